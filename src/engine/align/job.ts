@@ -1,0 +1,71 @@
+/** An alignment job: what it takes and what it returns. The work itself is in `align.ts`. */
+import type { EngineDataset, Split } from '../dataset.ts';
+import type { ModelRef } from '../model/job.ts';
+import type { WrittenFile } from '../protocol.ts';
+import type { AlignmentSettings } from '../sae/settings.ts';
+
+export interface AlignmentJob {
+  kind: 'ALIGNMENT';
+  settings: AlignmentSettings;
+  model: ModelRef;
+  dataset: EngineDataset;
+}
+
+/** Binding and reconstruction on one split; definitions in METHOD: binding accuracy, matrix, diagonal, FVU, L0. */
+export interface SplitMeasures {
+  split: Split;
+  /** Number of prompts measured. */
+  examples: number;
+  accuracy: number;
+  top3: number;
+  top5: number;
+  diagonalAccuracy: number;
+  diagonalStrength: number;
+  /** `[concept][slot]`, share of the concept's prompts whose strongest slot is that slot. */
+  matrix: number[][];
+  /** Binding accuracy of each concept's prompts. */
+  conceptAccuracy: number[];
+  /** Share of prompts whose answer's first token the bound slot's value head names. */
+  valueAccuracy: number;
+  fvu: number;
+  l0: number;
+  /** Share of free latents that never fired on this split, 0–1. */
+  deadLatents: number;
+}
+
+/** One slot's page: what drives it and what it writes. */
+export interface SlotReport {
+  /** Latent index, `nFree + concept`. */
+  index: number;
+  concept: number;
+  /** Strongest prompts on `TEST_OOD` (or `TRAIN` where it is empty), descending. */
+  topExamples: { promptId: string; activation: number }[];
+  /** Logit lens of the decoder column: tokens it raises most, descending. */
+  topTokens: { token: string; score: number }[];
+}
+
+/** Swap success of one latent choice at one alpha on one population of entities. */
+export interface SwapMeasure {
+  /** `CONCEPT`: the bound slots; `RANDOM_LATENT`: the same edit on random free latents. */
+  control: 'CONCEPT' | 'RANDOM_LATENT';
+  /** `VALIDATION`: where alpha is chosen; `UNSEEN`: entities the SAE never saw; `SEEN`: entities it was trained on. */
+  population: 'VALIDATION' | 'UNSEEN' | 'SEEN';
+  /** Which phrasings were asked. */
+  split: Split;
+  alpha: number;
+  trials: number;
+  successes: number;
+}
+
+export interface AlignmentResult {
+  kind: 'ALIGNMENT';
+  weights: WrittenFile;
+  /** Post-training step of the kept (best) checkpoint. */
+  bestStep: number;
+  dModel: number;
+  measures: SplitMeasures[];
+  slots: SlotReport[];
+  swaps: SwapMeasure[];
+  /** Alpha with the most successes on validation, for `CONCEPT`; null when the dataset allows no swap. */
+  chosenAlpha: number | null;
+}

@@ -1,0 +1,48 @@
+/** The engine's view of a dataset: plain data, no database ids that it would have to understand. */
+
+/** `TRAIN`: phrasings the models learn from; `VALIDATION`: held-out, for choosing; `TEST_OOD`: held-out, for reporting. */
+export type Split = 'TRAIN' | 'VALIDATION' | 'TEST_OOD';
+export const SPLITS: readonly Split[] = ['TRAIN', 'VALIDATION', 'TEST_OOD'];
+
+/** A member of the ontology; its position in `EngineDataset.concepts` is its slot's number. */
+export interface Concept {
+  key: string;
+  label: string;
+}
+
+/** A fact `entity –concept→ value`, such as (Ada Park, birth_city, Oslo). */
+export interface Fact {
+  entity: string;
+  /** Index into `EngineDataset.concepts`. */
+  concept: number;
+  value: string;
+}
+
+/** A question about an entity; the model continues `prompt` with ` ${answer}`. */
+export interface Prompt {
+  /** The caller's id of this example; handed back in results. */
+  id: string;
+  prompt: string;
+  answer: string;
+  entity: string;
+  /** Concept indices, one a hop: one-hop prompts have one, two-hop prompts have two. */
+  concepts: readonly number[];
+  /** Names the phrasing; prompts of one template differ in the entity only. */
+  template: string;
+  split: Split;
+}
+
+/** A sentence that states a fact and asks nothing; trained on with full next-token loss. */
+export interface Text {
+  id: string;
+  text: string;
+  entity: string;
+  split: Split;
+}
+
+export interface EngineDataset {
+  concepts: readonly Concept[];
+  facts: readonly Fact[];
+  prompts: readonly Prompt[];
+  texts: readonly Text[];
+}

@@ -1,0 +1,98 @@
+/**
+ * The messages between a host (API or worker process) and its engine child, over Node's IPC channel with
+ * `serialization: 'advanced'`, so typed arrays travel as they are. The child does one job, or serves calls;
+ * it reads files by the paths it is given and writes files only into `workDir`.
+ */
+import type { AlignmentJob, AlignmentResult } from './align/job.ts';
+import type { SwapCall, SwapResult } from './align/swap.ts';
+import type { ModelJob, ModelResult } from './model/job.ts';
+
+/** `auto` prefers the native addon and falls back to wasm with a reason; the others insist. */
+export type BackendChoice = 'auto' | 'native' | 'wasm';
+
+export interface BackendInfo {
+  backend: 'tensorflow' | 'wasm';
+  tensorflowVersion: string | null;
+  devices: { name: string; kind: 'CPU' | 'GPU' }[];
+  /** Why the native addon is not in use; null when it is. */
+  fallbackReason: string | null;
+}
+
+/** A file the child wrote into its work directory; the host takes it over (moves it into the store). */
+export interface WrittenFile {
+  path: string;
+  /** Lower-case hex of the file's SHA-256. */
+  sha256: string;
+  bytes: number;
+}
+
+/** One logged training step: `values` by metric name, such as `loss` or `loss/bind`. */
+export interface MetricRow {
+  step: number;
+  /** Milliseconds since the epoch, when the engine measured it. */
+  at: number;
+  values: Record<string, number>;
+}
+
+export interface Progress {
+  /** Upper-case name of the part of the job that runs now, such as `PRETRAIN`. */
+  phase: string;
+  /** 0–1 over the whole job. */
+  progress: number;
+  etaSeconds: number | null;
+}
+
+export type EngineJob = ModelJob | AlignmentJob;
+export type EngineResult = ModelResult | AlignmentResult;
+
+/** What the engine reports while a job runs, besides its result. Every call is cheap; the child batches. */
+export interface JobReporter {
+  metrics(row: MetricRow): void;
+  progress(progress: Progress): void;
+  log(level: 'INFO' | 'WARN' | 'ERROR', message: string): void;
+  /**
+   * Asked after each training step; true when it is time to write a checkpoint (by the host's interval).
+   */
+  checkpointDue(): boolean;
+  /** Flushes metrics up to `step`, then hands over the checkpoint. The file replaces any earlier one. */
+  checkpoint(step: number, file: WrittenFile): Promise<void>;
+  /** Lets messages through (cancel, disconnect) and returns; call it at least every 50 ms of work. */
+  breathe(): Promise<void>;
+}
+
+/** What a job may use of its surroundings. */
+export interface JobContext {
+  reporter: JobReporter;
+  /** Existing directory for files the job writes. */
+  workDir: string;
+  /** Path of the checkpoint to go on from, if the run was interrupted. */
+  resumeFrom: string | null;
+}
+
+export type HostMessage =
+  | { type: 'init'; backend: BackendChoice; checkpointEveryMs: number; workDir: string }
+  | { type: 'job'; job: EngineJob; resumeFrom: string | null }
+  | { type: 'call'; id: number; call: EngineCall };
+
+/** Short requests that a serving child answers; models and SAEs stay loaded between calls. */
+export type EngineCall = { method: 'swap'; params: SwapCall };
+export type EngineCallResult = { method: 'swap'; result: SwapResult };
+
+export type ChildMessage =
+  | { type: 'ready'; info: BackendInfo }
+  | { type: 'metrics'; rows: MetricRow[] }
+  | { type: 'progress'; progress: Progress }
+  | { type: 'log'; level: 'INFO' | 'WARN' | 'ERROR'; message: string; at: number }
+  | { type: 'checkpoint'; step: number; file: WrittenFile }
+  | { type: 'done'; result: EngineResult }
+  | { type: 'failed'; error: EngineFailure }
+  | { type: 'answer'; id: number; result: EngineCallResult }
+  | { type: 'refused'; id: number; error: EngineFailure };
+
+/** `code` is an `AppErrorCode`; the message may be shown to the caller unless the code is INTERNAL. */
+export interface EngineFailure {
+  code: string;
+  message: string;
+  path?: string[];
+  stack?: string;
+}

@@ -1,0 +1,98 @@
+/** Settings of an alignment run (both stages of the curriculum) and its named presets. */
+import { z } from 'zod';
+
+const finite = z.number();
+const weight = finite.min(0).max(1e6);
+const count = (max: number) => z.number().int().min(1).max(max);
+
+export const ENCODER_ACTIVATIONS = ['LINEAR', 'RELU', 'TOPK'] as const;
+export const POST_TRAINING_MODES = ['JOINT', 'SEPARATE_ACTIVATION', 'SEPARATE_VALUE'] as const;
+export const PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
+export type EncoderActivation = (typeof ENCODER_ACTIVATIONS)[number];
+export type PostTrainingMode = (typeof POST_TRAINING_MODES)[number];
+export type Preset = (typeof PRESETS)[number];
+
+/** One weight a loss term, named as in the curriculum; 0 leaves the term out. */
+export const lossWeights = z
+  .object({
+    recon: weight,
+    sparse: weight,
+    /** Mean squared error of the slots to the concept's one-hot. */
+    bindMse: weight,
+    /** Cross-entropy of `bindLogitScale · slots` against the concept. */
+    bindCrossEntropy: weight,
+    bindLogitScale: finite.positive().max(1000),
+    indep: weight,
+    ortho: weight,
+    value: weight,
+    /** Match the activation of the same entity's prompt about the target concept after a swap (our extension). */
+    counterfactual: weight,
+    /** All-zero slot target where no concept is in play (our extension). */
+    silence: weight,
+  })
+  .strict();
+export type LossWeights = z.output<typeof lossWeights>;
+
+const stage = z
+  .object({
+    steps: z.number().int().min(0).max(10_000_000),
+    learningRate: finite.positive().max(1),
+    batchSize: count(65_536),
+  })
+  .strict();
+
+export const alignmentSettings = z
+  .object({
+    seed: z
+      .number()
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1),
+    preset: z.enum(PRESETS),
+    /** Block whose `resid_post` is read and edited, 0-based. */
+    layer: z.number().int().min(0).max(47),
+    nFree: count(1_000_000),
+    activation: z.enum(ENCODER_ACTIVATIONS),
+    /** Active free latents per activation vector, for `TOPK`. */
+    k: count(1_000_000),
+    mode: z.enum(POST_TRAINING_MODES),
+    /** Stop ortho's gradient at the slots, so that it cannot shrink them. */
+    orthoStopSlots: z.boolean(),
+    weights: lossWeights,
+    pretrain: stage,
+    posttrain: stage,
+    /** Hidden width of a slot's value head. */
+    valueHidden: count(65_536),
+    /** Share of entities the SAE never sees, on which swaps are reported. */
+    unseenShare: finite.min(0).max(0.9),
+    /** Share of entities the SAE never sees, on which alpha is chosen. */
+    validationShare: finite.min(0).max(0.9),
+    /** Alphas tried on validation; the best is reported on the unseen entities. */
+    alphas: z.array(finite.min(-1000).max(1000)).min(1).max(64),
+    /** Swaps tried per alpha and population. */
+    swapTrials: count(100_000),
+    logEvery: count(1_000_000),
+  })
+  .strict()
+  .superRefine((s, ctx) => {
+    if (s.k > s.nFree)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['k'],
+        message: `k must be at most nFree (${s.nFree}), got ${s.k}`,
+      });
+    if (s.unseenShare + s.validationShare > 0.9)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['unseenShare'],
+        message: 'unseenShare and validationShare together must be at most 0.9',
+      });
+  });
+
+export type AlignmentSettings = z.output<typeof alignmentSettings>;
+/** What a caller may leave out is filled from the preset. */
+export type AlignmentSettingsInput = {
+  [K in keyof AlignmentSettings]?: AlignmentSettings[K] extends object
+    ? Partial<AlignmentSettings[K]>
+    : AlignmentSettings[K];
+};

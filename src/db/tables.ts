@@ -1,0 +1,456 @@
+/** Every table of the product. Enumerations are text with checks, so that a new kind is a plain migration. */
+import { sql } from 'drizzle-orm';
+import {
+  type AnyPgColumn,
+  bigint,
+  boolean,
+  check,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  real,
+  smallint,
+  text,
+  timestamp,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core';
+
+const id = () => uuid('id').primaryKey().defaultRandom();
+const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date', precision: 3 });
+const createdAt = () => instant('created_at').notNull().defaultNow();
+const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
+  sql`${column} in (${sql.raw(values.map((v) => `'${v}'`).join(', '))})`;
+
+export const DATASET_KINDS = ['BIOGRAPHY', 'TWO_HOP', 'PROMPTS'] as const;
+export const RUN_KINDS = ['MODEL', 'ALIGNMENT'] as const;
+export const RUN_STATUSES = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const;
+export const EXAMPLE_KINDS = ['QUESTION', 'TEXT'] as const;
+export const SCOPES = ['READ', 'RUN', 'ADMIN'] as const;
+const SPLIT_NAMES = ['TRAIN', 'VALIDATION', 'TEST_OOD'] as const;
+
+export type DatasetKind = (typeof DATASET_KINDS)[number];
+export type RunKind = (typeof RUN_KINDS)[number];
+export type RunStatus = (typeof RUN_STATUSES)[number];
+export type ExampleKind = (typeof EXAMPLE_KINDS)[number];
+export type Scope = (typeof SCOPES)[number];
+
+export const ontologies = pgTable(
+  'ontologies',
+  {
+    id: id(),
+    slug: text('slug').notNull(),
+    version: integer('version').notNull(),
+    name: text('name').notNull(),
+    description: text('description').notNull().default(''),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    unique('ontologies_slug_version').on(t.slug, t.version),
+    index('ontologies_created').on(t.createdAt, t.id),
+    check('ontologies_slug_form', sql`${t.slug} ~ '^[a-z0-9]+(-[a-z0-9]+)*$'`),
+    check('ontologies_version_positive', sql`${t.version} > 0`),
+  ],
+);
+
+export const concepts = pgTable(
+  'concepts',
+  {
+    id: id(),
+    ontologyId: uuid('ontology_id')
+      .notNull()
+      .references(() => ontologies.id, { onDelete: 'cascade' }),
+    key: text('key').notNull(),
+    label: text('label').notNull(),
+    description: text('description').notNull().default(''),
+    /** 0-based; the slot `nFree + position` is this concept's. */
+    position: integer('position').notNull(),
+  },
+  (t) => [
+    unique('concepts_ontology_key').on(t.ontologyId, t.key),
+    unique('concepts_ontology_position').on(t.ontologyId, t.position),
+  ],
+);
+
+export const datasets = pgTable(
+  'datasets',
+  {
+    id: id(),
+    ontologyId: uuid('ontology_id')
+      .notNull()
+      .references(() => ontologies.id),
+    name: text('name').notNull(),
+    kind: text('kind').$type<DatasetKind>().notNull(),
+    /** How it was made: generator settings and seed, or the import's format and source. */
+    settings: jsonb('settings').$type<Record<string, unknown>>().notNull(),
+    /** SHA-256 over facts and examples, so that a run can say exactly what it was trained on. */
+    contentHash: text('content_hash').notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    index('datasets_ontology').on(t.ontologyId, t.createdAt, t.id),
+    index('datasets_created').on(t.createdAt, t.id),
+    check('datasets_kind', oneOf(t.kind, DATASET_KINDS)),
+  ],
+);
+
+export const facts = pgTable(
+  'facts',
+  {
+    id: id(),
+    datasetId: uuid('dataset_id')
+      .notNull()
+      .references(() => datasets.id, { onDelete: 'cascade' }),
+    position: integer('position').notNull(),
+    entity: text('entity').notNull(),
+    conceptId: uuid('concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    value: text('value').notNull(),
+  },
+  (t) => [
+    unique('facts_dataset_position').on(t.datasetId, t.position),
+    index('facts_dataset_entity').on(t.datasetId, t.entity, t.conceptId),
+    index('facts_concept').on(t.conceptId),
+  ],
+);
+
+export const examples = pgTable(
+  'examples',
+  {
+    id: id(),
+    datasetId: uuid('dataset_id')
+      .notNull()
+      .references(() => datasets.id, { onDelete: 'cascade' }),
+    position: integer('position').notNull(),
+    kind: text('kind').$type<ExampleKind>().notNull(),
+    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    /** The question, or the whole text. */
+    prompt: text('prompt').notNull(),
+    /** Null for texts. */
+    answer: text('answer'),
+    entity: text('entity').notNull(),
+    template: text('template').notNull().default(''),
+  },
+  (t) => [
+    unique('examples_dataset_position').on(t.datasetId, t.position),
+    index('examples_dataset_split').on(t.datasetId, t.split, t.position),
+    check('examples_kind', oneOf(t.kind, EXAMPLE_KINDS)),
+    check('examples_split', oneOf(t.split, SPLIT_NAMES)),
+    check('examples_answer', sql`(${t.kind} = 'TEXT') = (${t.answer} is null)`),
+  ],
+);
+
+export const exampleConcepts = pgTable(
+  'example_concepts',
+  {
+    exampleId: uuid('example_id')
+      .notNull()
+      .references(() => examples.id, { onDelete: 'cascade' }),
+    /** 1 for one-hop questions; 1 and 2 for two-hop questions. */
+    hop: smallint('hop').notNull(),
+    conceptId: uuid('concept_id')
+      .notNull()
+      .references(() => concepts.id),
+  },
+  (t) => [
+    primaryKey({ columns: [t.exampleId, t.hop] }),
+    index('example_concepts_concept').on(t.conceptId),
+    check('example_concepts_hop', sql`${t.hop} in (1, 2)`),
+  ],
+);
+
+export const artifacts = pgTable(
+  'artifacts',
+  {
+    /** SHA-256 of the file's bytes; also its name in the store. */
+    hash: text('hash').primaryKey(),
+    bytes: bigint('bytes', { mode: 'number' }).notNull(),
+    kind: text('kind').notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [check('artifacts_hash_form', sql`${t.hash} ~ '^[0-9a-f]{64}$'`)],
+);
+
+export const workers = pgTable(
+  'workers',
+  {
+    id: uuid('id').primaryKey(),
+    /** Key of the session advisory lock the worker holds while it lives. */
+    lockKey: integer('lock_key').notNull().generatedAlwaysAsIdentity(),
+    hostname: text('hostname').notNull(),
+    pid: integer('pid').notNull(),
+    backend: text('backend').notNull(),
+    tensorflowVersion: text('tensorflow_version'),
+    devices: jsonb('devices').$type<{ name: string; kind: 'CPU' | 'GPU' }[]>().notNull(),
+    fallbackReason: text('fallback_reason'),
+    startedAt: instant('started_at').notNull().defaultNow(),
+    lastSeenAt: instant('last_seen_at').notNull().defaultNow(),
+    /** Set when it left in order, or when another found its lock free. */
+    endedAt: instant('ended_at'),
+  },
+  (t) => [index('workers_alive').on(t.lastSeenAt).where(sql`${t.endedAt} is null`)],
+);
+
+export const models = pgTable(
+  'models',
+  {
+    id: id(),
+    name: text('name').notNull(),
+    datasetId: uuid('dataset_id').references(() => datasets.id),
+    config: jsonb('config').$type<Record<string, number>>().notNull(),
+    tokenizer: jsonb('tokenizer').$type<unknown>().notNull(),
+    nParams: bigint('n_params', { mode: 'number' }).notNull(),
+    /** Share of prompts answered exactly, by split. */
+    accuracy: jsonb('accuracy').$type<Partial<Record<string, number>>>().notNull(),
+    artifactHash: text('artifact_hash')
+      .notNull()
+      .references(() => artifacts.hash),
+    createdAt: createdAt(),
+  },
+  (t) => [index('models_created').on(t.createdAt, t.id), index('models_dataset').on(t.datasetId)],
+);
+
+export const runs = pgTable(
+  'runs',
+  {
+    id: id(),
+    kind: text('kind').$type<RunKind>().notNull(),
+    status: text('status').$type<RunStatus>().notNull().default('QUEUED'),
+    phase: text('phase').notNull().default('QUEUED'),
+    progress: real('progress').notNull().default(0),
+    etaSeconds: real('eta_seconds'),
+    /** The validated settings, whole, defaults filled in. */
+    settings: jsonb('settings').$type<Record<string, unknown>>().notNull(),
+    seed: integer('seed').notNull(),
+    datasetId: uuid('dataset_id')
+      .notNull()
+      .references(() => datasets.id),
+    datasetHash: text('dataset_hash').notNull(),
+    /** Of a MODEL run: the model it made. Of an ALIGNMENT run: the model it studies. */
+    modelId: uuid('model_id').references(() => models.id),
+    /** Weights the run ended with. */
+    artifactHash: text('artifact_hash').references(() => artifacts.hash),
+    /** Small results that have no table of their own. */
+    result: jsonb('result').$type<Record<string, unknown>>(),
+    backend: text('backend'),
+    codeVersion: text('code_version').notNull(),
+    workerId: uuid('worker_id').references(() => workers.id),
+    /** Counts claims; a worker whose attempt is no longer current may not write. */
+    attempt: integer('attempt').notNull().default(0),
+    /** Sequence number of the newest event; events of a run are numbered 1, 2, 3 … */
+    lastSeq: bigint('last_seq', { mode: 'number' }).notNull().default(0),
+    errorCode: text('error_code'),
+    errorMessage: text('error_message'),
+    createdAt: createdAt(),
+    startedAt: instant('started_at'),
+    finishedAt: instant('finished_at'),
+  },
+  (t) => [
+    index('runs_created').on(t.createdAt, t.id),
+    index('runs_status').on(t.status, t.createdAt, t.id),
+    index('runs_worker').on(t.workerId).where(sql`${t.status} = 'RUNNING'`),
+    index('runs_dataset').on(t.datasetId),
+    index('runs_model').on(t.modelId),
+    check('runs_kind', oneOf(t.kind, RUN_KINDS)),
+    check('runs_status_known', oneOf(t.status, RUN_STATUSES)),
+    check('runs_progress_share', sql`${t.progress} between 0 and 1`),
+    check(
+      'runs_finished',
+      sql`(${t.finishedAt} is not null) = (${t.status} in ('SUCCEEDED', 'FAILED', 'CANCELLED'))`,
+    ),
+    check('runs_error', sql`(${t.errorCode} is not null) = (${t.status} = 'FAILED')`),
+  ],
+);
+
+/** The newest checkpoint of an unfinished run. */
+export const checkpoints = pgTable(
+  'checkpoints',
+  {
+    runId: uuid('run_id')
+      .primaryKey()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    step: integer('step').notNull(),
+    artifactHash: text('artifact_hash')
+      .notNull()
+      .references(() => artifacts.hash),
+    createdAt: createdAt(),
+  },
+  (t) => [index('checkpoints_artifact').on(t.artifactHash)],
+);
+
+/** Status changes and log lines; metric rows carry their own `seq` from the same counter. */
+export const runEvents = pgTable(
+  'run_events',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    seq: bigint('seq', { mode: 'number' }).notNull(),
+    at: instant('at').notNull(),
+    type: text('type').$type<'STATUS' | 'LOG'>().notNull(),
+    payload: jsonb('payload').$type<Record<string, unknown>>().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.seq] }),
+    check('run_events_type', oneOf(t.type, ['STATUS', 'LOG'])),
+  ],
+);
+
+/** One value of one metric; all values of one logged step share one `seq`. */
+export const metricPoints = pgTable(
+  'metric_points',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    name: text('name').notNull(),
+    step: integer('step').notNull(),
+    value: doublePrecision('value').notNull(),
+    at: instant('at').notNull(),
+    seq: bigint('seq', { mode: 'number' }).notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.name, t.step] }),
+    index('metric_points_seq').on(t.runId, t.seq),
+    check('metric_points_step', sql`${t.step} >= 0`),
+  ],
+);
+
+/** Binding and reconstruction of an alignment run on one split. */
+export const splitMeasures = pgTable(
+  'split_measures',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    examples: integer('examples').notNull(),
+    accuracy: doublePrecision('accuracy').notNull(),
+    top3: doublePrecision('top3').notNull(),
+    top5: doublePrecision('top5').notNull(),
+    diagonalAccuracy: doublePrecision('diagonal_accuracy').notNull(),
+    diagonalStrength: doublePrecision('diagonal_strength').notNull(),
+    matrix: jsonb('matrix').$type<number[][]>().notNull(),
+    conceptAccuracy: jsonb('concept_accuracy').$type<number[]>().notNull(),
+    valueAccuracy: doublePrecision('value_accuracy').notNull(),
+    fvu: doublePrecision('fvu').notNull(),
+    l0: doublePrecision('l0').notNull(),
+    deadLatents: doublePrecision('dead_latents').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.split] }),
+    check('split_measures_split', oneOf(t.split, SPLIT_NAMES)),
+    check('split_measures_accuracy', sql`${t.accuracy} between 0 and 1`),
+  ],
+);
+
+export const slots = pgTable(
+  'slots',
+  {
+    id: id(),
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    conceptId: uuid('concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    /** Latent index in the SAE, `nFree + concept position`. */
+    index: integer('index').notNull(),
+    topExamples: jsonb('top_examples').$type<{ promptId: string; activation: number }[]>().notNull(),
+    topTokens: jsonb('top_tokens').$type<{ token: string; score: number }[]>().notNull(),
+  },
+  (t) => [
+    unique('slots_run_index').on(t.runId, t.index),
+    unique('slots_run_concept').on(t.runId, t.conceptId),
+    index('slots_concept').on(t.conceptId, t.id),
+  ],
+);
+
+/** Swap success of an alignment run at one alpha on one population. */
+export const swapMeasures = pgTable(
+  'swap_measures',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    control: text('control').$type<'CONCEPT' | 'RANDOM_LATENT'>().notNull(),
+    population: text('population').$type<'VALIDATION' | 'UNSEEN' | 'SEEN'>().notNull(),
+    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    alpha: doublePrecision('alpha').notNull(),
+    trials: integer('trials').notNull(),
+    successes: integer('successes').notNull(),
+    /** True where alpha is the one chosen on validation. */
+    chosen: boolean('chosen').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.control, t.population, t.split, t.alpha] }),
+    check('swap_measures_counts', sql`${t.successes} between 0 and ${t.trials}`),
+  ],
+);
+
+/** One concept swap on one prompt, as `swapConcept` returned it. */
+export const interventions = pgTable(
+  'interventions',
+  {
+    id: id(),
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    exampleId: uuid('example_id').references(() => examples.id, { onDelete: 'set null' }),
+    method: text('method').notNull(),
+    alpha: doublePrecision('alpha').notNull(),
+    sourceConceptId: uuid('source_concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    targetConceptId: uuid('target_concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    prompt: text('prompt').notNull(),
+    /** The entity's fact for the target concept; null when the dataset has none. */
+    expectedAnswer: text('expected_answer'),
+    /** Null when there is nothing to compare with. */
+    success: boolean('success'),
+    baseline: jsonb('baseline').$type<Continuation>().notNull(),
+    result: jsonb('result').$type<Continuation>().notNull(),
+    slots: jsonb('slots')
+      .$type<{ index: number; concept: number; before: number; after: number }[]>()
+      .notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    index('interventions_run').on(t.runId, t.createdAt, t.id),
+    index('interventions_run_success').on(t.runId, t.success, t.createdAt, t.id),
+    index('interventions_created').on(t.createdAt, t.id),
+  ],
+);
+
+interface Continuation {
+  text: string;
+  tokens: { text: string; probability: number }[];
+}
+
+/** Bearer keys; only a hash is stored. */
+export const apiKeys = pgTable(
+  'api_keys',
+  {
+    id: id(),
+    name: text('name').notNull(),
+    /** SHA-256 of the key, lower-case hex. */
+    hash: text('hash').notNull(),
+    scopes: text('scopes').array().$type<Scope[]>().notNull(),
+    createdAt: createdAt(),
+    lastUsedAt: instant('last_used_at'),
+    revokedAt: instant('revoked_at'),
+  },
+  (t) => [
+    unique('api_keys_hash').on(t.hash),
+    check(
+      'api_keys_scopes',
+      sql`cardinality(${t.scopes}) > 0 and ${t.scopes} <@ array['READ', 'RUN', 'ADMIN']`,
+    ),
+  ],
+);

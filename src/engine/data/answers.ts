@@ -1,0 +1,44 @@
+/** When two answers are the same: dates compare as dates, text case-folded and trimmed, whole answers only. */
+import { MONTHS } from './vocabulary.ts';
+
+/** True when `a` and `b` say the same: spacing, case, and how a date is written make no difference. */
+export function sameAnswer(a: string, b: string): boolean {
+  return normalizeAnswer(a) === normalizeAnswer(b);
+}
+
+/** The form in which answers compare: a date as `yyyy-mm-dd`, anything else as lower-case words and marks. */
+export function normalizeAnswer(answer: string): string {
+  // Word-level decoding puts a space on either side of a mark, so words and marks are compared one by one.
+  const tokens =
+    answer
+      .normalize('NFC')
+      .toLowerCase()
+      .match(/[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]/gu) ?? [];
+  return parseDate(tokens) ?? tokens.join(' ');
+}
+
+const MONTH_NUMBERS = new Map(
+  MONTHS.flatMap((month, i) => {
+    const name = month.toLowerCase();
+    return [
+      [name, i + 1],
+      [name.slice(0, 3), i + 1],
+    ] as const;
+  }),
+);
+
+/** Reads `march 14 1987`, `14 march 1987` (commas allowed) and `1987-03-14`; null when it is no date. */
+function parseDate(tokens: readonly string[]): string | null {
+  const iso = /^(\d{4}) - (\d{1,2}) - (\d{1,2})$/.exec(tokens.join(' '));
+  if (iso) return formatDate(Number(iso[1]), Number(iso[2]), Number(iso[3]));
+  const parts = tokens.filter((token) => token !== ',');
+  if (parts.length !== 3 || !/^\d{4}$/.test(parts[2]!)) return null;
+  const [month, day] = MONTH_NUMBERS.has(parts[0]!) ? [parts[0]!, parts[1]!] : [parts[1]!, parts[0]!];
+  if (!MONTH_NUMBERS.has(month) || !/^\d{1,2}$/.test(day)) return null;
+  return formatDate(Number(parts[2]), MONTH_NUMBERS.get(month)!, Number(day));
+}
+
+function formatDate(year: number, month: number, day: number): string | null {
+  if (month < 1 || month > 12 || day < 1 || day > 31) return null;
+  return `${year}-${String(month).padStart(2, '0')}-${String(day).padStart(2, '0')}`;
+}

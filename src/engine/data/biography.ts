@@ -98,7 +98,7 @@ function* people({ people: count, seed }: BiographyOptions): Generator<Person> {
  * is shared by a few people and none gives its owner away; walking the pools' pairs along diagonals uses every
  * name equally often and repeats no pair.
  */
-function* personNames(count: number, random: Random): Generator<string> {
+export function* personNames(count: number, random: Random): Generator<string> {
   const size = Math.min(FIRST_NAMES.length, Math.max(1, Math.ceil(2 * Math.sqrt(count))));
   const first = random.shuffle([...FIRST_NAMES]).slice(0, size);
   const last = random.shuffle([...LAST_NAMES]).slice(0, size);

@@ -133,7 +133,7 @@ export const EMPLOYERS = lines(`
   Oakenheart Health`);
 
 export const FIRST_NAMES = words(`
-  Ada Adela Adrian Agnes Aidan Alan Albert Alfred Alicia Alma Alvin Amelia Amos Amy Andrea Angela
+  Ada Adela Adrian Agnes Aidan Alan Albert Alfred Alicia Alva Alvin Amelia Amos Amy Andrea Angela
   Anita Anna Anton Arthur Astrid Audrey Axel Barbara Basil Beatrice Belinda Benjamin Bernard Bertha Beth Bianca
   Boris Brenda Brian Bridget Bruno Calvin Camilla Carla Carmen Caroline Catherine Cecil Cecilia Celeste Charles Chloe
   Christine Clara Claude Clement Clive Colin Constance Cora Cyril Daisy Damian Daniel Daphne David Deborah Delia

@@ -6,6 +6,7 @@
 import type { AlignmentJob, AlignmentResult } from './align/job.ts';
 import type { SwapCall, SwapResult } from './align/swap.ts';
 import type { ModelJob, ModelResult } from './model/job.ts';
+import type { NativeAddon } from './native/addon.ts';
 
 /** `auto` prefers the native addon and falls back to wasm with a reason; the others insist. */
 export type BackendChoice = 'auto' | 'native' | 'wasm';
@@ -54,9 +55,15 @@ export interface JobReporter {
    * Asked after each training step; true when it is time to write a checkpoint (by the host's interval).
    */
   checkpointDue(): boolean;
-  /** Flushes metrics up to `step`, then hands over the checkpoint. The file replaces any earlier one. */
+  /**
+   * Flushes metrics up to `step`, then hands over the checkpoint, which replaces any earlier one. The host moves
+   * the file away while training goes on; `checkpointDue` stays false until it has.
+   */
   checkpoint(step: number, file: WrittenFile): Promise<void>;
-  /** Lets messages through (cancel, disconnect) and returns; call it at least every 50 ms of work. */
+  /**
+   * Lets messages through (disconnect, a wish for a checkpoint) and waits while the host is far behind in storing
+   * metrics; call it at least every 50 ms of work.
+   */
   breathe(): Promise<void>;
 }
 
@@ -70,9 +77,22 @@ export interface JobContext {
 }
 
 export type HostMessage =
-  | { type: 'init'; backend: BackendChoice; checkpointEveryMs: number; workDir: string }
+  | {
+      type: 'init';
+      backend: BackendChoice;
+      /** What `prepareNative` found in the host; the child must be forked with `nativeEnvironment(native, …)`. */
+      native: NativeAddon;
+      checkpointEveryMs: number;
+      workDir: string;
+    }
   | { type: 'job'; job: EngineJob; resumeFrom: string | null }
-  | { type: 'call'; id: number; call: EngineCall };
+  | { type: 'call'; id: number; call: EngineCall }
+  /** So many metric rows more are stored; the child stops training while too many are not. */
+  | { type: 'stored'; rows: number }
+  /** The checkpoint handed over last is stored and its file has left the work directory. */
+  | { type: 'checkpointed' }
+  /** Write a checkpoint at the next opportunity, whatever the interval says. */
+  | { type: 'wantCheckpoint' };
 
 /** Short requests that a serving child answers; models and SAEs stay loaded between calls. */
 export type EngineCall = { method: 'swap'; params: SwapCall };

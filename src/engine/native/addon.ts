@@ -1,0 +1,32 @@
+/**
+ * What the builder hands to whoever forks an engine child, as plain data: it travels in the `init` message, and
+ * `nativeEnvironment` turns it into the child's environment.
+ */
+export type NativeAddon =
+  | {
+      available: true;
+      /** Absolute path of `tfjs_binding.node`. */
+      path: string;
+      tensorflowVersion: string;
+      /** Names of the NVIDIA GPUs the addon was built for; empty for the CPU build. */
+      gpus: readonly string[];
+      /** Directories of shared libraries that the dynamic loader must be told about before the child starts. */
+      libraryDirs: readonly string[];
+    }
+  | { available: false; reason: string };
+
+/**
+ * The variables a child needs besides those it inherits: TensorFlow's C++ logs below ERROR silenced, and the NVIDIA
+ * libraries' directories in front of the library path. They are read when the process starts, so set them on `fork`.
+ */
+export function nativeEnvironment(
+  addon: NativeAddon,
+  inherited: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const variables: Record<string, string> = { TF_CPP_MIN_LOG_LEVEL: inherited.TF_CPP_MIN_LOG_LEVEL ?? '2' };
+  if (addon.available && addon.libraryDirs.length > 0) {
+    const paths = [...addon.libraryDirs, inherited.LD_LIBRARY_PATH].filter(Boolean);
+    variables.LD_LIBRARY_PATH = paths.join(':');
+  }
+  return variables;
+}

@@ -1,0 +1,69 @@
+/** Chooses and loads the tensor backend of an engine child; afterwards every tfjs-core op runs on it. */
+import { createRequire } from 'node:module';
+import { cpus } from 'node:os';
+import { type KernelBackend, ready, registerBackend, setBackend } from '@tensorflow/tfjs-core';
+import { AppError } from '../../errors.ts';
+import type { BackendChoice, BackendInfo } from '../protocol.ts';
+import type { NativeAddon } from './addon.ts';
+import { restoreUtilFunctions } from './nodeCompat.ts';
+import type { NativeBinding } from './rawOps.ts';
+
+const require = createRequire(import.meta.url);
+
+/**
+ * Loads the backend that `choice` asks for: `auto` takes the native addon if it was built and loads, or else wasm
+ * with the reason in `fallbackReason`.
+ * @throws AppError UNAVAILABLE when `choice` is `native` and the addon cannot be used; the message says what to do.
+ */
+export async function loadBackend(choice: BackendChoice, addon: NativeAddon): Promise<BackendInfo> {
+  if (choice === 'wasm') return loadWasm('The wasm backend was asked for.');
+  if (addon.available) {
+    try {
+      return await loadNative(addon);
+    } catch (error) {
+      return refuseOrFallBack(choice, `${addon.path} does not load: ${(error as Error).message}`);
+    }
+  }
+  return refuseOrFallBack(choice, addon.reason);
+}
+
+function refuseOrFallBack(choice: BackendChoice, reason: string): Promise<BackendInfo> {
+  if (choice === 'auto') return loadWasm(reason);
+  throw new AppError(
+    'UNAVAILABLE',
+    `The native backend was asked for and is not available: ${reason} Run \`npm run native\` to build it, or let the backend be chosen automatically.`,
+  );
+}
+
+async function loadNative(addon: NativeAddon & { available: true }): Promise<BackendInfo> {
+  restoreUtilFunctions();
+  const binding = require(addon.path) as NativeBinding;
+  // The package's index would look for the addon inside node_modules; these two modules are the rest of it.
+  require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
+  const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend') as {
+    NodeJSKernelBackend: new (binding: NativeBinding, packageName: string) => KernelBackend;
+  };
+  registerBackend('tensorflow', () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu'));
+  await activate('tensorflow');
+  return {
+    backend: 'tensorflow',
+    tensorflowVersion: binding.TF_Version,
+    devices: binding.isUsingGpuDevice() ? addon.gpus.map((name) => ({ name, kind: 'GPU' })) : [cpu()],
+    fallbackReason: null,
+  };
+}
+
+async function loadWasm(reason: string): Promise<BackendInfo> {
+  await import('@tensorflow/tfjs-backend-wasm');
+  await activate('wasm');
+  return { backend: 'wasm', tensorflowVersion: null, devices: [cpu()], fallbackReason: reason };
+}
+
+async function activate(backend: 'tensorflow' | 'wasm'): Promise<void> {
+  if (!(await setBackend(backend))) throw new Error(`the ${backend} backend does not initialize`);
+  await ready();
+}
+
+function cpu(): BackendInfo['devices'][number] {
+  return { name: cpus()[0]?.model.trim() ?? 'CPU', kind: 'CPU' };
+}

@@ -82,10 +82,15 @@ export type HostMessage =
       backend: BackendChoice;
       /** What `prepareNative` found in the host; the child must be forked with `nativeEnvironment(native, …)`. */
       native: NativeAddon;
-      checkpointEveryMs: number;
-      workDir: string;
     }
-  | { type: 'job'; job: EngineJob; resumeFrom: string | null }
+  | {
+      type: 'job';
+      job: EngineJob;
+      resumeFrom: string | null;
+      /** Existing directory of this job alone. */
+      workDir: string;
+      checkpointEveryMs: number;
+    }
   | { type: 'call'; id: number; call: EngineCall }
   /** So many metric rows more are stored; the child stops training while too many are not. */
   | { type: 'stored'; rows: number }

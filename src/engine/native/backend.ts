@@ -7,6 +7,7 @@ import type { BackendChoice, BackendInfo } from '../protocol.ts';
 import type { NativeAddon } from './addon.ts';
 import { restoreUtilFunctions } from './nodeCompat.ts';
 import type { NativeBinding } from './rawOps.ts';
+import { registerWasmKernels } from './wasmKernels.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -55,6 +56,7 @@ async function loadNative(addon: NativeAddon & { available: true }): Promise<Bac
 
 async function loadWasm(reason: string): Promise<BackendInfo> {
   await import('@tensorflow/tfjs-backend-wasm');
+  registerWasmKernels();
   await activate('wasm');
   return { backend: 'wasm', tensorflowVersion: null, devices: [cpu()], fallbackReason: reason };
 }

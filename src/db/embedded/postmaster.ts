@@ -1,0 +1,158 @@
+/** Starting a postmaster, finding a running one, and stopping it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open, readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { postgresEnvironment } from './cluster.ts';
+import type { Owner } from './owner.ts';
+
+const POLL_MS = 15;
+/** A fast shutdown that takes longer than this is followed by an immediate one (replayed at the next start). */
+const FAST_SHUTDOWN_MS = 30_000;
+
+/** Where to reach a postmaster, in libpq's terms. */
+export interface Address {
+  /** Directory of its socket, or the address it listens on. */
+  host: string;
+  port: number;
+}
+
+/** What a running postmaster says of itself in `postmaster.pid`; `host` is empty until it listens. */
+export interface Postmaster extends Address {
+  pid: number;
+}
+
+/** The postmaster that runs on `cluster`, or null if there is none or only a stale pid file. */
+export async function findPostmaster(cluster: string): Promise<Postmaster | null> {
+  const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => null);
+  if (text === null) return null;
+  const [pid, , , port, socketDir, address] = text.split('\n').map((line) => line.trim());
+  if (!(await isPostmaster(Number(pid), cluster))) return null;
+  return { pid: Number(pid), port: Number(port), host: socketDir || address || '' };
+}
+
+/**
+ * Removes a pid file whose number now belongs to some other program of the same user, which Postgres itself
+ * takes for a rival (typical after a container restart). Does nothing while any process works in `cluster`.
+ */
+export async function removeStalePidFile(cluster: string): Promise<void> {
+  if (process.platform !== 'linux') return;
+  const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => null);
+  if (text === null || !isAlive(Number.parseInt(text, 10))) return;
+  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const busy = await Promise.all(processes.map((pid) => worksIn(pid, cluster)));
+  const unchanged = (await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => null)) === text;
+  if (unchanged && !busy.includes(true)) await rm(join(cluster, 'postmaster.pid'), { force: true });
+}
+
+export interface LaunchOptions {
+  postgres: string;
+  cluster: string;
+  listen: Address;
+  logFile: string;
+  owner: Owner | null;
+  settings: Readonly<Record<string, string>>;
+}
+
+/** A postmaster that this process has started, perhaps still coming up. */
+export interface Launched {
+  child: ChildProcess;
+  /** What it wrote to its log since the launch. */
+  readOutput(): Promise<string>;
+}
+
+/** Starts a postmaster in a session of its own, so that neither Ctrl-C nor our death takes it down. */
+export async function launch(options: LaunchOptions): Promise<Launched> {
+  const log = await open(options.logFile, 'a', 0o600);
+  try {
+    const { size } = await log.stat();
+    const args = ['-D', options.cluster, ...listenFlags(options.listen), ...flags(options.settings)];
+    const child = spawn(options.postgres, args, {
+      ...options.owner,
+      cwd: options.cluster,
+      env: postgresEnvironment(),
+      stdio: ['ignore', log.fd, log.fd],
+      detached: true,
+    });
+    child.unref();
+    await once(child, 'spawn');
+    return { child, readOutput: () => readFrom(options.logFile, size) };
+  } finally {
+    await log.close();
+  }
+}
+
+/** An address that a postmaster on this platform may listen on: a socket directory, or a free local port. */
+export async function chooseAddress(socketDir: string): Promise<Address> {
+  if (process.platform !== 'win32') return { host: socketDir, port: 5432 };
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  return { host: '127.0.0.1', port };
+}
+
+/** Fast shutdown: clients are disconnected, the data directory is left clean; resolves when it is gone. */
+export async function shutDown(cluster: string, postmaster: Postmaster): Promise<void> {
+  process.kill(postmaster.pid, 'SIGINT');
+  const deadline = Date.now() + FAST_SHUTDOWN_MS;
+  let insisted = false;
+  while (await isPostmaster(postmaster.pid, cluster)) {
+    if (!insisted && Date.now() > deadline) {
+      insisted = true;
+      process.kill(postmaster.pid, 'SIGQUIT');
+    }
+    await delay(POLL_MS);
+  }
+}
+
+async function isPostmaster(pid: number, cluster: string): Promise<boolean> {
+  if (!isAlive(pid)) return false;
+  // Elsewhere than on Linux the pid's existence has to do. A process not yet waited for has an empty one.
+  return process.platform !== 'linux' || (await commandLine(pid)).includes(cluster);
+}
+
+/** Backends keep the data directory as their working directory, and outlive a killed postmaster for a moment. */
+async function worksIn(pid: number, cluster: string): Promise<boolean> {
+  try {
+    return (await readlink(`/proc/${pid}/cwd`)) === cluster;
+  } catch (error) {
+    // In a container root may not look at other users' processes; then any backend counts.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    return (await commandLine(pid))[0]!.startsWith('postgres:');
+  }
+}
+
+async function commandLine(pid: number): Promise<string[]> {
+  return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function listenFlags({ host, port }: Address): string[] {
+  const tcp = process.platform === 'win32';
+  return flags({
+    listen_addresses: tcp ? host : '',
+    port: String(port),
+    unix_socket_directories: tcp ? '' : host,
+    ...(tcp ? {} : { unix_socket_permissions: '0700' }),
+  });
+}
+
+function flags(settings: Readonly<Record<string, string>>): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+}
+
+async function readFrom(file: string, offset: number): Promise<string> {
+  const text = await readFile(file).catch(() => Buffer.alloc(0));
+  return text.subarray(offset).toString('utf8').trim();
+}

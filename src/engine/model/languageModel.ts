@@ -1,0 +1,67 @@
+/** A loaded language model: configuration, weights on the device, tokenizer. */
+import * as tf from '@tensorflow/tfjs-core';
+import { AppError } from '../../errors.ts';
+import { createRandom } from '../random.ts';
+import type { Arrays, ArrayValue, Tensors } from '../step/stepper.ts';
+import { readSafetensors } from './checkpoint.ts';
+import { weightShapes } from './gpt2.ts';
+import type { ModelConfig, ModelRef } from './job.ts';
+import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
+
+export interface LanguageModel {
+  config: ModelConfig;
+  weights: Tensors;
+  tokenizer: Tokenizer;
+  /** Frees the weights. */
+  dispose(): void;
+}
+
+/**
+ * Loads a model onto the current backend; the caller disposes it.
+ * @throws {AppError} INVALID_INPUT when the file is malformed or its weights have not the configuration's shapes.
+ */
+export async function loadLanguageModel({ weights, config, tokenizer }: ModelRef): Promise<LanguageModel> {
+  const shapes = weightShapes(config);
+  const { arrays } = await readSafetensors(weights, Object.keys(shapes));
+  for (const [name, shape] of Object.entries(shapes)) {
+    if (String(arrays[name]!.shape) === String(shape)) continue;
+    throw new AppError('INVALID_INPUT', `${name} has shape [${arrays[name]!.shape}], expected [${shape}]`);
+  }
+  return createLanguageModel(config, arrays, loadTokenizer(tokenizer));
+}
+
+/** Puts weights onto the current backend; the caller disposes the model. */
+export function createLanguageModel(
+  config: ModelConfig,
+  arrays: Arrays,
+  tokenizer: Tokenizer,
+): LanguageModel {
+  const weights: Tensors = {};
+  for (const [name, { data, shape }] of Object.entries(arrays)) {
+    weights[name] = tf.tensor(data.slice(), [...shape], data instanceof Int32Array ? 'int32' : 'float32');
+  }
+  return { config, weights, tokenizer, dispose: () => tf.dispose(weights) };
+}
+
+/**
+ * Initial weights: normal with `initStd`, biases 0, layer-norm gains 1, and the projections that write into the
+ * residual stream scaled by 1/√(2·nLayers), so that its variance does not grow with depth (GPT-2).
+ */
+export function initWeights(config: ModelConfig, initStd: number, seed: number): Arrays {
+  const weights: Arrays = {};
+  for (const [name, shape] of Object.entries(weightShapes(config))) {
+    const residual = name.endsWith('c_proj.weight') ? 1 / Math.sqrt(2 * config.nLayers) : 1;
+    weights[name] = initWeight(name, shape, initStd * residual, seed);
+  }
+  return weights;
+}
+
+function initWeight(name: string, shape: number[], std: number, seed: number): ArrayValue {
+  const data = new Float32Array(shape.reduce((product, dim) => product * dim, 1));
+  if (/\bln_\w+\.weight$/.test(name)) data.fill(1);
+  else if (name.endsWith('.weight')) {
+    const random = createRandom(seed, 'init', name);
+    for (let i = 0; i < data.length; i++) data[i] = std * random.normal();
+  }
+  return { data, shape };
+}

@@ -1,0 +1,51 @@
+/** A training run's checkpoint: everything the next step depends on, in one `.safetensors` file. */
+import { createHash } from 'node:crypto';
+import { AppError } from '../../errors.ts';
+import type { WrittenFile } from '../protocol.ts';
+import type { Arrays, StepperState } from '../step/stepper.ts';
+import { readSafetensors, writeSafetensors } from './checkpoint.ts';
+
+const GROUPS = ['weights', 'm', 'v'] as const;
+
+/**
+ * Writes a stepper's weights and moments, its update count and the caller's `position` (JSON-safe: steps done,
+ * random states, place in the data). `job` names what is being trained, so that no other job resumes from it.
+ */
+export function writeTrainState(
+  path: string,
+  job: string,
+  state: StepperState,
+  position: unknown,
+): Promise<WrittenFile> {
+  const arrays: Arrays = {};
+  for (const group of GROUPS) {
+    for (const [name, array] of Object.entries(state[group])) arrays[`${group}/${name}`] = array;
+  }
+  const metadata = { job, updates: String(state.updates), position: JSON.stringify(position) };
+  return writeSafetensors(path, arrays, metadata);
+}
+
+/**
+ * Reads what `writeTrainState` wrote.
+ * @throws {AppError} CONFLICT when the file is the checkpoint of another job.
+ */
+export async function readTrainState<Position>(
+  path: string,
+  job: string,
+): Promise<{ state: StepperState; position: Position }> {
+  const { arrays, metadata } = await readSafetensors(path);
+  if (metadata.job !== job) {
+    throw new AppError('CONFLICT', 'the checkpoint to resume from belongs to another job');
+  }
+  const state: StepperState = { weights: {}, m: {}, v: {}, updates: Number(metadata.updates) };
+  for (const [path, array] of Object.entries(arrays)) {
+    const slash = path.indexOf('/');
+    state[path.slice(0, slash) as (typeof GROUPS)[number]][path.slice(slash + 1)] = array;
+  }
+  return { state, position: JSON.parse(metadata.position!) as Position };
+}
+
+/** A name for a job by its contents: settings, data, and whatever else decides its numbers. */
+export function jobFingerprint(job: unknown): string {
+  return createHash('sha256').update(JSON.stringify(job)).digest('hex');
+}

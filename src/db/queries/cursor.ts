@@ -1,0 +1,53 @@
+/** Opaque cursors: the values of the ordering columns, and which list they belong to. */
+import { getTableName } from 'drizzle-orm';
+import type { PgColumn } from 'drizzle-orm/pg-core';
+import { invalidInput } from '../../errors.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** A cursor that points at a row with these values of the ordering columns. */
+export function encodeCursor(columns: readonly PgColumn[], values: readonly unknown[]): string {
+  return Buffer.from(JSON.stringify([listName(columns), ...values])).toString('base64url');
+}
+
+/**
+ * The values that `encodeCursor` was given.
+ *
+ * @throws AppError INVALID_INPUT, naming `argument`, for anything that this list did not hand out.
+ */
+export function decodeCursor(columns: readonly PgColumn[], cursor: string, argument: string): unknown[] {
+  const parts = parse(cursor);
+  if (parts?.length === columns.length + 1 && parts[0] === listName(columns)) {
+    const values = columns.map((column, i) => revive(column, parts[i + 1]));
+    if (!values.includes(undefined)) return values;
+  }
+  throw invalidInput(
+    [argument],
+    `${argument} is not a cursor of this list: pass a cursor that it returned, unchanged`,
+  );
+}
+
+/** Cursors of differently ordered lists must not be mixed up. */
+function listName(columns: readonly PgColumn[]): string {
+  return `${getTableName(columns[0]!.table)}:${columns.map((column) => column.name).join(',')}`;
+}
+
+function parse(cursor: string): unknown[] | null {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+    return Array.isArray(parts) ? parts : null;
+  } catch {
+    return null;
+  }
+}
+
+function revive(column: PgColumn, value: unknown): unknown {
+  if (column.dataType === 'date') {
+    const date = new Date(typeof value === 'string' ? value : Number.NaN);
+    return Number.isNaN(date.getTime()) ? undefined : date;
+  }
+  if (column.dataType === 'number') return Number.isSafeInteger(value) ? value : undefined;
+  if (column.columnType === 'PgUUID')
+    return typeof value === 'string' && UUID.test(value) ? value : undefined;
+  return typeof value === 'string' ? value : undefined;
+}

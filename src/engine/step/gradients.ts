@@ -1,0 +1,67 @@
+/** Forward and backward pass of one loss, the same ops whether they run eagerly or are being recorded. */
+import { add, div, engine, keep, maximum, mul, sqrt, square, sum, tidy } from '@tensorflow/tfjs-core';
+import { mapValues } from './arrays.ts';
+import type { LossFunction, Tensors } from './stepper.ts';
+
+export interface Differentiated {
+  /** `loss`, whatever else the loss function reports, and `gradNorm` where gradients are clipped. */
+  scalars: Tensors;
+  /** By weight name, clipped; a trainable weight that the loss does not reach is absent and stays as it is. */
+  gradients: Tensors;
+}
+
+/**
+ * Runs `loss` and differentiates it with respect to the named weights; the caller's `tidy` owns the results.
+ * @throws Error when the loss is not a scalar or reaches none of the weights.
+ */
+export function differentiate(
+  what: string,
+  loss: LossFunction,
+  { weights, batch }: { weights: Tensors; batch: Tensors },
+  trainable: readonly string[],
+  clipNorm: number | null,
+): Differentiated {
+  let reported: Tensors = {};
+  const forward = () => {
+    // Kept, because the tape's own scope would dispose what it does not return.
+    reported = mapValues(loss(weights, batch), keep);
+    return reported.loss!;
+  };
+  const { grads } = engine().gradients(
+    forward,
+    trainable.map((name) => weights[name]!),
+    undefined,
+    true,
+  );
+  const scalars = mapValues(reported, (value) => value.clone());
+  for (const value of new Set(Object.values(reported))) value.dispose();
+  checkScalars(what, scalars);
+  const found = trainable.map((name, i) => [name, grads[i]] as const).filter(([, gradient]) => gradient);
+  if (found.length === 0) throw new Error(`${what} depends on none of the weights that it trains`);
+  const gradients = Object.fromEntries(found);
+  return clipNorm === null ? { scalars, gradients } : clip({ scalars, gradients }, clipNorm);
+}
+
+/** Scales all gradients by `min(1, clipNorm / ‖g‖)`, ‖g‖ over all of them together. */
+function clip({ scalars, gradients }: Differentiated, clipNorm: number): Differentiated {
+  const gradNorm = tidy(() =>
+    sqrt(
+      Object.values(gradients)
+        .map((gradient) => sum(square(gradient)))
+        .reduce((a, b) => add(a, b)),
+    ),
+  );
+  const scale = div(clipNorm, maximum(gradNorm, clipNorm));
+  return {
+    scalars: { ...scalars, gradNorm },
+    gradients: mapValues(gradients, (gradient) => mul(gradient, scale)),
+  };
+}
+
+function checkScalars(what: string, scalars: Tensors): void {
+  for (const [name, value] of Object.entries(scalars))
+    if (value.rank !== 0 || value.dtype !== 'float32')
+      throw new Error(
+        `${what} must return float32 scalars, got ${value.dtype} [${value.shape.join(', ')}] for "${name}"`,
+      );
+}

@@ -1,24 +1,24 @@
 /** One TensorFlow session: a graph whose variables live in it from load to `dispose`. */
-import { dispose, scalar, tidy } from '@tensorflow/tfjs-core';
-import { nativeBackend, rawOps, typeNumber } from '../native/rawOps.ts';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { nativeBackend, typeNumber } from '../native/rawOps.ts';
 import { dtypeOf, plainArray } from './arrays.ts';
 import type { Output } from './graph.ts';
 import type { ArrayValue } from './stepper.ts';
-
-/** A directory of TensorFlow's in-memory file system, which exists for one load at a time. */
-const DIRECTORY = 'ram://alignsae-step';
 
 export class Session {
   readonly #id: number;
 
   /** @param savedModel Bytes of a `saved_model.pb`. @throws Error in TensorFlow's words when the graph is malformed. */
   constructor(savedModel: Uint8Array) {
-    writeFile(savedModel);
+    // A real directory: TensorFlow's in-memory file system appends to a file written twice and never frees one.
+    const directory = mkdtempSync(join(tmpdir(), 'alignsae-step-'));
     try {
-      this.#id = nativeBackend().binding.loadSavedModel(DIRECTORY, 'serve');
+      writeFileSync(join(directory, 'saved_model.pb'), savedModel);
+      this.#id = nativeBackend().binding.loadSavedModel(directory, 'serve');
     } finally {
-      // The file system frees a file's memory only when the file is written anew.
-      writeFile(new Uint8Array());
+      rmSync(directory, { recursive: true, force: true });
     }
   }
 
@@ -45,11 +45,4 @@ export class Session {
   dispose(): void {
     nativeBackend().binding.deleteSavedModel(this.#id);
   }
-}
-
-function writeFile(content: Uint8Array): void {
-  tidy(() => {
-    const path = scalar(`${DIRECTORY}/saved_model.pb`, 'string');
-    dispose(rawOps('WriteFile', [], [path, scalar(content, 'string')], 0));
-  });
 }

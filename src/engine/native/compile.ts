@@ -1,0 +1,60 @@
+/** Compiling tfjs-node's binding against a TensorFlow. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { type Command, type Environment, findOnPath } from './command.ts';
+import { LIBRARIES, type Tensorflow } from './tensorflow.ts';
+
+const require = createRequire(import.meta.url);
+const FLAGS = ['-O2', '-fPIC', '-shared', '-std=c++17', '-DNAPI_VERSION=8'];
+
+/** The addon's C++ files, the headers of Node's C interface, and a key that changes whenever either does. */
+export interface BindingSource {
+  files: readonly string[];
+  napiInclude: string;
+  key: string;
+}
+
+export async function readBindingSource(): Promise<BindingSource> {
+  const directory = join(dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'binding');
+  const names = (await readdir(directory)).sort();
+  const napi = dirname(require.resolve('node-api-headers/package.json'));
+  const hash = createHash('sha256')
+    .update(FLAGS.join(' '))
+    .update(require('node-api-headers/package.json').version);
+  for (const name of names) hash.update(name).update(await readFile(join(directory, name)));
+  return {
+    files: names.filter((name) => name.endsWith('.cc')).map((name) => join(directory, name)),
+    napiInclude: join(napi, 'include'),
+    key: hash.digest('hex').slice(0, 12),
+  };
+}
+
+/** @throws Error saying what to install when there is no C++ compiler. */
+export async function findCompiler(environment: Environment): Promise<string> {
+  for (const name of [environment.CXX, 'g++', 'c++', 'clang++']) {
+    const path = name ? await findOnPath(name, environment) : null;
+    if (path) return path;
+  }
+  throw new Error(
+    'The native engine cannot be compiled, for there is no C++ compiler: install g++ or clang++.',
+  );
+}
+
+/**
+ * The compiler call that makes `out` from the binding.
+ * @param rpath Where the addon looks for TensorFlow when it is loaded; `$ORIGIN` is the addon's own directory.
+ */
+export function compileCommand(
+  compiler: string,
+  source: BindingSource,
+  tensorflow: Tensorflow,
+  rpath: string,
+  out: string,
+): Command {
+  const includes = [source.napiInclude, tensorflow.includeDir].map((directory) => `-I${directory}`);
+  const libraries = LIBRARIES.map((library) => `-l:${library}`);
+  const link = [`-L${tensorflow.libDir}`, ...libraries, `-Wl,-rpath,${rpath}`];
+  return { file: compiler, args: [...FLAGS, ...includes, ...source.files, ...link, '-o', out] };
+}

@@ -1,0 +1,205 @@
+/** Trains a language model from scratch: a job's settings and dataset in, a `.safetensors` file out. */
+import { join } from 'node:path';
+import { AppError } from '../../errors.ts';
+import { SPLITS, type Split } from '../dataset.ts';
+import type { JobContext } from '../protocol.ts';
+import { createRandom } from '../random.ts';
+import { createStepper } from '../step/create.ts';
+import type { Arrays, Stepper } from '../step/stepper.ts';
+import { measureAccuracy } from './accuracy.ts';
+import {
+  createBatches,
+  fitting,
+  longestInput,
+  questionSequence,
+  type Sequence,
+  trainingSequences,
+} from './batches.ts';
+import { writeSafetensors } from './checkpoint.ts';
+import type { ModelConfig, ModelJob, ModelResult } from './job.ts';
+import { initWeights } from './languageModel.ts';
+import { greedyPredictions, nextTokenLoss } from './loss.ts';
+import type { ModelSettings } from './settings.ts';
+import { buildWordLevelTokenizer, loadTokenizer, type TokenizerJson } from './tokenizer.ts';
+import { jobFingerprint, readTrainState, writeTrainState } from './trainState.ts';
+
+/** Times that accuracy is measured on a sample while training, the end not counted. */
+const PROBES = 10;
+const PROBE_PROMPTS = 256;
+/** Steps to time before an estimate of what is left is worth showing. */
+const STEPS_BEFORE_ETA = 10;
+
+/** What a checkpoint holds besides the stepper's state; batches follow from the step. */
+interface Position {
+  step: number;
+  loss: number;
+}
+
+interface Plan {
+  settings: ModelSettings;
+  config: ModelConfig;
+  tokenizer: TokenizerJson;
+  batchAt: (step: number) => Arrays;
+  /** Questions by split, and the width that fits them all. */
+  questions: ReadonlyMap<Split, Sequence[]>;
+  T: number;
+  fingerprint: string;
+}
+
+/**
+ * Trains with masked next-token loss, AdamW, warm-up and cosine, from `context.resumeFrom` if it is given; a
+ * resumed run's numbers are those of an uninterrupted one on the same backend.
+ * @throws {AppError} INVALID_INPUT when a sequence is longer than nCtx, ENGINE_FAILED when the loss diverges.
+ */
+export async function trainModel(job: ModelJob, context: JobContext): Promise<ModelResult> {
+  const plan = planTraining(job);
+  const stepper = createModelStepper(plan);
+  try {
+    const finalLoss = await runSteps(plan, stepper, context);
+    context.reporter.progress({ phase: 'EVALUATE', progress: 0.99, etaSeconds: null });
+    const accuracy = await measureSplits(plan.questions, plan.T, stepper, context);
+    const { weights } = await stepper.readState();
+    const metadata = { format: 'pt', config: JSON.stringify(plan.config) };
+    const file = await writeSafetensors(join(context.workDir, 'model.safetensors'), weights, metadata);
+    const nParams = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
+    context.reporter.progress({ phase: 'EVALUATE', progress: 1, etaSeconds: 0 });
+    const { config, tokenizer } = plan;
+    return { kind: 'MODEL', weights: file, config, tokenizer, nParams, finalLoss, accuracy };
+  } finally {
+    stepper.dispose();
+  }
+}
+
+function planTraining({ settings, dataset }: ModelJob): Plan {
+  const { nLayers, nHeads, dModel, nCtx } = settings;
+  const { prompts, texts } = dataset;
+  const json = buildWordLevelTokenizer([
+    ...prompts.map(({ prompt, answer }) => `${prompt} ${answer}`),
+    ...texts.map(({ text }) => text),
+  ]);
+  const tokenizer = loadTokenizer(json);
+  const questions = new Map<Split, Sequence[]>();
+  for (const split of SPLITS) {
+    const asked = prompts.filter((prompt) => prompt.split === split);
+    const sequences = asked.map((p) => fitting(questionSequence(tokenizer, p), p.prompt, nCtx));
+    if (sequences.length > 0) questions.set(split, sequences);
+  }
+  return {
+    settings,
+    config: {
+      nLayers,
+      nHeads,
+      dModel,
+      dMlp: 4 * dModel,
+      nCtx,
+      dVocab: tokenizer.dVocab,
+      layerNormEps: 1e-5,
+    },
+    tokenizer: json,
+    batchAt: createBatches(trainingSequences(tokenizer, dataset, nCtx), settings),
+    questions,
+    T: longestInput([...questions.values()].flat()),
+    fingerprint: jobFingerprint({ settings, dataset }),
+  };
+}
+
+function createModelStepper({ settings, config }: Plan): Stepper {
+  return createStepper({
+    weights: initWeights(config, settings.initStd, settings.seed),
+    optimizer: {
+      beta1: settings.beta1,
+      beta2: settings.beta2,
+      epsilon: 1e-8,
+      weightDecay: settings.weightDecay,
+      decays: (name) => name.endsWith('.weight') && !name.includes('ln_'),
+      clipNorm: settings.clipNorm,
+    },
+    losses: { nextToken: nextTokenLoss(config) },
+    evals: { predict: greedyPredictions(config) },
+  });
+}
+
+/** Runs the steps that are left and returns the last one's loss. */
+async function runSteps(plan: Plan, stepper: Stepper, context: JobContext): Promise<number> {
+  const { reporter, resumeFrom } = context;
+  const { steps, logEvery } = plan.settings;
+  let position: Position = { step: 0, loss: Number.NaN };
+  if (resumeFrom) {
+    const saved = await readTrainState<Position>(resumeFrom, plan.fingerprint);
+    stepper.writeState(saved.state);
+    position = saved.position;
+  }
+  const probe = createProbe(plan, stepper, context);
+  const eta = createEta(position.step, steps);
+  for (let step = position.step + 1; step <= steps; step++) {
+    const learningRate = learningRateAt(plan.settings, step);
+    const values = stepper.step('nextToken', plan.batchAt(step - 1), learningRate);
+    if (!Number.isFinite(values.loss)) throw diverged(step, learningRate);
+    position = { step, loss: values.loss! };
+    const logged = step % logEvery === 0 || step === 1 || step === steps;
+    const row = { ...(logged && { ...values, learningRate }), ...(await probe(step)) };
+    if (Object.keys(row).length > 0) reporter.metrics({ step, at: Date.now(), values: row });
+    reporter.progress({ phase: 'TRAIN', progress: (0.99 * step) / steps, etaSeconds: eta(step) });
+    if (reporter.checkpointDue()) {
+      const path = join(context.workDir, `checkpoint-${step}.safetensors`);
+      const state = await stepper.readState();
+      await reporter.checkpoint(step, await writeTrainState(path, plan.fingerprint, state, position));
+    }
+    await reporter.breathe();
+  }
+  return position.loss;
+}
+
+/** `accuracy/<split>` on a fixed sample of each split, a few times along the run; otherwise nothing. */
+function createProbe({ settings, questions, T }: Plan, stepper: Stepper, context: JobContext) {
+  const every = Math.max(1, Math.ceil(settings.steps / PROBES));
+  const samples = new Map<Split, Sequence[]>();
+  for (const [split, sequences] of questions) {
+    const shuffled = createRandom(settings.seed, 'probe', split).shuffle([...sequences]);
+    samples.set(split, shuffled.slice(0, PROBE_PROMPTS));
+  }
+  return async (step: number): Promise<Record<string, number>> => {
+    const values: Record<string, number> = {};
+    if (step % every !== 0) return values;
+    for (const [split, accuracy] of Object.entries(await measureSplits(samples, T, stepper, context))) {
+      values[`accuracy/${split.toLowerCase()}`] = accuracy;
+    }
+    return values;
+  };
+}
+
+async function measureSplits(
+  questions: ReadonlyMap<Split, Sequence[]>,
+  T: number,
+  stepper: Stepper,
+  { reporter }: JobContext,
+): Promise<Partial<Record<Split, number>>> {
+  const accuracy: Partial<Record<Split, number>> = {};
+  for (const [split, sequences] of questions) {
+    accuracy[split] = await measureAccuracy(stepper, sequences, T, () => reporter.breathe());
+  }
+  return accuracy;
+}
+
+/** Linear warm-up, then a cosine down to `finalLearningRateShare`; `step` counts from 1. */
+export function learningRateAt(settings: ModelSettings, step: number): number {
+  const { learningRate, warmupSteps, steps, finalLearningRateShare: floor } = settings;
+  if (step <= warmupSteps) return (learningRate * step) / warmupSteps;
+  const done = (step - warmupSteps) / (steps - warmupSteps);
+  return learningRate * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * done)));
+}
+
+/** Seconds left at the pace since this process began, or null while that is not known. */
+function createEta(from: number, steps: number): (step: number) => number | null {
+  let timed: { step: number; at: number } | undefined;
+  return (step) => {
+    if (step - from < STEPS_BEFORE_ETA) return null;
+    timed ??= { step: step - 1, at: performance.now() };
+    return ((performance.now() - timed.at) / 1000 / (step - timed.step)) * (steps - step);
+  };
+}
+
+function diverged(step: number, learningRate: number): AppError {
+  const message = `the loss is not finite at step ${step} (learning rate ${learningRate}); lower learningRate`;
+  return new AppError('ENGINE_FAILED', message);
+}

@@ -1,9 +1,9 @@
 /** Invented people with six facts each, asked about and described in several wordings; pure and seeded. */
-import { type EngineDataset, SPLITS } from '../dataset.ts';
+import type { EngineDataset } from '../dataset.ts';
 import { createRandom, type Random } from '../random.ts';
 import { BIOGRAPHY_PHRASINGS } from './biography-phrasings.ts';
-import { collectDataset, type DatasetItem, type OntologyDefinition } from './items.ts';
-import { fill } from './phrasings.ts';
+import { collectDataset, type DatasetItem, type FactItem, type OntologyDefinition } from './items.ts';
+import { factItems } from './questions.ts';
 import { CITIES, EMPLOYERS, FIRST_NAMES, LAST_NAMES, MAJORS, MONTHS, UNIVERSITIES } from './vocabulary.ts';
 
 /** The six concepts of a biography; a work city follows from the employer. */
@@ -51,23 +51,12 @@ export function generateBiographies(options: BiographyOptions): EngineDataset {
  */
 export function* biographyItems(options: BiographyOptions): Generator<DatasetItem> {
   for (const person of people(options)) {
-    for (const { key } of BIOGRAPHY_ONTOLOGY.concepts) yield* conceptItems(person, key);
-  }
-}
-
-function* conceptItems(person: Person, concept: string): Generator<DatasetItem> {
-  const entity = person.name;
-  const value = person.facts[concept]!;
-  const { questions, texts } = BIOGRAPHY_PHRASINGS[concept]!;
-  yield { type: 'fact', entity, concept, value };
-  for (const split of SPLITS) {
-    for (const [i, phrasing] of questions[split].entries()) {
-      const template = `${concept}/${split.toLowerCase()}-${i + 1}`;
-      const prompt = fill(phrasing, entity);
-      yield { type: 'prompt', prompt, answer: value, entity, concepts: [concept], template, split };
+    for (const { key: concept } of BIOGRAPHY_ONTOLOGY.concepts) {
+      const fact: FactItem = { type: 'fact', entity: person.name, concept, value: person.facts[concept]! };
+      yield fact;
+      yield* factItems(fact, BIOGRAPHY_PHRASINGS[concept]!);
     }
   }
-  for (const text of texts) yield { type: 'text', text: fill(text, entity, value), entity, split: 'TRAIN' };
 }
 
 function* people({ people: count, seed }: BiographyOptions): Generator<Person> {

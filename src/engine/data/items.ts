@@ -69,3 +69,10 @@ export function collectDataset(concepts: readonly Concept[], items: Iterable<Dat
   }
   return { concepts: concepts.map(({ key, label }) => ({ key, label })), facts, prompts, texts };
 }
+
+/** A dataset as it is read: the ontology is known at once, the items come as they are asked for. */
+export interface ImportStream {
+  ontology: OntologyDefinition;
+  /** May throw at any time; what was yielded before counts only once it has ended. */
+  items: AsyncIterable<DatasetItem>;
+}

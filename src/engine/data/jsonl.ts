@@ -1,0 +1,196 @@
+/** The JSONL dataset format of docs/datasets.md: what one line may say, and a reader of whole files. */
+import { z } from 'zod';
+import type { ConceptDefinition, DatasetItem, ImportStream, OntologyDefinition } from './items.ts';
+import { type Bytes, type Line, READ_LIMITS, type ReadLimits, readLines } from './lines.ts';
+import { Problems } from './problems.ts';
+import { conceptKey, description, longText, shortText, slug } from './text.ts';
+
+const split = z
+  .string()
+  .transform((value) => value.toUpperCase())
+  .pipe(z.enum(['TRAIN', 'VALIDATION', 'TEST_OOD'], { error: 'must be TRAIN, VALIDATION or TEST_OOD' }));
+
+const ontologyLine = z
+  .object({ type: z.literal('ontology'), slug, name: shortText.optional(), description })
+  .strict();
+
+const conceptLine = z
+  .object({
+    type: z.literal('concept'),
+    key: conceptKey,
+    label: shortText.optional(),
+    description,
+  })
+  .strict();
+
+const factLine = z
+  .object({ type: z.literal('fact'), entity: shortText, concept: conceptKey, value: shortText })
+  .strict();
+
+const promptLine = z
+  .object({
+    type: z.literal('prompt'),
+    prompt: longText,
+    answer: shortText,
+    entity: shortText,
+    concept: conceptKey.optional(),
+    concepts: z.array(conceptKey).min(1).max(2).optional(),
+    template: shortText.optional(),
+    split,
+  })
+  .strict()
+  .refine((line) => (line.concept === undefined) !== (line.concepts === undefined), {
+    path: ['concept'],
+    message: 'give either concept (one hop) or concepts (one a hop, at most 2)',
+  });
+
+const textLine = z
+  .object({ type: z.literal('text'), text: longText, entity: shortText, split: split.default('TRAIN') })
+  .strict();
+
+const anyLine = z.discriminatedUnion('type', [ontologyLine, conceptLine, factLine, promptLine, textLine], {
+  error: 'must be ontology, concept, fact, prompt or text',
+});
+type AnyLine = z.output<typeof anyLine>;
+type HeaderLine = Extract<AnyLine, { type: 'ontology' | 'concept' }>;
+type NumberedLine = { number: number; line: AnyLine };
+
+/**
+ * Reads a JSONL file up to its first fact, prompt or text; the rest follows as `items` are asked for.
+ * @param known the ontology the file is about; without it the file itself must begin with one.
+ * @throws AppError INVALID_INPUT listing bad lines with their numbers, here or from `items`, at the latest when
+ * they end: until then nothing may be kept.
+ */
+export async function openJsonl(
+  bytes: Bytes,
+  known: OntologyDefinition | null,
+  limits: ReadLimits = READ_LIMITS,
+): Promise<ImportStream> {
+  const problems = new Problems('line');
+  const lines = parseLines(readLines(bytes, limits), problems);
+  const header: { number: number; line: HeaderLine }[] = [];
+  let next = await lines.next();
+  while (!next.done && isHeader(next.value.line)) {
+    header.push({ number: next.value.number, line: next.value.line });
+    next = await lines.next();
+  }
+  const ontology = readHeader(header, known, problems);
+  if (next.done) problems.add(header.length + 1, 'the file has no fact, prompt or text');
+  if (!ontology.concepts.length) problems.throwIfAny();
+  return { ontology, items: readItems(next, lines, ontology, problems) };
+}
+
+const isHeader = (line: AnyLine): line is HeaderLine => line.type === 'ontology' || line.type === 'concept';
+
+async function* parseLines(lines: AsyncIterable<Line>, problems: Problems): AsyncGenerator<NumberedLine> {
+  for await (const { number, text, problem } of lines) {
+    if (problem) problems.add(number, problem);
+    if (problem || !text.trim()) continue;
+    const line = parseLine(text, (reason) => problems.add(number, reason));
+    if (line) yield { number, line };
+  }
+}
+
+function parseLine(text: string, refuse: (reason: string) => void): AnyLine | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    refuse(`it is not JSON: ${(error as Error).message}`);
+    return null;
+  }
+  const parsed = anyLine.safeParse(value);
+  if (parsed.success) return parsed.data;
+  refuse(
+    parsed.error.issues.map(({ path, message }) => [path.join('.'), message].join(' ').trim()).join('; '),
+  );
+  return null;
+}
+
+/** The ontology that the first lines describe, checked against the known one if there is any. */
+function readHeader(
+  header: readonly { number: number; line: HeaderLine }[],
+  known: OntologyDefinition | null,
+  problems: Problems,
+): OntologyDefinition {
+  const ontologies = header.filter(({ line }) => line.type === 'ontology');
+  for (const { number } of ontologies.slice(1)) problems.add(number, 'there is an ontology line already');
+  const concepts = new Map<string, ConceptDefinition>();
+  for (const { number, line } of header) {
+    if (line.type !== 'concept') continue;
+    const { type: _, label, ...rest } = line;
+    if (concepts.has(line.key)) problems.add(number, `concept ${line.key} is defined already`);
+    concepts.set(line.key, { label: label ?? line.key.replaceAll('_', ' '), ...rest });
+  }
+  if (known) {
+    for (const { number, line } of header) checkKnown(number, line, known, problems);
+    return known;
+  }
+  const first = ontologies[0]?.line as Extract<HeaderLine, { type: 'ontology' }> | undefined;
+  if (!first) problems.add(1, 'an ontology line is needed first, or an ontology to import into');
+  if (!concepts.size)
+    problems.add((header.at(-1)?.number ?? 0) + 1, 'a concept line is needed before any other');
+  return {
+    slug: first?.slug ?? '',
+    name: first?.name ?? first?.slug ?? '',
+    description: first?.description ?? '',
+    concepts: [...concepts.values()],
+  };
+}
+
+function checkKnown(number: number, line: HeaderLine, known: OntologyDefinition, problems: Problems): void {
+  if (line.type === 'ontology' && line.slug !== known.slug) {
+    problems.add(number, `it is about ontology ${line.slug}, the import is into ${known.slug}`);
+  }
+  if (line.type === 'concept' && !known.concepts.some((concept) => concept.key === line.key)) {
+    problems.add(number, unknownConcept(line.key, known));
+  }
+}
+
+async function* readItems(
+  first: IteratorResult<NumberedLine>,
+  rest: AsyncGenerator<NumberedLine>,
+  ontology: OntologyDefinition,
+  problems: Problems,
+): AsyncGenerator<DatasetItem> {
+  const stated = new Map<string, number>();
+  for (let next = first; !next.done; next = await rest.next()) {
+    const { number, line } = next.value;
+    const item = isHeader(line) ? null : toItem(line);
+    const reason = item
+      ? checkItem(item, number, ontology, stated)
+      : `${line.type} lines must come before all others`;
+    if (reason) problems.add(number, reason);
+    else if (item) yield item;
+  }
+  problems.throwIfAny();
+}
+
+function toItem(line: Exclude<AnyLine, HeaderLine>): DatasetItem {
+  if (line.type !== 'prompt') return line;
+  const { concept, concepts = [concept!], template, ...rest } = line;
+  return { ...rest, concepts, template: template ?? concepts.join('/') };
+}
+
+/** Why the item cannot be taken, or null; notes the line that states each fact. */
+function checkItem(
+  item: DatasetItem,
+  number: number,
+  ontology: OntologyDefinition,
+  stated: Map<string, number>,
+): string | null {
+  const keys = item.type === 'fact' ? [item.concept] : item.type === 'prompt' ? item.concepts : [];
+  const missing = keys.find((key) => !ontology.concepts.some((concept) => concept.key === key));
+  if (missing !== undefined) return unknownConcept(missing, ontology);
+  if (item.type !== 'fact') return null;
+  const key = JSON.stringify([item.entity, item.concept]);
+  const before = stated.get(key);
+  if (before !== undefined) return `line ${before} states the ${item.concept} of ${item.entity} already`;
+  stated.set(key, number);
+  return null;
+}
+
+function unknownConcept(key: string, ontology: OntologyDefinition): string {
+  const keys = ontology.concepts.map((concept) => concept.key).join(', ');
+  return `concept ${key} is not in ontology ${ontology.slug}, which has ${keys}`;
+}

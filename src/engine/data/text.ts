@@ -1,0 +1,37 @@
+/** Checks of the texts that datasets and ontologies are made of. */
+import { z } from 'zod';
+
+/** What Postgres, tokenizers and one line of a terminal can all hold. */
+const text = (max: number) =>
+  z
+    .string({ error: 'must be text' })
+    .trim()
+    .min(1, { error: 'must not be empty' })
+    .max(max, { error: (issue) => `must have at most ${max} characters, got ${String(issue.input).length}` })
+    .regex(/^[^\p{Cc}\p{Cs}]*$/u, { error: 'must not contain control characters or halves of characters' })
+    .normalize('NFC');
+
+export const MAX_SHORT_TEXT = 200;
+export const MAX_LONG_TEXT = 4000;
+export const MAX_CONCEPTS = 1000;
+
+/** Names, values and answers. */
+export const shortText = text(MAX_SHORT_TEXT);
+/** Prompts and sentences. */
+export const longText = text(MAX_LONG_TEXT);
+
+export const slug = z
+  .string({ error: 'must be text' })
+  .max(64, { error: 'must have at most 64 characters' })
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, {
+    error: 'must be lower-case letters and digits with single hyphens between, such as two-hop',
+  });
+
+export const conceptKey = z
+  .string({ error: 'must be text' })
+  .max(64, { error: 'must have at most 64 characters' })
+  .regex(/^[a-z][a-z0-9_]*$/, {
+    error: 'must begin with a lower-case letter and go on with letters, digits or _, such as birth_date',
+  });
+
+export const description = text(MAX_LONG_TEXT).or(z.literal('')).default('');

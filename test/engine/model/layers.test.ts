@@ -1,0 +1,86 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { gelu, layerNorm } from '../../../src/engine/model/layers.ts';
+import { createRandom } from '../../../src/engine/random.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+
+beforeAll(async () => {
+  await loadTestBackend();
+});
+
+type Op = (...inputs: tf.Tensor[]) => tf.Tensor;
+
+/** The same functions out of plain operations, whose gradients the library derives. */
+const plain: Record<string, Op> = {
+  layerNorm: (x, gain, bias) => {
+    const { mean, variance } = tf.moments(x!, -1, true);
+    return tf.add(tf.mul(tf.div(tf.sub(x!, mean), tf.sqrt(tf.add(variance, 1e-5))), gain!), bias!);
+  },
+  gelu: (x) => {
+    const inner = tf.mul(Math.sqrt(2 / Math.PI), tf.add(x!, tf.mul(0.044715, tf.pow(x!, 3))));
+    return tf.mul(tf.mul(0.5, x!), tf.add(1, tf.tanh(inner)));
+  },
+};
+const own: Record<string, Op> = {
+  layerNorm: (x, gain, bias) => layerNorm(x!, gain!, bias!, 1e-5),
+  gelu: (x) => gelu(x!),
+};
+
+describe.each([
+  ['layerNorm', [[3, 4, 6], [6], [6]]],
+  ['gelu', [[2, 5]]],
+] as [string, number[][]][])('%s', (name, shapes) => {
+  const inputs = () =>
+    shapes.map((shape, i) => {
+      const random = createRandom(i, name);
+      const size = shape.reduce((a, b) => a * b, 1);
+      return tf.tensor(
+        Float32Array.from({ length: size }, () => 1.5 * random.normal()),
+        shape,
+      );
+    });
+  /** Any scalar of the output with a different slope everywhere. */
+  const scalarOf =
+    (op: Op) =>
+    (...xs: tf.Tensor[]) => {
+      const y = op(...xs);
+      const weights = tf.reshape(tf.sin(tf.range(0, y.size, 1, 'float32')), y.shape);
+      return tf.sum(tf.mul(y, weights));
+    };
+
+  test('equals its definition', () => {
+    tf.tidy(() => expectClose(own[name]!(...inputs()), plain[name]!(...inputs()), 1e-5));
+  });
+
+  test('has the gradients that plain autograd derives', () => {
+    tf.tidy(() => {
+      const gradients = tf.grads(scalarOf(own[name]!))(inputs());
+      const derived = tf.grads(scalarOf(plain[name]!))(inputs());
+      for (const [i, gradient] of gradients.entries()) expectClose(gradient, derived[i]!, 1e-4);
+    });
+  });
+
+  test('has the gradients of finite differences', () => {
+    tf.tidy(() => {
+      const gradients = tf.grads(scalarOf(own[name]!))(inputs());
+      for (const [i, gradient] of gradients.entries()) {
+        const values = gradient.dataSync();
+        for (const entry of [0, Math.floor(values.length / 2), values.length - 1]) {
+          const moved = (by: number) => {
+            const xs = inputs();
+            const data = xs[i]!.dataSync().slice();
+            data[entry]! += by;
+            xs[i] = tf.tensor(data, shapes[i]!);
+            return scalarOf(own[name]!)(...xs).dataSync()[0]!;
+          };
+          expect((moved(0.01) - moved(-0.01)) / 0.02).toBeCloseTo(values[entry]!, 2);
+        }
+      }
+    });
+  });
+});
+
+function expectClose(actual: tf.Tensor, expected: tf.Tensor, tolerance: number): void {
+  expect(actual.shape).toEqual(expected.shape);
+  expect(tf.max(tf.abs(tf.sub(actual, expected))).dataSync()[0]!).toBeLessThan(tolerance);
+}

@@ -1,0 +1,40 @@
+/** A job's surroundings in a test: keeps what was reported, takes checkpoints at given steps, can be "killed". */
+import type {
+  JobContext,
+  JobReporter,
+  MetricRow,
+  Progress,
+  WrittenFile,
+} from '../../../src/engine/protocol.ts';
+
+export interface Recorder extends JobContext {
+  rows: MetricRow[];
+  progressed: Progress[];
+  checkpoints: { step: number; file: WrittenFile }[];
+}
+
+export class Killed extends Error {}
+
+export function createRecorder(
+  workDir: string,
+  options: { resumeFrom?: string; checkpointAt?: readonly number[]; killAt?: number } = {},
+): Recorder {
+  const { resumeFrom = null, checkpointAt = [], killAt } = options;
+  const rows: MetricRow[] = [];
+  const progressed: Progress[] = [];
+  const checkpoints: Recorder['checkpoints'] = [];
+  const latest = () => rows.at(-1)?.step ?? 0;
+  const reporter: JobReporter = {
+    metrics: (row) => rows.push(row),
+    progress: (progress) => progressed.push(progress),
+    log: () => {},
+    checkpointDue: () => checkpointAt.includes(latest()) && checkpoints.at(-1)?.step !== latest(),
+    checkpoint: async (step, file) => {
+      checkpoints.push({ step, file });
+    },
+    breathe: async () => {
+      if (killAt !== undefined && latest() >= killAt) throw new Killed();
+    },
+  };
+  return { reporter, workDir, resumeFrom, rows, progressed, checkpoints };
+}

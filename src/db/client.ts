@@ -46,20 +46,20 @@ export function createDatabase(connectionString: string, options: DatabaseOption
   return { db: drizzle({ client: pool, schema: tables }), pool, connectionString, close: () => pool.end() };
 }
 
-/** SQLSTATE of a Postgres error, however deeply drizzle has wrapped it; null for other errors. */
-export function sqlState(error: unknown): string | null {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    if ('code' in e && 'severity' in e) return String(e.code);
-  }
-  return null;
-}
-
 /** Whether a unique constraint or index (that one, if named) was violated. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
-  for (let e = error; e instanceof Error; e = e.cause) {
-    if ('code' in e && e.code === '23505') {
-      return constraint === undefined || ('constraint' in e && e.constraint === constraint);
-    }
-  }
-  return false;
+  const { code, constraint: violated } = rootCause(error);
+  return code === '23505' && (constraint === undefined || violated === constraint);
+}
+
+/** Whether Postgres could not be reached or went away; the same may succeed when it is back. */
+export function isConnectionLoss(error: unknown): boolean {
+  const { code, message } = rootCause(error);
+  if (code === undefined) return /^(Connection terminated|timeout exceeded|Query read timeout)/.test(message);
+  return /^(08|57P|53300|ECONN|ENOENT|EPIPE|ETIMEDOUT)/.test(code);
+}
+
+/** Drizzle wraps what `pg` threw. */
+function rootCause(error: unknown): { code?: string; constraint?: string; message: string } {
+  return error instanceof Error && error.cause instanceof Error ? rootCause(error.cause) : (error as Error);
 }

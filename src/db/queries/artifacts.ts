@@ -1,0 +1,85 @@
+/**
+ * Which files of the artifact store are in use. Whoever stores or deletes a file holds an advisory lock on its
+ * hash until its transaction ends, so that a file that is being stored again is not deleted by a run that has
+ * just stopped using it (two runs with the same settings write the same bytes).
+ */
+import { eq, inArray, sql } from 'drizzle-orm';
+import type { ArtifactStore, NewFile } from '../artifactStore.ts';
+import type { Executor } from '../client.ts';
+import { artifacts } from '../tables.ts';
+
+/** Young files may belong to a transaction that has not ended yet, on whichever machine. */
+const SWEEP_AGE_MS = 60 * 60 * 1000;
+const SWEEP_BATCH = 1000;
+
+/**
+ * Takes a file into the store and makes its row. Call it in the transaction that also stores what refers to it;
+ * if that rolls back, the file is an orphan for the next sweep. Returns its hash.
+ */
+export async function storeArtifact(
+  tx: Executor,
+  store: ArtifactStore,
+  file: NewFile,
+  kind: 'MODEL' | 'SAE' | 'CHECKPOINT',
+): Promise<string> {
+  await lockHash(tx, file.sha256);
+  await store.put(file);
+  await tx
+    .insert(artifacts)
+    .values({ hash: file.sha256, bytes: file.bytes, kind })
+    .onConflictDoUpdate({ target: artifacts.hash, set: { createdAt: sql`now()` } });
+  return file.sha256;
+}
+
+/** Deletes the row and the file, unless something refers to it. */
+export async function collectArtifact(db: Executor, store: ArtifactStore, hash: string): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    await lockHash(tx, hash);
+    await tx.delete(artifacts).where(sql`${artifacts.hash} = ${hash} and ${UNUSED}`);
+    const [kept] = await tx.select({ hash: artifacts.hash }).from(artifacts).where(eq(artifacts.hash, hash));
+    if (kept) return false;
+    await store.delete(hash);
+    return true;
+  });
+}
+
+/**
+ * Deletes what nothing refers to and has not been touched for an hour: files without a row, rows without use,
+ * unfinished files. Any number of processes may sweep at once. Returns how many files it deleted.
+ */
+export async function sweepArtifacts(
+  db: Executor,
+  store: ArtifactStore,
+  before: Date = new Date(Date.now() - SWEEP_AGE_MS),
+): Promise<number> {
+  const unused = await db
+    .select({ hash: artifacts.hash })
+    .from(artifacts)
+    .where(sql`${artifacts.createdAt} < ${before.toISOString()} and ${UNUSED}`);
+  const hashes = unused.map((row) => row.hash);
+  const old: string[] = [];
+  for await (const file of store.list(before)) if (file.modifiedAt < before) old.push(file.hash);
+  for (let i = 0; i < old.length; i += SWEEP_BATCH) {
+    hashes.push(...(await withoutRow(db, old.slice(i, i + SWEEP_BATCH))));
+  }
+  let deleted = 0;
+  for (const hash of hashes) if (await collectArtifact(db, store, hash)) deleted += 1;
+  return deleted;
+}
+
+const UNUSED = sql`not exists (select from models where models.artifact_hash = ${artifacts.hash})
+  and not exists (select from runs where runs.artifact_hash = ${artifacts.hash})
+  and not exists (select from checkpoints where checkpoints.artifact_hash = ${artifacts.hash})`;
+
+async function withoutRow(db: Executor, hashes: readonly string[]): Promise<string[]> {
+  const rows = await db
+    .select({ hash: artifacts.hash })
+    .from(artifacts)
+    .where(inArray(artifacts.hash, [...hashes]));
+  const known = new Set(rows.map((row) => row.hash));
+  return hashes.filter((hash) => !known.has(hash));
+}
+
+async function lockHash(tx: Executor, hash: string): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${hash}, 0))`);
+}

@@ -1,0 +1,191 @@
+/**
+ * What a run reports: status changes, log lines and metrics, numbered 1, 2, 3 … by one counter a run.
+ * Writers lock the run's row, so numbers are given in the order of commits, without gaps or doubles.
+ */
+import { and, eq, sql } from 'drizzle-orm';
+import type { Executor } from '../client.ts';
+import { metricPoints, type RunStatus, runEvents, runs } from '../tables.ts';
+
+/** `NOTIFY` payloads of this channel are `<run id>:<newest seq>`. */
+export const RUN_EVENTS_CHANNEL = 'run_events';
+
+/** A worker's right to write to a run, until the run ends or is claimed again. */
+export interface Claim {
+  runId: string;
+  attempt: number;
+}
+
+export type LogLevel = 'INFO' | 'WARN' | 'ERROR';
+
+interface EventBase {
+  runId: string;
+  seq: number;
+  at: Date;
+}
+export interface StatusEvent extends EventBase {
+  type: 'STATUS';
+  status: RunStatus;
+  phase: string;
+  progress: number;
+  etaSeconds: number | null;
+}
+export interface LogEvent extends EventBase {
+  type: 'LOG';
+  level: LogLevel;
+  message: string;
+}
+export interface MetricsEvent extends EventBase {
+  type: 'METRICS';
+  step: number;
+  metrics: { name: string; value: number }[];
+}
+export type RunEventRow = StatusEvent | LogEvent | MetricsEvent;
+
+/** One logged step; `at` in milliseconds since the epoch, when the engine measured it. */
+export interface MetricRow {
+  step: number;
+  at: number;
+  values: Readonly<Record<string, number>>;
+}
+
+/** What marks a run as written by the holder of `claim`. */
+export function heldBy({ runId, attempt }: Claim) {
+  return and(eq(runs.id, runId), eq(runs.attempt, attempt), eq(runs.status, 'RUNNING'));
+}
+
+/**
+ * Stores metrics, one number a row. Values whose step and name are stored already are dropped: a resumed run
+ * recomputes them, the same. Returns false, storing nothing, if the claim no longer holds.
+ */
+export async function appendMetrics(
+  db: Executor,
+  claim: Claim,
+  rows: readonly MetricRow[],
+): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    if (!(await lockRun(tx, claim))) return false;
+    const points = rows.flatMap((row, i) =>
+      Object.entries(row.values).map(([name, value]) => ({
+        row: i,
+        name,
+        step: row.step,
+        value,
+        at: row.at,
+      })),
+    );
+    const column = (key: keyof (typeof points)[number]) => sql.param(points.map((point) => point[key]));
+    // The row lock is held, so what this statement sees is all there is.
+    await tx.execute(sql`
+      with given as (
+        select distinct on (name, step) *
+        from unnest(${column('row')}::int[], ${column('name')}::text[], ${column('step')}::int[],
+          ${column('value')}::float8[], ${column('at')}::float8[]) as p ("row", name, step, value, at)
+        order by name, step, "row"
+      ), fresh as (
+        select given.*, dense_rank() over (order by "row") as k
+        from given
+        where not exists (
+          select from ${metricPoints} m
+          where m.run_id = ${claim.runId} and m.name = given.name and m.step = given.step
+        )
+      ), numbered as (
+        update ${runs} r set last_seq = r.last_seq + (select max(k) from fresh)
+        where r.id = ${claim.runId} and exists (select from fresh)
+        returning r.id, r.last_seq, pg_notify(${RUN_EVENTS_CHANNEL}, r.id || ':' || r.last_seq)
+      )
+      insert into ${metricPoints} (run_id, name, step, value, at, seq)
+      select n.id, f.name, f.step, f.value, to_timestamp(f.at / 1000),
+        n.last_seq - (select max(k) from fresh) + f.k
+      from fresh f, numbered n`);
+    return true;
+  });
+}
+
+/** Stores log lines. Returns false, storing nothing, if the claim no longer holds. */
+export async function appendLogs(
+  db: Executor,
+  claim: Claim,
+  lines: readonly { level: LogLevel; message: string; at: number }[],
+): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    const lastSeq = await lockRun(tx, claim);
+    if (lastSeq === null) return false;
+    if (lines.length === 0) return true;
+    await tx.insert(runEvents).values(
+      lines.map(({ level, message, at }, i) => ({
+        runId: claim.runId,
+        seq: lastSeq + 1 + i,
+        at: new Date(at),
+        type: 'LOG' as const,
+        // Postgres text cannot hold a zero byte.
+        payload: { level, message: message.replaceAll('\0', '�') },
+      })),
+    );
+    const seq = lastSeq + lines.length;
+    await tx.update(runs).set({ lastSeq: seq }).where(eq(runs.id, claim.runId));
+    await notify(tx, RUN_EVENTS_CHANNEL, `${claim.runId}:${seq}`);
+    return true;
+  });
+}
+
+/** Stores the status that `run` has now as event `run.lastSeq`; for use in the transaction that changed it. */
+export async function appendStatus(tx: Executor, run: typeof runs.$inferSelect): Promise<void> {
+  const { id, lastSeq, status, phase, progress, etaSeconds } = run;
+  await tx.insert(runEvents).values({
+    runId: id,
+    seq: lastSeq,
+    at: sql`clock_timestamp()`,
+    type: 'STATUS',
+    payload: { status, phase, progress, etaSeconds },
+  });
+  await notify(tx, RUN_EVENTS_CHANNEL, `${id}:${lastSeq}`);
+}
+
+/** At most `limit` events of a run after `afterSeq`, in order; the values of one logged step are one event. */
+export async function readEvents(
+  db: Executor,
+  runId: string,
+  afterSeq: number,
+  limit: number,
+): Promise<RunEventRow[]> {
+  const { rows } = await db.execute<RawEvent>(sql`
+    (select seq, at, type, payload, null::int as step, null::text[] as names, null::float8[] as values
+      from ${runEvents} where run_id = ${runId} and seq > ${afterSeq} order by seq limit ${limit})
+    union all
+    (select seq, min(at), 'METRICS', null, min(step), array_agg(name order by name), array_agg(value order by name)
+      from ${metricPoints} where run_id = ${runId} and seq > ${afterSeq}
+      group by seq order by seq limit ${limit})
+    order by seq limit ${limit}`);
+  return rows.map((row) => toEvent(runId, row));
+}
+
+/** Sends a notification when the transaction commits. */
+export async function notify(tx: Executor, channel: string, payload: string): Promise<void> {
+  await tx.execute(sql`select pg_notify(${channel}, ${payload})`);
+}
+
+async function lockRun(tx: Executor, claim: Claim): Promise<number | null> {
+  const [run] = await tx
+    .select({ lastSeq: runs.lastSeq })
+    .from(runs)
+    .where(heldBy(claim))
+    .for('no key update');
+  return run?.lastSeq ?? null;
+}
+
+interface RawEvent extends Record<string, unknown> {
+  seq: string;
+  at: Date | string;
+  type: RunEventRow['type'];
+  payload: Record<string, unknown> | null;
+  step: number | null;
+  names: string[] | null;
+  values: number[] | null;
+}
+
+function toEvent(runId: string, row: RawEvent): RunEventRow {
+  const base = { runId, seq: Number(row.seq), at: new Date(row.at) };
+  if (row.type !== 'METRICS') return { ...base, type: row.type, ...row.payload } as StatusEvent | LogEvent;
+  const metrics = row.names!.map((name, i) => ({ name, value: row.values![i]! }));
+  return { ...base, type: 'METRICS', step: row.step!, metrics };
+}

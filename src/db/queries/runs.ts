@@ -1,0 +1,193 @@
+/** Runs and their life: QUEUED → RUNNING → SUCCEEDED | FAILED | CANCELLED, every change an event. */
+import { and, count, eq, inArray, type SQL, sql } from 'drizzle-orm';
+import { AppError, notFound } from '../../errors.ts';
+import type { Executor } from '../client.ts';
+import { checkpoints, type RunKind, type RunStatus, runs } from '../tables.ts';
+import { appendStatus, type Claim, heldBy, notify } from './events.ts';
+import { type Page, type PageArgs, readPage } from './page.ts';
+
+/** `NOTIFY` payloads of this channel are `<run id>:cancel`. */
+export const RUN_CONTROL_CHANNEL = 'run_control';
+
+export type Run = typeof runs.$inferSelect;
+export type NewRun = Pick<
+  typeof runs.$inferInsert,
+  'kind' | 'settings' | 'seed' | 'datasetId' | 'datasetHash' | 'modelId' | 'codeVersion'
+>;
+
+export const FINAL_STATUSES: readonly RunStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
+
+/** Stores a run as QUEUED; putting it into the job queue, in the same transaction, is the caller's part. */
+export async function insertRun(db: Executor, run: NewRun): Promise<Run> {
+  return db.transaction(async (tx) => {
+    const [stored] = await tx
+      .insert(runs)
+      .values({ ...run, lastSeq: 1 })
+      .returning();
+    await appendStatus(tx, stored!);
+    return stored!;
+  });
+}
+
+/** The run, or null if there is none. */
+export async function readRun(db: Executor, id: string): Promise<Run | null> {
+  const [run] = await db.select().from(runs).where(eq(runs.id, id));
+  return run ?? null;
+}
+
+/**
+ * Gives a queued run to a worker; null if it is not queued (cancelled meanwhile, or in other hands). The
+ * returned run's `attempt` is the worker's fence for every later write.
+ */
+export function claimRun(
+  db: Executor,
+  { runId, workerId, backend }: { runId: string; workerId: string; backend: string },
+): Promise<Run | null> {
+  return change(db, and(eq(runs.id, runId), eq(runs.status, 'QUEUED')), {
+    status: 'RUNNING',
+    phase: 'STARTING',
+    workerId,
+    backend,
+    attempt: sql`${runs.attempt} + 1`,
+    startedAt: sql`coalesce(${runs.startedAt}, now())`,
+  });
+}
+
+/** Puts a run back into the queue, keeping its checkpoint: its worker shuts down. Null if the claim is void. */
+export function releaseRun(db: Executor, claim: Claim): Promise<Run | null> {
+  return change(db, heldBy(claim), REQUEUED);
+}
+
+/** The same for every run of workers that are gone; returns those runs. */
+export async function requeueRunsOf(db: Executor, workerIds: readonly string[]): Promise<Run[]> {
+  if (workerIds.length === 0) return [];
+  return changeAll(db, and(eq(runs.status, 'RUNNING'), inArray(runs.workerId, [...workerIds])), REQUEUED);
+}
+
+/** Reports how far a run is; `progress` is 0–1 over the whole run. False if the claim is void. */
+export async function reportProgress(
+  db: Executor,
+  claim: Claim,
+  { phase, progress, etaSeconds }: { phase: string; progress: number; etaSeconds: number | null },
+): Promise<boolean> {
+  return (await change(db, heldBy(claim), { phase, progress, etaSeconds })) !== null;
+}
+
+/** Ends a run well. Null, changing nothing, if the claim is void. */
+export function finishRun(
+  db: Executor,
+  claim: Claim,
+  outcome: { modelId?: string; artifactHash?: string; result?: Record<string, unknown> },
+): Promise<Run | null> {
+  return end(db, heldBy(claim), { ...outcome, status: 'SUCCEEDED', phase: 'DONE', progress: 1 });
+}
+
+/** Ends a run with an error that may be shown to the caller. Null if the claim is void. */
+export function failRun(
+  db: Executor,
+  claim: Claim,
+  error: { code: string; message: string },
+): Promise<Run | null> {
+  return end(db, heldBy(claim), {
+    status: 'FAILED',
+    errorCode: error.code,
+    errorMessage: error.message.replaceAll('\0', '�'),
+  });
+}
+
+/**
+ * Cancels a run, whoever works on it: the claim is void at once, and its worker is told to stop.
+ *
+ * @throws AppError NOT_FOUND, or CONFLICT if the run has ended already.
+ */
+export async function cancelRun(db: Executor, id: string): Promise<Run> {
+  return db.transaction(async (tx) => {
+    const where = and(eq(runs.id, id), inArray(runs.status, ['QUEUED', 'RUNNING']));
+    const cancelled = await end(tx, where, { status: 'CANCELLED' });
+    if (cancelled) {
+      await notify(tx, RUN_CONTROL_CHANNEL, `${id}:cancel`);
+      return cancelled;
+    }
+    const run = await readRun(tx, id);
+    if (!run) throw notFound('Run', id);
+    throw new AppError('CONFLICT', `run ${id} has ended already: it is ${run.status}`);
+  });
+}
+
+export interface RunFilter {
+  status?: readonly RunStatus[] | null;
+  kind?: readonly RunKind[] | null;
+  datasetId?: string | null;
+  modelId?: string | null;
+}
+
+/** Runs that fit the filter, newest first. */
+export function listRuns(db: Executor, filter: RunFilter, args: PageArgs): Promise<Page<Run>> {
+  const where = and(
+    filter.status ? inArray(runs.status, [...filter.status]) : undefined,
+    filter.kind ? inArray(runs.kind, [...filter.kind]) : undefined,
+    filter.datasetId ? eq(runs.datasetId, filter.datasetId) : undefined,
+    filter.modelId ? eq(runs.modelId, filter.modelId) : undefined,
+  );
+  const order = { columns: [runs.createdAt, runs.id], direction: 'desc' } as const;
+  return readPage(db, runs, { where, order }, args);
+}
+
+/** How many runs wait and how many are being worked on. */
+export async function countQueue(db: Executor): Promise<{ queued: number; running: number }> {
+  const rows = await db
+    .select({ status: runs.status, n: count() })
+    .from(runs)
+    .where(inArray(runs.status, ['QUEUED', 'RUNNING']))
+    .groupBy(runs.status);
+  const of = (status: RunStatus) => rows.find((row) => row.status === status)?.n ?? 0;
+  return { queued: of('QUEUED'), running: of('RUNNING') };
+}
+
+/** Running runs of these workers. */
+export function listRunsOf(db: Executor, workerIds: readonly string[]): Promise<Run[]> {
+  return db
+    .select()
+    .from(runs)
+    .where(and(eq(runs.status, 'RUNNING'), inArray(runs.workerId, [...workerIds])))
+    .orderBy(runs.createdAt, runs.id);
+}
+
+/** Which of these runs have been cancelled. */
+export async function listCancelled(db: Executor, ids: readonly string[]): Promise<string[]> {
+  const rows = await db
+    .select({ id: runs.id })
+    .from(runs)
+    .where(and(inArray(runs.id, [...ids]), eq(runs.status, 'CANCELLED')));
+  return rows.map((row) => row.id);
+}
+
+type Patch = { [K in keyof Run]?: Run[K] | SQL };
+
+const REQUEUED: Patch = { status: 'QUEUED', phase: 'QUEUED', workerId: null, etaSeconds: null };
+
+async function change(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run | null> {
+  const [run] = await changeAll(db, where, patch);
+  return run ?? null;
+}
+
+function changeAll(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run[]> {
+  return db.transaction(async (tx) => {
+    const changed = await tx
+      .update(runs)
+      .set({ ...patch, lastSeq: sql`${runs.lastSeq} + 1` })
+      .where(where)
+      .returning();
+    for (const run of changed) await appendStatus(tx, run);
+    return changed;
+  });
+}
+
+/** A run that has ended needs no checkpoint; its file is collected by the next sweep of the store. */
+function end(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run | null> {
+  return db.transaction(async (tx) => {
+    const run = await change(tx, where, { ...patch, etaSeconds: null, finishedAt: sql`now()` });
+    if (run) await tx.delete(checkpoints).where(eq(checkpoints.runId, run.id));
+    return run;
+  });
+}

@@ -1,11 +1,12 @@
 import { defineConfig } from 'vitest/config';
+import { nativeEnvironment } from './src/engine/native/addon.ts';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/helpers/globalSetup.ts', 'test/helpers/nativeSetup.ts'],
-    // TensorFlow tells its life story otherwise.
-    env: { TF_CPP_MIN_LOG_LEVEL: '2' },
+    // Test files load TensorFlow into their own process; it shall run as it does in an engine child.
+    env: nativeEnvironment({ available: false, reason: 'not built yet' }, process.env),
     pool: 'forks',
     maxWorkers: 2,
     // Upper bounds for a busy machine; nothing waits for a clock.

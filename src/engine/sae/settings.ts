@@ -71,11 +71,13 @@ export const alignmentSettings = z
     alphas: z.array(finite.min(-1000).max(1000)).min(1).max(64),
     /** Swaps tried per alpha and population. */
     swapTrials: count(100_000),
+    /** Post-training steps between two looks at the validation prompts; the best look's weights are kept. */
+    validateEvery: count(1_000_000),
     logEvery: count(1_000_000),
   })
   .strict()
   .superRefine((s, ctx) => {
-    if (s.k > s.nFree)
+    if (s.activation === 'TOPK' && s.k > s.nFree)
       ctx.addIssue({
         code: 'custom',
         path: ['k'],
@@ -86,6 +88,12 @@ export const alignmentSettings = z
         code: 'custom',
         path: ['unseenShare'],
         message: 'unseenShare and validationShare together must be at most 0.9',
+      });
+    if (s.mode === 'SEPARATE_VALUE' && s.weights.value === 0)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['weights', 'value'],
+        message: 'mode SEPARATE_VALUE trains by the value term alone, so its weight must be above 0',
       });
   });
 

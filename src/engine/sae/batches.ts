@@ -1,0 +1,178 @@
+/** The activations an SAE learns from, and the order in which training sees them. */
+import { createRandom, type Random } from '../random.ts';
+import type { Arrays, ArrayValue } from '../step/stepper.ts';
+
+/** Normalised activations with their labels, one row a prompt. */
+export interface Rows {
+  /** `[n, dModel]`. */
+  x: Float32Array;
+  dModel: number;
+  nConcepts: number;
+  /** Concept index of each row. */
+  concepts: Int32Array;
+  /** Token id of each answer's first token. */
+  answers: Int32Array;
+  /** Any number that tells entities apart. */
+  entities: Int32Array;
+}
+
+/** Draws pre-training batches; a batch depends on its step alone, so the step is all a checkpoint must hold. */
+export function pretrainBatches(rows: Rows, seed: number, batchSize: number): (step: number) => Arrays {
+  return (step) => {
+    const random = createRandom(seed, 'pretrain', step);
+    const chosen = Array.from({ length: batchSize }, () => random.int(rows.concepts.length));
+    return { x: take(rows, chosen) };
+  };
+}
+
+export interface LabelledBatchOptions {
+  seed: number;
+  batchSize: number;
+  /** Adds a prompt of the same entity about another concept to each row. */
+  counterfactual: boolean;
+  /** Adds so many of these activations (`[n, dModel]`) where no concept is in play. */
+  silent: { x: Float32Array; rows: number } | null;
+}
+
+/**
+ * Draws post-training batches: equally many rows a concept, concept 0's first, so that frequent concepts do not
+ * crowd out rare ones and each value head sees one block of rows.
+ */
+export function labelledBatches(rows: Rows, options: LabelledBatchOptions): (step: number) => Arrays {
+  const byConcept = groupRows(rows.concepts, rows.nConcepts);
+  const partners = options.counterfactual ? indexPartners(rows) : null;
+  const perConcept = rowsPerConcept(options.batchSize, rows.nConcepts);
+  return (step) => {
+    const random = createRandom(options.seed, 'posttrain', step);
+    const chosen = byConcept.flatMap((group) =>
+      Array.from({ length: perConcept }, () => group[random.int(group.length)]!),
+    );
+    return labelledBatch(rows, chosen, partners, options.silent, random);
+  };
+}
+
+/**
+ * All rows, or an even sample of them when that would take more than `maxBatches` batches, in batches like those of
+ * `labelledBatches`; a concept with fewer rows than the others repeats. `fresh` tells a batch's repeats apart.
+ */
+export function fixedBatches(
+  rows: Rows,
+  options: LabelledBatchOptions,
+  maxBatches: number,
+): { batch: Arrays; concepts: Int32Array; fresh: boolean[] }[] {
+  const random = createRandom(options.seed, 'validation');
+  const byConcept = groupRows(rows.concepts, rows.nConcepts).map((group) => random.shuffle(group));
+  const partners = options.counterfactual ? indexPartners(rows) : null;
+  const M = rowsPerConcept(options.batchSize, rows.nConcepts);
+  const needed = Math.ceil(Math.max(...byConcept.map((group) => group.length)) / M);
+  return Array.from({ length: Math.min(needed, maxBatches) }, (_, i) => {
+    const places = Array.from({ length: M }, (_, j) => i * M + j);
+    const chosen = byConcept.flatMap((group) => places.map((place) => group[place % group.length]!));
+    const fresh = byConcept.flatMap((group) => places.map((place) => place < group.length));
+    const batch = labelledBatch(rows, chosen, partners, options.silent, random);
+    return { batch, concepts: Int32Array.from(chosen, (row) => rows.concepts[row]!), fresh };
+  });
+}
+
+/** Rows of each concept in a batch of about `batchSize`, at least one. */
+export function rowsPerConcept(batchSize: number, nConcepts: number): number {
+  return Math.max(1, Math.round(batchSize / nConcepts));
+}
+
+function labelledBatch(
+  rows: Rows,
+  chosen: readonly number[],
+  partners: Partners | null,
+  silent: LabelledBatchOptions['silent'],
+  random: Random,
+): Arrays {
+  const { nConcepts: C, dModel } = rows;
+  const batch: Arrays = {
+    x: take(rows, chosen),
+    concepts: oneHot(
+      chosen.map((row) => rows.concepts[row]!),
+      C,
+    ),
+    answers: { data: Int32Array.from(chosen, (row) => rows.answers[row]!), shape: [chosen.length] },
+  };
+  if (partners) Object.assign(batch, counterfactualArrays(rows, chosen, partners, random));
+  if (silent) {
+    const total = silent.x.length / dModel;
+    const picked = Array.from({ length: silent.rows }, () => random.int(total));
+    batch.silent = take({ x: silent.x, dModel }, picked);
+  }
+  return batch;
+}
+
+/** Rows of each entity by concept. */
+type Partners = Map<number, Map<number, number[]>>;
+
+function indexPartners({ entities, concepts }: Rows): Partners {
+  const partners: Partners = new Map();
+  entities.forEach((entity, row) => {
+    const byConcept = partners.get(entity) ?? new Map<number, number[]>();
+    partners.set(entity, byConcept);
+    const group = byConcept.get(concepts[row]!);
+    if (group) group.push(row);
+    else byConcept.set(concepts[row]!, [row]);
+  });
+  return partners;
+}
+
+/** `partner [B, d]`, `targets [B, C]` one-hot and `paired [B]`, 0 where the entity is asked about one concept only. */
+function counterfactualArrays(
+  rows: Rows,
+  chosen: readonly number[],
+  partners: Partners,
+  random: Random,
+): Arrays {
+  const paired = new Float32Array(chosen.length);
+  const pairs = chosen.map((row, i) => {
+    const byConcept = partners.get(rows.entities[row]!)!;
+    const others = [...byConcept.keys()].filter((concept) => concept !== rows.concepts[row]);
+    if (others.length === 0) return { row, target: rows.concepts[row]! };
+    paired[i] = 1;
+    const target = others[random.int(others.length)]!;
+    const group = byConcept.get(target)!;
+    return { row: group[random.int(group.length)]!, target };
+  });
+  return {
+    partner: take(
+      rows,
+      pairs.map(({ row }) => row),
+    ),
+    targets: oneHot(
+      pairs.map(({ target }) => target),
+      rows.nConcepts,
+    ),
+    paired: { data: paired, shape: [chosen.length] },
+  };
+}
+
+function groupRows(concepts: Int32Array, nConcepts: number): number[][] {
+  const groups: number[][] = Array.from({ length: nConcepts }, () => []);
+  concepts.forEach((concept, row) => {
+    groups[concept]!.push(row);
+  });
+  return groups;
+}
+
+/** Rows of `x [n, dModel]` in the given order. */
+export function take(
+  { x, dModel }: Pick<Rows, 'x' | 'dModel'>,
+  chosen: readonly number[],
+): ArrayValue & { data: Float32Array } {
+  const data = new Float32Array(chosen.length * dModel);
+  chosen.forEach((row, i) => {
+    data.set(x.subarray(row * dModel, (row + 1) * dModel), i * dModel);
+  });
+  return { data, shape: [chosen.length, dModel] };
+}
+
+function oneHot(indices: readonly number[], depth: number): ArrayValue {
+  const data = new Float32Array(indices.length * depth);
+  indices.forEach((index, i) => {
+    data[i * depth + index] = 1;
+  });
+  return { data, shape: [indices.length, depth] };
+}

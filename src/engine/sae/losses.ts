@@ -1,0 +1,82 @@
+/**
+ * The terms of the training objective (AlignSAE, arXiv 2512.02004, section 3: the curriculum), each a scalar and a
+ * pure function of its tensors. Weights are applied by the caller. Where the paper leaves a normalisation open, the
+ * authors' code decides: squares of covariances are summed over all pairs, not averaged.
+ *
+ * Shape letters: B rows, d dModel, C nConcepts, V dVocab.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { centre, meanAbs, stopGradient, sumSquares } from './ops.ts';
+
+/** Mean squared error `mean((x̂ − x)²)`; both `[B, d]`. Paper: reconstruction, in both stages. */
+export function recon(reconstruction: tf.Tensor2D, x: tf.Tensor2D): tf.Scalar {
+  return meanSquaredError(reconstruction, x);
+}
+
+/** `mean(|f|)` over rows and latents; `latents [B, n]`. Paper: sparsity. */
+export function sparse(latents: tf.Tensor2D): tf.Scalar {
+  return meanAbs(latents);
+}
+
+/** `mean((s − Y)²)`, `Y` the concepts' one-hot; both `[B, C]`. Paper: binding, in the authors' code. */
+export function bindMse(slots: tf.Tensor2D, concepts: tf.Tensor2D): tf.Scalar {
+  return meanSquaredError(slots, concepts);
+}
+
+/** Cross-entropy `−mean(Σ Y · log softmax(scale · s))`; both `[B, C]`. Paper: binding, in its text. */
+export function bindCrossEntropy(slots: tf.Tensor2D, concepts: tf.Tensor2D, scale: number): tf.Scalar {
+  return crossEntropy(tf.mul(slots, scale), concepts);
+}
+
+/**
+ * Squared off-diagonal covariance of the free latents, `Σ_{i≠j} C²ᵢⱼ` with `C = FᵀF / B` for centred `F [B, nFree]`.
+ * Paper: independence. Never builds C: `‖FᵀF‖² = ‖FFᵀ‖²` needs only `[B, B]`, and the diagonal is the variances.
+ */
+export function indep(free: tf.Tensor2D): tf.Scalar {
+  const [B] = free.shape;
+  const F = centre(free);
+  const gram = tf.div(tf.matMul(F, F, false, true), B); // [B, B]
+  const variances = tf.mean(tf.square(F), 0); // [nFree]
+  return tf.sub(sumSquares(gram), sumSquares(variances));
+}
+
+/**
+ * Squared cross-covariance of slots and free latents, `‖SᵀF / B‖²` for centred `S [B, C]`, `F [B, nFree]`. Paper:
+ * orthogonality. With `stopSlots` its gradient reaches the free latents alone: coupled, it is also minimised by
+ * shrinking the slots.
+ */
+export function ortho(slots: tf.Tensor2D, free: tf.Tensor2D, stopSlots: boolean): tf.Scalar {
+  const [B] = free.shape;
+  const S = centre(stopSlots ? stopGradient(slots) : slots);
+  const covariance = tf.div(tf.matMul(S, centre(free), true, false), B); // [C, nFree]
+  return sumSquares(covariance);
+}
+
+/** Cross-entropy of the answer's first token; `logits [B, V]`, `answers [B]` int32. Paper: value prediction. */
+export function value(logits: tf.Tensor2D, answers: tf.Tensor1D): tf.Scalar {
+  return crossEntropy(logits, tf.cast(tf.oneHot(answers, logits.shape[1]), 'float32') as tf.Tensor2D);
+}
+
+/**
+ * Ours, beyond the paper: after slot a is set to 0 and slot b to 1, the decoded row matches the activation of the
+ * same entity's prompt about b; both `[B, d]`. `weights [B]` is 0 where the entity has no such prompt.
+ */
+export function counterfactual(swapped: tf.Tensor2D, target: tf.Tensor2D, weights: tf.Tensor1D): tf.Scalar {
+  const [, d] = swapped.shape;
+  const counted = tf.mul(tf.sub(swapped, target), tf.expandDims(weights, 1)); // weights are 0 or 1
+  return tf.div(sumSquares(counted), tf.mul(tf.maximum(tf.sum(weights), 1), d));
+}
+
+/** Ours, beyond the paper: `mean(s²)` at positions where no concept is in play; `slots [B, C]`. */
+export function silence(slots: tf.Tensor2D): tf.Scalar {
+  return tf.div(sumSquares(slots), slots.size);
+}
+
+function meanSquaredError(a: tf.Tensor2D, b: tf.Tensor2D): tf.Scalar {
+  return tf.div(sumSquares(tf.sub(a, b)), a.size);
+}
+
+/** `−mean(Σ target · log softmax(logits))`; both `[B, n]`. */
+function crossEntropy(logits: tf.Tensor2D, target: tf.Tensor2D): tf.Scalar {
+  return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), target), 1)));
+}

@@ -1,0 +1,68 @@
+/** Operations with a gradient of their own, which the SAE's encoder and losses need. */
+import * as tf from '@tensorflow/tfjs-core';
+
+/**
+ * Keeps the k largest of each row and zeroes the others (Gao et al. 2024, without a ReLU: exactly k stay active);
+ * equal values count from the left. `x [rows, width]`; the gradient passes where a value was kept.
+ */
+export function topK(x: tf.Tensor2D, k: number): tf.Tensor2D {
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as unknown as [tf.Tensor2D, tf.GradSaveFunc];
+    const kept = keptMask(x, k);
+    save([kept]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(dy, saved[0]!);
+    return { value: tf.mul(x, kept), gradFunc };
+  });
+  return op(x) as tf.Tensor2D;
+}
+
+/** `[rows, width]`: 1 where the value is among its row's k largest. */
+function keptMask(x: tf.Tensor2D, k: number): tf.Tensor2D {
+  const [rows, width] = x.shape;
+  const { indices } = tf.topk(x, k); // [rows, k]
+  const starts = tf.expandDims(tf.mul(tf.range(0, rows, 1, 'int32'), tf.scalar(width, 'int32')), 1);
+  const flat = tf.reshape(tf.add(indices, starts), [rows * k, 1]);
+  return tf.reshape(tf.scatterND(flat, tf.ones([rows * k]), [rows * width]), [rows, width]);
+}
+
+/** The same values, through which no gradient passes. */
+export function stopGradient<T extends tf.Tensor>(x: T): T {
+  const op = tf.customGrad((...args) => ({
+    value: tf.clone(args[0] as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy),
+  }));
+  return op(x) as T;
+}
+
+/** `Σ x²`. tfjs's own gradient of a sum multiplies by ones of `x`'s shape, built in JavaScript; this one does not. */
+export function sumSquares(x: tf.Tensor): tf.Scalar {
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    save([x]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(saved[0]!, tf.mul(dy, 2));
+    return { value: tf.sum(tf.square(x)), gradFunc };
+  });
+  return op(x) as tf.Scalar;
+}
+
+/** `mean(|x|)`, with 0 as the gradient at 0. */
+export function meanAbs(x: tf.Tensor): tf.Scalar {
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    save([x]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
+      tf.mul(tf.sign(saved[0]!), tf.div(dy, saved[0]!.size));
+    return { value: tf.mean(tf.abs(x)), gradFunc };
+  });
+  return op(x) as tf.Scalar;
+}
+
+/** `x` less its mean by column; `x [rows, width]`. A symmetric projection, so its gradient is the same map. */
+export function centre(x: tf.Tensor2D): tf.Tensor2D {
+  const project = (y: tf.Tensor) => tf.sub(y, tf.mean(y, 0, true));
+  const op = tf.customGrad((...args) => ({
+    value: project(args[0] as tf.Tensor),
+    gradFunc: (dy: tf.Tensor) => project(dy),
+  }));
+  return op(x) as tf.Tensor2D;
+}

@@ -1,0 +1,47 @@
+/** Rows that many tests need before they can begin. */
+import { randomUUID } from 'node:crypto';
+import type { Db } from '../../src/db/client.ts';
+import type { Claim } from '../../src/db/queries/events.ts';
+import { claimRun, insertRun, type NewRun, type Run } from '../../src/db/queries/runs.ts';
+import { registerWorker, type Worker } from '../../src/db/queries/workers.ts';
+import { datasets, ontologies } from '../../src/db/tables.ts';
+
+/** An empty dataset of an ontology of its own; its id. */
+export async function insertDataset(db: Db): Promise<string> {
+  const [ontology] = await db
+    .insert(ontologies)
+    .values({ slug: `o-${randomUUID()}`, version: 1, name: 'Test' })
+    .returning();
+  const [dataset] = await db
+    .insert(datasets)
+    .values({ ontologyId: ontology!.id, name: 'Test', kind: 'PROMPTS', settings: {}, contentHash: 'x' })
+    .returning();
+  return dataset!.id;
+}
+
+export async function insertQueuedRun(db: Db, values: Partial<NewRun> = {}): Promise<Run> {
+  const datasetId = values.datasetId ?? (await insertDataset(db));
+  return insertRun(db, {
+    ...{ kind: 'MODEL', settings: {}, seed: 0, datasetHash: 'x', codeVersion: 'test' },
+    ...values,
+    datasetId,
+  });
+}
+
+export function insertWorker(db: Db): Promise<Worker> {
+  return registerWorker(db, {
+    ...{ id: randomUUID(), hostname: 'test', pid: process.pid, backend: 'wasm' },
+    ...{ tensorflowVersion: null, devices: [], fallbackReason: null },
+  });
+}
+
+/** A run in the hands of a worker. */
+export async function insertRunningRun(
+  db: Db,
+  values: Partial<NewRun> = {},
+): Promise<Run & { claim: Claim }> {
+  const { id } = await insertQueuedRun(db, values);
+  const worker = await insertWorker(db);
+  const run = await claimRun(db, { runId: id, workerId: worker.id, backend: 'wasm' });
+  return { ...run!, claim: { runId: id, attempt: run!.attempt } };
+}

@@ -41,7 +41,7 @@ const promptLine = z
   .strict()
   .refine((line) => (line.concept === undefined) !== (line.concepts === undefined), {
     path: ['concept'],
-    message: 'give either concept (one hop) or concepts (one a hop, at most 2)',
+    message: 'must be given, or concepts (one a hop, at most 2), but not both',
   });
 
 const textLine = z

@@ -1,0 +1,153 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { access, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ArtifactStore, type NewFile, openArtifactStore } from '../../src/db/artifactStore.ts';
+import type { Database, Db } from '../../src/db/client.ts';
+import { collectArtifact, storeArtifact, sweepArtifacts } from '../../src/db/queries/artifacts.ts';
+import { readCheckpoint, replaceCheckpoint } from '../../src/db/queries/checkpoints.ts';
+import { cancelRun, finishRun } from '../../src/db/queries/runs.ts';
+import { createTestDatabase } from '../helpers/database.ts';
+import { insertRunningRun } from '../helpers/fixtures.ts';
+
+let database: Database;
+let db: Db;
+let root: string;
+let store: ArtifactStore;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = database.db;
+  root = await mkdtemp(join(tmpdir(), 'alignsae-store-'));
+  store = await openArtifactStore(join(root, 'store'));
+});
+afterAll(async () => {
+  await database.close();
+  await rm(root, { recursive: true, force: true });
+});
+
+async function writeNew(bytes: Buffer = randomBytes(1000)): Promise<NewFile> {
+  const path = join(await mkdtemp(join(root, 'work-')), 'file.safetensors');
+  await writeFile(path, bytes);
+  return { path, sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length };
+}
+const isThere = (path: string) => access(path).then(...([() => true, () => false] as const));
+const isStored = (hash: string) => store.path(hash).then(...([() => true, () => false] as const));
+const LONG_AGO = new Date('2020-01-01');
+
+describe('the store', () => {
+  test('takes a file over under its hash', async () => {
+    const bytes = randomBytes(3_000_000);
+    const file = await writeNew(bytes);
+    await store.put(file);
+    expect(await isThere(file.path)).toBe(false);
+    const path = await store.path(file.sha256);
+    expect(path.endsWith(`${file.sha256.slice(0, 2)}/${file.sha256}.safetensors`)).toBe(true);
+    expect(bytes.equals(await readFile(path))).toBe(true);
+  });
+
+  test('takes the same bytes twice, also in a race and after an attempt that got half-way', async () => {
+    const bytes = randomBytes(1000);
+    const files = await Promise.all([writeNew(bytes), writeNew(bytes), writeNew(bytes)]);
+    await Promise.all(files.map((file) => store.put(file)));
+    await store.put(files[0]!);
+    expect(await isStored(files[0]!.sha256)).toBe(true);
+    expect(await Promise.all(files.map((file) => isThere(file.path)))).toEqual([false, false, false]);
+  });
+
+  test('refuses a file that is not what it is said to be', async () => {
+    const file = await writeNew();
+    await writeFile(file.path, 'other');
+    await expect(store.put(file)).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(await isStored(file.sha256)).toBe(false);
+    await expect(store.path(file.sha256)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+});
+
+describe('checkpoints', () => {
+  test('replace one another, and the earlier file goes', async () => {
+    const { claim } = await insertRunningRun(db);
+    const [first, second] = [await writeNew(), await writeNew()];
+    expect(await readCheckpoint(db, claim.runId)).toBeNull();
+    expect(await replaceCheckpoint(db, store, claim, 10, first!)).toBe(true);
+    expect(await replaceCheckpoint(db, store, claim, 20, second!)).toBe(true);
+    expect(await readCheckpoint(db, claim.runId)).toMatchObject({ step: 20, artifactHash: second!.sha256 });
+    expect(await isStored(first!.sha256)).toBe(false);
+    expect(await isStored(second!.sha256)).toBe(true);
+  });
+
+  test('with the same bytes keep the file', async () => {
+    const { claim } = await insertRunningRun(db);
+    const other = await insertRunningRun(db);
+    const bytes = randomBytes(1000);
+    await replaceCheckpoint(db, store, claim, 10, await writeNew(bytes));
+    await replaceCheckpoint(db, store, other.claim, 10, await writeNew(bytes));
+    await replaceCheckpoint(db, store, claim, 20, await writeNew(bytes));
+    await replaceCheckpoint(db, store, claim, 30, await writeNew());
+    const kept = (await readCheckpoint(db, other.id))!.artifactHash;
+    expect(await isStored(kept)).toBe(true);
+  });
+
+  test('are not stored under a void claim, and their file is left alone', async () => {
+    const { claim } = await insertRunningRun(db);
+    await cancelRun(db, claim.runId);
+    const file = await writeNew();
+    expect(await replaceCheckpoint(db, store, claim, 10, file)).toBe(false);
+    expect(await isThere(file.path)).toBe(true);
+    expect(await readCheckpoint(db, claim.runId)).toBeNull();
+  });
+});
+
+describe('collecting', () => {
+  test('spares what a run still refers to', async () => {
+    const { claim } = await insertRunningRun(db);
+    const hash = await db.transaction(async (tx) => {
+      const artifactHash = await storeArtifact(tx, store, await writeNew(), 'MODEL');
+      await finishRun(tx, claim, { artifactHash });
+      return artifactHash;
+    });
+    expect(await collectArtifact(db, store, hash)).toBe(false);
+    expect(await isStored(hash)).toBe(true);
+  });
+
+  test('waits for a transaction that is storing the same bytes', async () => {
+    const { claim } = await insertRunningRun(db);
+    const file = await writeNew();
+    let collected: Promise<boolean> | undefined;
+    await db.transaction(async (tx) => {
+      await storeArtifact(tx, store, file, 'MODEL');
+      collected = collectArtifact(db, store, file.sha256);
+      await finishRun(tx, claim, { artifactHash: file.sha256 });
+    });
+    expect(await collected).toBe(false);
+    expect(await isStored(file.sha256)).toBe(true);
+  });
+});
+
+test('a sweep deletes what is old and unused, and nothing else', async () => {
+  const used = await writeNew();
+  const unused = await writeNew();
+  const [oldOrphan, youngOrphan] = [await writeNew(), await writeNew()];
+  const { claim } = await insertRunningRun(db);
+  await replaceCheckpoint(db, store, claim, 1, used);
+  await db.transaction((tx) => storeArtifact(tx, store, unused, 'MODEL'));
+  for (const orphan of [oldOrphan!, youngOrphan!]) await store.put(orphan);
+  await utimes(await store.path(oldOrphan!.sha256), LONG_AGO, LONG_AGO);
+  await utimes(await store.path(used.sha256), LONG_AGO, LONG_AGO);
+  const incoming = join(root, 'store', 'incoming');
+  await mkdir(incoming, { recursive: true });
+  for (const name of ['old', 'young']) await writeFile(join(incoming, name), 'half');
+  await utimes(join(incoming, 'old'), LONG_AGO, LONG_AGO);
+
+  expect(await sweepArtifacts(db, store)).toBe(1);
+  expect(await Promise.all([used, unused, oldOrphan!, youngOrphan!].map((f) => isStored(f.sha256)))).toEqual([
+    ...[true, true, false, true],
+  ]);
+  expect(await isThere(join(incoming, 'old'))).toBe(false);
+  expect(await isThere(join(incoming, 'young'))).toBe(true);
+
+  await sweepArtifacts(db, store, new Date(Date.now() + 60_000));
+  expect(await Promise.all([used, unused, youngOrphan!].map((f) => isStored(f.sha256)))).toEqual([
+    ...[true, false, false],
+  ]);
+});

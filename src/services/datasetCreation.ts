@@ -1,0 +1,165 @@
+/** Ways to make a dataset: generate it, import it, or derive questions from facts; each all or nothing. */
+import { asc, eq } from 'drizzle-orm';
+import { z } from 'zod';
+import type { Db, Executor } from '../db/client.ts';
+import { concepts, facts } from '../db/tables.ts';
+import { BIOGRAPHY_ONTOLOGY, biographyItems } from '../engine/data/biography.ts';
+import type { FactItem, ImportStream, OntologyDefinition } from '../engine/data/items.ts';
+import { openJsonl } from '../engine/data/jsonl.ts';
+import { questionItems } from '../engine/data/questions.ts';
+import { shortText } from '../engine/data/text.ts';
+import { openTwoHop, TWO_HOP_FILES } from '../engine/data/two-hop.ts';
+import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
+import { type Dataset, datasetsByIds } from './dataset.ts';
+import { storeDataset } from './datasetWriter.ts';
+import { type ImportFile, type ImportSource, openSource } from './importSource.ts';
+import { ensureOntology, getOntologyDefinition, type Ontology, ontologiesByIds } from './ontology.ts';
+
+/** A million examples, which is as much as a run can hold in memory. */
+export const MAX_GENERATED_PEOPLE = 10_000;
+
+const newGeneration = z
+  .object({
+    name: shortText.nullish(),
+    people: z
+      .number()
+      .int({ error: 'must be a whole number' })
+      .min(1, { error: 'must be at least 1' })
+      .max(MAX_GENERATED_PEOPLE, { error: (i) => `must be at most ${MAX_GENERATED_PEOPLE}, got ${i.input}` })
+      .default(100),
+    seed: z
+      .number()
+      .int({ error: 'must be a whole number' })
+      .min(0, { error: 'must be at least 0' })
+      .max(2 ** 31 - 1, { error: (i) => `must be at most ${2 ** 31 - 1}, got ${i.input}` })
+      .default(0),
+  })
+  .strict();
+
+export type NewGeneration = z.input<typeof newGeneration>;
+
+/**
+ * Generates biographies of invented people, with their ontology if it is not stored yet.
+ * @throws AppError INVALID_INPUT naming the field.
+ */
+export async function generateDataset(db: Db, input: NewGeneration): Promise<Dataset> {
+  const { name, people, seed } = parseOrThrow(newGeneration, input);
+  return db.transaction(async (tx) => {
+    const ontology = await ensureOntology(tx, BIOGRAPHY_ONTOLOGY);
+    const row = {
+      name: name ?? `Biographies of ${people} people, seed ${seed}`,
+      kind: 'BIOGRAPHY',
+      settings: { people, seed },
+    } as const;
+    return storeDataset(tx, ontology, row, biographyItems({ people, seed }));
+  });
+}
+
+export const IMPORT_FORMATS = ['JSONL', 'TWO_HOP'] as const;
+export type ImportFormat = (typeof IMPORT_FORMATS)[number];
+
+export interface NewImport extends ImportSource {
+  /** `JSONL` if left out. */
+  format?: ImportFormat | null;
+  name?: string | null;
+  /** The ontology that a JSONL file is about; without it the file brings its own. */
+  ontologyId?: string | null;
+}
+
+/**
+ * Imports a dataset, whole or not at all. An ontology that comes with the file becomes the newest version of its
+ * slug, unless that has the same concepts already.
+ * @param importDir the directory below which paths may lie.
+ * @throws AppError INVALID_INPUT naming the field, or listing the bad lines; NOT_FOUND for the ontology.
+ */
+export async function importDataset(db: Db, input: NewImport, importDir: string): Promise<Dataset> {
+  const format = parseOrThrow(z.enum(IMPORT_FORMATS).default('JSONL'), input.format ?? undefined, ['format']);
+  const name = parseOrThrow(shortText.nullish(), input.name, ['name']);
+  const known = input.ontologyId ? await getOntologyDefinition(db, input.ontologyId) : null;
+  if (known && format === 'TWO_HOP') {
+    throw invalidInput(['ontologyId'], 'two-hop files bring their own ontology; leave ontologyId out');
+  }
+  const source = await openSource(input, importDir);
+  try {
+    const { ontology, items } = await openStream(format, source.files, known);
+    const row = {
+      name: name ?? input.path ?? source.files[0]!.name,
+      kind: format === 'TWO_HOP' ? 'TWO_HOP' : 'PROMPTS',
+      settings: { format, path: input.path ?? null, files: source.files.map((file) => file.name) },
+    } as const;
+    return await db.transaction(async (tx) => {
+      const stored = input.ontologyId
+        ? await getOntology(tx, input.ontologyId)
+        : await ensureOntology(tx, ontology);
+      return storeDataset(tx, stored, row, items);
+    });
+  } finally {
+    source.close();
+  }
+}
+
+/**
+ * Makes a new dataset of another one's facts with questions and sentences about each, worded by the concepts'
+ * labels.
+ * @throws AppError NOT_FOUND; INVALID_INPUT when there are no facts.
+ */
+export async function generateQuestions(
+  db: Db,
+  input: { datasetId: string; name?: string | null },
+): Promise<Dataset> {
+  const name = parseOrThrow(shortText.nullish(), input.name, ['name']);
+  const [source] = await datasetsByIds(db, [input.datasetId]);
+  if (!source) throw notFound('Dataset', input.datasetId);
+  const items = await readFacts(db, source.id);
+  if (!items.length) throw invalidInput(['datasetId'], `dataset "${source.name}" has no facts to ask about`);
+  const definition = await getOntologyDefinition(db, source.ontologyId);
+  return db.transaction(async (tx) => {
+    const row = {
+      name: name ?? `Questions about ${source.name}`.slice(0, 200),
+      kind: 'PROMPTS',
+      settings: { factsOf: source.id, factsHash: source.contentHash },
+    } as const;
+    const ontology = await getOntology(tx, source.ontologyId);
+    return storeDataset(tx, ontology, row, questionItems(definition.concepts, items));
+  });
+}
+
+async function getOntology(db: Executor, id: string): Promise<Ontology> {
+  const [ontology] = await ontologiesByIds(db, [id]);
+  if (!ontology) throw notFound('Ontology', id);
+  return ontology;
+}
+
+async function readFacts(db: Executor, datasetId: string): Promise<FactItem[]> {
+  const rows = await db
+    .select({ entity: facts.entity, concept: concepts.key, value: facts.value })
+    .from(facts)
+    .innerJoin(concepts, eq(concepts.id, facts.conceptId))
+    .where(eq(facts.datasetId, datasetId))
+    .orderBy(asc(facts.position));
+  return rows.map((row) => ({ type: 'fact', ...row }));
+}
+
+function openStream(
+  format: ImportFormat,
+  files: readonly ImportFile[],
+  known: OntologyDefinition | null,
+): Promise<ImportStream> {
+  if (format === 'TWO_HOP') return openTwoHopFiles(files);
+  if (files.length === 1) return openJsonl(files[0]!.bytes, known);
+  throw invalidInput(['files'], `a JSONL import takes one file, got ${files.length}`);
+}
+
+function openTwoHopFiles(files: readonly ImportFile[]): Promise<ImportStream> {
+  const find = (name: string): ImportFile['bytes'] => {
+    const file = files.find((candidate) => candidate.name === name);
+    if (file) return file.bytes;
+    const found = files.map((candidate) => candidate.name).join(', ') || 'none';
+    throw invalidInput(
+      ['files'],
+      `a two-hop import takes ${Object.values(TWO_HOP_FILES).join(', ')}; ${name} is missing, found ${found}`,
+    );
+  };
+  const { facts: factFile, train, validation } = TWO_HOP_FILES;
+  return openTwoHop({ facts: find(factFile), train: find(train), validation: find(validation) });
+}

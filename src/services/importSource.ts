@@ -1,0 +1,86 @@
+/** Where an import's bytes come from: text in the request, uploaded files, or files below an allowed directory. */
+import { createReadStream, type ReadStream } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import type { Bytes } from '../engine/data/lines.ts';
+import { invalidInput } from '../errors.ts';
+
+export interface ImportFile {
+  name: string;
+  /** Read once. */
+  bytes: Bytes;
+}
+
+export interface OpenSource {
+  files: readonly ImportFile[];
+  /** Closes what is still open, read to its end or not. */
+  close(): void;
+}
+
+/** Exactly one of the three. */
+export interface ImportSource {
+  /** Of a file or a directory of files, relative to the import directory. */
+  path?: string | null;
+  /** The text of one file. */
+  content?: string | null;
+  files?: readonly ImportFile[] | null;
+}
+
+/**
+ * The files that a source names; those of a path are opened when they are read. The caller closes it.
+ * @throws AppError INVALID_INPUT when none or several ways are used, or the path leads out of `importDir`, by
+ * `..`, absolutely or by a link, or to no file.
+ */
+export async function openSource(source: ImportSource, importDir: string): Promise<OpenSource> {
+  const { path, content, files } = source;
+  const given = [path, content, files].filter((way) => way !== undefined && way !== null).length;
+  if (given !== 1) throw invalidInput(['path'], `give one of path, content and files, got ${given} of them`);
+  const close = () => undefined;
+  if (typeof content === 'string')
+    return { files: [{ name: 'content', bytes: [Buffer.from(content)] }], close };
+  if (files) return { files, close };
+  return openPaths(await listFiles(await resolveImportPath(path!, importDir), path!));
+}
+
+/** The file itself, or the files directly in the directory; links in it are left out. */
+async function listFiles(absolute: string, given: string): Promise<string[]> {
+  const info = await stat(absolute);
+  if (info.isFile()) return [absolute];
+  if (!info.isDirectory()) throw invalidInput(['path'], `path "${given}" is neither a file nor a directory`);
+  const entries = await readdir(absolute, { withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(absolute, entry.name));
+}
+
+function openPaths(paths: readonly string[]): OpenSource {
+  const open: ReadStream[] = [];
+  async function* read(path: string): AsyncGenerator<Uint8Array> {
+    const stream = createReadStream(path);
+    open.push(stream);
+    yield* stream;
+  }
+  return {
+    files: paths.map((path) => ({ name: basename(path), bytes: read(path) })),
+    close() {
+      for (const stream of open) stream.destroy();
+    },
+  };
+}
+
+async function resolveImportPath(path: string, importDir: string): Promise<string> {
+  const refuse = (reason: string) => invalidInput(['path'], `path "${path}" ${reason}`);
+  if (path.includes('\0')) throw refuse('must not contain a null character');
+  if (isAbsolute(path)) throw refuse('must be relative to the import directory');
+  if (!isWithin(resolve(importDir, path), resolve(importDir)))
+    throw refuse('leads out of the import directory');
+  const root = await realpath(importDir).catch(() => null);
+  if (!root) throw refuse('cannot be read: the server has no import directory');
+  const real = await realpath(join(root, path)).catch(() => null);
+  if (!real) throw refuse('does not exist in the import directory');
+  if (!isWithin(real, root)) throw refuse('leads out of the import directory');
+  return real;
+}
+
+function isWithin(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}

@@ -4,7 +4,7 @@ import type { ChildMessage, JobReporter, MetricRow, Progress, WrittenFile } from
 
 /** Time between two batches of metrics; a subscriber sees a row within 100 ms of its measurement. */
 const METRICS_EVERY_MS = 20;
-const PROGRESS_EVERY_MS = 250;
+const PROGRESS_EVERY_MS = 500;
 /** Rows that may wait to be stored before training pauses: bounds the host's memory while the database is away. */
 const MAX_UNSTORED_ROWS = 20_000;
 

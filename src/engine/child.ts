@@ -1,0 +1,98 @@
+/**
+ * The engine process: forked by a host, told what to do over IPC, and gone with the host. It knows no database, no
+ * GraphQL and no environment; it reads the paths it is given and writes into its work directory.
+ */
+import { AppError } from '../errors.ts';
+import { loadBackend } from './native/backend.ts';
+import type {
+  ChildMessage,
+  EngineFailure,
+  EngineJob,
+  EngineResult,
+  HostMessage,
+  JobContext,
+} from './protocol.ts';
+import { ChildReporter } from './reporter.ts';
+
+type Message<T extends HostMessage['type']> = Extract<HostMessage, { type: T }>;
+
+let reporter: ChildReporter | null = null;
+/** Calls are answered one after the other: the backend is one, and so is its memory. */
+let lastCall: Promise<void> = Promise.resolve();
+
+// The host decides when this process ends. Signals to the whole group (Ctrl-C, a service manager) must not take
+// away the checkpoint that the host asks for while it drains.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
+process.on('disconnect', () => process.exit(0));
+process.on('message', (message: HostMessage) => receive(message));
+if (!process.connected) process.exit(0);
+
+function receive(message: HostMessage): void {
+  switch (message.type) {
+    case 'init':
+      void start(message);
+      break;
+    case 'job':
+      void runJob(message);
+      break;
+    case 'call':
+      lastCall = lastCall.then(() => serve(message));
+      break;
+    case 'stored':
+      reporter?.onStored(message.rows);
+      break;
+    case 'checkpointed':
+      reporter?.onCheckpointed();
+      break;
+    case 'wantCheckpoint':
+      reporter?.onWantCheckpoint();
+      break;
+  }
+}
+
+async function start({ backend, native }: Message<'init'>): Promise<void> {
+  try {
+    send({ type: 'ready', info: await loadBackend(backend, native) });
+  } catch (error) {
+    send({ type: 'failed', error: describe(error) });
+  }
+}
+
+async function runJob({ job, resumeFrom, workDir, checkpointEveryMs }: Message<'job'>): Promise<void> {
+  reporter = new ChildReporter(send, checkpointEveryMs);
+  try {
+    const result = await execute(job, { reporter, workDir, resumeFrom });
+    reporter.flush();
+    send({ type: 'done', result });
+  } catch (error) {
+    reporter.flush();
+    send({ type: 'failed', error: describe(error) });
+  }
+}
+
+/** A process loads only the code of what it is asked to do, and is ready the sooner. */
+async function execute(job: EngineJob, context: JobContext): Promise<EngineResult> {
+  if (job.kind === 'MODEL') return (await import('./model/train.ts')).trainModel(job, context);
+  return (await import('./align/align.ts')).runAlignment(job, context);
+}
+
+async function serve({ id, call }: Message<'call'>): Promise<void> {
+  try {
+    const { answer } = await import('./calls.ts');
+    send({ type: 'answer', id, result: await answer(call) });
+  } catch (error) {
+    send({ type: 'refused', id, error: describe(error) });
+  }
+}
+
+function send(message: ChildMessage): void {
+  // Without a channel the host is gone, and the disconnect handler ends this process.
+  if (process.connected) process.send!(message);
+}
+
+function describe(error: unknown): EngineFailure {
+  if (error instanceof AppError) return { code: error.code, message: error.message, path: [...error.path] };
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { code: 'INTERNAL', message, stack };
+}

@@ -1,0 +1,224 @@
+/** One claimed run from its first fork to its end, through crashes of the engine; leaves no process and no file. */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Db } from '../db/client.ts';
+import { collectArtifact } from '../db/queries/artifacts.ts';
+import { readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
+import type { Claim } from '../db/queries/events.ts';
+import { failRun, type Run, releaseRun } from '../db/queries/runs.ts';
+import type { EngineJob, WrittenFile } from '../engine/protocol.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { EngineCrash, type EngineOptions, type EngineProcess, forkEngine, runEngineJob } from './host.ts';
+import { loadJob } from './load.ts';
+import { enqueueRun } from './queue.ts';
+import { storeResult } from './results.ts';
+import { withRetry } from './retry.ts';
+import { RunLost, RunWriter } from './writer.ts';
+
+export interface ExecutionOptions {
+  db: Db;
+  store: ArtifactStore;
+  engine: EngineOptions;
+  /** Directory on a local disk under which runs get theirs. */
+  workRoot: string;
+  checkpointEveryMs: number;
+  log: Logger;
+}
+
+/** Crashes without a new checkpoint in between after which a run has failed. */
+const MAX_CRASHES = 3;
+
+export class RunExecution {
+  readonly run: Run;
+  /** Resolves when the run is over for this worker: no process, no file, nothing that still writes. Never rejects. */
+  readonly finished: Promise<void>;
+  readonly #options: ExecutionOptions;
+  readonly #claim: Claim;
+  readonly #log: Logger;
+  readonly #writer: RunWriter;
+  readonly #workDir: string;
+  readonly #end = new AbortController();
+  #engine: EngineProcess | null = null;
+  #training = false;
+  #checkpoints: Promise<void> = Promise.resolve();
+  #onCheckpoint: (() => void) | null = null;
+  #crashes = 0;
+  #checkpointHash: string | null = null;
+  /** Why writing became impossible, other than by losing the run. */
+  #broken: unknown = null;
+
+  constructor(options: ExecutionOptions, run: Run) {
+    this.run = run;
+    this.#options = options;
+    this.#claim = { runId: run.id, attempt: run.attempt };
+    this.#log = options.log.child({ runId: run.id, attempt: run.attempt });
+    this.#writer = new RunWriter(options.db, this.#claim, this.#log, (error) => this.#onWriteFailure(error));
+    this.#workDir = join(options.workRoot, `${run.id}-${run.attempt}`);
+    this.finished = this.#execute();
+  }
+
+  /** Process id of the engine at work; null between two. */
+  get enginePid(): number | null {
+    return this.#engine?.pid ?? null;
+  }
+
+  /** Ends the engine at once and writes nothing more: the run is cancelled, or somebody else's. */
+  abort(): void {
+    this.#abandon(new RunLost(this.#claim));
+  }
+
+  /**
+   * Asks for a checkpoint, waits at most `waitMs` for it, ends the engine and puts the run back into the queue, so
+   * that another worker takes it at once.
+   */
+  async drain(waitMs: number): Promise<void> {
+    if (this.#training) {
+      const checkpoint = new Promise<void>((resolve) => {
+        this.#onCheckpoint = resolve;
+      });
+      this.#engine?.send({ type: 'wantCheckpoint' });
+      const stop = new AbortController();
+      const timeout = delay(waitMs, undefined, { signal: stop.signal }).catch(() => {});
+      await Promise.race([checkpoint, this.finished, timeout]);
+      stop.abort();
+    }
+    this.abort();
+    await this.finished;
+    const { db } = this.#options;
+    await withRetry(
+      () =>
+        db.transaction(async (tx) => {
+          if (await releaseRun(tx, this.#claim)) await enqueueRun(tx, this.run.id);
+        }),
+      this.#log,
+      AbortSignal.timeout(waitMs),
+    ).catch((error) => this.#log.warn({ err: error }, 'the run is left for others to find'));
+  }
+
+  async #execute(): Promise<void> {
+    try {
+      await mkdir(this.#workDir, { recursive: true });
+      const job = await this.#persist(() => loadJob(this.#options.db, this.#options.store, this.run));
+      await this.#trainThroughCrashes(job);
+    } catch (error) {
+      // Once abandoned, the run is no longer this worker's to judge.
+      if (!this.#end.signal.aborted && !(error instanceof RunLost))
+        await this.#fail(error).catch((err) => this.#log.error({ err }, 'the failure could not be stored'));
+    } finally {
+      this.#writer.stop();
+      await this.#engine?.kill();
+      await this.#checkpoints;
+      await this.#cleanUp().catch((error) => this.#log.warn({ err: error }, 'the clean-up is not complete'));
+    }
+  }
+
+  async #trainThroughCrashes(job: EngineJob): Promise<void> {
+    for (;;) {
+      try {
+        await this.#train(job);
+        return;
+      } catch (error) {
+        if (!(error instanceof EngineCrash)) throw error;
+        if (this.#broken) throw this.#broken;
+        await this.#recover(error);
+      }
+    }
+  }
+
+  async #train(job: EngineJob): Promise<void> {
+    const { db, store, engine: options, checkpointEveryMs } = this.#options;
+    const checkpoint = await this.#persist(() => readCheckpoint(db, this.run.id));
+    this.#checkpointHash = checkpoint?.artifactHash ?? null;
+    const resumeFrom = checkpoint && (await store.path(checkpoint.artifactHash));
+    this.#end.signal.throwIfAborted();
+    const engine = forkEngine({ ...options, log: this.#log });
+    this.#engine = engine;
+    await engine.ready;
+    this.#training = true;
+    const order = { job, resumeFrom, workDir: this.#workDir, checkpointEveryMs };
+    const result = await runEngineJob(engine, order, {
+      metrics: (rows) => this.#writer.metrics(rows, () => engine.send({ type: 'stored', rows: rows.length })),
+      progress: (progress) => this.#writer.progress(progress),
+      log: (level, message, at) => this.#writer.log(level, message, at),
+      checkpoint: (step, file) => {
+        this.#checkpoints = this.#checkpoints.then(() => this.#storeCheckpoint(engine, step, file));
+      },
+    });
+    this.#training = false;
+    await this.#checkpoints;
+    await this.#writer.flush();
+    await this.#persist(() => storeResult(db, store, this.run, result));
+  }
+
+  async #storeCheckpoint(engine: EngineProcess, step: number, file: WrittenFile): Promise<void> {
+    try {
+      // Metrics first: a run that goes on from this step does not measure the earlier ones again.
+      await this.#writer.flush();
+      const { db, store } = this.#options;
+      const held = await this.#persist(() => replaceCheckpoint(db, store, this.#claim, step, file));
+      if (!held) throw new RunLost(this.#claim);
+      this.#checkpointHash = file.sha256;
+      this.#crashes = 0;
+      this.#onCheckpoint?.();
+    } catch (error) {
+      if (this.#end.signal.aborted) return;
+      if (error instanceof RunLost) return this.#abandon(error);
+      // A run can do without this one; a full disk will speak up again at the end.
+      this.#log.error({ err: error, step }, 'a checkpoint could not be stored');
+      this.#writer.log('WARN', `The checkpoint at step ${step} could not be stored; training goes on.`);
+      await rm(file.path, { force: true });
+    }
+    engine.send({ type: 'checkpointed' });
+  }
+
+  async #recover(crash: EngineCrash): Promise<void> {
+    this.#training = false;
+    this.#end.signal.throwIfAborted();
+    await this.#checkpoints;
+    this.#crashes += 1;
+    this.#log.warn({ exit: crash.exit, crashes: this.#crashes }, crash.message);
+    if (this.#crashes >= MAX_CRASHES) {
+      const message = `${crash.message}; it ended ${MAX_CRASHES} times without reaching a new checkpoint`;
+      throw new AppError('ENGINE_FAILED', message, { cause: crash });
+    }
+    this.#writer.log('WARN', `${crash.message}. The run goes on from its last checkpoint.`);
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    this.#log.error({ err: error }, 'the run failed');
+    const known = error instanceof AppError && error.code !== 'INTERNAL';
+    const failure = known
+      ? { code: error.code, message: error.message }
+      : { code: 'INTERNAL', message: "The run failed unexpectedly; the server's log has the details." };
+    await this.#engine?.kill();
+    await this.#writer.flush();
+    await this.#persist(() => failRun(this.#options.db, this.#claim, failure));
+  }
+
+  /** A checkpoint that is still the run's own stays. */
+  async #cleanUp(): Promise<void> {
+    await rm(this.#workDir, { recursive: true, force: true });
+    const { db, store } = this.#options;
+    if (this.#checkpointHash) await collectArtifact(db, store, this.#checkpointHash);
+  }
+
+  #persist<T>(work: () => Promise<T>): Promise<T> {
+    return withRetry(work, this.#log, this.#end.signal);
+  }
+
+  #onWriteFailure(error: unknown): void {
+    if (error instanceof RunLost) return this.#abandon(error);
+    this.#broken = error;
+    void this.#engine?.kill();
+  }
+
+  #abandon(reason: unknown): void {
+    if (this.#end.signal.aborted) return;
+    this.#end.abort(reason);
+    this.#writer.stop();
+    void this.#engine?.kill();
+  }
+}

@@ -1,0 +1,77 @@
+/** Stores what a job returned, in one transaction with the end of its run. */
+import { asc, eq } from 'drizzle-orm';
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Db, Executor } from '../db/client.ts';
+import { storeArtifact } from '../db/queries/artifacts.ts';
+import type { Claim } from '../db/queries/events.ts';
+import { finishRun, type Run } from '../db/queries/runs.ts';
+import { concepts, datasets, models, slots, splitMeasures, swapMeasures } from '../db/tables.ts';
+import type { AlignmentResult } from '../engine/align/job.ts';
+import type { ModelResult } from '../engine/model/job.ts';
+import type { EngineResult } from '../engine/protocol.ts';
+import { RunLost } from './writer.ts';
+
+/** Takes the weights into the store, writes the rows and ends the run. @throws RunLost if the claim is void. */
+export async function storeResult(
+  db: Db,
+  store: ArtifactStore,
+  run: Run,
+  result: EngineResult,
+): Promise<void> {
+  const claim: Claim = { runId: run.id, attempt: run.attempt };
+  await db.transaction(async (tx) => {
+    const kind = result.kind === 'MODEL' ? 'MODEL' : 'SAE';
+    const artifactHash = await storeArtifact(tx, store, result.weights, kind);
+    const outcome =
+      result.kind === 'MODEL'
+        ? await storeModel(tx, run, result, artifactHash)
+        : await storeAlignment(tx, run, result);
+    if (!(await finishRun(tx, claim, { ...outcome, artifactHash }))) throw new RunLost(claim);
+  });
+}
+
+async function storeModel(tx: Executor, run: Run, result: ModelResult, artifactHash: string) {
+  const { config, tokenizer, nParams, finalLoss, accuracy } = result;
+  const [dataset] = await tx.select().from(datasets).where(eq(datasets.id, run.datasetId));
+  const [model] = await tx
+    .insert(models)
+    .values({
+      name: `${dataset!.name}, ${config.nLayers} × ${config.dModel}, seed ${run.seed}`,
+      datasetId: run.datasetId,
+      config: { ...config },
+      tokenizer,
+      nParams,
+      accuracy,
+      artifactHash,
+    })
+    .returning({ id: models.id });
+  return { modelId: model!.id, result: { finalLoss, accuracy, nParams } };
+}
+
+async function storeAlignment(tx: Executor, run: Run, result: AlignmentResult) {
+  const { measures, swaps, chosenAlpha, bestStep, dModel } = result;
+  const conceptIds = await readConceptIds(tx, run.datasetId);
+  const runId = run.id;
+  if (measures.length > 0) await tx.insert(splitMeasures).values(measures.map((m) => ({ ...m, runId })));
+  await tx
+    .insert(slots)
+    .values(
+      result.slots.map(({ concept, ...slot }) => ({ ...slot, runId, conceptId: conceptIds[concept]! })),
+    );
+  if (swaps.length > 0)
+    await tx
+      .insert(swapMeasures)
+      .values(swaps.map((swap) => ({ ...swap, runId, chosen: swap.alpha === chosenAlpha })));
+  return { result: { bestStep, dModel, chosenAlpha } };
+}
+
+/** Concept ids of the dataset's ontology, by position: the engine's concept index. */
+async function readConceptIds(tx: Executor, datasetId: string): Promise<string[]> {
+  const rows = await tx
+    .select({ id: concepts.id })
+    .from(concepts)
+    .innerJoin(datasets, eq(datasets.ontologyId, concepts.ontologyId))
+    .where(eq(datasets.id, datasetId))
+    .orderBy(asc(concepts.position));
+  return rows.map(({ id }) => id);
+}

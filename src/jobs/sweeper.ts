@@ -1,0 +1,89 @@
+/** What every live worker does each second: gives runs of dead workers, and runs that were forgotten, to the living. */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { and, eq, isNotNull } from 'drizzle-orm';
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Database, Executor } from '../db/client.ts';
+import { sweepArtifacts } from '../db/queries/artifacts.ts';
+import { listRunsOf, type Run, releaseRun } from '../db/queries/runs.ts';
+import { endWorkers, findDeadWorkers, listWorkers, type Patience } from '../db/queries/workers.ts';
+import { runs, workers } from '../db/tables.ts';
+import type { Logger } from '../log.ts';
+import { enqueueRun, findForgottenRuns } from './queue.ts';
+
+/** A killed worker's lock is free at once; a hanging one keeps it. */
+const PATIENCE: Patience = { unlockedMs: 3000, silentMs: 30_000 };
+const STORE_SWEEP_MS = 60 * 60 * 1000;
+
+export interface SweeperOptions {
+  database: Database;
+  store: ArtifactStore;
+  workRoot: string;
+  log: Logger;
+}
+
+export class Sweeper {
+  readonly #options: SweeperOptions;
+  #storeSweptAt = 0;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+  }
+
+  /** One round, on behalf of a worker; `isBusyWith` tells whether it claims or executes a run at this moment. */
+  async sweep(ownId: string, isBusyWith: (runId: string) => boolean): Promise<void> {
+    const { db } = this.#options.database;
+    await this.#buryTheDead(ownId);
+    // Claimed, but the answer was lost with the connection.
+    const unknown = (await listRunsOf(db, [ownId])).filter(({ id }) => !isBusyWith(id));
+    for (const run of [...unknown, ...(await listOrphans(db))]) await this.#requeue(db, run);
+    for (const runId of await findForgottenRuns(db)) await enqueueRun(db, runId);
+    await this.#sweepStore();
+  }
+
+  /** Removes what dead workers left in the work directory; those of other machines are not seen here. */
+  async removeLeftovers(): Promise<void> {
+    const { database, workRoot } = this.#options;
+    const names = await readdir(workRoot).catch(() => []);
+    const alive = new Set((await listWorkers(database.db)).map(({ id }) => id));
+    for (const name of names)
+      if (!alive.has(name)) await rm(join(workRoot, name), { recursive: true, force: true });
+  }
+
+  async #buryTheDead(ownId: string): Promise<void> {
+    const { database, log } = this.#options;
+    const dead = (await findDeadWorkers(database.db, PATIENCE)).filter((id) => id !== ownId);
+    if (dead.length === 0) return;
+    const left = await database.db.transaction(async (tx) => {
+      const requeued = await endWorkers(tx, dead);
+      for (const { id } of requeued) await enqueueRun(tx, id);
+      return requeued.map(({ id }) => id);
+    });
+    log.warn({ workers: dead, runs: left }, 'workers died; their runs wait again');
+    await this.removeLeftovers();
+  }
+
+  async #requeue(db: Executor, { id, attempt }: Run): Promise<void> {
+    await db.transaction(async (tx) => {
+      if (await releaseRun(tx, { runId: id, attempt })) await enqueueRun(tx, id);
+    });
+  }
+
+  async #sweepStore(): Promise<void> {
+    if (Date.now() - this.#storeSweptAt < STORE_SWEEP_MS) return;
+    this.#storeSweptAt = Date.now();
+    const { database, store, log } = this.#options;
+    const deleted = await sweepArtifacts(database.db, store);
+    if (deleted > 0) log.info({ deleted }, 'unused artifacts were deleted');
+  }
+}
+
+/** Runs claimed in the name of a worker that had just been declared dead. */
+async function listOrphans(db: Executor): Promise<Run[]> {
+  const rows = await db
+    .select({ run: runs })
+    .from(runs)
+    .innerJoin(workers, eq(workers.id, runs.workerId))
+    .where(and(eq(runs.status, 'RUNNING'), isNotNull(workers.endedAt)));
+  return rows.map(({ run }) => run);
+}

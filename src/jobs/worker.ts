@@ -1,0 +1,211 @@
+/** A worker: takes runs off the queue, executes them, and looks after those of workers that died. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Runner, run as startRunner } from 'graphile-worker';
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Database } from '../db/client.ts';
+import type { Notifications } from '../db/notifications.ts';
+import { claimRun } from '../db/queries/runs.ts';
+import { createRunControl, type RunControl } from '../db/runControl.ts';
+import { announceWorker, type WorkerPresence } from '../db/workerPresence.ts';
+import type { BackendInfo } from '../engine/protocol.ts';
+import type { Logger } from '../log.ts';
+import { RunExecution } from './execution.ts';
+import { type EngineOptions, forkEngine } from './host.ts';
+import { enqueueRun, queueOptions, RUN_TASK, type RunTask } from './queue.ts';
+import { withRetry } from './retry.ts';
+import { Sweeper } from './sweeper.ts';
+
+export interface WorkerOptions {
+  database: Database;
+  store: ArtifactStore;
+  notifications: Notifications;
+  engine: EngineOptions;
+  /** Local directory for files of runs at work; workers on one machine may share it. */
+  workRoot: string;
+  /** Runs at a time. */
+  concurrency: number;
+  checkpointEveryMs: number;
+  /** Longest wait for a checkpoint while stopping. */
+  drainMs: number;
+  log: Logger;
+}
+
+const HEARTBEAT_MS = 1000;
+const SWEEP_MS = 1000;
+const RESTART_MS = 1000;
+
+/** Starts a worker; resolves when it is registered and takes runs. The queue's tables must exist. */
+export async function startWorker(options: WorkerOptions): Promise<RunWorker> {
+  const info = await probe(options.engine);
+  const worker = new RunWorker(options, info);
+  await worker.start();
+  return worker;
+}
+
+/** The backend that runs will have here, found by loading it once. */
+async function probe(options: EngineOptions): Promise<BackendInfo> {
+  const engine = forkEngine(options);
+  try {
+    return await engine.ready;
+  } finally {
+    await engine.kill();
+  }
+}
+
+export class RunWorker {
+  readonly #options: WorkerOptions;
+  readonly #info: BackendInfo;
+  readonly #log: Logger;
+  readonly #control: RunControl;
+  readonly #sweeper: Sweeper;
+  readonly #executions = new Set<RunExecution>();
+  /** Runs being claimed, which are not executed yet. */
+  readonly #claiming = new Set<string>();
+  /** Resolves to the presence under which runs are claimed; another one after this worker was declared dead. */
+  #presence: Promise<WorkerPresence>;
+  #runner: Runner | null = null;
+  #queue: Promise<void> = Promise.resolve();
+  #sweeping: NodeJS.Timeout | null = null;
+  #stopping = false;
+
+  constructor(options: WorkerOptions, info: BackendInfo) {
+    this.#options = options;
+    this.#info = info;
+    this.#log = options.log;
+    const { db } = options.database;
+    this.#control = createRunControl(db, options.notifications, options.log);
+    this.#presence = this.#announce();
+    this.#sweeper = new Sweeper(options);
+  }
+
+  async start(): Promise<void> {
+    const { worker } = await this.#presence;
+    await this.#sweeper.removeLeftovers();
+    await new Promise<void>((started) => {
+      this.#queue = this.#keepTaking(started);
+    });
+    this.#sweepLater();
+    this.#log.info({ worker: worker.id, ...this.#info }, 'the worker takes runs');
+  }
+
+  /** Process ids of the engines at work. */
+  get enginePids(): number[] {
+    return [...this.#executions].flatMap(({ enginePid }) => enginePid ?? []);
+  }
+
+  /**
+   * Takes no more runs, gives those at work back to the queue with a fresh checkpoint, and leaves. Resolves when no
+   * engine process is left.
+   */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#sweeping) clearTimeout(this.#sweeping);
+    const { drainMs, database } = this.#options;
+    await Promise.all([
+      this.#runner?.stop().catch((error) => this.#log.warn({ err: error }, 'the queue stopped badly')),
+      ...[...this.#executions].map((execution) => execution.drain(drainMs)),
+    ]);
+    await this.#queue;
+    this.#control.close();
+    const presence = await this.#presence;
+    const left = await presence.close();
+    for (const { id } of left) await enqueueRun(database.db, id);
+  }
+
+  async #announce(): Promise<WorkerPresence> {
+    const { backend, tensorflowVersion, devices, fallbackReason } = this.#info;
+    return announceWorker(
+      this.#options.database,
+      {
+        id: randomUUID(),
+        hostname: hostname(),
+        pid: process.pid,
+        backend,
+        tensorflowVersion,
+        devices,
+        fallbackReason,
+      },
+      { log: this.#log, heartbeatMs: HEARTBEAT_MS, onDeclaredDead: () => this.#comeBack() },
+    );
+  }
+
+  /** Others took this worker for dead and have its runs. */
+  #comeBack(): void {
+    this.#log.warn('this worker was cut off for so long that others took its runs over');
+    for (const execution of this.#executions) execution.abort();
+    const before = this.#presence;
+    this.#presence = withRetry(async () => {
+      await (await before).close();
+      return this.#announce();
+    }, this.#log);
+  }
+
+  async #keepTaking(onStarted: () => void): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        this.#runner = await this.#startRunner();
+        onStarted();
+        await this.#runner.promise;
+      } catch (error) {
+        this.#log.warn({ err: error }, 'the queue was lost; taking it up again');
+      }
+      if (!this.#stopping) await delay(RESTART_MS);
+    }
+  }
+
+  #startRunner(): Promise<Runner> {
+    const { database, concurrency } = this.#options;
+    return startRunner({
+      ...queueOptions(database.pool, this.#log),
+      concurrency,
+      noHandleSignals: true,
+      parsedCronItems: [],
+      taskList: { [RUN_TASK]: (task) => this.#take((task as RunTask).runId) },
+      // Batched, a completion is retried while Postgres restarts; otherwise it would be an unhandled rejection.
+      preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+    });
+  }
+
+  async #take(runId: string): Promise<void> {
+    const { db } = this.#options.database;
+    if (this.#stopping) return enqueueRun(db, runId);
+    this.#claiming.add(runId);
+    try {
+      const { worker } = await this.#presence;
+      const claim = { runId, workerId: worker.id, backend: this.#info.backend };
+      const run = await withRetry(() => claimRun(db, claim), this.#log);
+      if (!run) return;
+      const { workRoot } = this.#options;
+      const execution = new RunExecution({ ...this.#options, db, workRoot: join(workRoot, worker.id) }, run);
+      this.#executions.add(execution);
+      const unwatch = this.#control.watch(runId, () => execution.abort());
+      this.#claiming.delete(runId);
+      await execution.finished;
+      unwatch();
+      this.#executions.delete(execution);
+    } finally {
+      this.#claiming.delete(runId);
+    }
+  }
+
+  #isBusyWith(runId: string): boolean {
+    return this.#claiming.has(runId) || [...this.#executions].some(({ run }) => run.id === runId);
+  }
+
+  #sweepLater(): void {
+    this.#sweeping = setTimeout(() => void this.#sweep(), SWEEP_MS);
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      const { worker } = await this.#presence;
+      await this.#sweeper.sweep(worker.id, (runId) => this.#isBusyWith(runId));
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the sweep failed; the next one follows');
+    }
+    if (!this.#stopping) this.#sweepLater();
+  }
+}

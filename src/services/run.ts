@@ -1,0 +1,177 @@
+/** Runs: checked before they are queued, so that what is queued can be done; read, listed, cancelled. */
+import { and, count, eq } from 'drizzle-orm';
+import type { Db, Executor } from '../db/client.ts';
+import { readByIds } from '../db/queries/byIds.ts';
+import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
+import type { Page, PageArgs } from '../db/queries/page.ts';
+import * as queries from '../db/queries/runs.ts';
+import { datasets, type ExampleKind, examples, models, type RunKind, runs } from '../db/tables.ts';
+import { type ModelSettingsInput, modelSettings } from '../engine/model/settings.ts';
+import { resolveAlignmentSettings } from '../engine/sae/presets.ts';
+import type { AlignmentSettingsInput } from '../engine/sae/settings.ts';
+import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
+import { dequeueRun, enqueueRun } from '../jobs/queue.ts';
+import { CODE_VERSION } from '../version.ts';
+
+export type { Run, RunFilter } from '../db/queries/runs.ts';
+
+type Run = queries.Run;
+type Dataset = typeof datasets.$inferSelect;
+type Model = typeof models.$inferSelect;
+
+export interface NewModelRun {
+  datasetId: string;
+  settings?: ModelSettingsInput;
+}
+
+export interface NewAlignmentRun {
+  modelId: string;
+  /** Prompts to read activations at; the dataset that the model was trained on if left out. */
+  datasetId?: string;
+  settings?: AlignmentSettingsInput;
+}
+
+/**
+ * Queues the training of a language model on a dataset.
+ * @throws AppError NOT_FOUND for the dataset; INVALID_INPUT naming the setting that is not acceptable.
+ */
+export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
+  const settings = parseOrThrow(modelSettings, input.settings ?? {}, ['settings']);
+  const dataset = await readDataset(db, input.datasetId);
+  if ((await countTraining(db, dataset.id)) === 0)
+    throw invalidInput(
+      ['datasetId'],
+      `dataset "${dataset.name}" has nothing in its TRAIN split to learn from`,
+    );
+  return queueRun(db, { kind: 'MODEL', settings, modelId: null }, dataset);
+}
+
+/**
+ * Queues the alignment of a model's activations to the ontology of a dataset.
+ * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
+ */
+export async function startAlignmentRun(db: Db, input: NewAlignmentRun): Promise<Run> {
+  const settings = resolveAlignmentSettings(input.settings ?? {});
+  const model = await readModel(db, input.modelId);
+  const dataset = await chooseDataset(db, model, input.datasetId);
+  const { nLayers } = model.config as { nLayers: number };
+  if (settings.layer >= nLayers)
+    throw invalidInput(
+      ['settings', 'layer'],
+      `layer must be 0–${nLayers - 1}, the blocks of model "${model.name}", got ${settings.layer}`,
+    );
+  if ((await countTraining(db, dataset.id, 'QUESTION')) === 0)
+    throw invalidInput(
+      ['datasetId'],
+      `dataset "${dataset.name}" has no questions in its TRAIN split to bind to`,
+    );
+  return queueRun(db, { kind: 'ALIGNMENT', settings, modelId: model.id }, dataset);
+}
+
+/**
+ * Ends a run that waits or works; its worker ends the engine process at once.
+ * @throws AppError NOT_FOUND; CONFLICT when it has ended already.
+ */
+export async function cancelRun(db: Db, id: string): Promise<Run> {
+  return db.transaction(async (tx) => {
+    const run = await queries.cancelRun(tx, id);
+    await dequeueRun(tx, id);
+    return run;
+  });
+}
+
+/** @throws AppError NOT_FOUND */
+export async function getRun(db: Executor, id: string): Promise<Run> {
+  const run = await queries.readRun(db, id);
+  if (!run) throw notFound('Run', id);
+  return run;
+}
+
+/** For each id its run, or null. */
+export function runsByIds(db: Executor, ids: readonly string[]): Promise<(Run | null)[]> {
+  return readByIds(db, runs, runs.id, ids);
+}
+
+/** Runs that fit the filter, newest first. */
+export function listRuns(db: Executor, filter: queries.RunFilter, args: PageArgs): Promise<Page<Run>> {
+  return queries.listRuns(db, filter, args);
+}
+
+/**
+ * Metric series of a run, each thinned to `maxPoints` without losing its extremes; `names: null` is all.
+ * @throws AppError INVALID_INPUT
+ */
+export function getMetrics(
+  db: Executor,
+  runId: string,
+  names: readonly string[] | null,
+  maxPoints: number,
+): Promise<MetricSeries[]> {
+  return readMetrics(db, runId, names, maxPoints);
+}
+
+async function queueRun(
+  db: Db,
+  { kind, settings, modelId }: { kind: RunKind; settings: { seed: number }; modelId: string | null },
+  dataset: Dataset,
+): Promise<Run> {
+  return db.transaction(async (tx) => {
+    const run = await queries.insertRun(tx, {
+      kind,
+      settings: { ...settings },
+      seed: settings.seed,
+      datasetId: dataset.id,
+      datasetHash: dataset.contentHash,
+      modelId,
+      codeVersion: CODE_VERSION,
+    });
+    await enqueueRun(tx, run.id);
+    return run;
+  });
+}
+
+async function readDataset(db: Executor, id: string): Promise<Dataset> {
+  const [dataset] = await readByIds(db, datasets, datasets.id, [id]);
+  if (!dataset) throw notFound('Dataset', id);
+  return dataset;
+}
+
+async function readModel(db: Executor, id: string): Promise<Model> {
+  const [model] = await readByIds(db, models, models.id, [id]);
+  if (!model) throw notFound('Model', id);
+  return model;
+}
+
+/** The dataset asked for, if the model can know what it is about: both must belong to one ontology. */
+async function chooseDataset(db: Executor, model: Model, datasetId: string | undefined): Promise<Dataset> {
+  const chosen = datasetId ?? model.datasetId;
+  if (!chosen)
+    throw invalidInput(
+      ['datasetId'],
+      `datasetId is needed: model "${model.name}" was not trained on a dataset here`,
+    );
+  const dataset = await readDataset(db, chosen);
+  if (model.datasetId && model.datasetId !== dataset.id) {
+    const trained = await readDataset(db, model.datasetId);
+    if (trained.ontologyId !== dataset.ontologyId)
+      throw invalidInput(
+        ['datasetId'],
+        `dataset "${dataset.name}" belongs to another ontology than "${trained.name}", which model "${model.name}" was trained on`,
+      );
+  }
+  return dataset;
+}
+
+async function countTraining(db: Executor, datasetId: string, kind?: ExampleKind): Promise<number> {
+  const [row] = await db
+    .select({ n: count() })
+    .from(examples)
+    .where(
+      and(
+        eq(examples.datasetId, datasetId),
+        eq(examples.split, 'TRAIN'),
+        kind ? eq(examples.kind, kind) : undefined,
+      ),
+    );
+  return row!.n;
+}

@@ -1,7 +1,13 @@
 /** Chooses and loads the tensor backend of an engine child; afterwards every tfjs-core op runs on it. */
 import { createRequire } from 'node:module';
 import { cpus } from 'node:os';
-import { type KernelBackend, ready, registerBackend, setBackend } from '@tensorflow/tfjs-core';
+import {
+  findBackendFactory,
+  type KernelBackend,
+  ready,
+  registerBackend,
+  setBackend,
+} from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
 import type { BackendChoice, BackendInfo } from '../protocol.ts';
 import type { NativeAddon } from './addon.ts';
@@ -44,7 +50,9 @@ async function loadNative(addon: NativeAddon & { available: true }): Promise<Bac
   const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend') as {
     NodeJSKernelBackend: new (binding: NativeBinding, packageName: string) => KernelBackend;
   };
-  registerBackend('tensorflow', () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu'));
+  if (!findBackendFactory('tensorflow')) {
+    registerBackend('tensorflow', () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu'));
+  }
   await activate('tensorflow');
   return {
     backend: 'tensorflow',

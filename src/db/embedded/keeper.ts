@@ -11,7 +11,7 @@ import {
   type Launched,
   type LaunchOptions,
   launch,
-  removeStalePidFile,
+  removeStaleLocks,
   shutDown,
 } from './postmaster.ts';
 
@@ -110,9 +110,9 @@ export class Keeper {
     if (child?.exitCode) {
       const output = await this.launched!.readOutput();
       // Somebody else was faster, or the backends of a killed postmaster are not gone yet: both pass.
-      if (!/"postmaster.pid" already exists|still in use/.test(output)) throw this.failure(`said: ${output}`);
+      if (!/lock file ".*" already exists|still in use/.test(output)) throw this.failure(`said: ${output}`);
     }
-    await removeStalePidFile(this.launchOptions.cluster);
+    await removeStaleLocks(this.launchOptions.cluster, this.launchOptions.listen);
     this.launched = await launch(this.launchOptions);
   }
 

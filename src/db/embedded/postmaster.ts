@@ -34,17 +34,20 @@ export async function findPostmaster(cluster: string): Promise<Postmaster | null
 }
 
 /**
- * Removes a pid file whose number now belongs to some other program of the same user, which Postgres itself
- * takes for a rival (typical after a container restart). Does nothing while any process works in `cluster`.
+ * Removes lock files whose number belongs to no postmaster of `cluster`, though Postgres would take it for a
+ * rival: another program of the same user has got it (typical after a container restart), or it was killed and
+ * its parent has not noticed (a container without an init). Does nothing while any process works in `cluster`.
  */
-export async function removeStalePidFile(cluster: string): Promise<void> {
+export async function removeStaleLocks(cluster: string, { host, port }: Address): Promise<void> {
   if (process.platform !== 'linux') return;
-  const text = await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => null);
-  if (text === null || !isAlive(Number.parseInt(text, 10))) return;
-  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const busy = await Promise.all(processes.map((pid) => worksIn(pid, cluster)));
-  const unchanged = (await readFile(join(cluster, 'postmaster.pid'), 'utf8').catch(() => null)) === text;
-  if (unchanged && !busy.includes(true)) await rm(join(cluster, 'postmaster.pid'), { force: true });
+  for (const file of [join(cluster, 'postmaster.pid'), join(host, `.s.PGSQL.${port}.lock`)]) {
+    const text = await readFile(file, 'utf8').catch(() => null);
+    // Of numbers that nobody has, Postgres knows it itself.
+    if (text === null || !isAlive(Number.parseInt(text, 10))) continue;
+    if (await isBusy(cluster)) return;
+    const unchanged = (await readFile(file, 'utf8').catch(() => null)) === text;
+    if (unchanged) await rm(file, { force: true });
+  }
 }
 
 export interface LaunchOptions {
@@ -112,6 +115,11 @@ async function isPostmaster(pid: number, cluster: string): Promise<boolean> {
   if (!isAlive(pid)) return false;
   // Elsewhere than on Linux the pid's existence has to do. A process not yet waited for has an empty one.
   return process.platform !== 'linux' || (await commandLine(pid)).includes(cluster);
+}
+
+async function isBusy(cluster: string): Promise<boolean> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  return (await Promise.all(pids.map((pid) => worksIn(pid, cluster)))).includes(true);
 }
 
 /** Backends keep the data directory as their working directory, and outlive a killed postmaster for a moment. */

@@ -1,0 +1,66 @@
+/** `npm run demo`: from nothing to a finished concept swap, as a client of the public API. */
+import { mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readConfig } from '../config.ts';
+import { prepareNative } from '../engine/native/build.ts';
+import { createApiClient } from './client.ts';
+import { runDemo } from './scenario.ts';
+import { startDemoServer } from './server.ts';
+import { heading, line } from './terminal.ts';
+
+const USAGE = `npm run demo -- [--exit] [--seed N] [--people N] [--steps N]
+
+  --exit       end the server when the demo is through, instead of serving on
+  --seed N     seed of the data, the model and the alignments (default 0)
+  --people N   people in the generated biographies (default 100)
+  --steps N    training steps of the language model (default: the API's; fewer on wasm)
+`;
+
+const { values: flags } = parseArgs({
+  options: {
+    exit: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '0' },
+    people: { type: 'string', default: '100' },
+    steps: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  heading('Engine');
+  if (config.engineBackend !== 'wasm')
+    await prepareNative({
+      cacheDir: config.cacheDir,
+      tensorflowDir: config.tensorflowDir,
+      environment: process.env,
+      log: (message) => line(`  ${message}`),
+    });
+  mkdirSync(config.dataDir, { recursive: true });
+  const logFile = join(config.dataDir, 'server.log');
+  const server = await startDemoServer({ ROLE: 'all' }, openSync(logFile, 'a'));
+  const stop = () => void server.stop();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  const api = createApiClient(`${server.url}/graphql`);
+  try {
+    await runDemo(api, {
+      seed: Number(flags.seed),
+      people: Number(flags.people),
+      steps: flags.steps === undefined ? null : Number(flags.steps),
+    });
+  } catch (error) {
+    process.exitCode = 1;
+    line(`\nThe demo did not finish: ${(error as Error).message}\nThe server's log is ${logFile}`);
+    await server.stop();
+  } finally {
+    await api.close();
+  }
+  if (flags.exit) await server.stop();
+  else if (!process.exitCode) line(`\nGraphiQL is at ${server.url}/graphql; Ctrl-C ends the server.`);
+  await server.exited;
+}
+
+if (flags.help) process.stdout.write(USAGE);
+else await main();

@@ -1,0 +1,170 @@
+/** Composition root: configuration → database → jobs → server, and the way back on a signal. */
+import { join } from 'node:path';
+import { type Config, readConfig } from './config.ts';
+import { openArtifactStore } from './db/artifactStore.ts';
+import { createDatabase, type Database } from './db/client.ts';
+import { startEmbeddedPostgres } from './db/embedded.ts';
+import { migrateDatabase } from './db/migrate.ts';
+import { listenForNotifications } from './db/notifications.ts';
+import { createRunFeed } from './db/runFeed.ts';
+import type { NativeAddon } from './engine/native/addon.ts';
+import { prepareNative } from './engine/native/build.ts';
+import { AppError } from './errors.ts';
+import { EngineCalls } from './jobs/calls.ts';
+import type { EngineOptions } from './jobs/host.ts';
+import { prepareQueue } from './jobs/queue.ts';
+import { startWorker } from './jobs/worker.ts';
+import { createLogger, type Logger } from './log.ts';
+import { createContext, type Dependencies } from './schema/context.ts';
+import { buildSchema } from './schema/schema.ts';
+import { createAuthenticate } from './server/auth.ts';
+import { startApiServer } from './server/http.ts';
+import { isLoopback } from './server/origins.ts';
+import { ensureApiKey, hasAdminKey, verifyApiKey } from './services/apiKey.ts';
+
+/** What was opened, to be closed in the opposite order. */
+class Closers {
+  readonly #closers: (() => Promise<unknown> | unknown)[] = [];
+
+  add(close: () => Promise<unknown> | unknown): void {
+    this.#closers.push(close);
+  }
+
+  async closeAll(log: Logger): Promise<void> {
+    for (let close = this.#closers.pop(); close; close = this.#closers.pop()) {
+      try {
+        await close();
+      } catch (error) {
+        log.error({ err: error }, 'closing failed');
+      }
+    }
+  }
+}
+
+async function start(config: Config, log: Logger, closers: Closers): Promise<string | null> {
+  const engine: EngineOptions = { backend: config.engineBackend, native: await findAddon(config, log), log };
+  const connectionString = config.databaseUrl ?? (await startPostgres(config, log, closers));
+  await migrateDatabase(connectionString);
+  const database = createDatabase(connectionString, {
+    log,
+    maxConnections: config.databasePoolSize,
+    applicationName: `alignsae ${config.role}`,
+  });
+  closers.add(() => database.close());
+  await prepareQueue(database.pool, log);
+  const notifications = listenForNotifications(connectionString, log);
+  closers.add(() => notifications.close());
+  await notifications.ready;
+  const store = await openArtifactStore(join(config.dataDir, 'artifacts'));
+  if (config.role !== 'api') {
+    const worker = await startWorker({
+      database,
+      store,
+      notifications,
+      engine,
+      workRoot: join(config.dataDir, 'work'),
+      concurrency: config.workerConcurrency,
+      checkpointEveryMs: config.checkpointEveryMs,
+      drainMs: config.shutdownTimeoutMs,
+      log,
+    });
+    closers.add(() => worker.stop());
+  }
+  if (config.role === 'worker') return null;
+  const calls = new EngineCalls(engine);
+  closers.add(() => calls.stop());
+  const feed = createRunFeed({ db: database.db, notifications, log });
+  closers.add(() => feed.close());
+  const { importDir, limits } = config;
+  return serve(
+    config,
+    { db: database.db, store, feed, engine: calls, importDir, limits },
+    database,
+    log,
+    closers,
+  );
+}
+
+async function serve(
+  config: Config,
+  dependencies: Dependencies,
+  { db, pool }: Database,
+  log: Logger,
+  closers: Closers,
+): Promise<string> {
+  if (config.adminApiKey) await ensureApiKey(db, 'ADMIN_API_KEY', config.adminApiKey);
+  const local = isLoopback(config.host);
+  if (!local && !(await hasAdminKey(db)))
+    throw new AppError(
+      'INVALID_INPUT',
+      `HOST: got ${JSON.stringify(config.host)}, which others can reach; set ADMIN_API_KEY to a secret of at least 32 characters, or HOST to 127.0.0.1.`,
+    );
+  const server = await startApiServer({
+    config,
+    schema: buildSchema(),
+    log,
+    authenticate: createAuthenticate({
+      allowAnonymous: local && !config.requireApiKey,
+      verifyKey: (key) => verifyApiKey(db, key),
+    }),
+    createContext: (viewer, requestId) => createContext(dependencies, viewer, requestId),
+    checkReady: async () => void (await pool.query('select 1')),
+  });
+  closers.add(() => server.close(config.shutdownTimeoutMs));
+  log.info({ url: server.url, graphiql: `${server.url}/graphql` }, 'listening');
+  return server.url;
+}
+
+async function findAddon(config: Config, log: Logger): Promise<NativeAddon> {
+  if (config.engineBackend === 'wasm') return { available: false, reason: 'ENGINE_BACKEND is wasm' };
+  const addon = await prepareNative({
+    cacheDir: config.cacheDir,
+    tensorflowDir: config.tensorflowDir,
+    environment: process.env,
+    log: (message) => log.info(message),
+  });
+  if (!addon.available)
+    log.warn({ reason: addon.reason }, 'the native engine is not available; wasm is slower');
+  return addon;
+}
+
+async function startPostgres(config: Config, log: Logger, closers: Closers): Promise<string> {
+  const postgres = await startEmbeddedPostgres({ dataDir: join(config.dataDir, 'postgres'), log });
+  closers.add(() => postgres.stop());
+  return postgres.connectionString;
+}
+
+/** Reads the configuration and runs until a signal; a start that fails leaves nothing open and exits with 1. */
+async function main(): Promise<void> {
+  const config = readConfig();
+  const log = createLogger(config.logLevel);
+  const closers = new Closers();
+  let stopping: Promise<void> | null = null;
+  const stop = (reason: string, exitCode: number) => {
+    stopping ??= (async () => {
+      log.info({ reason }, 'stopping');
+      await closers.closeAll(log);
+      log.info('stopped');
+      process.exit(exitCode);
+    })();
+    return stopping;
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(signal, 0));
+  try {
+    const url = await start(config, log, closers);
+    process.send?.({ url });
+  } catch (error) {
+    log.fatal(
+      error instanceof AppError ? { reason: error.message } : { err: error },
+      'the server did not start',
+    );
+    await stop('failed start', 1);
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof AppError ? error.message : String(error)}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,32 @@
+/** What may leave the server: our own errors by code, GraphQL's own as they are, anything else only as a number. */
+import { GraphQLError } from 'graphql';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+
+/** Returns the error to send; what is hidden goes to the log with the id that the client sees. */
+export function createMaskError(log: Logger): (error: unknown, message: string) => Error {
+  return (error) => {
+    const cause = error instanceof GraphQLError ? error.originalError : error;
+    if (error instanceof GraphQLError && !cause) return error;
+    if (cause instanceof GraphQLError) return at(error, cause.message, cause.extensions);
+    if (cause instanceof AppError && cause.code !== 'INTERNAL')
+      return at(error, cause.message, { code: cause.code, path: cause.path });
+    const errorId = crypto.randomUUID();
+    log.error({ err: cause, errorId }, 'unexpected error');
+    return at(error, `Something went wrong on the server; its log tells more under ${errorId}.`, {
+      code: 'INTERNAL',
+      errorId,
+    });
+  };
+}
+
+function at(error: unknown, message: string, extensions: Record<string, unknown>): GraphQLError {
+  const place = error instanceof GraphQLError ? error : undefined;
+  return new GraphQLError(message, {
+    nodes: place?.nodes,
+    source: place?.source,
+    positions: place?.positions,
+    path: place?.path,
+    extensions,
+  });
+}

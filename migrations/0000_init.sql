@@ -267,14 +267,19 @@ CREATE INDEX "facts_concept" ON "facts" USING btree ("concept_id");--> statement
 CREATE INDEX "interventions_run" ON "interventions" USING btree ("run_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "interventions_run_success" ON "interventions" USING btree ("run_id","success","created_at","id");--> statement-breakpoint
 CREATE INDEX "interventions_created" ON "interventions" USING btree ("created_at","id");--> statement-breakpoint
+CREATE INDEX "interventions_example" ON "interventions" USING btree ("example_id");--> statement-breakpoint
+CREATE INDEX "interventions_source" ON "interventions" USING btree ("source_concept_id");--> statement-breakpoint
+CREATE INDEX "interventions_target" ON "interventions" USING btree ("target_concept_id");--> statement-breakpoint
 CREATE INDEX "metric_points_seq" ON "metric_points" USING btree ("run_id","seq");--> statement-breakpoint
 CREATE INDEX "models_created" ON "models" USING btree ("created_at","id");--> statement-breakpoint
 CREATE INDEX "models_dataset" ON "models" USING btree ("dataset_id");--> statement-breakpoint
+CREATE INDEX "models_artifact" ON "models" USING btree ("artifact_hash");--> statement-breakpoint
 CREATE INDEX "ontologies_created" ON "ontologies" USING btree ("created_at","id");--> statement-breakpoint
 CREATE INDEX "runs_created" ON "runs" USING btree ("created_at","id");--> statement-breakpoint
 CREATE INDEX "runs_status" ON "runs" USING btree ("status","created_at","id");--> statement-breakpoint
 CREATE INDEX "runs_worker" ON "runs" USING btree ("worker_id") WHERE "runs"."status" = 'RUNNING';--> statement-breakpoint
 CREATE INDEX "runs_dataset" ON "runs" USING btree ("dataset_id");--> statement-breakpoint
 CREATE INDEX "runs_model" ON "runs" USING btree ("model_id");--> statement-breakpoint
+CREATE INDEX "runs_artifact" ON "runs" USING btree ("artifact_hash");--> statement-breakpoint
 CREATE INDEX "slots_concept" ON "slots" USING btree ("concept_id","id");--> statement-breakpoint
 CREATE INDEX "workers_alive" ON "workers" USING btree ("last_seen_at") WHERE "workers"."ended_at" is null;

@@ -211,7 +211,11 @@ export const models = pgTable(
       .references(() => artifacts.hash),
     createdAt: createdAt(),
   },
-  (t) => [index('models_created').on(t.createdAt, t.id), index('models_dataset').on(t.datasetId)],
+  (t) => [
+    index('models_created').on(t.createdAt, t.id),
+    index('models_dataset').on(t.datasetId),
+    index('models_artifact').on(t.artifactHash),
+  ],
 );
 
 export const runs = pgTable(
@@ -255,6 +259,7 @@ export const runs = pgTable(
     index('runs_worker').on(t.workerId).where(sql`${t.status} = 'RUNNING'`),
     index('runs_dataset').on(t.datasetId),
     index('runs_model').on(t.modelId),
+    index('runs_artifact').on(t.artifactHash),
     check('runs_kind', oneOf(t.kind, RUN_KINDS)),
     check('runs_status_known', oneOf(t.status, RUN_STATUSES)),
     check('runs_progress_share', sql`${t.progress} between 0 and 1`),
@@ -425,6 +430,9 @@ export const interventions = pgTable(
     index('interventions_run').on(t.runId, t.createdAt, t.id),
     index('interventions_run_success').on(t.runId, t.success, t.createdAt, t.id),
     index('interventions_created').on(t.createdAt, t.id),
+    index('interventions_example').on(t.exampleId),
+    index('interventions_source').on(t.sourceConceptId),
+    index('interventions_target').on(t.targetConceptId),
   ],
 );
 

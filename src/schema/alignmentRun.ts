@@ -1,0 +1,144 @@
+/** Runs that train an SAE and bind its slots to the concepts of an ontology. */
+import type { AlignmentSettings } from '../engine/sae/settings.ts';
+import { modelsByIds } from '../services/model.ts';
+import { runsByIds, startAlignmentRun } from '../services/run.ts';
+import { measuresOfRuns, pageSlotsOfRuns, swapsOfRuns } from '../services/slot.ts';
+import { AlignmentSettingsTypes } from './alignmentSettings.ts';
+import { builder } from './builder.ts';
+import { idOf } from './ids.ts';
+import { BindingRef, ReconstructionRef, SwapControl, SwapMeasureRef, SwapPopulation } from './measures.ts';
+import { addMutation } from './mutation.ts';
+import { AlignmentRunRef, ModelRef, RunRef, SlotConnection, SlotRef } from './refs.ts';
+import { StartRunSuccess } from './run.ts';
+import { withoutNulls } from './settings.ts';
+import { SplitRef } from './split.ts';
+
+/** What such a run stores of its result besides rows. */
+interface Result {
+  chosenAlpha: number | null;
+  bestStep: number;
+}
+
+builder.node(AlignmentRunRef, {
+  description:
+    'A run that trains a sparse autoencoder (SAE) on the activations of a frozen language model and dedicates one latent, a slot, to each concept of an ontology.',
+  interfaces: [RunRef],
+  id: { resolve: (run) => run.id },
+  loadOne: async (id, { loaders }) => {
+    const run = await loaders.load(runsByIds, id);
+    return run?.kind === 'ALIGNMENT' ? run : null;
+  },
+  fields: (t) => ({
+    settings: t.field({
+      type: AlignmentSettingsTypes.output,
+      description: 'How the SAE is trained.',
+      resolve: settingsOf,
+    }),
+    layer: t.int({
+      description: 'Block whose output (`blocks.{layer}.resid_post`) is read and edited; 0 is the first.',
+      resolve: (run) => settingsOf(run).layer,
+    }),
+    model: t.field({
+      type: ModelRef,
+      description: 'The model that it studies.',
+      resolve: async (run, _args, { loaders }) => (await loaders.load(modelsByIds, run.modelId!))!,
+    }),
+    chosenAlpha: t.float({
+      nullable: true,
+      description:
+        'The alpha with the most successful swaps on validation entities, the default of `swapConcept`; null before the end, and where the dataset allows no swap.',
+      resolve: (run) => (run.result as Result | null)?.chosenAlpha,
+    }),
+    bestStep: t.int({
+      nullable: true,
+      description: 'Step of the second stage whose weights were kept; null before the end.',
+      resolve: (run) => (run.result as Result | null)?.bestStep,
+    }),
+    binding: t.field({
+      type: BindingRef,
+      nullable: true,
+      description: 'How well slots fire for their concepts and for nothing else; null before the end.',
+      args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
+      resolve: async (run, { split }, { loaders }) =>
+        (await loaders.load(measuresOfRuns, run.id)).find((m) => m.split === split),
+    }),
+    reconstruction: t.field({
+      type: ReconstructionRef,
+      nullable: true,
+      description: 'How well the SAE rebuilds the activations; null before the end.',
+      args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
+      resolve: async (run, { split }, { loaders }) =>
+        (await loaders.load(measuresOfRuns, run.id)).find((m) => m.split === split),
+    }),
+    swaps: t.field({
+      type: [SwapMeasureRef],
+      description:
+        'How often concept swaps succeed, next to the same swaps with random latents; empty before the end.',
+      args: {
+        control: t.arg({ type: SwapControl, required: false, description: 'Only swaps with these latents.' }),
+        population: t.arg({
+          type: SwapPopulation,
+          required: false,
+          description: 'Only swaps on these entities.',
+        }),
+        split: t.arg({ type: SplitRef, required: false, description: 'Only swaps on these phrasings.' }),
+        chosen: t.arg.boolean({
+          required: false,
+          description: 'True: only those at the alpha that was chosen on validation.',
+        }),
+      },
+      resolve: async (run, { control, population, split, chosen }, { loaders }) =>
+        (await loaders.load(swapsOfRuns, run.id)).filter(
+          (swap) =>
+            (control == null || swap.control === control) &&
+            (population == null || swap.population === population) &&
+            (split == null || swap.split === split) &&
+            (chosen == null || swap.chosen === chosen),
+        ),
+    }),
+    slots: t.connection(
+      {
+        type: SlotRef,
+        description: 'Its slots, one a concept, in the order of the ontology; empty before the end.',
+        resolve: (run, args, { loaders }) => loaders.loadPage(pageSlotsOfRuns, run.id, args),
+      },
+      SlotConnection,
+    ),
+  }),
+});
+
+addMutation('startAlignmentRun', {
+  description:
+    'Queues the training of an SAE on a model’s activations, aligned to the concepts of a dataset, and returns its run at once.',
+  scope: 'run',
+  input: builder.inputType('StartAlignmentRunInput', {
+    description: 'Which model to study on which prompts, and how.',
+    fields: (t) => ({
+      modelId: t.id({ required: true, description: 'The model to study.' }),
+      datasetId: t.id({
+        required: false,
+        description:
+          'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
+      }),
+      settings: t.field({
+        type: AlignmentSettingsTypes.input,
+        required: false,
+        description:
+          'How to train; whatever is left out comes from the preset, PAPER unless another is named.',
+      }),
+    }),
+  }),
+  success: StartRunSuccess,
+  errors: ['INVALID_INPUT', 'NOT_FOUND'],
+  resolve: async ({ modelId, datasetId, settings }, { db }) => ({
+    run: await startAlignmentRun(db, {
+      modelId: idOf(modelId, ['Model'], ['modelId']),
+      datasetId: datasetId == null ? undefined : idOf(datasetId, ['Dataset'], ['datasetId']),
+      settings: withoutNulls(settings ?? {}) as Partial<AlignmentSettings>,
+    }),
+  }),
+});
+
+function settingsOf(run: { settings: Record<string, unknown> }): AlignmentSettings {
+  return run.settings as unknown as AlignmentSettings;
+}

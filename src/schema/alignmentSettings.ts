@@ -1,0 +1,163 @@
+/** Settings of an alignment run, in the words of the API. */
+import { ALIGNMENT_PRESETS } from '../engine/sae/presets.ts';
+import type { AlignmentSettings, LossWeights } from '../engine/sae/settings.ts';
+import { builder } from './builder.ts';
+import { addSettings } from './settings.ts';
+
+type Stage = AlignmentSettings['pretrain'];
+
+const { PAPER, COUNTERFACTUAL } = ALIGNMENT_PRESETS;
+
+export const PresetRef = builder.enumType('Preset', {
+  description: 'Named settings of an alignment run, from which single settings may differ.',
+  values: {
+    PAPER: { description: "The loss terms of the paper's curriculum (arXiv 2512.02004) and nothing else." },
+    COUNTERFACTUAL: {
+      description:
+        'An extension of ours: after setting slot a to 0 and slot b to 1, the decoded activation must match that of the same entity’s prompt about b. Needs nothing that the dataset does not have; swaps succeed more often.',
+    },
+  },
+});
+
+const EncoderActivation = builder.enumType('EncoderActivation', {
+  description: "Non-linearity of the SAE's encoder, applied to the free latents; slots are linear.",
+  values: {
+    LINEAR: { description: "None, as in the authors' code." },
+    RELU: { description: 'Negative values become 0.' },
+    TOPK: { description: 'All but the `k` largest values become 0.' },
+  },
+});
+
+const PostTrainingMode = builder.enumType('PostTrainingMode', {
+  description: 'What the second stage trains.',
+  values: {
+    JOINT: { description: 'The SAE and the value heads together, with all loss terms.' },
+    SEPARATE_ACTIVATION: { description: 'The SAE only, without the value term.' },
+    SEPARATE_VALUE: { description: 'The value heads only, with the SAE frozen.' },
+  },
+});
+
+/** Words the default of each preset; one value where they agree. */
+function presetDefault(pick: (preset: AlignmentSettings) => unknown): string {
+  const [paper, counterfactual] = [PAPER, COUNTERFACTUAL].map((p) => show(pick(p)));
+  return paper === counterfactual ? paper! : `${paper} in PAPER, ${counterfactual} in COUNTERFACTUAL`;
+}
+
+function show(value: unknown): string {
+  return Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
+}
+
+const LossWeightsTypes = addSettings<LossWeights>(
+  'LossWeights',
+  'Weights of the loss terms; 0 leaves a term out. `h` is an activation, `z = [f | s]` its code with free latents f and slots s, `ĥ` its reconstruction.',
+  {
+    recon: { type: 'Float', description: 'Mean squared error of ĥ against h.' },
+    sparse: { type: 'Float', description: 'Mean |f|; 0 for TOPK, where k is the sparsity.' },
+    bindMse: { type: 'Float', description: "Binding: mean squared error of s to the concept's one-hot." },
+    bindCrossEntropy: {
+      type: 'Float',
+      description: 'Binding: cross-entropy of `bindLogitScale · s` as logits against the concept.',
+    },
+    bindLogitScale: {
+      type: 'Float',
+      description: 'Factor on the slots in `bindCrossEntropy`; not a weight.',
+    },
+    indep: {
+      type: 'Float',
+      description: 'Independence: mean squared off-diagonal covariance among free latents.',
+    },
+    ortho: {
+      type: 'Float',
+      description: 'Orthogonality: mean squared cross-covariance of slots and free latents.',
+    },
+    value: {
+      type: 'Float',
+      description: "Cross-entropy of the answer's first token from the bound slot's value head.",
+    },
+    counterfactual: {
+      type: 'Float',
+      description:
+        'Extension: after a swap, the decoded activation against that of the same entity’s prompt about the target concept.',
+    },
+    silence: {
+      type: 'Float',
+      description: 'Extension: all slots against 0 at positions where no concept is in play.',
+    },
+  },
+  (key) => presetDefault((preset) => preset.weights[key]),
+);
+
+function addStage(name: string, description: string, stageOf: (preset: AlignmentSettings) => Stage) {
+  return addSettings<Stage>(
+    name,
+    description,
+    {
+      steps: { type: 'Int', description: 'Number of training steps; 0 leaves the stage out.' },
+      learningRate: { type: 'Float', description: 'Learning rate of Adam.' },
+      batchSize: { type: 'Int', description: 'Activations a training step.' },
+    },
+    (key) => presetDefault((preset) => stageOf(preset)[key]),
+  );
+}
+
+export const AlignmentSettingsTypes = addSettings<AlignmentSettings>(
+  'AlignmentSettings',
+  'How an SAE is trained and aligned to the concepts of an ontology: first without labels, then with slots bound to concepts.',
+  {
+    seed: {
+      type: 'Int',
+      description: 'Seeds every random draw; the same seed and settings give the same numbers again.',
+    },
+    preset: { type: PresetRef, description: 'Where the settings left out are taken from.' },
+    layer: {
+      type: 'Int',
+      description:
+        'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first.',
+    },
+    nFree: {
+      type: 'Int',
+      description: 'Number of free latents; a slot for each concept comes behind them.',
+    },
+    activation: { type: EncoderActivation, description: 'Non-linearity of the encoder.' },
+    k: { type: 'Int', description: 'Free latents that stay active per activation, for TOPK.' },
+    mode: { type: PostTrainingMode, description: 'What the second stage trains.' },
+    orthoStopSlots: {
+      type: 'Boolean',
+      description: 'Whether the gradient of `ortho` stops at the slots, so that it cannot shrink them.',
+    },
+    weights: { type: LossWeightsTypes, description: 'Weights of the loss terms.' },
+    pretrain: {
+      type: addStage(
+        'PretrainStage',
+        'The first stage: reconstruction and sparsity, no labels.',
+        (p) => p.pretrain,
+      ),
+      description: 'The first stage.',
+    },
+    posttrain: {
+      type: addStage('PosttrainStage', 'The second stage: all loss terms, with labels.', (p) => p.posttrain),
+      description: 'The second stage.',
+    },
+    valueHidden: { type: 'Int', description: "Hidden width of a slot's value head." },
+    unseenShare: {
+      type: 'Float',
+      description: 'Share of entities that the SAE never sees, on which swaps are reported.',
+    },
+    validationShare: {
+      type: 'Float',
+      description: 'Share of entities that the SAE never sees, on which alpha is chosen.',
+    },
+    alphas: {
+      type: ['Float'],
+      description: 'Alphas tried; the best on validation is the one reported on unseen entities.',
+    },
+    swapTrials: { type: 'Int', description: 'Swaps tried for each alpha and population.' },
+    validateEvery: {
+      type: 'Int',
+      description: 'Steps of the second stage between measurements by which the best weights are kept.',
+    },
+    logEvery: { type: 'Int', description: 'Metrics are logged every this many steps.' },
+  },
+  (key) =>
+    ['weights', 'pretrain', 'posttrain'].includes(key) ? null : presetDefault((preset) => preset[key]),
+);

@@ -1,0 +1,38 @@
+/** What every resolver is given. */
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Db } from '../db/client.ts';
+import type { RunFeed } from '../db/runFeed.ts';
+import type { Scope } from '../db/tables.ts';
+import type { EngineCalls } from '../jobs/calls.ts';
+import { Loaders } from './loaders.ts';
+
+/** Who is calling. */
+export interface Viewer {
+  scopes: readonly Scope[];
+  /** Names the client in logs and limits: its key, or its address. */
+  clientId: string;
+}
+
+/** What lives as long as the server; `main.ts` constructs it. */
+export interface Dependencies {
+  db: Db;
+  store: ArtifactStore;
+  feed: RunFeed;
+  /** Serves swaps from a process of its own. */
+  engine: Pick<EngineCalls, 'call' | 'info'>;
+  /** Directory whose files `importDataset` may read. */
+  importDir: string;
+  limits: { complexity: number };
+}
+
+export interface Context extends Dependencies {
+  viewer: Viewer;
+  /** Ties an answer to the lines that it left in the log. */
+  requestId: string;
+  loaders: Loaders;
+}
+
+/** The context of one request or subscription. */
+export function createContext(dependencies: Dependencies, viewer: Viewer, requestId: string): Context {
+  return { ...dependencies, viewer, requestId, loaders: new Loaders(dependencies.db) };
+}

@@ -1,0 +1,14 @@
+/** Opaque places in the order of a run's events. */
+import { invalidInput } from '../errors.ts';
+
+/** The cursor behind the event with this number. */
+export function encodeEventCursor(seq: number): string {
+  return Buffer.from(`event:${seq}`).toString('base64url');
+}
+
+/** @throws AppError INVALID_INPUT */
+export function decodeEventCursor(cursor: string): number {
+  const seq = /^event:(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('utf8'))?.[1];
+  if (seq !== undefined) return Number(seq);
+  throw invalidInput(['after'], `"${cursor}" is not a cursor of an event: pass one that runEvents sent`);
+}

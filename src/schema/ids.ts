@@ -1,0 +1,45 @@
+/** Relay global ids: base64 of `Typename:uuid`, opaque to clients. */
+import { invalidInput } from '../errors.ts';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export interface GlobalId {
+  typename: string;
+  /** The row's uuid. */
+  id: string;
+}
+
+export function encodeGlobalId(typename: string, id: string): string {
+  return Buffer.from(`${typename}:${id}`).toString('base64');
+}
+
+/** @throws AppError INVALID_INPUT when the text is not an id that this API gave out. */
+export function decodeGlobalId(globalId: string, path: readonly string[] = ['id']): GlobalId {
+  const [typename = '', id = '', ...rest] = Buffer.from(globalId, 'base64').toString('utf8').split(':');
+  const wellFormed = /^[A-Z]\w*$/.test(typename) && UUID.test(id) && rest.length === 0;
+  if (!wellFormed || encodeGlobalId(typename, id) !== globalId)
+    throw invalidInput(path, `"${globalId}" is not an id of this API: pass on the value of an \`id\` field`);
+  return { typename, id };
+}
+
+/**
+ * The uuid in a global id of one of these types.
+ * @throws AppError INVALID_INPUT when the id is malformed or of another type.
+ */
+export function idOf(globalId: string, types: readonly string[], path: readonly string[]): string {
+  const { typename, id } = decodeGlobalId(globalId, path);
+  if (types.includes(typename)) return id;
+  throw invalidInput(path, `"${globalId}" is the id of a ${typename}; accepted is ${types.join(' or ')}`);
+}
+
+/** The types that a run's id can name. */
+export const RUN_TYPES = ['ModelRun', 'AlignmentRun'] as const;
+
+/** Whether the text is a well-formed id of this type. */
+export function isIdOf(value: string, type: string): boolean {
+  try {
+    return decodeGlobalId(value).typename === type;
+  } catch {
+    return false;
+  }
+}

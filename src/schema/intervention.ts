@@ -1,0 +1,258 @@
+/** Interventions: concept swaps on single prompts. */
+import { examplesByIds } from '../services/dataset.ts';
+import {
+  type Intervention,
+  interventionsByIds,
+  listInterventions,
+  swapConcept,
+} from '../services/intervention.ts';
+import { conceptsByIds } from '../services/ontology.ts';
+import { runsByIds } from '../services/run.ts';
+import { slotsByIndex } from '../services/slot.ts';
+import { builder } from './builder.ts';
+import { idOf, isIdOf } from './ids.ts';
+import { addMutation } from './mutation.ts';
+import {
+  AlignmentRunRef,
+  ConceptRef,
+  ExampleRef,
+  InterventionConnection,
+  InterventionRef,
+  SlotRef,
+} from './refs.ts';
+import { withoutNulls } from './settings.ts';
+
+const SwapMethod = builder.enumType('SwapMethod', {
+  description:
+    'How the edit reaches the residual stream `h`. `z` is the code of h in the SAE, `d_b` the decoder column of slot b.',
+  values: {
+    LATENT_DECODE: {
+      description: 'Set slot a to 0 and slot b to alpha in z, decode, and put the result in the place of h.',
+    },
+    LATENT_DELTA: {
+      description:
+        'Edit z likewise, but add only the change of the decoded vector to h, so that the reconstruction error does no harm.',
+    },
+    DECODER_COLUMN: { description: 'Add `alpha · |h| / |d_b| · d_b` to h.' },
+    DECODER_PAIR: { description: 'Like DECODER_COLUMN, and subtract the column of slot a likewise.' },
+    ORTHOGONAL: {
+      description: 'Like DECODER_COLUMN, with d_b first made orthogonal to the columns of the other slots.',
+    },
+    MEAN_DIFFERENCE: {
+      description: 'Add `alpha · (mean h of prompts about b − mean h of prompts about a)`; uses no SAE.',
+    },
+  },
+});
+
+type ContinuationShape = Intervention['baseline'];
+
+const GeneratedToken = builder.objectRef<ContinuationShape['tokens'][number]>('GeneratedToken').implement({
+  description: 'A token that the model generated.',
+  fields: (t) => ({
+    text: t.exposeString('text', { description: 'Its text.' }),
+    probability: t.exposeFloat('probability', {
+      description: 'Probability that the model gave it, 0–1.',
+    }),
+  }),
+});
+
+const Continuation = builder.objectRef<ContinuationShape>('Continuation').implement({
+  description: 'How the model went on after the prompt, always taking the likeliest token.',
+  fields: (t) => ({
+    text: t.exposeString('text', { description: 'The answer, without the prompt and without the end mark.' }),
+    tokens: t.field({
+      type: [GeneratedToken],
+      description: 'Its tokens in order.',
+      resolve: (continuation) => continuation.tokens,
+    }),
+  }),
+});
+
+type SlotChangeShape = Intervention['slots'][number] & { runId: string };
+
+const SlotChange = builder.objectRef<SlotChangeShape>('SlotChange').implement({
+  description: 'A slot at the edited position, before and after the edit.',
+  fields: (t) => ({
+    slot: t.field({
+      type: SlotRef,
+      description: 'The slot.',
+      resolve: async ({ runId, index }, _args, { loaders }) =>
+        (await loaders.load(slotsByIndex, `${runId}/${index}`))!,
+    }),
+    before: t.exposeFloat('before', { description: 'Its activation as the model computed it.' }),
+    after: t.exposeFloat('after', { description: 'Its activation as edited.' }),
+  }),
+});
+
+builder.node(InterventionRef, {
+  description:
+    'A concept swap on one prompt: at the last prompt token slot a was turned off and slot b to alpha, and the model went on generating.',
+  id: { resolve: (intervention) => intervention.id },
+  loadOne: (id, { loaders }) => loaders.load(interventionsByIds, id),
+  fields: (t) => ({
+    run: t.field({
+      type: AlignmentRunRef,
+      description: 'The alignment run whose SAE was used.',
+      resolve: async ({ runId }, _args, { loaders }) => (await loaders.load(runsByIds, runId))!,
+    }),
+    method: t.field({ type: SwapMethod, description: 'How the edit was made.', resolve: methodOf }),
+    alpha: t.exposeFloat('alpha', {
+      description: "What the target's slot was set to, or the strength of the added direction.",
+    }),
+    sourceConcept: t.field({
+      type: ConceptRef,
+      description: 'The concept that was turned off.',
+      resolve: async (i, _args, { loaders }) => (await loaders.load(conceptsByIds, i.sourceConceptId))!,
+    }),
+    targetConcept: t.field({
+      type: ConceptRef,
+      description: 'The concept that was turned on.',
+      resolve: async (i, _args, { loaders }) => (await loaders.load(conceptsByIds, i.targetConceptId))!,
+    }),
+    prompt: t.exposeString('prompt', { description: 'What the model was asked.' }),
+    example: t.field({
+      type: ExampleRef,
+      nullable: true,
+      description: 'The example that the prompt comes from; null for a prompt of one’s own.',
+      resolve: ({ exampleId }, _args, { loaders }) => loaders.loadMaybe(examplesByIds, exampleId),
+    }),
+    expectedAnswer: t.exposeString('expectedAnswer', {
+      nullable: true,
+      description:
+        "The entity's fact for the target concept: what a perfect swap answers. Null where the dataset has none, or the entity was not named.",
+    }),
+    success: t.exposeBoolean('success', {
+      nullable: true,
+      description:
+        'Whether the whole answer after the edit is `expectedAnswer` (dates compare as dates, text without regard to case and surrounding blanks); null without one.',
+    }),
+    baseline: t.field({
+      type: Continuation,
+      description: 'How the model goes on without the edit.',
+      resolve: ({ baseline }) => baseline,
+    }),
+    result: t.field({
+      type: Continuation,
+      description: 'How it goes on with the edit.',
+      resolve: ({ result }) => result,
+    }),
+    slots: t.field({
+      type: [SlotChange],
+      description: 'All slots at the edited position, before and after, in the order of the ontology.',
+      resolve: ({ runId, slots }) => slots.map((slot) => ({ ...slot, runId })),
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was done.' }),
+  }),
+});
+
+const InterventionFilter = builder.inputType('InterventionFilter', {
+  description: 'Which interventions to list; conditions left out do not restrict.',
+  fields: (t) => ({
+    runId: t.id({ required: false, description: 'Those with the SAE of this alignment run.' }),
+    success: t.boolean({ required: false, description: 'Those that succeeded, or that did not.' }),
+    method: t.field({ type: SwapMethod, required: false, description: 'Those of this method.' }),
+    sourceConceptId: t.id({ required: false, description: 'Those that turned this concept off.' }),
+    targetConceptId: t.id({ required: false, description: 'Those that turned this concept on.' }),
+  }),
+});
+
+builder.queryField('interventions', (t) =>
+  t.connection(
+    {
+      type: InterventionRef,
+      description: 'Interventions, newest first.',
+      args: {
+        filter: t.arg({ type: InterventionFilter, required: false, description: 'Which interventions.' }),
+      },
+      resolve: (_root, { filter, ...args }, { db }) => {
+        const decode = (key: 'runId' | 'sourceConceptId' | 'targetConceptId', type: string) =>
+          filter?.[key] == null ? null : idOf(filter[key], [type], ['filter', key]);
+        const ids = {
+          runId: decode('runId', 'AlignmentRun'),
+          sourceConceptId: decode('sourceConceptId', 'Concept'),
+          targetConceptId: decode('targetConceptId', 'Concept'),
+        };
+        return listInterventions(db, { ...filter, ...ids }, args);
+      },
+    },
+    InterventionConnection,
+  ),
+);
+
+const SwapConceptInput = builder.inputType('SwapConceptInput', {
+  description: 'What to swap on which prompt. Give either `exampleId` or `prompt`.',
+  fields: (t) => ({
+    runId: t.id({ required: true, description: 'Id of an alignment run that has succeeded.' }),
+    exampleId: t.id({
+      required: false,
+      description: "An example of the run's dataset, whose prompt is asked.",
+    }),
+    prompt: t.string({ required: false, description: 'A prompt of your own.' }),
+    entity: t.string({
+      required: false,
+      description:
+        'Whom or what your prompt is about, as the dataset spells it, so that the answer can be judged; goes with `prompt`.',
+    }),
+    targetConcept: t.string({
+      required: true,
+      description: 'The concept to turn on: its key, such as `birth_city`, or its id.',
+    }),
+    sourceConcept: t.string({
+      required: false,
+      description:
+        'The concept to turn off: its key or its id. Default: that of the strongest slot on the prompt.',
+    }),
+    method: t.field({
+      type: SwapMethod,
+      required: false,
+      description: 'How to edit. Default: LATENT_DECODE.',
+    }),
+    alpha: t.float({
+      required: false,
+      description:
+        "The value for the target's slot, -1000 to 1000. Default: the run's `chosenAlpha`, or 1 where it has none.",
+    }),
+    maxNewTokens: t.int({ required: false, description: 'Longest answer in tokens, 1–256. Default: 16.' }),
+  }),
+});
+
+addMutation('swapConcept', {
+  description:
+    'Makes the model answer a prompt about one concept as if it were about another, by editing one slot, and stores what came of it.',
+  scope: 'run',
+  input: SwapConceptInput,
+  success: builder.objectRef<{ intervention: Intervention }>('SwapConceptSuccess').implement({
+    description: 'The swap was done, whether or not it changed the answer as hoped.',
+    fields: (t) => ({
+      intervention: t.field({
+        type: InterventionRef,
+        description: 'What was done and what came of it.',
+        resolve: ({ intervention }) => intervention,
+      }),
+    }),
+  }),
+  errors: ['INVALID_INPUT', 'NOT_FOUND'],
+  resolve: async (input, { db, store, engine }) => {
+    const { runId, exampleId, sourceConcept, targetConcept, ...rest } = withoutNulls(input);
+    const intervention = await swapConcept(
+      { db, store, engine },
+      {
+        ...(rest as Record<string, never>),
+        runId: idOf(runId, ['AlignmentRun'], ['runId']),
+        exampleId: exampleId == null ? undefined : idOf(exampleId, ['Example'], ['exampleId']),
+        sourceConcept: sourceConcept == null ? undefined : keyOrId(sourceConcept, 'sourceConcept'),
+        targetConcept: keyOrId(targetConcept, 'targetConcept'),
+      },
+    );
+    return { intervention };
+  },
+});
+
+/** A key as it is; an id as the uuid in it. */
+function keyOrId(value: string, field: string): string {
+  return isIdOf(value, 'Concept') ? idOf(value, ['Concept'], [field]) : value;
+}
+
+function methodOf({ method }: Intervention) {
+  return method as typeof SwapMethod.$inferType;
+}

@@ -1,0 +1,62 @@
+/** Per-request batching: what sibling fields ask for in one tick becomes one call of a service. */
+import DataLoader from 'dataloader';
+import type { Executor } from '../db/client.ts';
+import type { Page, PageArgs } from '../db/queries/page.ts';
+
+/** A service function that answers many keys at once, in their order. */
+export type Batch<T> = (db: Executor, keys: readonly string[]) => Promise<readonly T[]>;
+/** A service function that reads the same page of many lists at once. */
+export type PageBatch<Row, Args extends PageArgs> = (
+  db: Executor,
+  keys: readonly string[],
+  args: Args,
+) => Promise<ReadonlyMap<string, Page<Row>>>;
+
+/** Remembers what it loaded; make one for each request, and clear it when something was changed. */
+export class Loaders {
+  readonly #db: Executor;
+  #loaders = new Map<unknown, Map<string, DataLoader<string, unknown>>>();
+
+  constructor(db: Executor) {
+    this.#db = db;
+  }
+
+  /** `batch` applied to `key`, together with the other keys asked for in this tick. */
+  load<T>(batch: Batch<T>, key: string): Promise<T> {
+    return this.#loader(batch, '', (keys) => batch(this.#db, keys)).load(key) as Promise<T>;
+  }
+
+  /** The same, where the key may be missing. */
+  loadMaybe<T>(batch: Batch<T>, key: string | null): Promise<T> | null {
+    return key === null ? null : this.load(batch, key);
+  }
+
+  /** One page of the list of `key`, together with the same page of other lists. */
+  loadPage<Row, Args extends PageArgs>(
+    batch: PageBatch<Row, Args>,
+    key: string,
+    args: Args,
+  ): Promise<Page<Row>> {
+    const load = async (keys: readonly string[]) => {
+      const pages = await batch(this.#db, keys, args);
+      return keys.map((k) => pages.get(k)!);
+    };
+    return this.#loader(batch, JSON.stringify(args), load).load(key) as Promise<Page<Row>>;
+  }
+
+  clear(): void {
+    this.#loaders.clear();
+  }
+
+  #loader(
+    batch: unknown,
+    variant: string,
+    load: (keys: readonly string[]) => Promise<readonly unknown[]>,
+  ): DataLoader<string, unknown> {
+    const variants = this.#loaders.get(batch) ?? new Map<string, DataLoader<string, unknown>>();
+    this.#loaders.set(batch, variants);
+    const loader = variants.get(variant) ?? new DataLoader(load);
+    variants.set(variant, loader);
+    return loader;
+  }
+}

@@ -1,0 +1,103 @@
+/** Language models. */
+import type { ModelConfig } from '../engine/model/job.ts';
+import { datasetsByIds } from '../services/dataset.ts';
+import {
+  listModels,
+  modelsByIds,
+  pageAlignmentRunsOfModels,
+  trainingRunsOfModels,
+} from '../services/model.ts';
+import { builder } from './builder.ts';
+import { idOf } from './ids.ts';
+import {
+  AlignmentRunConnection,
+  AlignmentRunRef,
+  DatasetRef,
+  ModelConnection,
+  ModelRef,
+  ModelRunRef,
+} from './refs.ts';
+import { SplitRef } from './split.ts';
+
+const ModelConfigRef = builder.objectRef<ModelConfig>('ModelConfig').implement({
+  description: 'The shape of a GPT-2-architecture transformer, in the names of TransformerLens.',
+  fields: (t) => ({
+    nLayers: t.exposeInt('nLayers', { description: 'Number of blocks; layers are numbered from 0.' }),
+    nHeads: t.exposeInt('nHeads', { description: 'Attention heads a block.' }),
+    dModel: t.exposeInt('dModel', { description: 'Width of the residual stream.' }),
+    dMlp: t.exposeInt('dMlp', { description: "Width of the MLP's hidden layer." }),
+    nCtx: t.exposeInt('nCtx', { description: 'Longest sequence in tokens.' }),
+    dVocab: t.exposeInt('dVocab', { description: 'Number of tokens in the vocabulary.' }),
+    layerNormEps: t.exposeFloat('layerNormEps', { description: 'Epsilon of the layer norms.' }),
+  }),
+});
+
+builder.node(ModelRef, {
+  description: 'A trained language model, frozen from then on.',
+  id: { resolve: (model) => model.id },
+  loadOne: (id, { loaders }) => loaders.load(modelsByIds, id),
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Name for people.' }),
+    config: t.field({
+      type: ModelConfigRef,
+      description: 'Its shape.',
+      resolve: (model) => model.config as unknown as ModelConfig,
+    }),
+    nParams: t.exposeFloat('nParams', {
+      description: 'Number of weights; a whole number, which may be too large for Int.',
+    }),
+    accuracy: t.float({
+      nullable: true,
+      description:
+        'Share of the prompts of this split whose greedy continuation is the whole answer, 0–1; null where the dataset has no such prompts.',
+      args: { split: t.arg({ type: SplitRef, required: true, description: 'Which prompts.' }) },
+      resolve: (model, { split }) => model.accuracy[split],
+    }),
+    dataset: t.field({
+      type: DatasetRef,
+      nullable: true,
+      description: 'What it was trained on; null for a model trained elsewhere.',
+      resolve: ({ datasetId }, _args, { loaders }) => loaders.loadMaybe(datasetsByIds, datasetId),
+    }),
+    artifactHash: t.exposeString('artifactHash', {
+      description: 'SHA-256 of its weights: equal hashes mean equal models.',
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When its training ended.' }),
+    run: t.field({
+      type: ModelRunRef,
+      nullable: true,
+      description: 'The run that trained it.',
+      resolve: (model, _args, { loaders }) => loaders.load(trainingRunsOfModels, model.id),
+    }),
+    alignmentRuns: t.connection(
+      {
+        type: AlignmentRunRef,
+        description: 'The alignment runs that study it, newest first.',
+        resolve: (model, args, { loaders }) => loaders.loadPage(pageAlignmentRunsOfModels, model.id, args),
+      },
+      AlignmentRunConnection,
+    ),
+  }),
+});
+
+const ModelFilter = builder.inputType('ModelFilter', {
+  description: 'Which models to list; conditions left out do not restrict.',
+  fields: (t) => ({
+    datasetId: t.id({ required: false, description: 'Those trained on this dataset.' }),
+  }),
+});
+
+builder.queryField('models', (t) =>
+  t.connection(
+    {
+      type: ModelRef,
+      description: 'Language models, newest first.',
+      args: { filter: t.arg({ type: ModelFilter, required: false, description: 'Which models.' }) },
+      resolve: (_root, { filter, ...args }, { db }) => {
+        const datasetId = filter?.datasetId && idOf(filter.datasetId, ['Dataset'], ['filter', 'datasetId']);
+        return listModels(db, { datasetId }, args);
+      },
+    },
+    ModelConnection,
+  ),
+);

@@ -1,0 +1,58 @@
+/** Runs that train a language model. */
+import type { ModelSettings } from '../engine/model/settings.ts';
+import { modelsByIds } from '../services/model.ts';
+import { runsByIds, startModelRun } from '../services/run.ts';
+import { builder } from './builder.ts';
+import { idOf } from './ids.ts';
+import { ModelSettingsTypes } from './modelSettings.ts';
+import { addMutation } from './mutation.ts';
+import { ModelRef, ModelRunRef, RunRef } from './refs.ts';
+import { StartRunSuccess } from './run.ts';
+import { withoutNulls } from './settings.ts';
+
+builder.node(ModelRunRef, {
+  description: 'A run that trains a language model on a dataset.',
+  interfaces: [RunRef],
+  id: { resolve: (run) => run.id },
+  loadOne: async (id, { loaders }) => {
+    const run = await loaders.load(runsByIds, id);
+    return run?.kind === 'MODEL' ? run : null;
+  },
+  fields: (t) => ({
+    settings: t.field({
+      type: ModelSettingsTypes.output,
+      description: 'How the model is built and trained.',
+      resolve: (run) => run.settings as unknown as ModelSettings,
+    }),
+    model: t.field({
+      type: ModelRef,
+      nullable: true,
+      description: 'The model that it made; null until it has succeeded.',
+      resolve: ({ modelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, modelId),
+    }),
+  }),
+});
+
+addMutation('startModelRun', {
+  description: 'Queues the training of a language model on a dataset and returns its run at once.',
+  scope: 'run',
+  input: builder.inputType('StartModelRunInput', {
+    description: 'What to train on, and how.',
+    fields: (t) => ({
+      datasetId: t.id({ required: true, description: 'The dataset to learn.' }),
+      settings: t.field({
+        type: ModelSettingsTypes.input,
+        required: false,
+        description: 'How to build and train the model; the defaults suit the generated biographies.',
+      }),
+    }),
+  }),
+  success: StartRunSuccess,
+  errors: ['INVALID_INPUT', 'NOT_FOUND'],
+  resolve: async ({ datasetId, settings }, { db }) => ({
+    run: await startModelRun(db, {
+      datasetId: idOf(datasetId, ['Dataset'], ['datasetId']),
+      settings: withoutNulls(settings ?? {}),
+    }),
+  }),
+});

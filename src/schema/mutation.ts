@@ -1,0 +1,47 @@
+/** The one shape of every mutation: `input` in; a union of success and typed errors out. */
+import type { InputObjectRef, ObjectRef } from '@pothos/core';
+import { builder } from './builder.ts';
+import type { Context } from './context.ts';
+import { errorTypeName, isTypedError, TYPED_ERRORS, type TypedErrorCode } from './errors.ts';
+
+type Builder = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
+
+export interface MutationOptions<Input, Success extends object> {
+  description: string;
+  scope: 'run' | 'admin';
+  input: InputObjectRef<Builder, Input>;
+  success: ObjectRef<Builder, Success>;
+  errors: readonly TypedErrorCode[];
+  resolve(input: Input, context: Context): Promise<Success>;
+}
+
+/** Adds `name(input: …!): <Name>Result!`. Errors of a code not in `errors` become top-level GraphQL errors. */
+export function addMutation<Input, Success extends object>(
+  name: string,
+  { description, scope, input, success, errors, resolve }: MutationOptions<Input, Success>,
+): void {
+  const result = builder.unionType(`${name[0]!.toUpperCase()}${name.slice(1)}Result`, {
+    description: `What \`${name}\` answers.`,
+    types: [success, ...errors.map((code) => TYPED_ERRORS[code])] as never,
+    resolveType: (value: unknown) => (isTypedError(value, errors) ? errorTypeName(value) : success.name),
+  });
+  builder.mutationField(name, (t) =>
+    t.field({
+      description: `${description} Scope ${scope.toUpperCase()}.`,
+      authScopes: { [scope]: true },
+      type: result as never,
+      args: { input: t.arg({ type: input, required: true, description: 'What is to be done.' }) },
+      resolve: async (_root, args, context) => {
+        try {
+          return (await resolve((args as { input: Input }).input, context)) as never;
+        } catch (error) {
+          if (isTypedError(error, errors)) return error as never;
+          throw error;
+        } finally {
+          // Later fields of the same request must see what changed.
+          context.loaders.clear();
+        }
+      },
+    }),
+  );
+}

@@ -1,0 +1,47 @@
+/**
+ * The object types with the rows behind them, and their connections, so that noun files can refer to one another
+ * without importing one another.
+ */
+import type { ApiKey } from '../services/apiKey.ts';
+import type { Dataset, Example, Fact } from '../services/dataset.ts';
+import type { Worker } from '../services/engine.ts';
+import type { Intervention } from '../services/intervention.ts';
+import type { Model } from '../services/model.ts';
+import type { Concept, Ontology } from '../services/ontology.ts';
+import type { Run } from '../services/run.ts';
+import type { Slot } from '../services/slot.ts';
+import { builder } from './builder.ts';
+
+export const OntologyRef = builder.objectRef<Ontology>('Ontology');
+export const ConceptRef = builder.objectRef<Concept>('Concept');
+export const DatasetRef = builder.objectRef<Dataset>('Dataset');
+export const ExampleRef = builder.objectRef<Example>('Example');
+export const FactRef = builder.objectRef<Fact>('Fact');
+export const ModelRef = builder.objectRef<Model>('Model');
+export const RunRef = builder.interfaceRef<Run>('Run');
+export const ModelRunRef = builder.objectRef<Run>('ModelRun');
+export const AlignmentRunRef = builder.objectRef<Run>('AlignmentRun');
+export const SlotRef = builder.objectRef<Slot>('Slot');
+export const InterventionRef = builder.objectRef<Intervention>('Intervention');
+export const WorkerRef = builder.objectRef<Worker>('Worker');
+export const ApiKeyRef = builder.objectRef<ApiKey>('ApiKey');
+
+export const OntologyConnection = connectionOf(OntologyRef, 'ontologies');
+export const DatasetConnection = connectionOf(DatasetRef, 'datasets');
+export const ExampleConnection = connectionOf(ExampleRef, 'examples');
+export const FactConnection = connectionOf(FactRef, 'facts');
+export const ModelConnection = connectionOf(ModelRef, 'models');
+export const RunConnection = connectionOf(RunRef, 'runs');
+export const AlignmentRunConnection = connectionOf(AlignmentRunRef, 'alignment runs');
+export const SlotConnection = connectionOf(SlotRef, 'slots');
+export const InterventionConnection = connectionOf(InterventionRef, 'interventions');
+
+function connectionOf<Ref extends { name: string } & Parameters<typeof builder.connectionObject>[0]['type']>(
+  type: Ref,
+  plural: string,
+) {
+  return builder.connectionObject(
+    { type, name: `${type.name}Connection`, description: `One page of ${plural}.` },
+    { name: `${type.name}Edge`, description: `One of the ${plural} of a page, with its place in the list.` },
+  );
+}

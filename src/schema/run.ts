@@ -1,0 +1,232 @@
+/** What every run has in common: its life, its metrics, and its events. */
+import type { MetricSeries } from '../db/queries/metrics.ts';
+import { datasetsByIds } from '../services/dataset.ts';
+import { workersByIds } from '../services/engine.ts';
+import { cancelRun, getMetrics, listRuns, type Run, runsByIds } from '../services/run.ts';
+import { builder } from './builder.ts';
+import { encodeEventCursor } from './eventCursor.ts';
+import { idOf, RUN_TYPES } from './ids.ts';
+import { addMutation } from './mutation.ts';
+import { DatasetRef, RunConnection, RunRef, WorkerRef } from './refs.ts';
+
+const DEFAULT_MAX_POINTS = 1000;
+/** Rows that a metrics field may read, in the terms of the complexity rule. */
+const METRICS_COMPLEXITY = 20;
+
+const RunKind = builder.enumType('RunKind', {
+  description: 'What a run does.',
+  values: {
+    MODEL: { description: 'Trains a language model; a `ModelRun`.' },
+    ALIGNMENT: {
+      description:
+        'Trains an SAE on a model’s activations and binds its slots to concepts; an `AlignmentRun`.',
+    },
+  },
+});
+
+export const RunStatusRef = builder.enumType('RunStatus', {
+  description: 'Where a run is in its life: QUEUED, RUNNING, then one of the three ends.',
+  values: {
+    QUEUED: {
+      description: 'Waits for a worker; also after its worker was lost, to go on from its checkpoint.',
+    },
+    RUNNING: { description: 'A worker is working on it.' },
+    SUCCEEDED: { description: 'Ended well; its results are complete.' },
+    FAILED: { description: 'Ended with an error, which `error` shows.' },
+    CANCELLED: { description: 'Ended by `cancelRun`.' },
+  },
+});
+
+const RunError = builder.objectRef<{ code: string; message: string }>('RunError').implement({
+  description: 'Why a run failed.',
+  fields: (t) => ({
+    code: t.exposeString('code', { description: 'Machine-readable kind of error, such as ENGINE_FAILED.' }),
+    message: t.exposeString('message', { description: 'What happened, in English.' }),
+  }),
+});
+
+const MetricPoint = builder.objectRef<MetricSeries['points'][number]>('MetricPoint').implement({
+  description: 'One value of a metric.',
+  fields: (t) => ({
+    step: t.exposeInt('step', { description: 'Training step, from 1, counted over the whole run.' }),
+    value: t.float({
+      nullable: true,
+      description: 'The value; null where it was not a finite number (training diverged).',
+      resolve: ({ value }) => finiteOrNull(value),
+    }),
+    at: t.expose('at', { type: 'DateTime', description: 'When the engine measured it.' }),
+  }),
+});
+
+const MetricSeriesRef = builder.objectRef<MetricSeries>('MetricSeries').implement({
+  description: 'One metric over the steps of a run.',
+  fields: (t) => ({
+    name: t.exposeString('name', {
+      description: 'Its name, such as `loss`, or `loss/bind` for one term of the loss.',
+    }),
+    points: t.field({
+      type: [MetricPoint],
+      description: 'Its values in the order of steps.',
+      complexity: { field: 0, multiplier: 1 },
+      resolve: (series) => series.points,
+    }),
+  }),
+});
+
+RunRef.implement({
+  description:
+    'Long work done by a worker, with everything needed to do it again. Follow it with the subscription `runEvents`.',
+  interfaces: [builder.nodeInterfaceRef()],
+  resolveType: (run) => typenameOf(run),
+  fields: (t) => ({
+    kind: t.field({ type: RunKind, description: 'What it does.', resolve: (run) => run.kind }),
+    status: t.field({
+      type: RunStatusRef,
+      description: 'Where it is in its life.',
+      resolve: (r) => r.status,
+    }),
+    phase: t.exposeString('phase', {
+      description: 'The part of the work that runs now, in upper case, such as PRETRAIN; DONE at the end.',
+    }),
+    progress: t.exposeFloat('progress', { description: 'How much is done, 0–1 over the whole run.' }),
+    etaSeconds: t.exposeFloat('etaSeconds', {
+      nullable: true,
+      description: 'Estimated seconds until it is done; null while that is unknown, and at the end.',
+    }),
+    seed: t.exposeInt('seed', { description: 'Seeds every random draw of the run.' }),
+    dataset: t.field({
+      type: DatasetRef,
+      description: 'The data that it works on.',
+      resolve: async (run, _args, { loaders }) => (await loaders.load(datasetsByIds, run.datasetId))!,
+    }),
+    datasetHash: t.exposeString('datasetHash', {
+      description: 'SHA-256 over the facts and examples that it works on.',
+    }),
+    artifactHash: t.exposeString('artifactHash', {
+      nullable: true,
+      description: 'SHA-256 of the weights that it ended with; null before the end.',
+    }),
+    backend: t.exposeString('backend', {
+      nullable: true,
+      description:
+        'Backend that computes it; null before it first runs. Only the same backend gives the same numbers.',
+    }),
+    codeVersion: t.exposeString('codeVersion', {
+      description: 'Version of the server that it was started with.',
+    }),
+    worker: t.field({
+      type: WorkerRef,
+      nullable: true,
+      description: 'The worker that works, or last worked, on it.',
+      resolve: ({ workerId }, _args, { loaders }) => loaders.loadMaybe(workersByIds, workerId),
+    }),
+    attempt: t.exposeInt('attempt', {
+      description: 'How often a worker has taken it up; above 1 it went on from a checkpoint.',
+    }),
+    error: t.field({
+      type: RunError,
+      nullable: true,
+      description: 'Why it failed; null unless it is FAILED.',
+      resolve: ({ errorCode, errorMessage }) =>
+        errorCode === null ? null : { code: errorCode, message: errorMessage ?? '' },
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was started by a mutation.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When a worker first took it up.',
+    }),
+    finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
+    cursor: t.string({
+      description:
+        'Where its events stand now: pass it to `runEvents(after)` to be told what happens after this reading, and nothing twice.',
+      resolve: (run) => encodeEventCursor(run.lastSeq),
+    }),
+    metrics: t.field({
+      type: [MetricSeriesRef],
+      description:
+        'What was measured while it ran. Long series are thinned such that each stretch keeps its lowest and its highest value, so that no spike is lost.',
+      complexity: { field: METRICS_COMPLEXITY, multiplier: 1 },
+      args: {
+        names: t.arg.stringList({ required: false, description: 'Only these metrics; all when left out.' }),
+        maxPoints: t.arg.int({
+          defaultValue: DEFAULT_MAX_POINTS,
+          description: 'Most points a series may have, 4–10,000.',
+        }),
+      },
+      resolve: (run, { names, maxPoints }, { db }) =>
+        getMetrics(db, run.id, names ?? null, maxPoints ?? DEFAULT_MAX_POINTS),
+    }),
+  }),
+});
+
+const RunFilter = builder.inputType('RunFilter', {
+  description: 'Which runs to list; conditions left out do not restrict.',
+  fields: (t) => ({
+    status: t.field({ type: [RunStatusRef], required: false, description: 'Those in one of these states.' }),
+    kind: t.field({ type: [RunKind], required: false, description: 'Those of one of these kinds.' }),
+    datasetId: t.id({ required: false, description: 'Those that work on this dataset.' }),
+    modelId: t.id({ required: false, description: 'Those that made or study this model.' }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  run: t.field({
+    type: RunRef,
+    nullable: true,
+    description: 'The run with this id; null when there is none.',
+    args: { id: t.arg.id({ required: true, description: 'Id of a run of any kind.' }) },
+    resolve: (_root, { id }, { loaders }) => loaders.load(runsByIds, idOf(id, RUN_TYPES, ['id'])),
+  }),
+  runs: t.connection(
+    {
+      type: RunRef,
+      description: 'Runs, newest first.',
+      args: { filter: t.arg({ type: RunFilter, required: false, description: 'Which runs.' }) },
+      resolve: (_root, { filter, ...args }, { db }) =>
+        listRuns(
+          db,
+          {
+            ...filter,
+            datasetId: filter?.datasetId && idOf(filter.datasetId, ['Dataset'], ['filter', 'datasetId']),
+            modelId: filter?.modelId && idOf(filter.modelId, ['Model'], ['filter', 'modelId']),
+          },
+          args,
+        ),
+    },
+    RunConnection,
+  ),
+}));
+
+export const StartRunSuccess = builder.objectRef<{ run: Run }>('StartRunSuccess').implement({
+  description: 'A run was queued; it goes on by itself.',
+  fields: (t) => ({
+    run: t.field({ type: RunRef, description: 'The queued run.', resolve: ({ run }) => run }),
+  }),
+});
+
+addMutation('cancelRun', {
+  description: 'Ends a run that has not ended; its process is gone within a second. What it logged stays.',
+  scope: 'run',
+  input: builder.inputType('CancelRunInput', {
+    description: 'The run to be cancelled.',
+    fields: (t) => ({ id: t.id({ required: true, description: 'Id of the run.' }) }),
+  }),
+  success: builder.objectRef<{ run: Run }>('CancelRunSuccess').implement({
+    description: 'The run was cancelled.',
+    fields: (t) => ({
+      run: t.field({ type: RunRef, description: 'The cancelled run.', resolve: ({ run }) => run }),
+    }),
+  }),
+  errors: ['INVALID_INPUT', 'NOT_FOUND', 'CONFLICT'],
+  resolve: async ({ id }, { db }) => ({ run: await cancelRun(db, idOf(id, RUN_TYPES, ['id'])) }),
+});
+
+/** Name of the GraphQL type that shows this run. */
+function typenameOf(run: Run): (typeof RUN_TYPES)[number] {
+  return run.kind === 'MODEL' ? 'ModelRun' : 'AlignmentRun';
+}
+
+export function finiteOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}

@@ -1,0 +1,132 @@
+/** The subscription that follows a run. */
+import type { LogEvent, MetricsEvent, RunEventRow, StatusEvent } from '../db/queries/events.ts';
+import { builder } from './builder.ts';
+import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
+import { idOf, RUN_TYPES } from './ids.ts';
+import { finiteOrNull, RunStatusRef } from './run.ts';
+
+const RunStatusChanged = builder.objectRef<StatusEvent>('RunStatusChanged').implement({
+  description: 'The state or the progress of the run changed.',
+  fields: (t) => ({
+    status: t.field({ type: RunStatusRef, description: 'Its state from now on.', resolve: (e) => e.status }),
+    phase: t.exposeString('phase', { description: 'The part of the work that runs now, such as PRETRAIN.' }),
+    progress: t.exposeFloat('progress', { description: 'How much is done, 0–1 over the whole run.' }),
+    etaSeconds: t.exposeFloat('etaSeconds', {
+      nullable: true,
+      description: 'Estimated seconds until it is done; null while that is unknown, and at the end.',
+    }),
+  }),
+});
+
+const MetricValue = builder.objectRef<MetricsEvent['metrics'][number]>('MetricValue').implement({
+  description: 'One metric at one step.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Its name, such as `loss`.' }),
+    value: t.float({
+      nullable: true,
+      description: 'The value; null where it was not a finite number (training diverged).',
+      resolve: ({ value }) => finiteOrNull(value),
+    }),
+  }),
+});
+
+const MetricsLogged = builder.objectRef<MetricsEvent>('MetricsLogged').implement({
+  description: 'A training step was measured.',
+  fields: (t) => ({
+    step: t.exposeInt('step', { description: 'Training step, counted over the whole run.' }),
+    metrics: t.field({
+      type: [MetricValue],
+      description: 'Everything that was measured at this step.',
+      resolve: (event) => event.metrics,
+    }),
+  }),
+});
+
+const LogLevel = builder.enumType('LogLevel', {
+  description: 'How much a log line matters.',
+  values: {
+    INFO: { description: 'Told for information.' },
+    WARN: { description: 'Something is not as it should be; the run goes on.' },
+    ERROR: { description: 'Something failed.' },
+  },
+});
+
+const RunLogged = builder.objectRef<LogEvent>('RunLogged').implement({
+  description: 'The run wrote a line to its log.',
+  fields: (t) => ({
+    level: t.field({ type: LogLevel, description: 'How much it matters.', resolve: (event) => event.level }),
+    message: t.exposeString('message', { description: 'The line.' }),
+  }),
+});
+
+const TYPENAMES = { STATUS: 'RunStatusChanged', METRICS: 'MetricsLogged', LOG: 'RunLogged' } as const;
+
+const RunEvent = builder.unionType('RunEvent', {
+  description: 'What can happen in a run.',
+  types: [RunStatusChanged, MetricsLogged, RunLogged],
+  resolveType: (event) => TYPENAMES[event.type],
+});
+
+const RunEventMessage = builder.objectRef<RunEventRow>('RunEventMessage').implement({
+  description: 'One event of a run, with its place in the order of events.',
+  fields: (t) => ({
+    cursor: t.string({
+      description: 'Pass the last one seen as `after` to go on behind this event.',
+      resolve: ({ seq }) => encodeEventCursor(seq),
+    }),
+    at: t.expose('at', {
+      type: 'DateTime',
+      description: 'When it happened; of metrics, when the engine measured them.',
+    }),
+    event: t.field({ type: RunEvent, description: 'What happened.', resolve: (row) => row }),
+  }),
+});
+
+builder.subscriptionField('runEvents', (t) =>
+  t.field({
+    type: RunEventMessage,
+    description:
+      'Everything that happens in a run, in order: first what has happened already (behind `after`), then what comes, live. Completes by itself when the run has ended and all has been delivered. After a lost connection subscribe again with the last cursor: nothing is missed or repeated.',
+    args: {
+      id: t.arg.id({ required: true, description: 'Id of a run of any kind.' }),
+      after: t.arg.string({
+        required: false,
+        description: 'Cursor of the last event seen, or `Run.cursor`; from the beginning when left out.',
+      }),
+    },
+    subscribe: async (_root, { id, after }, { feed }) =>
+      oneByOne(
+        await feed.subscribe(idOf(id, RUN_TYPES, ['id']), after == null ? 0 : decodeEventCursor(after)),
+      ),
+    resolve: (row) => row,
+  }),
+);
+
+/**
+ * The items of batches. Not a generator, for a generator that waits for its source cannot be returned from, and
+ * a subscriber that leaves must let go of its run at once.
+ */
+function oneByOne<T>(batches: AsyncIterableIterator<T[]>): AsyncIterableIterator<T> {
+  let batch: readonly T[] = [];
+  let position = 0;
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async next() {
+      while (position === batch.length) {
+        const result = await batches.next();
+        if (result.done) return { done: true, value: undefined };
+        batch = result.value;
+        position = 0;
+      }
+      return { done: false, value: batch[position++]! };
+    },
+    async return() {
+      await batches.return?.();
+      batch = [];
+      position = 0;
+      return { done: true, value: undefined };
+    },
+  };
+}

@@ -1,0 +1,26 @@
+/** The whole schema: noun files add their types to the builder when they are imported. */
+import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
+import { builder } from './builder.ts';
+import './scalars.ts';
+import './errors.ts';
+import './ontology.ts';
+import './dataset.ts';
+import './model.ts';
+import './run.ts';
+import './runEvents.ts';
+import './modelRun.ts';
+import './alignmentRun.ts';
+import './slot.ts';
+import './intervention.ts';
+import './engine.ts';
+import './apiKey.ts';
+
+/** Builds the schema from all noun files. */
+export function buildSchema(): GraphQLSchema {
+  return builder.toSchema();
+}
+
+/** The schema as it is committed in `schema.graphql`. */
+export function renderSchema(schema: GraphQLSchema): string {
+  return `${printSchema(lexicographicSortSchema(schema))}\n`;
+}

@@ -1,0 +1,35 @@
+/** What does the computing: backend, devices, the queue, and the workers that are alive. */
+import type { Executor } from '../db/client.ts';
+import { readByIds } from '../db/queries/byIds.ts';
+import { listRunsOf, type Run } from '../db/queries/runs.ts';
+import { listWorkers, type Worker } from '../db/queries/workers.ts';
+import { workers } from '../db/tables.ts';
+import type { BackendInfo } from '../engine/protocol.ts';
+
+export { countQueue } from '../db/queries/runs.ts';
+export { listWorkers, type Worker } from '../db/queries/workers.ts';
+
+/** For each id its worker, alive or not, or null. */
+export function workersByIds(db: Executor, ids: readonly string[]): Promise<(Worker | null)[]> {
+  return readByIds(db, workers, workers.id, ids);
+}
+
+/** For each worker the runs that it is working on. */
+export async function runsOfWorkers(db: Executor, workerIds: readonly string[]): Promise<Run[][]> {
+  const running = await listRunsOf(db, workerIds);
+  return workerIds.map((id) => running.filter((run) => run.workerId === id));
+}
+
+/**
+ * The backend of the longest-serving worker; where none is alive, that of this process's own engine.
+ * @throws AppError UNAVAILABLE when there is neither.
+ */
+export async function readBackend(
+  db: Executor,
+  ownEngine: { info(): Promise<BackendInfo> },
+): Promise<BackendInfo> {
+  const [worker] = await listWorkers(db);
+  if (!worker) return ownEngine.info();
+  const { backend, tensorflowVersion, devices, fallbackReason } = worker;
+  return { backend: backend as BackendInfo['backend'], tensorflowVersion, devices, fallbackReason };
+}

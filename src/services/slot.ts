@@ -1,0 +1,65 @@
+/** Slots of alignment runs and the measures taken of them. */
+import { asc, eq, inArray } from 'drizzle-orm';
+import type { Executor } from '../db/client.ts';
+import { readByIds, readGroups } from '../db/queries/byIds.ts';
+import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
+import { concepts, slots, splitMeasures, swapMeasures } from '../db/tables.ts';
+
+export type Slot = typeof slots.$inferSelect;
+export type SplitMeasures = typeof splitMeasures.$inferSelect;
+export type SwapMeasure = typeof swapMeasures.$inferSelect;
+
+/** For each id its slot, or null. */
+export function slotsByIds(db: Executor, ids: readonly string[]): Promise<(Slot | null)[]> {
+  return readByIds(db, slots, slots.id, ids);
+}
+
+/** For each run one page of its slots, by latent index. */
+export function pageSlotsOfRuns(
+  db: Executor,
+  runIds: readonly string[],
+  args: PageArgs,
+): Promise<Map<string, Page<Slot>>> {
+  const order = { columns: [slots.index], direction: 'asc' } as const;
+  return readPages(db, slots, { by: slots.runId, values: runIds, order }, args);
+}
+
+/** For each concept one page of the slots that runs have bound to it. */
+export function pageSlotsOfConcepts(
+  db: Executor,
+  conceptIds: readonly string[],
+  args: PageArgs,
+): Promise<Map<string, Page<Slot>>> {
+  const order = { columns: [slots.id], direction: 'asc' } as const;
+  return readPages(db, slots, { by: slots.conceptId, values: conceptIds, order }, args);
+}
+
+/** For each run the binding and reconstruction of each split that was measured. */
+export function measuresOfRuns(db: Executor, runIds: readonly string[]): Promise<SplitMeasures[][]> {
+  return readGroups(db, splitMeasures, splitMeasures.runId, runIds, [splitMeasures.split]);
+}
+
+/** For each run its swap success, with the controls, by population, split and alpha. */
+export function swapsOfRuns(db: Executor, runIds: readonly string[]): Promise<SwapMeasure[][]> {
+  const { control, population, split, alpha } = swapMeasures;
+  return readGroups(db, swapMeasures, swapMeasures.runId, runIds, [control, population, split, alpha]);
+}
+
+/** For each alignment run its concepts, in the order of their slots. */
+export async function conceptsOfRuns(db: Executor, runIds: readonly string[]) {
+  const rows = await db
+    .select({ runId: slots.runId, concept: concepts })
+    .from(slots)
+    .innerJoin(concepts, eq(concepts.id, slots.conceptId))
+    .where(inArray(slots.runId, [...runIds]))
+    .orderBy(asc(slots.index));
+  return runIds.map((id) => rows.filter((row) => row.runId === id).map((row) => row.concept));
+}
+
+/** For each key `<run id>/<latent index>` its slot, or null. */
+export async function slotsByIndex(db: Executor, keys: readonly string[]): Promise<(Slot | null)[]> {
+  const runIds = [...new Set(keys.map((key) => key.split('/')[0]!))];
+  const rows = await db.select().from(slots).where(inArray(slots.runId, runIds));
+  const found = new Map(rows.map((slot) => [`${slot.runId}/${slot.index}`, slot]));
+  return keys.map((key) => found.get(key) ?? null);
+}

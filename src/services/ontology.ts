@@ -87,14 +87,20 @@ export async function createOntology(db: Db, input: NewOntology): Promise<Ontolo
 
 /** The newest version of that slug if its concepts are the same, else a new version. Call it in a transaction. */
 export async function ensureOntology(tx: Executor, definition: OntologyDefinition): Promise<Ontology> {
+  // The lock is held to the end of what may be a long import, so whoever need not have it does not take it.
+  const found = await findOntology(tx, definition.slug);
+  if (found && (await hasConcepts(tx, found, definition))) return found;
   const newest = await lockNewest(tx, definition.slug);
-  if (newest) {
-    const [stored] = await conceptsOfOntologies(tx, [newest.id]);
-    const same = (list: readonly { key: string; label: string }[]) =>
-      JSON.stringify(list.map(({ key, label }) => [key, label]));
-    if (same(stored!) === same(definition.concepts)) return newest;
-  }
+  if (newest && (await hasConcepts(tx, newest, definition))) return newest;
   return insertOntology(tx, definition, (newest?.version ?? 0) + 1);
+}
+
+/** Whether keys and labels are the same, in the same order. */
+async function hasConcepts(tx: Executor, { id }: Ontology, definition: OntologyDefinition): Promise<boolean> {
+  const [stored] = await conceptsOfOntologies(tx, [id]);
+  const outline = (list: readonly { key: string; label: string }[]) =>
+    JSON.stringify(list.map(({ key, label }) => [key, label]));
+  return outline(stored!) === outline(definition.concepts);
 }
 
 /** That version of a slug, the newest one if none is named; null if there is none. */

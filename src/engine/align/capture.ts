@@ -1,9 +1,10 @@
 /** Reads `blocks.{layer}.resid_post` at chosen positions of many sequences: the activations an SAE is trained on. */
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
-import { checkPrompts, longest, padTokens } from '../model/generate.ts';
 import { residPost } from '../model/gpt2.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
+import { checkPrompts, longest, padTokens, type Tokens } from '../model/tokens.ts';
 import { gatherRows } from '../ops.ts';
 
 export interface CaptureOptions {
@@ -12,7 +13,7 @@ export interface CaptureOptions {
   positions?: readonly (readonly number[])[];
   /** Sequences computed together; results do not depend on it. */
   batchSize?: number;
-  breathe?: () => Promise<void>;
+  breathe?: () => Promise<unknown>;
 }
 
 /**
@@ -21,15 +22,15 @@ export interface CaptureOptions {
  */
 export async function captureResidPost(
   model: LanguageModel,
-  sequences: readonly (readonly number[])[],
+  sequences: readonly Tokens[],
   options: CaptureOptions,
 ): Promise<Float32Array> {
-  const { layer, batchSize = 256, breathe } = options;
+  const { layer, batchSize = 256, breathe = turnOfTheLoop } = options;
   const { nLayers, dModel } = model.config;
   if (!Number.isInteger(layer) || layer < 0 || layer >= nLayers) {
     throw invalidInput(['layer'], `layer must be 0 to ${nLayers - 1}, got ${layer}`);
   }
-  checkPrompts(model, sequences);
+  checkPrompts(model.config, sequences);
   const positions = options.positions ?? sequences.map((tokens) => [tokens.length - 1]);
   checkPositions(sequences, positions);
   const rows = positions.reduce((sum, chosen) => sum + chosen.length, 0);
@@ -39,7 +40,7 @@ export async function captureResidPost(
     const part = await captureBatch(model, layer, sequences.slice(start, end), positions.slice(start, end));
     activations.set(part, offset);
     offset += part.length;
-    await (breathe ?? turn)();
+    await breathe();
   }
   return activations;
 }
@@ -47,7 +48,7 @@ export async function captureResidPost(
 async function captureBatch(
   { config, weights }: LanguageModel,
   layer: number,
-  sequences: readonly (readonly number[])[],
+  sequences: readonly Tokens[],
   positions: readonly (readonly number[])[],
 ): Promise<Float32Array> {
   const [B, T, C] = [sequences.length, longest(sequences), config.dModel];
@@ -62,10 +63,7 @@ async function captureBatch(
   return data;
 }
 
-function checkPositions(
-  sequences: readonly (readonly number[])[],
-  positions: readonly (readonly number[])[],
-): void {
+function checkPositions(sequences: readonly Tokens[], positions: readonly (readonly number[])[]): void {
   positions.forEach((chosen, i) => {
     const length = sequences[i]?.length ?? 0;
     const bad = chosen.find((position) => !Number.isInteger(position) || position < 0 || position >= length);
@@ -73,5 +71,3 @@ function checkPositions(
     throw invalidInput(['positions', String(i)], `position must be 0 to ${length - 1}, got ${bad}`);
   });
 }
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

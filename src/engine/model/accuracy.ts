@@ -2,24 +2,22 @@
 import type { Stepper } from '../step/stepper.ts';
 import { padBatch, type Sequence } from './batches.ts';
 
-/** Rows an evaluation computes at once; the last batch is filled up, for a compiled step has one shape. */
-export const EVAL_BATCH = 256;
-
 /**
  * Share of sequences whose every target, the end token included, is the likeliest token. That is exactly the
  * share whose greedy continuation equals the whole answer, for greedy decoding follows the answer as long as it
- * is right; one forward pass a batch measures it.
+ * is right; one forward pass a batch measures it. Batches are `[B, T]`, the last one filled up, for a compiled
+ * evaluation has one shape.
  */
 export async function measureAccuracy(
   stepper: Stepper,
   sequences: readonly Sequence[],
-  T: number,
+  [B, T]: readonly [B: number, T: number],
   breathe: () => Promise<void>,
 ): Promise<number> {
   let correct = 0;
-  for (let start = 0; start < sequences.length; start += EVAL_BATCH) {
-    const rows = sequences.slice(start, start + EVAL_BATCH);
-    const filled = [...rows, ...Array<Sequence>(EVAL_BATCH - rows.length).fill(rows[0]!)];
+  for (let start = 0; start < sequences.length; start += B) {
+    const rows = sequences.slice(start, start + B);
+    const filled = [...rows, ...Array<Sequence>(B - rows.length).fill(rows[0]!)];
     const { tokens } = padBatch(filled, T);
     const { best } = await stepper.evaluate('predict', { tokens: tokens! });
     correct += rows.filter((row, i) => matches(row, best!.data, i * T)).length;

@@ -1,19 +1,12 @@
 /** Batched generation with a key–value cache, optionally with one activation of each prompt replaced. */
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
-import { invalidInput } from '../../errors.ts';
 import { gatherRows } from '../ops.ts';
+import { checkEdit, type ResidEdit, replaceRows } from './edit.ts';
 import { block, causalMask, embed, type KeyValues, unembed } from './gpt2.ts';
 import type { LanguageModel } from './languageModel.ts';
-import { pickGreedy, pickSampled, type Sampling } from './pick.ts';
-
-/** Replaces `blocks.{layer}.resid_post` at one position of each prompt; the blocks above see only the new value. */
-export interface ResidEdit {
-  layer: number;
-  /** `[prompts, dModel]`, row by row. */
-  values: Float32Array;
-  /** Token position in each prompt; absent means its last token. */
-  positions?: readonly number[];
-}
+import { type Pick, pickGreedy, pickSampled, type Sampling } from './pick.ts';
+import { checkPrompts, longest, padTokens, type Tokens } from './tokens.ts';
 
 export interface GenerateOptions {
   maxNewTokens: number;
@@ -23,14 +16,11 @@ export interface GenerateOptions {
   /** Prompts computed together; results do not depend on it. */
   batchSize?: number;
   /** Awaited between tokens, so that the event loop stays free; by default one turn of it. */
-  breathe?: () => Promise<void>;
+  breathe?: () => Promise<unknown>;
 }
 
-export interface GeneratedToken {
-  id: number;
+export interface GeneratedToken extends Pick {
   text: string;
-  /** The model's probability for this token, at temperature 1. */
-  probability: number;
 }
 
 export interface Generation {
@@ -47,11 +37,11 @@ export interface Generation {
  */
 export async function generate(
   model: LanguageModel,
-  prompts: readonly (readonly number[])[],
+  prompts: readonly Tokens[],
   options: GenerateOptions,
 ): Promise<Generation[]> {
-  checkPrompts(model, prompts);
-  if (options.edit) checkEdit(model, prompts, options.edit);
+  checkPrompts(model.config, prompts);
+  if (options.edit) checkEdit(model.config, prompts, options.edit);
   const { batchSize = 256 } = options;
   const results: Generation[] = [];
   for (let start = 0; start < prompts.length; start += batchSize) {
@@ -70,14 +60,14 @@ interface DecodeState {
 
 async function generateBatch(
   model: LanguageModel,
-  prompts: readonly (readonly number[])[],
+  prompts: readonly Tokens[],
   start: number,
   options: GenerateOptions,
 ): Promise<Generation[]> {
-  const { maxNewTokens, sampling, breathe = turn } = options;
+  const { maxNewTokens, sampling, breathe = turnOfTheLoop } = options;
   const rows = prompts.map((prompt) => ({
     limit: Math.min(maxNewTokens, model.config.nCtx - prompt.length),
-    tokens: [] as { id: number; probability: number }[],
+    tokens: [] as Pick[],
     ended: false,
   }));
   const open = () => rows.some((row) => !row.ended && row.tokens.length < row.limit);
@@ -109,10 +99,7 @@ async function generateBatch(
   return rows.map((row) => describe(model, row));
 }
 
-function describe(
-  { tokenizer }: LanguageModel,
-  row: { tokens: { id: number; probability: number }[]; ended: boolean },
-): Generation {
+function describe({ tokenizer }: LanguageModel, row: { tokens: Pick[]; ended: boolean }): Generation {
   return {
     text: tokenizer.decode(row.tokens.map(({ id }) => id)).trim(),
     tokens: row.tokens.map((token) => ({ ...token, text: tokenizer.decode([token.id]) })),
@@ -123,7 +110,7 @@ function describe(
 /** Runs the prompts, padded at the right to the longest; the logits are those after each prompt's last token. */
 function prefill(
   { config, weights }: LanguageModel,
-  prompts: readonly (readonly number[])[],
+  prompts: readonly Tokens[],
   start: number,
   edit: ResidEdit | undefined,
 ): DecodeState {
@@ -150,7 +137,7 @@ function prefill(
 /** Feeds the token just picked, the `made`-th new one, at its own position in every sequence. */
 function decode(
   { config, weights }: LanguageModel,
-  prompts: readonly (readonly number[])[],
+  prompts: readonly Tokens[],
   made: number,
   ids: number[],
   previous: DecodeState,
@@ -173,7 +160,7 @@ function decode(
 }
 
 /** `[B, 1, 1, T + made + 1]`: hides the padding between a prompt's end and the first generated token. */
-function cacheMask(prompts: readonly (readonly number[])[], made: number): tf.Tensor4D {
+function cacheMask(prompts: readonly Tokens[], made: number): tf.Tensor4D {
   const T = longest(prompts);
   const width = T + made + 1;
   const mask = new Float32Array(prompts.length * width);
@@ -181,66 +168,6 @@ function cacheMask(prompts: readonly (readonly number[])[], made: number): tf.Te
     mask.fill(-1e9, i * width + prompt.length, i * width + T);
   });
   return tf.tensor4d(mask, [prompts.length, 1, 1, width]);
-}
-
-/** `x [B, T, C]` with one position of each row set to the edit's value. */
-function replaceRows(
-  x: tf.Tensor3D,
-  prompts: readonly (readonly number[])[],
-  start: number,
-  { values, positions }: ResidEdit,
-): tf.Tensor3D {
-  const [B, T, C] = x.shape;
-  const chosen = new Float32Array(B * T);
-  prompts.forEach((prompt, i) => {
-    chosen[i * T + (positions?.[start + i] ?? prompt.length - 1)] = 1;
-  });
-  const at = tf.tensor3d(chosen, [B, T, 1]);
-  const replacement = tf.tensor3d(values.subarray(start * C, (start + B) * C), [B, 1, C]);
-  return tf.add(tf.mul(x, tf.sub(1, at)), tf.mul(replacement, at));
-}
-
-/** `[B, T]` int32, padded at the right with token 0, which nothing real attends to. */
-export function padTokens(sequences: readonly (readonly number[])[], T: number): tf.Tensor2D {
-  const ids = new Int32Array(sequences.length * T);
-  sequences.forEach((sequence, i) => {
-    ids.set(sequence, i * T);
-  });
-  return tf.tensor2d(ids, [sequences.length, T], 'int32');
-}
-
-export function longest(sequences: readonly (readonly number[])[]): number {
-  return sequences.reduce((length, sequence) => Math.max(length, sequence.length), 0);
-}
-
-/** @throws {AppError} INVALID_INPUT naming the first prompt that is empty or longer than the context. */
-export function checkPrompts({ config }: LanguageModel, prompts: readonly (readonly number[])[]): void {
-  prompts.forEach((prompt, i) => {
-    if (prompt.length >= 1 && prompt.length <= config.nCtx) return;
-    throw invalidInput(
-      ['prompts', String(i)],
-      `prompt ${i} has ${prompt.length} tokens; the model reads 1 to ${config.nCtx}`,
-    );
-  });
-}
-
-function checkEdit(
-  { config }: LanguageModel,
-  prompts: readonly (readonly number[])[],
-  { layer, values, positions }: ResidEdit,
-): void {
-  if (!Number.isInteger(layer) || layer < 0 || layer >= config.nLayers) {
-    throw invalidInput(['edit', 'layer'], `layer must be 0 to ${config.nLayers - 1}, got ${layer}`);
-  }
-  if (values.length !== prompts.length * config.dModel) {
-    const expected = `${prompts.length} × ${config.dModel}`;
-    throw invalidInput(['edit', 'values'], `values must be ${expected} numbers, got ${values.length}`);
-  }
-  positions?.forEach((position, i) => {
-    const length = prompts[i]?.length ?? 0;
-    if (Number.isInteger(position) && position >= 0 && position < length) return;
-    throw invalidInput(['edit', 'positions', String(i)], `position must be below ${length}, got ${position}`);
-  });
 }
 
 /** `tf.tidy` for a nested result, whose type it cannot express. */
@@ -251,5 +178,3 @@ function tidied(run: () => DecodeState): DecodeState {
 function disposeState({ logits, cache }: DecodeState): void {
   tf.dispose([logits, ...cache.flatMap(({ k, v }) => [k, v])]);
 }
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

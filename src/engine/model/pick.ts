@@ -11,9 +11,10 @@ export interface Sampling {
   seed: number;
 }
 
-/** A token and the model's probability for it. */
+/** A chosen token. */
 export interface Pick {
   id: number;
+  /** The model's probability for it, at temperature 1. */
   probability: number;
 }
 

@@ -19,15 +19,14 @@ import { writeSafetensors } from './checkpoint.ts';
 import type { ModelConfig, ModelJob, ModelResult } from './job.ts';
 import { initWeights } from './languageModel.ts';
 import { greedyPredictions, nextTokenLoss } from './loss.ts';
+import { createEta, learningRateAt } from './schedule.ts';
 import type { ModelSettings } from './settings.ts';
 import { buildWordLevelTokenizer, loadTokenizer, type TokenizerJson } from './tokenizer.ts';
 import { jobFingerprint, readTrainState, writeTrainState } from './trainState.ts';
 
 /** Times that accuracy is measured on a sample while training, the end not counted. */
 const PROBES = 10;
-const PROBE_PROMPTS = 256;
-/** Steps to time before an estimate of what is left is worth showing. */
-const STEPS_BEFORE_ETA = 10;
+const PROBE_PROMPTS = 128;
 
 /** What a checkpoint holds besides the stepper's state; batches follow from the step. */
 interface Position {
@@ -57,7 +56,7 @@ export async function trainModel(job: ModelJob, context: JobContext): Promise<Mo
   try {
     const finalLoss = await runSteps(plan, stepper, context);
     context.reporter.progress({ phase: 'EVALUATE', progress: 0.99, etaSeconds: null });
-    const accuracy = await measureSplits(plan.questions, plan.T, stepper, context);
+    const accuracy = await measureSplits(plan, plan.questions, stepper, context);
     const { weights } = await stepper.readState();
     const metadata = { format: 'pt', config: JSON.stringify(plan.config) };
     const file = await writeSafetensors(join(context.workDir, 'model.safetensors'), weights, metadata);
@@ -151,7 +150,8 @@ async function runSteps(plan: Plan, stepper: Stepper, context: JobContext): Prom
 }
 
 /** `accuracy/<split>` on a fixed sample of each split, a few times along the run; otherwise nothing. */
-function createProbe({ settings, questions, T }: Plan, stepper: Stepper, context: JobContext) {
+function createProbe(plan: Plan, stepper: Stepper, context: JobContext) {
+  const { settings, questions } = plan;
   const every = Math.max(1, Math.ceil(settings.steps / PROBES));
   const samples = new Map<Split, Sequence[]>();
   for (const [split, sequences] of questions) {
@@ -161,7 +161,7 @@ function createProbe({ settings, questions, T }: Plan, stepper: Stepper, context
   return async (step: number): Promise<Record<string, number>> => {
     const values: Record<string, number> = {};
     if (step % every !== 0) return values;
-    for (const [split, accuracy] of Object.entries(await measureSplits(samples, T, stepper, context))) {
+    for (const [split, accuracy] of Object.entries(await measureSplits(plan, samples, stepper, context))) {
       values[`accuracy/${split.toLowerCase()}`] = accuracy;
     }
     return values;
@@ -169,34 +169,17 @@ function createProbe({ settings, questions, T }: Plan, stepper: Stepper, context
 }
 
 async function measureSplits(
+  { settings, T }: Plan,
   questions: ReadonlyMap<Split, Sequence[]>,
-  T: number,
   stepper: Stepper,
   { reporter }: JobContext,
 ): Promise<Partial<Record<Split, number>>> {
   const accuracy: Partial<Record<Split, number>> = {};
   for (const [split, sequences] of questions) {
-    accuracy[split] = await measureAccuracy(stepper, sequences, T, () => reporter.breathe());
+    const shape = [settings.batchSize, T] as const;
+    accuracy[split] = await measureAccuracy(stepper, sequences, shape, () => reporter.breathe());
   }
   return accuracy;
-}
-
-/** Linear warm-up, then a cosine down to `finalLearningRateShare`; `step` counts from 1. */
-export function learningRateAt(settings: ModelSettings, step: number): number {
-  const { learningRate, warmupSteps, steps, finalLearningRateShare: floor } = settings;
-  if (step <= warmupSteps) return (learningRate * step) / warmupSteps;
-  const done = (step - warmupSteps) / (steps - warmupSteps);
-  return learningRate * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * done)));
-}
-
-/** Seconds left at the pace since this process began, or null while that is not known. */
-function createEta(from: number, steps: number): (step: number) => number | null {
-  let timed: { step: number; at: number } | undefined;
-  return (step) => {
-    if (step - from < STEPS_BEFORE_ETA) return null;
-    timed ??= { step: step - 1, at: performance.now() };
-    return ((performance.now() - timed.at) / 1000 / (step - timed.step)) * (steps - step);
-  };
 }
 
 function diverged(step: number, learningRate: number): AppError {

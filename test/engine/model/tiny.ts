@@ -10,7 +10,8 @@ import { createRandom } from '../../../src/engine/random.ts';
 import type { Arrays } from '../../../src/engine/step/stepper.ts';
 
 const WORDS = ['ada', 'bo', 'cy', 'di', 'eve', 'fay', 'guy', 'hal'];
-export const tinyTokenizer = loadTokenizer(buildWordLevelTokenizer([WORDS.join(' ')]));
+export const tinyTokenizerJson = buildWordLevelTokenizer([WORDS.join(' ')]);
+export const tinyTokenizer = loadTokenizer(tinyTokenizerJson);
 
 export const tinyConfig: ModelConfig = {
   nLayers: 3,

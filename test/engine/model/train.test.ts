@@ -8,8 +8,9 @@ import { type EngineDataset, SPLITS, type Split } from '../../../src/engine/data
 import { generate } from '../../../src/engine/model/generate.ts';
 import type { ModelJob, ModelResult } from '../../../src/engine/model/job.ts';
 import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { learningRateAt } from '../../../src/engine/model/schedule.ts';
 import { modelSettings } from '../../../src/engine/model/settings.ts';
-import { learningRateAt, trainModel } from '../../../src/engine/model/train.ts';
+import { trainModel } from '../../../src/engine/model/train.ts';
 import type { MetricRow } from '../../../src/engine/protocol.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder, Killed, type Recorder } from './recorder.ts';

@@ -1,0 +1,55 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeSafetensors } from '../../../src/engine/model/checkpoint.ts';
+import { logits } from '../../../src/engine/model/gpt2.ts';
+import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+import { tinyConfig, tinyModel, tinyTokenizerJson, tinyWeights } from './tiny.ts';
+
+let directory: string;
+beforeAll(async () => {
+  await loadTestBackend();
+  directory = await mkdtemp(join(tmpdir(), 'alignsae-model-'));
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+async function save(name: string, weights = tinyWeights()) {
+  const { path } = await writeSafetensors(join(directory, name), weights);
+  return { weights: path, config: tinyConfig, tokenizer: tinyTokenizerJson };
+}
+
+function logitsOf({ config, weights }: LanguageModel): Float32Array {
+  const tokens = tf.tensor2d([[3, 4, 5, 6]], undefined, 'int32');
+  const values = tf.tidy(() => logits(config, weights, tokens)).dataSync<'float32'>();
+  tokens.dispose();
+  return values;
+}
+
+test('a saved model gives, loaded, the very same logits, and frees its weights', async () => {
+  const before = tf.memory().numTensors;
+  const model = tinyModel();
+  const expected = tf.tidy(() => logitsOf(model));
+  model.dispose();
+  const loaded = await loadLanguageModel(await save('model'));
+  expect(tf.tidy(() => logitsOf(loaded))).toEqual(expected);
+  expect(loaded.tokenizer.decode(loaded.tokenizer.encode('Ada bo'))).toBe('ada bo');
+  loaded.dispose();
+  expect(tf.memory().numTensors).toBe(before);
+});
+
+test('a file that is not of the configuration is refused before anything is loaded', async () => {
+  const { 'h.1.ln_2.bias': _, ...incomplete } = tinyWeights();
+  await expect(loadLanguageModel(await save('incomplete', incomplete))).rejects.toMatchObject({
+    code: 'INVALID_INPUT',
+    message: expect.stringContaining("no tensor 'h.1.ln_2.bias'"),
+  });
+  const wide = { ...tinyWeights(), 'ln_f.bias': { data: new Float32Array(9), shape: [9] } };
+  const before = tf.memory().numTensors;
+  await expect(loadLanguageModel(await save('wide', wide))).rejects.toThrow(
+    'ln_f.bias has shape [9], expected [8]',
+  );
+  expect(tf.memory().numTensors).toBe(before);
+});

@@ -63,6 +63,8 @@ async function loadNative(addon: NativeAddon & { available: true }): Promise<Bac
 }
 
 async function loadWasm(reason: string): Promise<BackendInfo> {
+  // The union package registers the gradients of all ops; the core does not, and tfjs-node brings it along.
+  await import('@tensorflow/tfjs');
   await import('@tensorflow/tfjs-backend-wasm');
   registerWasmKernels();
   await activate('wasm');

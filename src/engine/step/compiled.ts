@@ -1,45 +1,31 @@
-/** Steps compiled for TensorFlow: one native call each, weights and moments kept in a session. */
+/** Steps compiled for TensorFlow: one native call each. */
 import { updateScalars } from './adamw.ts';
 import { copyArrays, type Layout, layoutOf, zeros } from './arrays.ts';
 import { BatchCheck, checkOptions, checkState, entry } from './check.ts';
-import { Graph, type Output } from './graph.ts';
-import {
-  batchFeeds,
-  type EvalProgram,
-  programKey,
-  type StepProgram,
-  traceEval,
-  traceStep,
-  writeEval,
-  writeStep,
-} from './program.ts';
-import { Session } from './session.ts';
+import { Evaluation } from './evaluation.ts';
+import { programKey, type StepProgram, traceEval, traceStep } from './program.ts';
+import { release } from './session.ts';
 import type { Arrays, Stepper, StepperOptions, StepperState } from './stepper.ts';
-import { PARTS, type Part, updateFeeds, Variables } from './variables.ts';
+import { type State, TrainingSession } from './training.ts';
 
-type State = Record<Part, Arrays>;
-
-/** The graph of all programs met so far, loaded. */
-interface Loaded {
-  session: Session;
-  variables: Variables;
-  /** What to fetch, by program key. */
-  fetches: Map<string, readonly Output[]>;
-}
+/** Evaluations that stay compiled, counting each batch shape; beyond, the least recently used makes place. */
+const MAX_EVALUATIONS = 16;
 
 /**
- * Each loss and evaluation is traced for each batch shape that it meets, and all of them are fetches of one graph,
- * because variables belong to one session. A new one therefore loads a new graph, into which the state is carried.
+ * Each loss is traced once for each batch shape that it meets. All of them are fetches of one graph, because variables
+ * belong to one session; a new one loads a new graph, into which the state is carried. Evaluations have sessions of
+ * their own.
  */
 export class CompiledStepper implements Stepper {
   readonly #options: StepperOptions;
   readonly #layout: Layout;
   readonly #batches = new BatchCheck();
   readonly #steps = new Map<string, StepProgram>();
-  readonly #evals = new Map<string, EvalProgram>();
-  /** Where weights and moments are while no session holds them. */
+  /** The least recently used first. */
+  readonly #evaluations = new Map<string, Evaluation>();
+  /** Holds the state whenever it is not parked. */
+  #session: TrainingSession | null = null;
   #parked: State | null;
-  #loaded: Loaded | null = null;
   #updates = 0;
 
   constructor(options: StepperOptions) {
@@ -50,43 +36,61 @@ export class CompiledStepper implements Stepper {
   }
 
   step(name: string, batch: Arrays, learningRate: number): Record<string, number> {
-    const { losses, optimizer, trainable } = this.#options;
+    this.#assertAlive();
+    const { losses, optimizer } = this.#options;
     const what = `loss "${name}"`;
     const loss = entry('loss', losses, name);
     const key = programKey(what, this.#batches.accept(what, batch));
-    const names = trainable?.[name] ?? Object.keys(this.#layout);
-    const program = this.#program(this.#steps, key, () =>
-      traceStep(what, loss, { layout: this.#layout, batch }, names, optimizer.clipNorm),
-    );
-    const { session, fetches } = this.#load();
+    if (!this.#steps.has(key)) {
+      const trainable = this.#options.trainable?.[name] ?? Object.keys(this.#layout);
+      const feeds = { layout: this.#layout, batch };
+      const program = traceStep(what, loss, feeds, trainable, optimizer.clipNorm);
+      this.#park();
+      this.#steps.set(key, program);
+    }
     const scalars = updateScalars(optimizer, this.#updates + 1, learningRate);
-    const [values] = session.run(
-      { ...batchFeeds(program, batch), ...updateFeeds(scalars) },
-      fetches.get(key)!,
-    );
+    const reported = this.#load().step(this.#steps.get(key)!, batch, scalars);
     this.#updates += 1;
-    return Object.fromEntries(program.scalars.map((scalar, i) => [scalar, values!.data[i]!]));
+    return reported;
   }
 
   async evaluate(name: string, batch: Arrays): Promise<Arrays> {
+    this.#assertAlive();
     const what = `eval "${name}"`;
     const run = entry('eval', this.#options.evals ?? {}, name);
     const key = programKey(what, this.#batches.accept(what, batch));
-    const program = this.#program(this.#evals, key, () =>
-      traceEval(what, run, { layout: this.#layout, batch }),
-    );
-    const { session, fetches } = this.#load();
-    const outputs = session.run(batchFeeds(program, batch), fetches.get(key)!);
-    return Object.fromEntries(Object.keys(program.trace.results).map((output, i) => [output, outputs[i]!]));
+    const evaluation =
+      this.#evaluations.get(key) ??
+      new Evaluation(traceEval(what, run, { layout: this.#layout, batch }), this.#layout);
+    this.#markUsed(key, evaluation);
+    const names = evaluation.weights;
+    if (!this.#session) return evaluation.run(this.#state().weights, batch);
+    const weights = this.#session.weights(names);
+    try {
+      return evaluation.run(Object.fromEntries(names.map((weight, i) => [weight, weights[i]!])), batch);
+    } finally {
+      release(weights);
+    }
+  }
+
+  #markUsed(key: string, evaluation: Evaluation): void {
+    this.#evaluations.delete(key);
+    this.#evaluations.set(key, evaluation);
+    if (this.#evaluations.size <= MAX_EVALUATIONS) return;
+    const [oldest] = this.#evaluations.keys();
+    this.#evaluations.get(oldest!)!.dispose();
+    this.#evaluations.delete(oldest!);
   }
 
   resetOptimizer(): void {
-    this.#write({ m: zeros(this.#layout), v: zeros(this.#layout) });
+    this.#write({ weights: this.#state().weights, m: zeros(this.#layout), v: zeros(this.#layout) });
     this.#updates = 0;
   }
 
   async readState(): Promise<StepperState> {
-    return { ...this.#read(), updates: this.#updates };
+    const { weights, m, v } = this.#state();
+    const copy = this.#parked ? copyArrays : (arrays: Arrays) => arrays;
+    return { weights: copy(weights), m: copy(m), v: copy(v), updates: this.#updates };
   }
 
   writeState(state: StepperState): void {
@@ -96,69 +100,47 @@ export class CompiledStepper implements Stepper {
   }
 
   dispose(): void {
-    this.#loaded?.session.dispose();
-    this.#loaded = null;
+    this.#session?.dispose();
+    this.#session = null;
     this.#parked = null;
+    for (const evaluation of this.#evaluations.values()) evaluation.dispose();
+    this.#evaluations.clear();
   }
 
-  #program<P>(programs: Map<string, P>, key: string, make: () => P): P {
-    const known = programs.get(key);
-    if (known) return known;
-    const program = make();
-    this.#park();
-    programs.set(key, program);
-    return program;
+  /** The state wherever it is; copies when it comes from the session. */
+  #state(): State {
+    this.#assertAlive();
+    return this.#session ? this.#session.read() : this.#parked!;
   }
 
-  /** Takes the state out of the session and ends it. */
+  /** Sets the state; the arrays become the stepper's. */
+  #write(state: State): void {
+    this.#assertAlive();
+    if (this.#session) this.#session.write(state);
+    else this.#parked = state;
+  }
+
+  #assertAlive(): void {
+    if (!this.#session && !this.#parked) throw new Error('the stepper is disposed');
+  }
+
+  /** Takes the state out of the session and ends that. */
   #park(): void {
-    if (!this.#loaded) return;
-    const state = this.#read();
-    this.#loaded.session.dispose();
-    this.#loaded = null;
-    this.#parked = state;
+    if (!this.#session) return;
+    this.#parked = this.#session.read();
+    this.#session.dispose();
+    this.#session = null;
   }
 
-  #load(): Loaded {
-    if (this.#loaded) return this.#loaded;
-    if (!this.#parked) throw new Error('the stepper is disposed');
-    const graph = new Graph();
-    const variables = new Variables(graph, this.#layout);
-    const fetches = new Map<string, readonly Output[]>();
-    for (const [key, program] of this.#steps)
-      fetches.set(key, [writeStep(graph, variables, program, this.#options.optimizer)]);
-    for (const [key, program] of this.#evals) fetches.set(key, writeEval(graph, variables, program));
-    this.#loaded = { session: new Session(graph.toSavedModel()), variables, fetches };
-    const state = this.#parked;
+  #load(): TrainingSession {
+    if (this.#session) return this.#session;
+    this.#session = new TrainingSession(
+      this.#layout,
+      this.#steps.values(),
+      this.#options.optimizer,
+      this.#state(),
+    );
     this.#parked = null;
-    this.#write(state);
-    return this.#loaded;
-  }
-
-  /** Sets some parts of the state; the arrays become the stepper's. */
-  #write(state: Partial<State>): void {
-    if (this.#loaded) {
-      const { session, variables } = this.#loaded;
-      for (const part of PARTS) {
-        const values = state[part];
-        if (!values) continue;
-        const { feeds, fetch } = variables.assignment(part, values);
-        session.run(feeds, [fetch]);
-      }
-    } else if (this.#parked) {
-      Object.assign(this.#parked, state);
-    } else throw new Error('the stepper is disposed');
-  }
-
-  #read(): State {
-    if (this.#parked) return { ...this.#parked };
-    if (!this.#loaded) throw new Error('the stepper is disposed');
-    const { session, variables } = this.#loaded;
-    const names = Object.keys(this.#layout);
-    const read = (part: Part): Arrays => {
-      const values = session.run({}, variables.values(part));
-      return Object.fromEntries(names.map((name, i) => [name, values[i]!]));
-    };
-    return { weights: read('weights'), m: read('m'), v: read('v') };
+    return this.#session;
   }
 }

@@ -15,6 +15,7 @@ export class EagerStepper implements Stepper {
   #m: Tensors;
   #v: Tensors;
   #updates = 0;
+  #disposed = false;
 
   constructor(options: StepperOptions) {
     checkOptions(options);
@@ -26,6 +27,7 @@ export class EagerStepper implements Stepper {
   }
 
   step(name: string, batch: Arrays, learningRate: number): Record<string, number> {
+    this.#assertAlive();
     const { losses, optimizer, trainable } = this.#options;
     const loss = entry('loss', losses, name);
     const names = trainable?.[name] ?? Object.keys(this.#weights);
@@ -56,6 +58,7 @@ export class EagerStepper implements Stepper {
   }
 
   async evaluate(name: string, batch: Arrays): Promise<Arrays> {
+    this.#assertAlive();
     const run = entry('eval', this.#options.evals ?? {}, name);
     this.#batches.accept(`eval "${name}"`, batch);
     let outputs: Arrays = {};
@@ -66,6 +69,7 @@ export class EagerStepper implements Stepper {
   }
 
   resetOptimizer(): void {
+    this.#assertAlive();
     dispose([this.#m, this.#v]);
     this.#m = upload(zeros(this.#layout));
     this.#v = upload(zeros(this.#layout));
@@ -73,6 +77,7 @@ export class EagerStepper implements Stepper {
   }
 
   async readState(): Promise<StepperState> {
+    this.#assertAlive();
     return {
       weights: mapValues(this.#weights, toArray),
       m: mapValues(this.#m, toArray),
@@ -82,8 +87,9 @@ export class EagerStepper implements Stepper {
   }
 
   writeState(state: StepperState): void {
+    this.#assertAlive();
     checkState(this.#layout, state);
-    this.dispose();
+    dispose([this.#weights, this.#m, this.#v]);
     this.#weights = upload(copyArrays(state.weights));
     this.#m = upload(copyArrays(state.m));
     this.#v = upload(copyArrays(state.v));
@@ -92,6 +98,11 @@ export class EagerStepper implements Stepper {
 
   dispose(): void {
     dispose([this.#weights, this.#m, this.#v]);
+    this.#disposed = true;
+  }
+
+  #assertAlive(): void {
+    if (this.#disposed) throw new Error('the stepper is disposed');
   }
 }
 

@@ -143,7 +143,10 @@ function tensorAttribute({ dtype, shape, values }: Constant): AttributeMessage {
   const tensor = new proto.Tensor();
   tensor.setDtype(typeNumber(dtype));
   tensor.setTensorShape(shapeMessage(shape));
-  tensor.setTensorContent(bytesOf(values));
+  if (values.length !== 1) tensor.setTensorContent(bytesOf(values));
+  else if (dtype === 'float32') tensor.setFloatValList([...values]);
+  else if (dtype === 'int32') tensor.setIntValList([...values]);
+  else tensor.setBoolValList(Array.from(values, Boolean));
   const message = new proto.AttrValue();
   message.setTensor(tensor);
   return message;

@@ -4,7 +4,7 @@ import { dispose } from '@tensorflow/tfjs-core';
 import { attribute } from '../native/rawOps.ts';
 import { describe, type Layout, layoutOf, toTensors, zeros } from './arrays.ts';
 import { differentiate } from './gradients.ts';
-import type { Graph, Output } from './graph.ts';
+import { Graph, type Output } from './graph.ts';
 import type { AdamWSettings, Arrays, ArrayValue, EvalFunction, LossFunction, Tensors } from './stepper.ts';
 import { type Operand, type Trace, trace } from './trace.ts';
 import { after, placeholder, type Variables } from './variables.ts';
@@ -23,9 +23,6 @@ export interface StepProgram extends Program {
   /** Names of the weights that have a gradient. */
   readonly trained: readonly string[];
 }
-
-/** An evaluation; fetches its outputs by the order of the trace's results. */
-export type EvalProgram = Program;
 
 /** Identifies a function together with the shapes of its batch. */
 export function programKey(what: string, batch: Layout): string {
@@ -59,7 +56,7 @@ export function traceEval(
   what: string,
   run: EvalFunction,
   feeds: { layout: Layout; batch: Arrays },
-): EvalProgram {
+): Program {
   return traceProgram(what, feeds, run);
 }
 
@@ -91,31 +88,60 @@ export function writeStep(
   program: StepProgram,
   settings: AdamWSettings,
 ): Output {
-  const output = writeProgram(graph, variables, program);
-  const { results } = program.trace;
-  const updates = program.trained.map((name) =>
-    variables.update(program.prefix, name, output(results[`gradient/${name}`]!), settings),
-  );
-  const values = program.scalars.map((name) => output(results[`scalar/${name}`]!));
-  const packed = graph.node(`${program.prefix}/packed`, 'Pack', values, [
-    attribute.int('N', values.length),
-    attribute.type('T', 'float32'),
-  ]);
-  return after(graph, `${program.prefix}/scalars`, packed, updates);
+  const { prefix, trace, scalars, trained } = program;
+  const { input, output } = writeProgram(graph, program, (node, name) => variables.read(node, name));
+  const updates = trained.map((name, i) => {
+    const gradient = output(trace.results[`gradient/${name}`]!);
+    return variables.update(`${prefix}/update/${i}`, name, input(`weight/${name}`), gradient, settings);
+  });
+  const values = scalars.map((name) => output(trace.results[`scalar/${name}`]!));
+  const attributes = [attribute.int('N', values.length), attribute.type('T', 'float32')];
+  const packed = graph.node(`${prefix}/packed`, 'Pack', values, attributes);
+  return after(graph, `${prefix}/scalars`, packed, updates);
 }
 
-/** Adds an evaluation to the graph and returns what to fetch, in the order of its results. */
-export function writeEval(graph: Graph, variables: Variables, program: EvalProgram): Output[] {
-  return Object.values(program.trace.results).map(writeProgram(graph, variables, program));
+/** Writes the graph of an evaluation, to which the weights are fed; returns what to feed and to fetch. */
+export function writeEval(
+  program: Program,
+  layout: Layout,
+): { graph: Graph; placeholders: ReadonlyMap<string, Output>; fetches: readonly Output[] } {
+  const graph = new Graph();
+  const placeholders = new Map<string, Output>();
+  const { output } = writeProgram(graph, program, (node, name) => {
+    placeholders.set(name, placeholder(graph, node, layout[name]!));
+    return node;
+  });
+  const fetches = Object.values(program.trace.results).map((operand, i) => {
+    if (operand.from !== 'input') return output(operand);
+    // TensorFlow does not fetch what it is fed.
+    const name = operand.name.slice(operand.name.indexOf('/') + 1);
+    const { dtype } = (operand.name.startsWith('batch/') ? program.batch : layout)[name]!;
+    return graph.node(
+      `${program.prefix}/output/${i}`,
+      'Identity',
+      [output(operand)],
+      [attribute.type('T', dtype)],
+    );
+  });
+  return { graph, placeholders, fetches };
 }
 
-function writeProgram(graph: Graph, variables: Variables, program: Program): (operand: Operand) => Output {
+/** Adds what a program recorded; `weight` adds the node that a weight comes from. */
+function writeProgram(
+  graph: Graph,
+  program: Program,
+  weight: (node: string, name: string) => Output,
+): { input: (name: string) => Output; output: (operand: Operand) => Output } {
   const { prefix, batch, trace } = program;
-  const inputs: Record<string, Output> = {};
+  const inputs = new Map<string, Output>();
   for (const [name, layout] of Object.entries(batch))
-    inputs[`batch/${name}`] = placeholder(graph, batchNode(program, name), layout);
-  const input = (name: string) => inputs[name] ?? variables.read(prefix, name.slice('weight/'.length));
-  return graph.replay(prefix, trace, input, Object.values(trace.results));
+    inputs.set(`batch/${name}`, placeholder(graph, batchNode(program, name), layout));
+  const input = (name: string) => {
+    const node = inputs.get(name) ?? weight(`${prefix}/weight/${inputs.size}`, name.slice('weight/'.length));
+    inputs.set(name, node);
+    return node;
+  };
+  return { input, output: graph.replay(prefix, trace, input, Object.values(trace.results)) };
 }
 
 /** What to feed for a batch. */

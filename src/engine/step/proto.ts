@@ -9,6 +9,9 @@ export interface TensorMessage {
   setDtype(dtype: number): void;
   setTensorShape(shape: ShapeMessage): void;
   setTensorContent(content: Uint8Array): void;
+  setFloatValList: List<number>;
+  setIntValList: List<number>;
+  setBoolValList: List<boolean>;
 }
 export interface AttributeListMessage {
   setIList: List<number>;

@@ -7,6 +7,15 @@ import { dtypeOf, plainArray } from './arrays.ts';
 import type { Output } from './graph.ts';
 import type { ArrayValue } from './stepper.ts';
 
+/** A tensor on the native side, owned by whoever holds it. */
+export interface NativeTensor {
+  id: number;
+  shape: readonly number[];
+}
+
+/** What a placeholder can be given. */
+export type Feed = ArrayValue | NativeTensor;
+
 export class Session {
   readonly #id: number;
 
@@ -22,27 +31,43 @@ export class Session {
     }
   }
 
-  /**
-   * Runs what `fetches` need, with `feeds` for placeholders by name; returns copies, in the order of `fetches`.
-   * Fed arrays are not copied: do not write to them before this returns.
-   */
-  run(feeds: Readonly<Record<string, ArrayValue>>, fetches: readonly Output[]): ArrayValue[] {
-    const { binding } = nativeBackend();
-    const ids: number[] = [];
+  /** Runs what `fetches` need, with `feeds` for placeholders by name; returns copies, in the order of `fetches`. */
+  run(feeds: Readonly<Record<string, Feed>>, fetches: readonly Output[]): ArrayValue[] {
+    const results = this.fetch(feeds, fetches);
     try {
-      for (const value of Object.values(feeds))
-        ids.push(binding.createTensor(value.shape, typeNumber(dtypeOf(value)), value.data));
+      const { binding } = nativeBackend();
+      return results.map(({ id, shape }) => plainArray(binding.tensorDataSync(id), shape));
+    } finally {
+      release(results);
+    }
+  }
+
+  /** Like `run`, but leaves the results on the native side; they may share a variable's memory until `release`. */
+  fetch(feeds: Readonly<Record<string, Feed>>, fetches: readonly Output[]): NativeTensor[] {
+    const { binding } = nativeBackend();
+    const made: NativeTensor[] = [];
+    try {
+      const ids = Object.values(feeds).map((feed) => {
+        if ('id' in feed) return feed.id;
+        // Not a copy: TensorFlow reads the array's memory, and is done with it when this returns.
+        const id = binding.createTensor(feed.shape, typeNumber(dtypeOf(feed)), feed.data);
+        made.push({ id, shape: feed.shape });
+        return id;
+      });
       const inputs = Object.keys(feeds).map((name) => `${name}:0`);
       const outputs = fetches.map((name) => (name.includes(':') ? name : `${name}:0`));
-      const results = binding.runSavedModel(this.#id, ids, inputs.join(), outputs.join());
-      ids.push(...results.map((result) => result.id));
-      return results.map((result) => plainArray(binding.tensorDataSync(result.id), result.shape));
+      return binding.runSavedModel(this.#id, ids, inputs.join(), outputs.join());
     } finally {
-      for (const id of ids) binding.deleteTensor(id);
+      release(made);
     }
   }
 
   dispose(): void {
     nativeBackend().binding.deleteSavedModel(this.#id);
   }
+}
+
+/** Frees what `Session.fetch` returned. */
+export function release(tensors: readonly NativeTensor[]): void {
+  for (const { id } of tensors) nativeBackend().binding.deleteTensor(id);
 }

@@ -10,6 +10,7 @@ import type { Tensors } from './stepper.ts';
 export interface Constant {
   dtype: 'float32' | 'int32' | 'bool';
   shape: readonly number[];
+  /** One value stands for all where they are equal: gradients are full of ones in the shapes of activations. */
   values: Float32Array | Int32Array | Uint8Array;
 }
 
@@ -107,7 +108,8 @@ class Recorder {
     if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool')
       throw new Error(`${this.what} uses a ${dtype} tensor; a step can be made of float32, int32 and bool`);
     const values = findBackend('tensorflow').readSync(dataId) as Constant['values'];
-    return { dtype, shape: [...shape], values: values.slice() };
+    const uniform = values.every((value) => Object.is(value, values[0]));
+    return { dtype, shape: [...shape], values: uniform ? values.slice(0, 1) : values.slice() };
   }
 }
 

@@ -8,25 +8,31 @@ import type { AdamWSettings, Arrays, ArrayValue } from './stepper.ts';
 export const PARTS = ['weights', 'm', 'v'] as const;
 export type Part = (typeof PARTS)[number];
 
+/** What to fetch so that all variables take the values that are fed. */
+export const ASSIGNED = 'assigned';
+
+/** The float32 type as the attribute of either name. */
+const FLOAT = { T: () => attribute.type('T', 'float32'), dtype: () => attribute.type('dtype', 'float32') };
+
 /** Placeholders of the numbers that change from step to step. */
 const UPDATE_SCALARS = ['rate', 'epsilon', 'decay'] as const;
 
 export class Variables {
   readonly #graph: Graph;
   readonly #names: readonly string[];
-  readonly #reads = new Map<string, Output>();
 
   /** Adds the variables of `layout` to the graph; they hold nothing until they are assigned. */
   constructor(graph: Graph, layout: Layout) {
     this.#graph = graph;
     this.#names = Object.keys(layout);
-    for (const part of PARTS) this.#declare(part, layout);
+    const assigned = PARTS.flatMap((part) => this.#declare(part, layout));
+    after(graph, ASSIGNED, graph.scalar(0), assigned);
     for (const name of UPDATE_SCALARS) placeholder(graph, name, { dtype: 'float32', shape: [] });
   }
 
-  #declare(part: Part, layout: Layout): void {
+  #declare(part: Part, layout: Layout): Output[] {
     const graph = this.#graph;
-    const assigned = Object.values(layout).map((variable, index) => {
+    return Object.values(layout).map((variable, index) => {
       const node = `${part}/${index}`;
       const dtype = attribute.type('dtype', variable.dtype);
       const handle = graph.node(
@@ -41,64 +47,48 @@ export class Variables {
       const copy = graph.node(`${node}/copy`, 'DeepCopy', [fed], [attribute.type('T', variable.dtype)]);
       return graph.node(`${node}/assign`, 'AssignVariableOp', [handle, copy], [dtype]);
     });
-    after(graph, `${part}/assigned`, graph.scalar(0), assigned);
   }
 
-  /** What to feed, and to fetch, in order to set all variables of a part. */
-  assignment(part: Part, values: Arrays): { feeds: Record<string, ArrayValue>; fetch: Output } {
-    const feeds = this.#names.map((name, index) => [`${part}/${index}/new`, values[name]!]);
-    return { feeds: Object.fromEntries(feeds), fetch: `${part}/assigned` };
-  }
-
-  /** What to fetch for the values of a part, in the order of the layout. */
-  values(part: Part): Output[] {
-    return this.#names.map((_, index) => `${part}/${index}/value`);
-  }
-
-  /** A weight as a program sees it: as it was before any update of the same call. */
-  read(program: string, name: string): Output {
-    const index = this.#names.indexOf(name);
-    const node = `${program}/weight/${index}`;
-    const known = this.#reads.get(node);
-    if (known) return known;
-    const read = this.#graph.node(
-      node,
-      'ReadVariableOp',
-      [`weights/${index}`],
-      [attribute.type('dtype', 'float32')],
+  /** What to feed in order to set all variables; fetch `ASSIGNED` with it. */
+  assignments(state: Record<Part, Arrays>): Record<string, ArrayValue> {
+    const feeds = PARTS.flatMap((part) =>
+      this.#names.map((name, index) => [`${part}/${index}/new`, state[part][name]!] as const),
     );
-    this.#reads.set(node, read);
-    return read;
+    return Object.fromEntries(feeds);
   }
 
-  /** Adds one AdamW update, `applyAdamW` in native ops; returns the node that is done when the weight is updated. */
-  update(program: string, name: string, gradient: Output, settings: AdamWSettings): Output {
+  /** What to fetch for the values of the named variables of a part. */
+  values(part: Part, names: readonly string[] = this.#names): Output[] {
+    return names.map((name) => `${this.#variable(part, name)}/value`);
+  }
+
+  /** Reads a weight for a program, at `node`. */
+  read(node: string, name: string): Output {
+    return this.#graph.node(node, 'ReadVariableOp', [this.#variable('weights', name)], [FLOAT.dtype()]);
+  }
+
+  /**
+   * Adds one AdamW update, `applyAdamW` in native ops, at `node`.
+   * @param before The weight as `read` before; the update waits for it.
+   * @returns The node that is done when the weight is updated.
+   */
+  update(node: string, name: string, before: Output, gradient: Output, settings: AdamWSettings): Output {
     const graph = this.#graph;
-    const index = this.#names.indexOf(name);
-    const node = `${program}/update/${index}`;
-    const type = attribute.type('T', 'float32');
-    const read = this.read(program, name);
-    let ready = read;
+    const [weight, m, v] = PARTS.map((part) => this.#variable(part, name)) as [Output, Output, Output];
+    let ready = before;
     if (isDecayed(settings, name)) {
-      const decay = graph.node(`${node}/decay`, 'Mul', [read, 'decay'], [type]);
-      const dtype = attribute.type('dtype', 'float32');
-      ready = graph.node(`${node}/decayed`, 'AssignSubVariableOp', [`weights/${index}`, decay], [dtype]);
+      const decay = graph.node(`${node}/decay`, 'Mul', [before, 'decay'], [FLOAT.T()]);
+      ready = graph.node(`${node}/decayed`, 'AssignSubVariableOp', [weight, decay], [FLOAT.dtype()]);
     }
     // Beta powers of zero leave `rate` as it is: it is fed with both bias corrections, computed in double precision.
     const powers = [graph.scalar(0), graph.scalar(0)];
     const betas = [graph.scalar(settings.beta1), graph.scalar(settings.beta2)];
-    const moments = [`m/${index}`, `v/${index}`];
-    const inputs = [
-      `weights/${index}`,
-      ...moments,
-      ...powers,
-      'rate',
-      ...betas,
-      'epsilon',
-      gradient,
-      `^${ready}`,
-    ];
-    return graph.node(`${node}/adam`, 'ResourceApplyAdam', inputs, [type]);
+    const inputs = [weight, m, v, ...powers, 'rate', ...betas, 'epsilon', gradient, `^${ready}`];
+    return graph.node(`${node}/adam`, 'ResourceApplyAdam', inputs, [FLOAT.T()]);
+  }
+
+  #variable(part: Part, name: string): Output {
+    return `${part}/${this.#names.indexOf(name)}`;
   }
 }
 

@@ -1,0 +1,59 @@
+/** The session that holds weights and moments, with all training steps of a stepper as fetches of its one graph. */
+import type { UpdateScalars } from './adamw.ts';
+import type { Layout } from './arrays.ts';
+import { Graph, type Output } from './graph.ts';
+import { batchFeeds, type StepProgram, writeStep } from './program.ts';
+import { type NativeTensor, Session } from './session.ts';
+import type { AdamWSettings, Arrays } from './stepper.ts';
+import { ASSIGNED, PARTS, type Part, updateFeeds, Variables } from './variables.ts';
+
+/** Weights and moments. */
+export type State = Record<Part, Arrays>;
+
+export class TrainingSession {
+  readonly #names: readonly string[];
+  readonly #variables: Variables;
+  readonly #scalars = new Map<StepProgram, Output>();
+  readonly #session: Session;
+
+  constructor(layout: Layout, programs: Iterable<StepProgram>, settings: AdamWSettings, state: State) {
+    const graph = new Graph();
+    this.#names = Object.keys(layout);
+    this.#variables = new Variables(graph, layout);
+    for (const program of programs)
+      this.#scalars.set(program, writeStep(graph, this.#variables, program, settings));
+    this.#session = new Session(graph.toSavedModel());
+    this.write(state);
+  }
+
+  /** Updates the weights once; returns what the loss reports. */
+  step(program: StepProgram, batch: Arrays, scalars: UpdateScalars): Record<string, number> {
+    const feeds = { ...batchFeeds(program, batch), ...updateFeeds(scalars) };
+    const [values] = this.#session.run(feeds, [this.#scalars.get(program)!]);
+    return Object.fromEntries(program.scalars.map((name, i) => [name, values!.data[i]!]));
+  }
+
+  /** Copies of weights and moments. */
+  read(): State {
+    const values = this.#session.run(
+      {},
+      PARTS.flatMap((part) => this.#variables.values(part)),
+    );
+    const part = (offset: number): Arrays =>
+      Object.fromEntries(this.#names.map((name, i) => [name, values[offset * this.#names.length + i]!]));
+    return { weights: part(0), m: part(1), v: part(2) };
+  }
+
+  /** The named weights without a copy; until they are released, a step has to copy what it updates. */
+  weights(names: readonly string[]): NativeTensor[] {
+    return this.#session.fetch({}, this.#variables.values('weights', names));
+  }
+
+  write(state: State): void {
+    this.#session.run(this.#variables.assignments(state), [ASSIGNED]);
+  }
+
+  dispose(): void {
+    this.#session.dispose();
+  }
+}

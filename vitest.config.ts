@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 import { nativeEnvironment } from './src/engine/native/addon.ts';
 
 export default defineConfig({
+  // Vite would take graphql's ES build for our code, while node gives its libraries the other one; it bears no twins.
+  resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/helpers/globalSetup.ts', 'test/helpers/nativeSetup.ts'],

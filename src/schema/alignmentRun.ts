@@ -6,11 +6,11 @@ import { measuresOfRuns, pageSlotsOfRuns, swapsOfRuns } from '../services/slot.t
 import { AlignmentSettingsTypes } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
+import { withoutNulls } from './input.ts';
 import { BindingRef, ReconstructionRef, SwapControl, SwapMeasureRef, SwapPopulation } from './measures.ts';
 import { addMutation } from './mutation.ts';
 import { AlignmentRunRef, ModelRef, RunRef, SlotConnection, SlotRef } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
-import { withoutNulls } from './settings.ts';
 import { SplitRef } from './split.ts';
 
 /** What such a run stores of its result besides rows. */
@@ -134,7 +134,7 @@ addMutation('startAlignmentRun', {
     run: await startAlignmentRun(db, {
       modelId: idOf(modelId, ['Model'], ['modelId']),
       datasetId: datasetId == null ? undefined : idOf(datasetId, ['Dataset'], ['datasetId']),
-      settings: withoutNulls(settings ?? {}) as Partial<AlignmentSettings>,
+      settings: withoutNulls(settings ?? {}),
     }),
   }),
 });

@@ -2,9 +2,9 @@
 import { type ApiKey, createApiKey, listApiKeys, revokeApiKey } from '../services/apiKey.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
+import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
 import { ApiKeyRef } from './refs.ts';
-import { withoutNulls } from './settings.ts';
 
 const Scope = builder.enumType('Scope', {
   description: 'What an API key may do. A key holds any number of them; none implies another.',

@@ -11,6 +11,7 @@ import { runsByIds } from '../services/run.ts';
 import { slotsByIndex } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { idOf, isIdOf } from './ids.ts';
+import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
 import {
   AlignmentRunRef,
@@ -20,7 +21,6 @@ import {
   InterventionRef,
   SlotRef,
 } from './refs.ts';
-import { withoutNulls } from './settings.ts';
 
 const SwapMethod = builder.enumType('SwapMethod', {
   description:
@@ -237,7 +237,7 @@ addMutation('swapConcept', {
     const intervention = await swapConcept(
       { db, store, engine },
       {
-        ...(rest as Record<string, never>),
+        ...rest,
         runId: idOf(runId, ['AlignmentRun'], ['runId']),
         exampleId: exampleId == null ? undefined : idOf(exampleId, ['Example'], ['exampleId']),
         sourceConcept: sourceConcept == null ? undefined : keyOrId(sourceConcept, 'sourceConcept'),

@@ -4,11 +4,11 @@ import { modelsByIds } from '../services/model.ts';
 import { runsByIds, startModelRun } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
+import { withoutNulls } from './input.ts';
 import { ModelSettingsTypes } from './modelSettings.ts';
 import { addMutation } from './mutation.ts';
 import { ModelRef, ModelRunRef, RunRef } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
-import { withoutNulls } from './settings.ts';
 
 builder.node(ModelRunRef, {
   description: 'A run that trains a language model on a dataset.',

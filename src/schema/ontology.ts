@@ -11,6 +11,7 @@ import {
 } from '../services/ontology.ts';
 import { pageSlotsOfConcepts } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
 import {
   ConceptRef,
@@ -21,7 +22,6 @@ import {
   SlotConnection,
   SlotRef,
 } from './refs.ts';
-import { withoutNulls } from './settings.ts';
 
 builder.node(OntologyRef, {
   description: 'A named, versioned list of concepts. A version never changes once it is stored.',

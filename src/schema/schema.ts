@@ -5,6 +5,7 @@ import './scalars.ts';
 import './errors.ts';
 import './ontology.ts';
 import './dataset.ts';
+import './datasetCreation.ts';
 import './model.ts';
 import './run.ts';
 import './runEvents.ts';

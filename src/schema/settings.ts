@@ -64,11 +64,3 @@ export function addSettings<T extends object>(
   });
   return { input: input as never, output: output as never };
 }
-
-/** Removes what a client sent as null, which means the same as leaving it out, from an input and all within it. */
-export function withoutNulls<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(withoutNulls) as T;
-  if (value === null || typeof value !== 'object' || value instanceof Blob) return value;
-  const kept = Object.entries(value).filter(([, v]) => v !== null && v !== undefined);
-  return Object.fromEntries(kept.map(([k, v]) => [k, withoutNulls(v)])) as T;
-}

@@ -1,0 +1,122 @@
+/** Ways to make a dataset: generate it, import it, or ask about the facts of another. */
+import type { Dataset } from '../services/dataset.ts';
+import { generateDataset, generateQuestions, importDataset } from '../services/datasetCreation.ts';
+import type { ImportFile } from '../services/importSource.ts';
+import { builder } from './builder.ts';
+import { idOf } from './ids.ts';
+import { withoutNulls } from './input.ts';
+import { addMutation } from './mutation.ts';
+import { DatasetRef } from './refs.ts';
+
+const NAME = 'Name for people, at most 200 characters.';
+
+const ImportFormat = builder.enumType('ImportFormat', {
+  description: 'What the files of an import look like.',
+  values: {
+    JSONL: {
+      description:
+        'One JSON object a line, each with a `type`: `ontology` and `concept` (unless `ontologyId` is given), then `fact` (entity, concept, value), `prompt` (prompt, answer, entity, concept or concepts, template, split) and `text` (text, entity, split).',
+    },
+    TWO_HOP: {
+      description:
+        'The published two-hop dataset as it is: `facts.jsonl`, `train_qa_data.json` and `val_qa_data.json`. Its relations become the ontology; its training questions are TRAIN, its validation questions VALIDATION.',
+    },
+  },
+});
+
+function successOf(name: string, description: string) {
+  return builder.objectRef<{ dataset: Dataset }>(name).implement({
+    description,
+    fields: (t) => ({
+      dataset: t.field({
+        type: DatasetRef,
+        description: 'The stored dataset.',
+        resolve: ({ dataset }) => dataset,
+      }),
+    }),
+  });
+}
+
+addMutation('generateDataset', {
+  description:
+    'Generates biographies of invented people with six concepts (birth date, birth city, university, major, employer, work city), and questions about them in training and held-out phrasings.',
+  scope: 'run',
+  input: builder.inputType('GenerateDatasetInput', {
+    description: 'What to generate; the same people and seed give the same data.',
+    fields: (t) => ({
+      name: t.string({ required: false, description: `${NAME} Default: made of the other settings.` }),
+      people: t.int({ required: false, description: 'Number of people, 1–10,000. Default: 100.' }),
+      seed: t.int({ required: false, description: 'Seeds every random draw. Default: 0.' }),
+    }),
+  }),
+  success: successOf('GenerateDatasetSuccess', 'The dataset was generated and stored.'),
+  errors: ['INVALID_INPUT'],
+  resolve: async (input, { db }) => ({ dataset: await generateDataset(db, withoutNulls(input)) }),
+});
+
+addMutation('importDataset', {
+  description:
+    'Imports a dataset, whole or not at all: a bad line is reported with its number, and nothing is stored. Give one of `path`, `content` and `files`.',
+  scope: 'run',
+  input: builder.inputType('ImportDatasetInput', {
+    description: 'Where the data comes from, and what it looks like.',
+    fields: (t) => ({
+      format: t.field({
+        type: ImportFormat,
+        required: false,
+        description: 'What the files look like. Default: JSONL.',
+      }),
+      path: t.string({
+        required: false,
+        description:
+          'A file, or a directory of files, on the server, relative to its import directory (`IMPORT_DIR`).',
+      }),
+      content: t.string({ required: false, description: 'The text of the one file itself.' }),
+      files: t.field({
+        type: ['Upload'],
+        required: false,
+        description:
+          'Files sent with the request: one for JSONL, three for TWO_HOP, told apart by their names.',
+      }),
+      name: t.string({ required: false, description: `${NAME} Default: the path or the name of the file.` }),
+      ontologyId: t.id({
+        required: false,
+        description:
+          'The ontology that a JSONL file is about. Default: the one that the file itself defines.',
+      }),
+    }),
+  }),
+  success: successOf('ImportDatasetSuccess', 'The dataset was imported and stored.'),
+  errors: ['INVALID_INPUT', 'NOT_FOUND'],
+  resolve: async (input, { db, importDir }) => {
+    const { files, ontologyId, ...rest } = withoutNulls(input);
+    const source = {
+      ...rest,
+      files: files?.map(toImportFile),
+      ontologyId: ontologyId && idOf(ontologyId, ['Ontology'], ['ontologyId']),
+    };
+    return { dataset: await importDataset(db, source, importDir) };
+  },
+});
+
+addMutation('generateQuestions', {
+  description:
+    'Makes a new dataset of the facts of another one, with questions and sentences about each fact, worded by the labels of the concepts, in training and held-out phrasings.',
+  scope: 'run',
+  input: builder.inputType('GenerateQuestionsInput', {
+    description: 'Whose facts to ask about.',
+    fields: (t) => ({
+      datasetId: t.id({ required: true, description: 'The dataset that has the facts.' }),
+      name: t.string({ required: false, description: `${NAME} Default: made of the other dataset's.` }),
+    }),
+  }),
+  success: successOf('GenerateQuestionsSuccess', 'The questions were generated and stored.'),
+  errors: ['INVALID_INPUT', 'NOT_FOUND'],
+  resolve: async ({ datasetId, name }, { db }) => ({
+    dataset: await generateQuestions(db, { datasetId: idOf(datasetId, ['Dataset'], ['datasetId']), name }),
+  }),
+});
+
+function toImportFile(file: File): ImportFile {
+  return { name: file.name, bytes: file.stream() };
+}

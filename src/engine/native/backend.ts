@@ -67,8 +67,23 @@ async function loadWasm(reason: string): Promise<BackendInfo> {
   await import('@tensorflow/tfjs');
   await import('@tensorflow/tfjs-backend-wasm');
   registerWasmKernels();
-  await activate('wasm');
+  await withoutNewListeners(() => activate('wasm'));
   return { backend: 'wasm', tensorflowVersion: null, devices: [cpu()], fallbackReason: reason };
+}
+
+/**
+ * Takes away the process-wide error handlers that the wasm module installs while it loads: they rethrow what anybody
+ * else throws from a file of one line, which Node then prints whole.
+ */
+async function withoutNewListeners(load: () => Promise<void>): Promise<void> {
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  const before = events.map((event) => new Set(process.listeners(event as 'uncaughtException')));
+  await load();
+  for (const [i, event] of events.entries()) {
+    for (const listener of process.listeners(event as 'uncaughtException')) {
+      if (!before[i]!.has(listener)) process.removeListener(event, listener);
+    }
+  }
 }
 
 async function activate(backend: 'tensorflow' | 'wasm'): Promise<void> {

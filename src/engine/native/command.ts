@@ -1,7 +1,7 @@
 /** Programs that the builder runs: found on the caller's PATH, run in the caller's environment. */
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { basename, delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
 /** Environment variables, handed in by whoever may read the process's. */
@@ -23,7 +23,7 @@ export async function execute({ file, args }: Command, environment: Environment)
     const { stdout } = await run(file, args, { env: { ...environment }, maxBuffer: 64 * 1024 ** 2 });
     return stdout;
   } catch (error) {
-    throw new Error(`${file} ${args[0] ?? ''} failed: ${describeFailure(error)}`, { cause: error });
+    throw new Error(`${basename(file)} failed: ${describeFailure(error)}`, { cause: error });
   }
 }
 

@@ -21,6 +21,13 @@ const broken: NativeAddon = {
   libraryDirs: [],
 };
 
+interface Answer {
+  info: BackendInfo;
+  product: number[][];
+  /** Process-wide error handlers, which are nobody's to install here. */
+  handlers: number;
+}
+
 /** Loads a backend in a process of its own, as an engine child does. */
 async function loadInChild(choice: BackendChoice, addon: NativeAddon) {
   const tsx = createRequire(import.meta.url).resolve('tsx');
@@ -31,7 +38,7 @@ async function loadInChild(choice: BackendChoice, addon: NativeAddon) {
   });
   const written = Promise.all([text(child.stdout!), text(child.stderr!)]);
   child.send({ choice, addon });
-  const [answer] = (await once(child, 'message')) as [{ info: BackendInfo; product: number[][] }];
+  const [answer] = (await once(child, 'message')) as [Answer];
   return { ...answer, written: (await written).join('') };
 }
 
@@ -52,7 +59,7 @@ describe('in an engine child', () => {
   });
 
   test('auto falls back to wasm and hands on the reason', async () => {
-    const { info, product, written } = await loadInChild('auto', missing);
+    const { info, product, handlers, written } = await loadInChild('auto', missing);
     expect(info).toEqual({
       backend: 'wasm',
       tensorflowVersion: null,
@@ -63,6 +70,7 @@ describe('in an engine child', () => {
       [19, 22],
       [43, 50],
     ]);
+    expect(handlers).toBe(0);
     expect(written).toBe('');
   });
 

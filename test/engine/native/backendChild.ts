@@ -7,5 +7,6 @@ import type { BackendChoice } from '../../../src/engine/protocol.ts';
 process.once('message', async ({ choice, addon }: { choice: BackendChoice; addon: NativeAddon }) => {
   const info = await loadBackend(choice, addon);
   const product = matMul(tensor2d([1, 2, 3, 4], [2, 2]), tensor2d([5, 6, 7, 8], [2, 2])).arraySync();
-  process.send!({ info, product }, () => process.disconnect());
+  const handlers = process.listenerCount('uncaughtException') + process.listenerCount('unhandledRejection');
+  process.send!({ info, product, handlers }, () => process.disconnect());
 });

@@ -7,7 +7,7 @@ import { BIOGRAPHY_ONTOLOGY, biographyItems } from '../engine/data/biography.ts'
 import type { FactItem, ImportStream, OntologyDefinition } from '../engine/data/items.ts';
 import { openJsonl } from '../engine/data/jsonl.ts';
 import { questionItems } from '../engine/data/questions.ts';
-import { shortText } from '../engine/data/text.ts';
+import { MAX_CONCEPTS, shortText } from '../engine/data/text.ts';
 import { openTwoHop, TWO_HOP_FILES } from '../engine/data/two-hop.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { type Dataset, datasetsByIds } from './dataset.ts';
@@ -140,14 +140,18 @@ async function readFacts(db: Executor, datasetId: string): Promise<FactItem[]> {
   return rows.map((row) => ({ type: 'fact', ...row }));
 }
 
-function openStream(
+async function openStream(
   format: ImportFormat,
   files: readonly ImportFile[],
   known: OntologyDefinition | null,
 ): Promise<ImportStream> {
-  if (format === 'TWO_HOP') return openTwoHopFiles(files);
-  if (files.length === 1) return openJsonl(files[0]!.bytes, known);
-  throw invalidInput(['files'], `a JSONL import takes one file, got ${files.length}`);
+  if (format === 'JSONL' && files.length !== 1) {
+    throw invalidInput(['files'], `a JSONL import takes one file, got ${files.length}`);
+  }
+  const stream = await (format === 'TWO_HOP' ? openTwoHopFiles(files) : openJsonl(files[0]!.bytes, known));
+  const count = stream.ontology.concepts.length;
+  if (count <= MAX_CONCEPTS) return stream;
+  throw invalidInput([], `The file has ${count} concepts, an ontology has at most ${MAX_CONCEPTS}.`);
 }
 
 function openTwoHopFiles(files: readonly ImportFile[]): Promise<ImportStream> {

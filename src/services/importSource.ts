@@ -3,7 +3,8 @@ import { createReadStream, type ReadStream } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Bytes } from '../engine/data/lines.ts';
-import { invalidInput } from '../errors.ts';
+import { shortText } from '../engine/data/text.ts';
+import { invalidInput, parseOrThrow } from '../errors.ts';
 
 export interface ImportFile {
   name: string;
@@ -38,7 +39,10 @@ export async function openSource(source: ImportSource, importDir: string): Promi
   const close = () => undefined;
   if (typeof content === 'string')
     return { files: [{ name: 'content', bytes: [Buffer.from(content)] }], close };
-  if (files) return { files, close };
+  if (files) {
+    const name = (i: number) => parseOrThrow(shortText, files[i]!.name, ['files', String(i), 'name']);
+    return { files: files.map(({ bytes }, i) => ({ name: name(i), bytes })), close };
+  }
   return openPaths(await listFiles(await resolveImportPath(path!, importDir), path!));
 }
 

@@ -113,8 +113,18 @@ describe('importDataset from JSONL', () => {
     await expect(run({ files: [upload('a', content), upload('b', content)] })).rejects.toThrow(
       'a JSONL import takes one file, got 2',
     );
+    await expect(run({ files: [upload('a\0', content)] })).rejects.toMatchObject({
+      path: ['files', '0', 'name'],
+    });
     await expect(run({ content, name: ' ' })).rejects.toMatchObject({ path: ['name'] });
     await expect(run({ content, format: 'CSV' as 'JSONL' })).rejects.toMatchObject({ path: ['format'] });
+  });
+
+  it('refuses more concepts than an ontology may have', async () => {
+    const many = Array.from({ length: 1001 }, (_, i) => ({ type: 'concept', key: `k${i}` }));
+    await expect(run({ content: jsonl(lines[0], ...many, { ...lines[3], concept: 'k1' }) })).rejects.toThrow(
+      'The file has 1001 concepts, an ontology has at most 1000.',
+    );
   });
 
   it.each([

@@ -51,6 +51,9 @@ const textLine = z
 const anyLine = z.discriminatedUnion('type', [ontologyLine, conceptLine, factLine, promptLine, textLine], {
   error: 'must be ontology, concept, fact, prompt or text',
 });
+/** Keys that a message names before it counts the rest. */
+const MAX_LISTED = 20;
+
 type AnyLine = z.output<typeof anyLine>;
 type HeaderLine = Extract<AnyLine, { type: 'ontology' | 'concept' }>;
 type NumberedLine = { number: number; line: AnyLine };
@@ -153,15 +156,19 @@ async function* readItems(
   ontology: OntologyDefinition,
   problems: Problems,
 ): AsyncGenerator<DatasetItem> {
+  const keys = new Set(ontology.concepts.map((concept) => concept.key));
   const stated = new Map<string, number>();
   for (let next = first; !next.done; next = await rest.next()) {
     const { number, line } = next.value;
-    const item = isHeader(line) ? null : toItem(line);
-    const reason = item
-      ? checkItem(item, number, ontology, stated)
-      : `${line.type} lines must come before all others`;
+    if (isHeader(line)) {
+      problems.add(number, `${line.type} lines must come before all others`);
+      continue;
+    }
+    const item = toItem(line);
+    const missing = conceptsOf(item).find((key) => !keys.has(key));
+    const reason = missing === undefined ? noteFact(item, number, stated) : unknownConcept(missing, ontology);
     if (reason) problems.add(number, reason);
-    else if (item) yield item;
+    else yield item;
   }
   problems.throwIfAny();
 }
@@ -172,16 +179,13 @@ function toItem(line: Exclude<AnyLine, HeaderLine>): DatasetItem {
   return { ...rest, concepts, template: template ?? concepts.join('/') };
 }
 
-/** Why the item cannot be taken, or null; notes the line that states each fact. */
-function checkItem(
-  item: DatasetItem,
-  number: number,
-  ontology: OntologyDefinition,
-  stated: Map<string, number>,
-): string | null {
-  const keys = item.type === 'fact' ? [item.concept] : item.type === 'prompt' ? item.concepts : [];
-  const missing = keys.find((key) => !ontology.concepts.some((concept) => concept.key === key));
-  if (missing !== undefined) return unknownConcept(missing, ontology);
+function conceptsOf(item: DatasetItem): readonly string[] {
+  if (item.type === 'prompt') return item.concepts;
+  return item.type === 'fact' ? [item.concept] : [];
+}
+
+/** Notes which line states a fact; says when another did before. */
+function noteFact(item: DatasetItem, number: number, stated: Map<string, number>): string | null {
   if (item.type !== 'fact') return null;
   const key = JSON.stringify([item.entity, item.concept]);
   const before = stated.get(key);
@@ -190,7 +194,8 @@ function checkItem(
   return null;
 }
 
-function unknownConcept(key: string, ontology: OntologyDefinition): string {
-  const keys = ontology.concepts.map((concept) => concept.key).join(', ');
-  return `concept ${key} is not in ontology ${ontology.slug}, which has ${keys}`;
+function unknownConcept(key: string, { slug: name, concepts }: OntologyDefinition): string {
+  const keys = concepts.slice(0, MAX_LISTED).map((concept) => concept.key);
+  const rest = concepts.length > MAX_LISTED ? ` and ${concepts.length - MAX_LISTED} more` : '';
+  return `concept ${key} is not in ontology ${name}, which has ${keys.join(', ')}${rest}`;
 }

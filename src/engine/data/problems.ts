@@ -3,6 +3,8 @@ import { AppError } from '../../errors.ts';
 
 /** After this many an import stops reading. */
 const MAX_PROBLEMS = 20;
+/** Characters of a reason, which may quote the file. */
+const MAX_REASON = 300;
 
 export class Problems {
   readonly #found: { place: string; reason: string }[] = [];
@@ -18,7 +20,8 @@ export class Problems {
    * @throws AppError once there are too many to go on.
    */
   add(place: number | string, reason: string): void {
-    this.#found.push({ place: String(place), reason });
+    const shown = reason.length > MAX_REASON ? `${reason.slice(0, MAX_REASON)} …` : reason;
+    this.#found.push({ place: String(place), reason: shown });
     if (this.#found.length >= MAX_PROBLEMS) this.throwIfAny();
   }
 

@@ -64,7 +64,15 @@ export const MODEL_RUN = /* GraphQL */ `
     run(id: $id) {
       status
       error { code message }
-      ... on ModelRun { model { id nParams accuracy { split accuracy } } }
+      ... on ModelRun {
+        model {
+          id
+          nParams
+          train: accuracy(split: TRAIN)
+          validation: accuracy(split: VALIDATION)
+          testOod: accuracy(split: TEST_OOD)
+        }
+      }
     }
   }
 `;
@@ -89,8 +97,8 @@ export const EXAMPLES = /* GraphQL */ `
   query Examples($id: ID!, $conceptId: ID!) {
     node(id: $id) {
       ... on Dataset {
-        examples(first: 20, split: TEST_OOD, filter: { conceptId: $conceptId }) {
-          edges { node { id prompt answer entity } }
+        examples(first: 1, split: TEST_OOD, conceptId: $conceptId) {
+          edges { node { id } }
         }
       }
     }

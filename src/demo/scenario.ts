@@ -65,7 +65,7 @@ export async function runDemo(api: ApiClient, settings: DemoSettings): Promise<v
   const alignments: Alignment[] = [];
   for (const preset of PRESETS) {
     heading(`Alignment, preset ${preset}`);
-    const input = { datasetId: dataset.id, modelId, preset, settings: { seed: settings.seed } };
+    const input = { modelId, settings: { preset, seed: settings.seed } };
     const runId = await runAndWatch(api, preset, START_ALIGNMENT_RUN, input);
     const alignment = finished((await api.request<{ run: Alignment }>(ALIGNMENT_RUN, { id: runId })).run);
     showBinding(alignment);
@@ -98,7 +98,7 @@ async function showEngine(api: ApiClient): Promise<number | null> {
 
 async function generate(api: ApiClient, { seed, people }: DemoSettings): Promise<Dataset> {
   heading('Ontology and dataset');
-  const input = { kind: 'BIOGRAPHY', people, seed };
+  const input = { people, seed };
   const reply = await api.request<{
     generateDataset: { __typename: 'GenerateDatasetSuccess'; dataset: Dataset };
   }>(GENERATE_DATASET, { input });
@@ -119,13 +119,14 @@ async function trainModel(
   interface ModelRun {
     status: string;
     error: Alignment['error'];
-    model: { id: string; nParams: number; accuracy: { split: string; accuracy: number }[] };
+    model: { id: string; nParams: number; train: number; validation: number; testOod: number };
   }
   const input = { datasetId: dataset.id, settings: { seed, ...(steps === null ? {} : { steps }) } };
   const runId = await runAndWatch(api, 'GPT-2', START_MODEL_RUN, input);
   const { model } = finished((await api.request<{ run: ModelRun }>(MODEL_RUN, { id: runId })).run);
   line(`  ${model.nParams.toLocaleString('en')} parameters; whole answers right:`);
-  line(`  ${model.accuracy.map((a) => `${a.split} ${percent(a.accuracy)}`).join(', ')}`);
+  const { train, validation, testOod } = model;
+  line(`  TRAIN ${percent(train)}, VALIDATION ${percent(validation)}, TEST_OOD ${percent(testOod)}`);
   return model.id;
 }
 

@@ -17,7 +17,8 @@ export class ChildReporter implements JobReporter {
   #unstoredRows = 0;
   #phase: string | null = null;
   #latest: Progress | null = null;
-  #lastCheckpointAt = performance.now();
+  /** Null until training begins: what comes before is done again faster than a checkpoint is read. */
+  #lastCheckpointAt: number | null = null;
   #checkpointPending = false;
   #checkpointWanted = false;
   #stored: (() => void) | null = null;
@@ -47,6 +48,7 @@ export class ChildReporter implements JobReporter {
 
   checkpointDue(): boolean {
     if (this.#checkpointPending) return false;
+    this.#lastCheckpointAt ??= performance.now();
     return this.#checkpointWanted || performance.now() - this.#lastCheckpointAt >= this.#checkpointEveryMs;
   }
 

@@ -175,6 +175,7 @@ export class RunExecution {
   }
 
   async #recover(crash: EngineCrash): Promise<void> {
+    this.#engine = null;
     this.#training = false;
     this.#end.signal.throwIfAborted();
     await this.#checkpoints;

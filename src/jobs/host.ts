@@ -94,6 +94,19 @@ export function forkEngine(options: EngineOptions): EngineProcess {
   };
 }
 
+/**
+ * The backend that engine processes will have here, found by loading it once.
+ * @throws AppError UNAVAILABLE when the backend asked for cannot be had; EngineCrash
+ */
+export async function probeEngine(options: EngineOptions): Promise<BackendInfo> {
+  const engine = forkEngine(options);
+  try {
+    return await engine.ready;
+  } finally {
+    await engine.kill();
+  }
+}
+
 /** What a running job tells its host; the calls come in the order of the events. */
 export interface JobListener {
   metrics(rows: MetricRow[]): void;
@@ -135,7 +148,8 @@ function tell(listener: JobListener, message: ChildMessage): void {
 
 /** The failure as the error that services and runs know; of an INTERNAL one only the log may tell the cause. */
 export function toAppError({ code, message, path, stack }: EngineFailure): AppError {
-  return new AppError(code as AppErrorCode, message, { path, cause: stack });
+  const cause = Object.assign(new Error(message), { stack });
+  return new AppError(code as AppErrorCode, message, { path, cause });
 }
 
 function spawn(env: Record<string, string>): ChildProcess {

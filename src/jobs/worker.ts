@@ -13,7 +13,7 @@ import { announceWorker, type WorkerPresence } from '../db/workerPresence.ts';
 import type { BackendInfo } from '../engine/protocol.ts';
 import type { Logger } from '../log.ts';
 import { RunExecution } from './execution.ts';
-import { type EngineOptions, forkEngine } from './host.ts';
+import type { EngineOptions } from './host.ts';
 import { enqueueRun, queueOptions, RUN_TASK, type RunTask } from './queue.ts';
 import { withRetry } from './retry.ts';
 import { Sweeper } from './sweeper.ts';
@@ -23,6 +23,8 @@ export interface WorkerOptions {
   store: ArtifactStore;
   notifications: Notifications;
   engine: EngineOptions;
+  /** What `probeEngine` found with these options; others see it next to the worker. */
+  info: BackendInfo;
   /** Local directory for files of runs at work; workers on one machine may share it. */
   workRoot: string;
   /** Runs at a time. */
@@ -39,25 +41,13 @@ const RESTART_MS = 1000;
 
 /** Starts a worker; resolves when it is registered and takes runs. The queue's tables must exist. */
 export async function startWorker(options: WorkerOptions): Promise<RunWorker> {
-  const info = await probe(options.engine);
-  const worker = new RunWorker(options, info);
+  const worker = new RunWorker(options);
   await worker.start();
   return worker;
 }
 
-/** The backend that runs will have here, found by loading it once. */
-async function probe(options: EngineOptions): Promise<BackendInfo> {
-  const engine = forkEngine(options);
-  try {
-    return await engine.ready;
-  } finally {
-    await engine.kill();
-  }
-}
-
 export class RunWorker {
   readonly #options: WorkerOptions;
-  readonly #info: BackendInfo;
   readonly #log: Logger;
   readonly #control: RunControl;
   readonly #sweeper: Sweeper;
@@ -71,9 +61,8 @@ export class RunWorker {
   #sweeping: NodeJS.Timeout | null = null;
   #stopping = false;
 
-  constructor(options: WorkerOptions, info: BackendInfo) {
+  constructor(options: WorkerOptions) {
     this.#options = options;
-    this.#info = info;
     this.#log = options.log;
     const { db } = options.database;
     this.#control = createRunControl(db, options.notifications, options.log);
@@ -88,7 +77,7 @@ export class RunWorker {
       this.#queue = this.#keepTaking(started);
     });
     this.#sweepLater();
-    this.#log.info({ worker: worker.id, ...this.#info }, 'the worker takes runs');
+    this.#log.info({ worker: worker.id, ...this.#options.info }, 'the worker takes runs');
   }
 
   /** Process ids of the engines at work. */
@@ -116,7 +105,7 @@ export class RunWorker {
   }
 
   async #announce(): Promise<WorkerPresence> {
-    const { backend, tensorflowVersion, devices, fallbackReason } = this.#info;
+    const { backend, tensorflowVersion, devices, fallbackReason } = this.#options.info;
     return announceWorker(
       this.#options.database,
       {
@@ -175,7 +164,7 @@ export class RunWorker {
     this.#claiming.add(runId);
     try {
       const { worker } = await this.#presence;
-      const claim = { runId, workerId: worker.id, backend: this.#info.backend };
+      const claim = { runId, workerId: worker.id, backend: this.#options.info.backend };
       const run = await withRetry(() => claimRun(db, claim), this.#log);
       if (!run) return;
       const { workRoot } = this.#options;

@@ -1,0 +1,135 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { and, eq } from 'drizzle-orm';
+import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
+import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
+import { type Run, readRun } from '../../src/db/queries/runs.ts';
+import { artifacts, metricPoints, runEvents } from '../../src/db/tables.ts';
+import { startModelRun } from '../../src/services/run.ts';
+import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
+import type { WorkerProcessOptions } from './workerProcess.ts';
+
+const SETTINGS = {
+  ...{ nLayers: 1, nHeads: 2, dModel: 16, steps: 120, batchSize: 16, warmupSteps: 10, logEvery: 1 },
+  seed: 5,
+};
+const NEVER = 3_600_000;
+let farm: Farm;
+let unkilled: Run;
+let values: Map<string, number>;
+
+const startRun = () => startModelRun(farm.database.db, { datasetId: farm.datasetId, settings: SETTINGS });
+const checkpointed = (runId: string) => farm.waitFor(() => readCheckpoint(farm.database.db, runId));
+const phase = (runId: string, name: string) =>
+  farm.waitFor(async () => (await readRun(farm.database.db, runId))?.phase === name);
+const measured = (runId: string, step: number) =>
+  farm.waitFor(async () => {
+    const here = and(eq(metricPoints.runId, runId), eq(metricPoints.step, step));
+    return (await farm.database.db.select().from(metricPoints).where(here)).length > 0;
+  });
+
+beforeAll(async () => {
+  farm = await openFarm({ people: 30 });
+  await farm.startWorker();
+  unkilled = await farm.ended((await startRun()).id);
+  values = await readValues(farm, unkilled.id);
+  await farm.stopWorkers();
+});
+afterEach(() => farm.stopWorkers());
+afterAll(() => farm.close());
+
+async function expectSameAsUnkilled(runId: string): Promise<Run> {
+  const run = await farm.ended(runId);
+  await farm.stopWorkers();
+  expect(run.status).toBe('SUCCEEDED');
+  expect(run.artifactHash).toBe(unkilled.artifactHash);
+  expect(run.result).toEqual(unkilled.result);
+  expect(await readValues(farm, runId)).toEqual(values);
+  expect(await workFiles(farm)).toEqual([]);
+  expect(await farm.database.db.select().from(artifacts).where(eq(artifacts.kind, 'CHECKPOINT'))).toEqual([]);
+  return run;
+}
+
+test('a run whose engine is killed early, after a checkpoint and in evaluation ends as if it never was', async () => {
+  const worker = await farm.startWorker();
+  const kill = async () => process.kill(await farm.waitFor(async () => worker.enginePids[0]), 'SIGKILL');
+  const { id } = await startRun();
+  await measured(id, 1);
+  await kill();
+  await checkpointed(id);
+  await kill();
+  await phase(id, 'EVALUATE');
+  await kill();
+  const run = await expectSameAsUnkilled(id);
+  expect(run.attempt).toBe(1);
+  const logs = await farm.database.db
+    .select()
+    .from(runEvents)
+    .where(and(eq(runEvents.runId, id), eq(runEvents.type, 'LOG')));
+  expect(logs.filter(({ payload }) => /SIGKILL/.test(String(payload.message)))).toHaveLength(3);
+});
+
+test('a run of a killed worker goes on at another one', async () => {
+  const worker = await startWorkerProcess();
+  const { id } = await startRun();
+  await checkpointed(id);
+  worker.send('engines');
+  const [[enginePid]] = (await once(worker, 'message')) as [[number]];
+  worker.kill('SIGKILL');
+  await processGone(enginePid);
+  expect(await readRun(farm.database.db, id)).toMatchObject({ status: 'RUNNING', attempt: 1 });
+  await farm.startWorker();
+  const run = await expectSameAsUnkilled(id);
+  expect(run.attempt).toBe(2);
+});
+
+test('a worker that stops hands its run over with a checkpoint and without a process', async () => {
+  const first = await farm.startWorker({ checkpointEveryMs: NEVER });
+  const { id } = await startRun();
+  await measured(id, 1);
+  const enginePid = first.enginePids[0]!;
+  await farm.stopWorkers();
+  expect(() => process.kill(enginePid, 0)).toThrow('ESRCH');
+  expect(await readRun(farm.database.db, id)).toMatchObject({ status: 'QUEUED', workerId: null });
+  expect(await readCheckpoint(farm.database.db, id)).not.toBeNull();
+  await farm.startWorker();
+  await expectSameAsUnkilled(id);
+});
+
+test('a run whose engine dies again and again without getting on fails and says so', async () => {
+  const worker = await farm.startWorker({ checkpointEveryMs: NEVER });
+  const { id } = await startRun();
+  for (const crash of [1, 2, 3]) {
+    const enginePid = await farm.waitFor(async () => worker.enginePids[0]);
+    process.kill(enginePid, 'SIGKILL');
+    await farm.waitFor(
+      async () => (await crashes(id)) === crash || (await readRun(farm.database.db, id))?.errorCode,
+    );
+  }
+  const run = await farm.ended(id);
+  expect(run).toMatchObject({ status: 'FAILED', errorCode: 'ENGINE_FAILED' });
+  expect(run.errorMessage).toMatch(/SIGKILL.*memory.*3 times/);
+});
+
+async function crashes(runId: string): Promise<number> {
+  const logs = await farm.database.db.select().from(runEvents).where(eq(runEvents.runId, runId));
+  return logs.filter(({ type }) => type === 'LOG').length;
+}
+
+async function startWorkerProcess(): Promise<ChildProcess> {
+  const child = fork(fileURLToPath(new URL('workerProcess.ts', import.meta.url)), {
+    execArgv: ['--import', 'tsx'],
+  });
+  child.send({
+    connectionString: farm.database.connectionString,
+    storeRoot: join(farm.dir, 'artifacts'),
+    workRoot: join(farm.dir, 'work'),
+    native: inject('native'),
+    info: farm.info,
+    checkpointEveryMs: 100,
+  } satisfies WorkerProcessOptions);
+  expect(await once(child, 'message')).toEqual(['started', undefined]);
+  return child;
+}

@@ -1,16 +1,25 @@
 /** Tensor operations that tfjs has in a slower or less traceable form. */
 import {
+  cast,
   customGrad,
+  exp,
+  expandDims,
   type GradSaveFunc,
   gather,
+  logSoftmax,
   matMul,
+  mul,
+  neg,
+  oneHot,
   scalar,
+  sub,
+  sum,
   type Tensor,
   type Tensor1D,
   type Tensor2D,
   unsortedSegmentSum,
 } from '@tensorflow/tfjs-core';
-import { attribute, isNative, rawOp } from './native/rawOps.ts';
+import { attribute, isNative, rawOp, rawOps } from './native/rawOps.ts';
 
 /**
  * Rows of a table; `table [rows, width]`, `ids [n]` int32 → `[n, width]`. Its gradient adds up `dy` by row without
@@ -40,6 +49,45 @@ function nativeGather(table: Tensor2D, ids: Tensor1D): Tensor {
   const rows = rawOp('GatherV2', attributes, [table, ids, axis]);
   axis.dispose();
   return rows;
+}
+
+/**
+ * `−log softmax(logits)[label]` by row; `logits [n, classes]`, `labels [n]` int32 → `[n]`. On the native backend one
+ * op computes it together with its gradient, `softmax(logits) − one-hot(label)`.
+ * @throws Error on the native backend when a label is no class.
+ */
+export function softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): Tensor1D {
+  const op = customGrad((...args) => {
+    const [logits, save] = args as unknown as [Tensor2D, GradSaveFunc];
+    const { losses, gradient } = isNative()
+      ? nativeCrossEntropy(logits, labels)
+      : plainCrossEntropy(logits, labels);
+    save([gradient]);
+    const gradFunc = (dy: Tensor, saved: Tensor[]) => mul(expandDims(dy, 1), saved[0]!);
+    return { value: losses, gradFunc };
+  });
+  return op(logits) as Tensor1D;
+}
+
+function nativeCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor; gradient: Tensor } {
+  const attributes = [attribute.type('T', 'float32'), attribute.type('Tlabels', 'int32')];
+  const [losses, gradient] = rawOps(
+    'SparseSoftmaxCrossEntropyWithLogits',
+    attributes,
+    [logits, labels],
+    2,
+  ) as [Tensor, Tensor];
+  return { losses, gradient };
+}
+
+function plainCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor; gradient: Tensor } {
+  // Cast, because tfjs' wasm kernel fills a float one-hot with the bits of integers.
+  const target = cast(oneHot(labels, logits.shape[1]), 'float32');
+  const logProbabilities = logSoftmax(logits);
+  return {
+    losses: neg(sum(mul(logProbabilities, target), 1)),
+    gradient: sub(exp(logProbabilities), target),
+  };
 }
 
 /** Product with the transpose of the second operand; `a [..., m, k]`, `b [..., n, k]` → `[..., m, n]`. */

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { gatherRows, matMulT } from '../../src/engine/ops.ts';
+import { gatherRows, matMulT, softmaxCrossEntropy } from '../../src/engine/ops.ts';
 import { createRandom } from '../../src/engine/random.ts';
 import { loadTestBackend } from '../helpers/engine.ts';
 
@@ -37,6 +37,30 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     for (const id of [4, -1]) {
       expect(() => gatherRows(table, tf.tensor1d([0, id], 'int32')).dataSync()).toThrow();
     }
+  });
+
+  test('softmaxCrossEntropy is that of plain ops, with their gradient and that of finite differences', () => {
+    const [rows, classes] = [5, 4];
+    const values = normal(rows * classes);
+    const labels = [1, 0, 3, 3, 2];
+    const weight = normal(rows);
+    const weighted = (losses: tf.Tensor) => tf.sum(tf.mul(losses, tf.tensor1d(weight))) as tf.Scalar;
+    const ours = (x: tf.Tensor) =>
+      weighted(softmaxCrossEntropy(x as tf.Tensor2D, tf.tensor1d(labels, 'int32')));
+    const plain = (x: tf.Tensor) => {
+      const target = tf.tensor2d(labels.map((label) => [0, 1, 2, 3].map((k) => Number(k === label))));
+      return weighted(tf.neg(tf.sum(tf.mul(tf.logSoftmax(x), target), 1)));
+    };
+    const evaluate = (f: (x: tf.Tensor) => tf.Scalar) =>
+      tf.tidy(() => {
+        const x = tf.tensor2d(values, [rows, classes]);
+        return { value: f(x).dataSync(), gradient: tf.grad(f)(x).dataSync() };
+      });
+    const [got, expected] = [evaluate(ours), evaluate(plain)];
+    expectClose(got.value, expected.value, 1e-5);
+    expectClose(got.gradient, expected.gradient, 1e-5);
+    const loss = (v: Float32Array) => tf.tidy(() => ours(tf.tensor2d(v, [rows, classes])));
+    expectClose(got.gradient, finiteDifferences(loss, values));
   });
 
   test.each([
@@ -141,10 +165,10 @@ function plainProduct(a: tf.Tensor3D, b: tf.Tensor3D, transposeA: boolean, trans
   return sums;
 }
 
-function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
+function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 2e-3): void {
   expect(actual.length).toBe(expected.length);
   const scale = Math.max(...Array.from(expected, Math.abs));
   for (let i = 0; i < expected.length; i++) {
-    expect(Math.abs(actual[i]! - expected[i]!), `element ${i}`).toBeLessThan(2e-3 * scale);
+    expect(Math.abs(actual[i]! - expected[i]!), `element ${i}`).toBeLessThan(tolerance * scale);
   }
 }

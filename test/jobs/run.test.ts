@@ -1,30 +1,34 @@
 import { eq } from 'drizzle-orm';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
 import { readEvents } from '../../src/db/queries/events.ts';
-import { models } from '../../src/db/tables.ts';
-import { startModelRun } from '../../src/services/run.ts';
-import { type Farm, openFarm, readValues, workFiles } from './farm.ts';
+import { readRun } from '../../src/db/queries/runs.ts';
+import { artifacts, models } from '../../src/db/tables.ts';
+import type { ModelSettingsInput } from '../../src/engine/model/settings.ts';
+import { cancelRun, startModelRun } from '../../src/services/run.ts';
+import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 
 const SETTINGS = {
-  nLayers: 1,
-  nHeads: 2,
-  dModel: 16,
-  steps: 60,
-  batchSize: 16,
-  warmupSteps: 10,
-  logEvery: 1,
+  ...{ nLayers: 1, nHeads: 2, dModel: 16, steps: 60, batchSize: 16, warmupSteps: 10, logEvery: 1 },
 };
+/** Trains until somebody ends it. */
+const ENDLESS = { steps: 1_000_000 };
 let farm: Farm;
+
+const startRun = (settings: ModelSettingsInput = {}) =>
+  startModelRun(farm.database.db, { datasetId: farm.datasetId, settings: { ...SETTINGS, ...settings } });
+const status = async (runId: string) => (await readRun(farm.database.db, runId))!.status;
 
 beforeAll(async () => {
   farm = await openFarm();
-  await farm.startWorker();
 });
+afterEach(() => farm.stopWorkers());
 afterAll(() => farm.close());
 
-test('a model run ends with a model, its weights in the store and its metrics in order', async () => {
+test('a model run ends with a model, its weights in the store and its events numbered without gaps', async () => {
   const { db } = farm.database;
-  const { id } = await startModelRun(db, { datasetId: farm.datasetId, settings: SETTINGS });
+  await farm.startWorker();
+  const { id } = await startRun();
   const run = await farm.ended(id);
   expect(run).toMatchObject({ status: 'SUCCEEDED', phase: 'DONE', progress: 1, errorCode: null });
   const [model] = await db.select().from(models).where(eq(models.id, run.modelId!));
@@ -34,5 +38,46 @@ test('a model run ends with a model, its weights in the store and its metrics in
   for (let step = 1; step <= SETTINGS.steps; step++) expect(values.get(`loss ${step}`)).toBeGreaterThan(0);
   const events = await readEvents(db, id, 0, 1000);
   expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
+});
+
+test('cancelling a run that trains ends its engine and leaves nothing', async () => {
+  const worker = await farm.startWorker();
+  const { id } = await startRun(ENDLESS);
+  await farm.waitFor(() => readCheckpoint(farm.database.db, id));
+  const enginePid = worker.enginePids[0]!;
+  expect(await cancelRun(farm.database.db, id)).toMatchObject({ status: 'CANCELLED' });
+  await processGone(enginePid);
+  const before = await readValues(farm, id);
+  await farm.stopWorkers();
+  expect(await readRun(farm.database.db, id)).toMatchObject({ status: 'CANCELLED', artifactHash: null });
+  expect(await readValues(farm, id)).toEqual(before);
   expect(await workFiles(farm)).toEqual([]);
+  expect(await farm.database.db.select().from(artifacts).where(eq(artifacts.kind, 'CHECKPOINT'))).toEqual([]);
+  await expect(cancelRun(farm.database.db, id)).rejects.toMatchObject({ code: 'CONFLICT' });
+});
+
+test('two workers share the queue, and a cancelled run that waited is never begun', async () => {
+  await Promise.all([farm.startWorker(), farm.startWorker()]);
+  const [first, second] = [await startRun(ENDLESS), await startRun(ENDLESS)];
+  const workerIds = await farm.waitFor(async () => {
+    const runs = await Promise.all([first, second].map(({ id }) => readRun(farm.database.db, id)));
+    return runs.every((run) => run!.status === 'RUNNING') && runs.map((run) => run!.workerId);
+  });
+  expect(new Set(workerIds).size).toBe(2);
+  const third = await startRun(ENDLESS);
+  const fourth = await startRun();
+  await cancelRun(farm.database.db, third.id);
+  await cancelRun(farm.database.db, first.id);
+  expect((await farm.ended(fourth.id)).status).toBe('SUCCEEDED');
+  expect(await readRun(farm.database.db, third.id)).toMatchObject({ status: 'CANCELLED', attempt: 0 });
+  expect(await status(second.id)).toBe('RUNNING');
+  await cancelRun(farm.database.db, second.id);
+});
+
+test('what the engine refuses fails the run with its code and words', async () => {
+  await farm.startWorker();
+  const { id } = await startRun({ nCtx: 4 });
+  const run = await farm.ended(id);
+  expect(run).toMatchObject({ status: 'FAILED', errorCode: 'INVALID_INPUT', modelId: null });
+  expect(run.errorMessage).toMatch(/nCtx/);
 });

@@ -1,0 +1,48 @@
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../src/config.ts';
+
+describe('readConfig', () => {
+  it('listens on loopback and keeps everything below the working directory by default', () => {
+    const config = readConfig({ XDG_CACHE_HOME: '/cache' });
+    expect(config).toMatchObject({ host: '127.0.0.1', port: 4000, role: 'all', databaseUrl: null });
+    expect(config.dataDir).toBe(resolve('.data'));
+    expect(config.cacheDir).toBe(join('/cache', 'alignsae'));
+  });
+
+  it('reads durations, sizes and lists', () => {
+    const config = readConfig({
+      CHECKPOINT_INTERVAL: '2m',
+      MAX_UPLOAD_SIZE: '3MB',
+      CORS_ORIGINS: 'https://a.example, http://localhost:5173',
+    });
+    expect(config.checkpointEveryMs).toBe(120_000);
+    expect(config.limits.uploadBytes).toBe(3 * 1024 * 1024);
+    expect(config.corsOrigins).toEqual(['https://a.example', 'http://localhost:5173']);
+  });
+
+  it('takes an empty variable for one that is not set', () => {
+    expect(readConfig({ PORT: '', DATABASE_URL: '' })).toMatchObject({ port: 4000, databaseUrl: null });
+  });
+
+  it.each([
+    ['PORT', '70000', 'a whole number from 0 to 65535'],
+    ['PORT', '4000.5', 'a whole number from 0 to 65535'],
+    ['ROLE', 'both', 'accepts all, api, worker'],
+    ['ENGINE_BACKEND', 'cuda', 'accepts auto, native, wasm'],
+    ['CHECKPOINT_INTERVAL', 'soon', 'a number with ms, s, m or h'],
+    ['MAX_BODY_SIZE', '-1', 'bytes or a number with kb, mb or gb'],
+    ['CORS_ORIGINS', 'dashboard.example', 'origins separated by commas'],
+    ['REQUIRE_API_KEY', 'yes', 'accepts true, false'],
+  ])('refuses %s=%s, naming it, its value and what it accepts', (name, value, accepted) => {
+    expect(() => readConfig({ [name]: value })).toThrow(`${name}: got "${value}"; it`);
+    expect(() => readConfig({ [name]: value })).toThrow(accepted);
+  });
+
+  it('names every wrong variable at once, and repeats no secret', () => {
+    const read = () =>
+      readConfig({ PORT: 'x', ADMIN_API_KEY: 'short-secret', DATABASE_URL: 'mysql://u:pw@h/d' });
+    expect(read).toThrow(/PORT: got "x".*\n.*DATABASE_URL.*\n.*ADMIN_API_KEY/s);
+    expect(read).not.toThrow(/short-secret|pw@h/);
+  });
+});

@@ -196,7 +196,7 @@ CREATE TABLE "split_measures" (
 	"diagonal_strength" double precision NOT NULL,
 	"matrix" jsonb NOT NULL,
 	"concept_accuracy" jsonb NOT NULL,
-	"value_accuracy" double precision NOT NULL,
+	"value_accuracy" double precision,
 	"fvu" double precision NOT NULL,
 	"l0" double precision NOT NULL,
 	"dead_latents" double precision NOT NULL,

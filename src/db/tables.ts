@@ -341,7 +341,7 @@ export const splitMeasures = pgTable(
     diagonalStrength: doublePrecision('diagonal_strength').notNull(),
     matrix: jsonb('matrix').$type<number[][]>().notNull(),
     conceptAccuracy: jsonb('concept_accuracy').$type<number[]>().notNull(),
-    valueAccuracy: doublePrecision('value_accuracy').notNull(),
+    valueAccuracy: doublePrecision('value_accuracy'),
     fvu: doublePrecision('fvu').notNull(),
     l0: doublePrecision('l0').notNull(),
     deadLatents: doublePrecision('dead_latents').notNull(),

@@ -30,8 +30,9 @@ export const BindingRef = builder.objectRef<SplitMeasures>('Binding').implement(
         'Mean of the diagonal of `matrix` with each row normalised to sum to 1, 0–1: high only where slots are bound to their own concepts.',
     }),
     valueAccuracy: t.exposeFloat('valueAccuracy', {
+      nullable: true,
       description:
-        "Share of prompts whose answer's first token is the one that the bound slot's value head (slot activation → 256 → ReLU → vocabulary) names, 0–1.",
+        "Share of prompts whose answer's first token is the one that the bound slot's value head (slot activation → 256 → ReLU → vocabulary) names, 0–1; null where no value head was trained.",
     }),
     concepts: t.field({
       type: [ConceptRef],

@@ -25,8 +25,8 @@ export interface SplitMeasures {
   matrix: number[][];
   /** Binding accuracy of each concept's prompts. */
   conceptAccuracy: number[];
-  /** Share of prompts whose answer's first token the bound slot's value head names. */
-  valueAccuracy: number;
+  /** Share of prompts whose answer's first token the bound slot's value head names; null without trained heads. */
+  valueAccuracy: number | null;
   fvu: number;
   l0: number;
   /** Share of free latents that never fired on this split, 0–1. */

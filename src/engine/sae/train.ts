@@ -1,0 +1,144 @@
+/** Trains an SAE on captured activations: the unlabelled stage, then the labelled one, keeping the best weights. */
+import { join } from 'node:path';
+import { AppError } from '../../errors.ts';
+import type { JobContext } from '../protocol.ts';
+import { createStepper } from '../step/create.ts';
+import type { Stepper } from '../step/stepper.ts';
+import { type LabelledBatchOptions, labelledBatches, pretrainBatches, type Rows } from './batches.ts';
+import { type Best, isBetter } from './best.ts';
+import { posttrainLoss, pretrainLoss, validationEval } from './objective.ts';
+import { AUTOENCODER_WEIGHTS, initSae, type SaeConfig, VALUE_WEIGHTS } from './sae.ts';
+import type { AlignmentSettings } from './settings.ts';
+import { readSaeTrainState, writeSaeTrainState } from './trainState.ts';
+import { createValidation } from './validation.ts';
+
+export interface SaeTraining {
+  config: SaeConfig;
+  settings: AlignmentSettings;
+  /** What both stages learn from. */
+  train: Rows;
+  /** What the best weights are chosen by. */
+  validation: Rows;
+  /** Activations where no concept is in play, `[n, dModel]`, normalised; used when `weights.silence` is above 0. */
+  silent: Float32Array | null;
+  /** Names the job, so that no other job's checkpoint is taken for its own. */
+  fingerprint: string;
+}
+
+/** Progress of both stages together, 0–1, with the name of the stage. */
+export type TrainingProgress = (phase: 'PRETRAIN' | 'POSTTRAIN', share: number) => void;
+
+/** Rows without a concept in a batch, if the silence term is in use. */
+const SILENT_ROWS = 64;
+
+/**
+ * Runs both stages, from `context.resumeFrom` if it is given; a resumed run's numbers are those of an uninterrupted
+ * one on the same backend. Without post-training steps the pre-trained weights are the result.
+ * @throws {AppError} ENGINE_FAILED when the loss diverges, CONFLICT when the checkpoint is another job's.
+ */
+export async function trainSae(
+  training: SaeTraining,
+  context: JobContext,
+  progress: TrainingProgress,
+): Promise<Best> {
+  const stepper = createSaeStepper(training);
+  try {
+    return await runStages(training, stepper, context, progress);
+  } finally {
+    stepper.dispose();
+  }
+}
+
+function createSaeStepper({ config, settings }: SaeTraining): Stepper {
+  return createStepper({
+    weights: initSae(config, settings.seed),
+    optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, clipNorm: null },
+    losses: { pretrain: pretrainLoss(config, settings), posttrain: posttrainLoss(config, settings) },
+    trainable: {
+      pretrain: AUTOENCODER_WEIGHTS,
+      posttrain: [
+        ...(settings.mode === 'SEPARATE_VALUE' ? [] : AUTOENCODER_WEIGHTS),
+        ...(config.valueHeads ? VALUE_WEIGHTS : []),
+      ],
+    },
+    evals: { validate: validationEval(config, settings) },
+  });
+}
+
+async function runStages(
+  training: SaeTraining,
+  stepper: Stepper,
+  context: JobContext,
+  progress: TrainingProgress,
+): Promise<Best> {
+  const { settings, fingerprint } = training;
+  const { reporter, resumeFrom, workDir } = context;
+  const lastPretrain = settings.pretrain.steps;
+  const last = lastPretrain + settings.posttrain.steps;
+  const takeStep = createSteps(training, stepper);
+  const look = createLooks(training, stepper);
+  const saved = resumeFrom ? await readSaeTrainState(resumeFrom, fingerprint) : null;
+  if (saved) stepper.writeState(saved.state);
+  let best = saved?.best ?? null;
+  for (let step = (saved?.step ?? 0) + 1; step <= last; step++) {
+    const values = takeStep(step);
+    const looked = await look(step, best);
+    best = looked.best;
+    const logged = step % settings.logEvery === 0 || step === lastPretrain + 1 || step === last;
+    const row = { ...(logged && values), ...looked.values };
+    if (Object.keys(row).length > 0) reporter.metrics({ step, at: Date.now(), values: row });
+    progress(step <= lastPretrain ? 'PRETRAIN' : 'POSTTRAIN', step / last);
+    if (reporter.checkpointDue()) {
+      const path = join(workDir, `checkpoint-${step}.safetensors`);
+      const state = await stepper.readState();
+      await reporter.checkpoint(step, await writeSaeTrainState(path, fingerprint, { step, state, best }));
+    }
+    await reporter.breathe();
+  }
+  return best ?? { step: 0, accuracy: 0, loss: Number.NaN, weights: (await stepper.readState()).weights };
+}
+
+/** Step `n`, counted from 1 over both stages; post-training begins with fresh moments. */
+function createSteps({ settings, train, silent }: SaeTraining, stepper: Stepper) {
+  const { pretrain, posttrain, seed } = settings;
+  const unlabelled = pretrainBatches(train, seed, pretrain.batchSize);
+  const labelled = labelledBatches(train, batchOptions(settings, silent));
+  return (step: number): Record<string, number> => {
+    const after = step - pretrain.steps;
+    if (after === 1) stepper.resetOptimizer();
+    const values =
+      after < 1
+        ? stepper.step('pretrain', unlabelled(step - 1), pretrain.learningRate)
+        : stepper.step('posttrain', labelled(after - 1), posttrain.learningRate);
+    if (!Number.isFinite(values.loss)) throw diverged(step, after < 1 ? 'pretrain' : 'posttrain');
+    return values;
+  };
+}
+
+/** Looks at the validation prompts when it is time to, and keeps the best weights. */
+function createLooks({ config, settings, validation, silent }: SaeTraining, stepper: Stepper) {
+  const { pretrain, posttrain, validateEvery } = settings;
+  const validate = createValidation(config, validation, batchOptions(settings, silent));
+  return async (step: number, best: Best | null): Promise<{ best: Best | null; values: Record<string, number> }> => {
+    const after = step - pretrain.steps;
+    if (after < 1 || (after % validateEvery !== 0 && after !== posttrain.steps)) return { best, values: {} };
+    const { loss, accuracy, values } = await validate(stepper);
+    const candidate = { step: after, accuracy, loss };
+    if (!isBetter(candidate, best)) return { best, values };
+    return { best: { ...candidate, weights: (await stepper.readState()).weights }, values };
+  };
+}
+
+function batchOptions(settings: AlignmentSettings, silent: Float32Array | null): LabelledBatchOptions {
+  return {
+    seed: settings.seed,
+    batchSize: settings.posttrain.batchSize,
+    counterfactual: settings.weights.counterfactual > 0,
+    silent: silent && settings.weights.silence > 0 ? { x: silent, rows: SILENT_ROWS } : null,
+  };
+}
+
+function diverged(step: number, stage: 'pretrain' | 'posttrain'): AppError {
+  const message = `the loss is not finite at step ${step}; lower ${stage}.learningRate or the loss weights`;
+  return new AppError('ENGINE_FAILED', message, { path: ['settings', stage, 'learningRate'] });
+}

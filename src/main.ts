@@ -11,7 +11,7 @@ import type { NativeAddon } from './engine/native/addon.ts';
 import { prepareNative } from './engine/native/build.ts';
 import { AppError } from './errors.ts';
 import { EngineCalls } from './jobs/calls.ts';
-import type { EngineOptions } from './jobs/host.ts';
+import { type EngineOptions, probeEngine } from './jobs/host.ts';
 import { prepareQueue } from './jobs/queue.ts';
 import { startWorker } from './jobs/worker.ts';
 import { createLogger, type Logger } from './log.ts';
@@ -62,6 +62,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
       store,
       notifications,
       engine,
+      info: await probeEngine(engine),
       workRoot: join(config.dataDir, 'work'),
       concurrency: config.workerConcurrency,
       checkpointEveryMs: config.checkpointEveryMs,

@@ -132,11 +132,12 @@ function attention(
   past?: KeyValues,
 ): { output: tf.Tensor3D; present: KeyValues } {
   const [B, T, C] = x.shape;
-  const H = config.nHeads;
-  const D = C / H;
-  const qkv = tf.reshape(linear(weights, `${name}.c_attn`, x), [B, T, 3, H, D]);
-  const heads = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4])) as tf.Tensor4D[]; // 3 × [B, H, T, D]
-  const [q, kNew, vNew] = heads as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+  const D = C / config.nHeads;
+  // [B, T, C] → [B, H, T, D]; each part by itself, for wasm has no fast transpose of more than four axes
+  const heads = (part: tf.Tensor) =>
+    tf.transpose(tf.reshape(part, [B, T, config.nHeads, D]) as tf.Tensor4D, [0, 2, 1, 3]);
+  const parts = tf.split(linear(weights, `${name}.c_attn`, x), 3, 2); // 3 × [B, T, C]
+  const [q, kNew, vNew] = parts.map(heads) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
   const k = past ? tf.concat([past.k, kNew], 2) : kNew; // [B, H, P + T, D]
   const v = past ? tf.concat([past.v, vNew], 2) : vNew; // [B, H, P + T, D]
   const scores = tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(D)); // [B, H, T, P + T]

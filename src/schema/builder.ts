@@ -6,7 +6,7 @@ import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
 import { AppError } from '../errors.ts';
 import type { Context } from './context.ts';
 import { decodeGlobalId, encodeGlobalId } from './ids.ts';
-import { relayDocs } from './relayDocs.ts';
+import { relayOptions } from './relay.ts';
 
 export interface SchemaTypes {
   Context: Context;
@@ -54,7 +54,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
       ),
   },
   relay: {
-    ...relayDocs,
+    ...relayOptions,
     encodeGlobalID: (typename, id) => encodeGlobalId(typename, String(id)),
     decodeGlobalID: (globalId) => decodeGlobalId(globalId),
     defaultConnectionFieldOptions: {

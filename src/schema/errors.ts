@@ -2,17 +2,31 @@
 import { AppError } from '../errors.ts';
 import { builder } from './builder.ts';
 
-const ErrorInterface = builder.interfaceRef<AppError>('Error').implement({
+/** An error as a value: GraphQL takes any returned `Error` for a thrown one. */
+export class TypedError {
+  readonly code: TypedErrorCode;
+  readonly message: string;
+  readonly path: readonly string[];
+
+  constructor(code: TypedErrorCode, { message, path }: AppError) {
+    this.code = code;
+    this.message = message;
+    this.path = path;
+  }
+}
+
+const ErrorInterface = builder.interfaceRef<TypedError>('Error').implement({
   description: 'What every typed error of a mutation has.',
   fields: (t) => ({
     message: t.exposeString('message', { description: 'What was wrong and what is accepted, in English.' }),
   }),
 });
 
-const errorRef = (name: string, description: string) =>
-  builder.objectRef<AppError>(name).implement({ description, interfaces: [ErrorInterface] });
+function errorRef(name: string, description: string) {
+  return builder.objectRef<TypedError>(name).implement({ description, interfaces: [ErrorInterface] });
+}
 
-const InputError = builder.objectRef<AppError>('InputError').implement({
+const InputError = builder.objectRef<TypedError>('InputError').implement({
   description: 'A value of the input is not acceptable; nothing was changed.',
   interfaces: [ErrorInterface],
   fields: (t) => ({
@@ -34,13 +48,10 @@ export const TYPED_ERRORS = {
   ),
 } as const;
 
-export type TypedErrorCode = keyof typeof TYPED_ERRORS;
+export type TypedErrorCode = 'INVALID_INPUT' | 'NOT_FOUND' | 'CONFLICT';
 
-/** Name of the GraphQL type that shows this error. */
-export function errorTypeName(error: AppError): string {
-  return TYPED_ERRORS[error.code as TypedErrorCode].name;
-}
-
-export function isTypedError(error: unknown, codes: readonly TypedErrorCode[]): error is AppError {
-  return error instanceof AppError && (codes as readonly string[]).includes(error.code);
+/** The thrown error as a value, if its code is one of these; null for all others. */
+export function toTypedError(error: unknown, codes: readonly TypedErrorCode[]): TypedError | null {
+  const code = error instanceof AppError ? codes.find((candidate) => candidate === error.code) : undefined;
+  return code === undefined ? null : new TypedError(code, error as AppError);
 }

@@ -1,6 +1,6 @@
 /** What clients send as null means the same as leaving it out. */
 
-type WithoutNulls<T> = T extends Blob
+type WithoutNulls<T> = T extends File
   ? T
   : T extends readonly (infer Item)[]
     ? WithoutNulls<Item>[]
@@ -15,7 +15,14 @@ export function withoutNulls<T>(value: T): WithoutNulls<T> {
 
 function strip(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(strip);
-  if (value === null || typeof value !== 'object' || value instanceof Blob) return value;
+  if (!isPlainObject(value)) return value;
   const kept = Object.entries(value).filter(([, field]) => field !== null);
   return Object.fromEntries(kept.map(([key, field]) => [key, strip(field)]));
+}
+
+/** As GraphQL makes of an input; uploads are not. */
+function isPlainObject(value: unknown): value is object {
+  if (value === null || typeof value !== 'object') return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
 }

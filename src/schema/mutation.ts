@@ -2,7 +2,7 @@
 import type { InputObjectRef, ObjectRef } from '@pothos/core';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
-import { errorTypeName, isTypedError, TYPED_ERRORS, type TypedErrorCode } from './errors.ts';
+import { TYPED_ERRORS, TypedError, type TypedErrorCode, toTypedError } from './errors.ts';
 
 type Builder = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
 
@@ -23,7 +23,8 @@ export function addMutation<Input, Success extends object>(
   const result = builder.unionType(`${name[0]!.toUpperCase()}${name.slice(1)}Result`, {
     description: `What \`${name}\` answers.`,
     types: [success, ...errors.map((code) => TYPED_ERRORS[code])] as never,
-    resolveType: (value: unknown) => (isTypedError(value, errors) ? errorTypeName(value) : success.name),
+    resolveType: (value: unknown) =>
+      value instanceof TypedError ? TYPED_ERRORS[value.code].name : success.name,
   });
   builder.mutationField(name, (t) =>
     t.field({
@@ -35,7 +36,8 @@ export function addMutation<Input, Success extends object>(
         try {
           return (await resolve((args as { input: Input }).input, context)) as never;
         } catch (error) {
-          if (isTypedError(error, errors)) return error as never;
+          const typed = toTypedError(error, errors);
+          if (typed) return typed as never;
           throw error;
         } finally {
           // Later fields of the same request must see what changed.

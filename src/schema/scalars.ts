@@ -20,7 +20,7 @@ builder.addScalarType(
       'A file sent with the request, as in the GraphQL multipart request specification (`operations`, `map`, one part a file).',
     specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
     parseValue(value) {
-      if (value instanceof Blob) return value;
+      if (isFile(value)) return value;
       throw new TypeError('Upload accepts a file of a multipart request');
     },
     parseLiteral() {
@@ -28,3 +28,9 @@ builder.addScalarType(
     },
   }),
 );
+
+/** By its looks: the transport brings a `File` class of its own. */
+function isFile(value: unknown): boolean {
+  const file = value as Partial<File> | null;
+  return typeof file?.name === 'string' && typeof file.stream === 'function';
+}

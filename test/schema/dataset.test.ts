@@ -1,0 +1,266 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type Api, type Data, openApi } from './api.ts';
+import { contract } from './contract.ts';
+
+const FACTS = [
+  { type: 'ontology', slug: 'towns', name: 'Towns' },
+  { type: 'concept', key: 'mayor' },
+  { type: 'concept', key: 'river' },
+  { type: 'fact', entity: 'Oslo', concept: 'river', value: 'Akerselva' },
+  { type: 'fact', entity: 'Oslo', concept: 'mayor', value: 'Anne' },
+];
+const jsonl = (...lines: unknown[]) => lines.map((line) => JSON.stringify(line)).join('\n');
+const UPLOAD = /* GraphQL */ `
+  mutation ($input: ImportDatasetInput!) {
+    importDataset(input: $input) {
+      __typename
+      ... on ImportDatasetSuccess { dataset { id name facts { totalCount edges { node { entity concept { key } value } } } } }
+      ... on Error { message }
+      ... on InputError { path }
+    }
+  }
+`;
+
+let api: Api;
+let people: Data;
+beforeAll(async () => {
+  api = await openApi();
+  people = (await api.ask(contract('GenerateDataset'), { input: { people: 3, seed: 4 } })).generateDataset;
+});
+afterAll(() => api.close());
+
+const create = async (input: object) =>
+  (await api.ask(contract('CreateOntology'), { input })).createOntology as Data;
+const importIt = async (input: object) =>
+  (await api.ask(contract('ImportDataset'), { input })).importDataset as Data;
+
+describe('generateDataset', () => {
+  it('answers the contract with splits, prompts and concepts', () => {
+    expect(people.__typename).toBe('GenerateDatasetSuccess');
+    expect(people.dataset).toMatchObject({
+      kind: 'BIOGRAPHY',
+      name: 'Biographies of 3 people, seed 4',
+      splits: [{ name: 'TRAIN' }, { name: 'VALIDATION' }, { name: 'TEST_OOD' }],
+    });
+    const { edges } = people.dataset.examples;
+    expect(edges).toHaveLength(3);
+    expect(edges[0].node).toMatchObject({ concepts: [{ key: 'birth_date' }], answer: expect.any(String) });
+  });
+
+  it.each([
+    [{ people: 0 }, 'people'],
+    [{ people: 1_000_000 }, 'people'],
+    [{ seed: -1 }, 'seed'],
+    [{ name: '' }, 'name'],
+  ])('refuses %j', async (input, field) => {
+    const { generateDataset } = await api.ask(contract('GenerateDataset'), { input });
+    expect(generateDataset).toMatchObject({ __typename: 'InputError', path: [field] });
+  });
+
+  it('leaves wrong types to GraphQL', async () => {
+    const { errors } = await api.answer(contract('GenerateDataset'), { input: { people: 1.5 } });
+    expect(errors?.[0]?.message).toContain('Int cannot represent non-integer value: 1.5');
+  });
+});
+
+describe('createOntology', () => {
+  it('stores concepts in order, and the next version by its number', async () => {
+    const concepts = [{ key: 'boss' }, { key: 'friend', label: 'best friend' }];
+    const first = await create({ slug: 'people', concepts });
+    expect(first.ontology).toMatchObject({
+      slug: 'people',
+      version: 1,
+      concepts: [{ key: 'boss' }, { key: 'friend' }],
+    });
+    const again = await create({ slug: 'people', concepts });
+    expect(again).toMatchObject({
+      __typename: 'ConflictError',
+      message: expect.stringContaining('the next is 2'),
+    });
+    const second = await create({ slug: 'people', version: 2, concepts: [{ key: 'boss' }], name: null });
+    expect(second.ontology).toMatchObject({ version: 2 });
+    const { ontology } = await api.ask(contract('OntologyBySlug'), { slug: 'people' });
+    expect(ontology.concepts).toEqual([{ key: 'boss', slots: { edges: [] } }]);
+    expect(
+      await api.ask('{ ontology(slug: "people", version: 1) { version concepts { label position } } }'),
+    ).toEqual({
+      ontology: {
+        version: 1,
+        concepts: [
+          { label: 'boss', position: 0 },
+          { label: 'best friend', position: 1 },
+        ],
+      },
+    });
+  });
+
+  it.each([
+    ['no concepts', { slug: 'empty', concepts: [] }, ['concepts']],
+    [
+      'a key twice',
+      { slug: 'twice', concepts: [{ key: 'a' }, { key: 'b' }, { key: 'a' }] },
+      ['concepts', '2', 'key'],
+    ],
+    ['a key with blanks', { slug: 'blank', concepts: [{ key: 'birth city' }] }, ['concepts', '0', 'key']],
+    ['a slug in capitals', { slug: 'Towns', concepts: [{ key: 'a' }] }, ['slug']],
+  ])('refuses %s', async (_what, input, path) => {
+    expect(await create(input)).toMatchObject({ __typename: 'InputError', path });
+  });
+});
+
+describe('importDataset', () => {
+  it('takes content, a file on the server, and an upload', async () => {
+    await writeFile(join(api.importDir, 'towns.jsonl'), jsonl(...FACTS));
+    const byContent = await importIt({ content: jsonl(...FACTS) });
+    const byPath = await importIt({ path: 'towns.jsonl' });
+    for (const result of [byContent, byPath])
+      expect(result).toMatchObject({ dataset: { kind: 'PROMPTS', ontology: { slug: 'towns' } } });
+    const file = new File([jsonl(...FACTS)], 'mine.jsonl');
+    const { data, errors } = await api.upload(
+      UPLOAD,
+      { input: { files: [null] } },
+      { 'variables.input.files.0': file },
+    );
+    expect(errors).toBeUndefined();
+    expect(data.importDataset.dataset).toMatchObject({
+      name: 'mine.jsonl',
+      facts: {
+        totalCount: 2,
+        edges: [
+          { node: { entity: 'Oslo', concept: { key: 'river' }, value: 'Akerselva' } },
+          expect.anything(),
+        ],
+      },
+    });
+  });
+
+  it('names the bad line of malformed JSONL and stores nothing', async () => {
+    const count = '{ datasets { totalCount } }';
+    const before = await api.ask(count);
+    const result = await importIt({ content: `${jsonl(...FACTS)}\n{"type": "fact", "entity": ` });
+    expect(result).toMatchObject({ __typename: 'InputError', message: expect.stringMatching(/line 6/) });
+    expect(await api.ask(count)).toEqual(before);
+  });
+
+  it.each([
+    ['a path out of the directory', { path: '../secret' }, ['path']],
+    ['two sources', { path: 'a', content: 'b' }, ['path']],
+    ['an id of another type', { content: '', ontologyId: () => people.dataset.id }, ['ontologyId']],
+    ['a malformed id', { content: '', ontologyId: () => 'x' }, ['ontologyId']],
+  ])('refuses %s', async (_what, { ontologyId, ...input }: Data, path) => {
+    const result = await importIt({ ...input, ontologyId: ontologyId?.() });
+    expect(result).toMatchObject({ __typename: 'InputError', path });
+  });
+
+  it('refuses an ontology that does not exist', async () => {
+    const { data } = await api.answer(UPLOAD, {
+      input: { content: jsonl(...FACTS), ontologyId: btoa('Ontology:00000000-0000-4000-8000-000000000000') },
+    });
+    expect(data.importDataset.__typename).toBe('NotFoundError');
+  });
+});
+
+describe('generateQuestions', () => {
+  const ASK = /* GraphQL */ `
+    mutation ($id: ID!) {
+      generateQuestions(input: { datasetId: $id }) {
+        ... on GenerateQuestionsSuccess { dataset { kind examples(split: TEST_OOD) { totalCount edges { node { prompt answer kind } } } } }
+        ... on Error { __typename message }
+      }
+    }
+  `;
+
+  it('asks about the facts of another dataset', async () => {
+    const { dataset } = await importIt({ content: jsonl(...FACTS) });
+    const { generateQuestions } = await api.ask(ASK, { id: dataset.id });
+    const { examples } = generateQuestions.dataset;
+    expect(examples.totalCount).toBeGreaterThan(0);
+    expect(examples.edges[0].node).toMatchObject({
+      answer: 'Akerselva',
+      prompt: expect.stringContaining('Oslo'),
+    });
+  });
+
+  it('refuses an unknown dataset', async () => {
+    const id = btoa('Dataset:00000000-0000-4000-8000-000000000000');
+    expect((await api.ask(ASK, { id })).generateQuestions.__typename).toBe('NotFoundError');
+  });
+});
+
+describe('reading', () => {
+  it('pages through examples by cursor, of one split and concept', async () => {
+    const PAGE = /* GraphQL */ `
+      query ($id: ID!, $concept: ID!, $after: String) {
+        node(id: $id) {
+          ... on Dataset {
+            examples(first: 5, after: $after, split: TRAIN, conceptId: $concept) {
+              totalCount
+              pageInfo { hasNextPage endCursor }
+              edges { node { id split concepts { key } } }
+            }
+          }
+        }
+      }
+    `;
+    const { ontology } = await api.ask('{ ontology(slug: "biography") { concepts { id key } } }');
+    const { id: concept, key } = ontology.concepts[3];
+    const seen: Data[] = [];
+    let after: string | null = null;
+    for (;;) {
+      const { examples } = (await api.ask(PAGE, { id: people.dataset.id, concept, after })).node as Data;
+      seen.push(...examples.edges.map((edge: Data) => edge.node));
+      after = examples.pageInfo.endCursor;
+      if (!examples.pageInfo.hasNextPage) {
+        expect(new Set(seen.map((example) => example.id)).size).toBe(examples.totalCount);
+        break;
+      }
+    }
+    expect(seen.length).toBeGreaterThan(5);
+    expect(seen.every((example) => example.split === 'TRAIN' && example.concepts[0].key === key)).toBe(true);
+  });
+
+  it('answers nested lists with as many statements as there are kinds of things', async () => {
+    for (const slug of ['one', 'two', 'three'])
+      await create({ slug, concepts: [{ key: 'a' }, { key: 'b' }] });
+    const statements = vi.spyOn(api.database.pool, 'query');
+    const { ontologies } = await api.ask(contract('Ontologies'));
+    expect(ontologies.edges.length).toBeGreaterThan(5);
+    // ontologies, their number, concepts, datasets, sizes of splits
+    expect(statements).toHaveBeenCalledTimes(5);
+    statements.mockRestore();
+  });
+
+  it('fetches anything again by its id, and answers null for what is not there', async () => {
+    const { node } = await api.ask('query ($id: ID!) { node(id: $id) { __typename id } }', {
+      id: people.dataset.id,
+    });
+    expect(node).toEqual({ __typename: 'Dataset', id: people.dataset.id });
+    const nobody = btoa('Dataset:00000000-0000-4000-8000-000000000000');
+    const { nodes } = await api.ask('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', {
+      ids: [nobody, people.dataset.id],
+    });
+    expect(nodes).toEqual([null, { id: people.dataset.id }]);
+    expect(await api.ask('{ ontology(slug: "nothing") { id } }')).toEqual({ ontology: null });
+  });
+
+  it.each(['nonsense', '', btoa('Dataset:1'), btoa('Nothing:00000000-0000-4000-8000-000000000000')])(
+    'says of %j that it is no id',
+    async (id) => {
+      const { data, errors } = await api.answer('query ($id: ID!) { node(id: $id) { id } }', { id });
+      expect(data).toEqual({ node: null });
+      expect(errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', path: ['id'] } }]);
+    },
+  );
+
+  it.each([
+    ['first: -1', 'first'],
+    ['first: 10000', 'first'],
+    ['first: 1, last: 1', 'last'],
+    ['after: "x"', 'after'],
+  ])('refuses a page of %s', async (args, argument) => {
+    const { errors } = await api.answer(`{ datasets(${args}) { totalCount } }`);
+    expect(errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', path: [argument] } }]);
+  });
+});

@@ -36,7 +36,7 @@ export function createApi({ schema, limits, corsOrigins, log }: YogaOptions): Yo
     batching: false,
     renderGraphiQL,
     graphiql: { title: 'AlignSAE', subscriptionsProtocol: 'WS', defaultQuery: WELCOME_QUERY },
-    fetchAPI: createFetch({ formDataLimits: { fileSize: limits.uploadBytes, files: 1, fields: 3 } }),
+    fetchAPI: createFetch({ formDataLimits: { fileSize: limits.uploadBytes, files: 3, fields: 3 } }),
     plugins: [
       maxTokensPlugin({ n: limits.tokens }) as Plugin,
       maxDepthPlugin({ n: limits.depth, flattenFragments: true }) as Plugin,

@@ -36,7 +36,8 @@ export function createDatabase(connectionString: string, options: DatabaseOption
     keepAlive: true,
     // A request that takes longer than this is broken; better an error than a pool run dry.
     statement_timeout: 60_000,
-    idle_in_transaction_session_timeout: 60_000,
+    // Longer, because a checkpoint's file reaches the disk within a transaction.
+    idle_in_transaction_session_timeout: 300_000,
   });
   // The pool listens to its idle clients only; a checked-out one that is lost would end the process.
   pool.on('connect', (client) =>
@@ -52,11 +53,17 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
   return code === '23505' && (constraint === undefined || violated === constraint);
 }
 
+/** SQLSTATE classes and errno codes of a connection that failed, or of a server that has no room for one. */
+const LOST_CODE =
+  /^(08|57P|53|25P03|ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/;
+/** What `pg` throws without a code. */
+const LOST_MESSAGE =
+  /^(connection (terminated|timeout|error|ended)|timeout exceeded|query read timeout)|not queryable/i;
+
 /** Whether Postgres could not be reached or went away; the same may succeed when it is back. */
 export function isConnectionLoss(error: unknown): boolean {
   const { code, message } = rootCause(error);
-  if (code === undefined) return /^(Connection terminated|timeout exceeded|Query read timeout)/.test(message);
-  return /^(08|57P|53300|ECONN|ENOENT|EPIPE|ETIMEDOUT)/.test(code);
+  return code === undefined ? LOST_MESSAGE.test(message) : LOST_CODE.test(code);
 }
 
 /** Drizzle wraps what `pg` threw. */

@@ -1,24 +1,13 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmod,
-  chown,
-  cp,
-  mkdir,
-  mkdtemp,
-  readFile,
-  realpath,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { chown, cp, mkdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { silentLog } from '../helpers/log.ts';
+import { makeTempDirectory } from '../helpers/tempDirectory.ts';
 
 const isRoot = process.getuid?.() === 0;
 const NOBODY = 65_534;
@@ -26,8 +15,7 @@ let dataDir: string;
 let children: ChildProcess[] = [];
 
 async function makeDirectory(): Promise<void> {
-  dataDir = await mkdtemp(join(tmpdir(), 'alignsae-embedded-'));
-  await chmod(dataDir, 0o755);
+  dataDir = await makeTempDirectory('embedded');
 }
 
 /** Also after a failed test no Postgres may be left. */
@@ -248,6 +236,7 @@ describe.skipIf(!isRoot)('as root', () => {
     const server = await startElsewhere({ dir: privateDir, script: await installIn(privateDir) });
     expect(server.error).toBeUndefined();
     const home = await realpath(join(privateDir, 'elsewhere'));
+    expect(dirname(home)).toBe(tmpdir());
     expect(await query(server.connectionString, 'select 1 as one')).toEqual([{ one: 1 }]);
     expect(await readFile(`/proc/${await postmasterPid(home)}/cmdline`, 'utf8')).toMatch(
       new RegExp(`^${home}/binaries/`),

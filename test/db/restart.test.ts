@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createDatabase, type Database } from '../../src/db/client.ts';
@@ -15,6 +14,7 @@ import { createRunFeed } from '../../src/db/runFeed.ts';
 import { announceWorker } from '../../src/db/workerPresence.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
 import { silentLog } from '../helpers/log.ts';
+import { makeTempDirectory } from '../helpers/tempDirectory.ts';
 
 /** A Postgres of its own, durable as in production, that may be killed. */
 let dataDir: string;
@@ -22,8 +22,7 @@ let postgres: EmbeddedPostgres;
 let database: Database;
 
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'alignsae-restart-'));
-  await chmod(dataDir, 0o755);
+  dataDir = await makeTempDirectory('restart');
   postgres = await startEmbeddedPostgres({ dataDir, log: silentLog });
   await migrateDatabase(postgres.connectionString);
   database = createDatabase(postgres.connectionString, { log: silentLog });

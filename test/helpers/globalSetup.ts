@@ -1,5 +1,5 @@
 /** Once for the whole suite: one embedded Postgres with a migrated template database that each file clones. */
-import { access, chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { access, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -7,6 +7,7 @@ import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrateDatabase } from '../../src/db/migrate.ts';
 import { silentLog } from './log.ts';
+import { makeTempDirectory } from './tempDirectory.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -15,15 +16,12 @@ declare module 'vitest' {
   }
 }
 
-const PREFIX = 'alignsae-test-';
 /** Nothing here outlives the suite, so nothing has to reach the disk. */
 const FAST = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await removeLeftovers();
-  const dataDir = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
-  // As root, Postgres runs as somebody else, who has to get in.
-  await chmod(dataDir, 0o755);
+  const dataDir = await makeTempDirectory(`test-${process.pid}`);
   const postgres = await startEmbeddedPostgres({ dataDir, log: silentLog, settings: FAST });
   await migrateDatabase(postgres.connectionString);
   project.provide('templateUrl', postgres.connectionString);

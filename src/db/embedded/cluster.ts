@@ -16,7 +16,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '../../errors.ts';
 import { canReach, type Owner } from './owner.ts';
@@ -38,9 +38,10 @@ export async function settleHome(dataDir: string, owner: Owner | null): Promise<
   const pointer = join(dataDir, 'elsewhere');
   if (await lstat(pointer).catch(() => null)) return realpath(pointer);
   if (canReach(owner, resolve(dataDir))) return realpath(dataDir);
-  const base = '/var/lib/alignsae';
-  await mkdir(base, { recursive: true, mode: 0o755 });
-  const home = await mkdtemp(join(base, 'postgres-'));
+  // What was put into the directory for temporary files does not end up in the one for lasting ones.
+  const temporary = resolve(dataDir).startsWith(join(tmpdir(), sep));
+  const base = temporary ? tmpdir() : '/var/lib';
+  const home = await mkdtemp(join(base, 'alignsae-postgres-'));
   await chmod(home, 0o755);
   try {
     await symlink(home, pointer);

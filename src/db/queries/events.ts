@@ -84,10 +84,11 @@ export async function appendMetrics(
       ), fresh as (
         select given.*, dense_rank() over (order by "row") as k
         from given
-        where not exists (
-          select from ${metricPoints} m
+        -- As a scalar subquery it stays a look-up by key; "not exists" may become a join with all of the run.
+        where (
+          select true from ${metricPoints} m
           where m.run_id = ${claim.runId} and m.name = given.name and m.step = given.step
-        )
+        ) is null
       ), numbered as (
         update ${runs} r set last_seq = r.last_seq + (select max(k) from fresh)
         where r.id = ${claim.runId} and exists (select from fresh)

@@ -28,23 +28,34 @@ export async function readMetrics(
   if (!Number.isInteger(maxPoints) || maxPoints < MIN_POINTS || maxPoints > MAX_POINTS) {
     throw invalidInput(['maxPoints'], `maxPoints must be ${MIN_POINTS}–${MAX_POINTS}, got ${maxPoints}`);
   }
-  const buckets = Math.floor((maxPoints - 2) / 2);
+  const stretches = Math.floor((maxPoints - 2) / 2);
+  const wanted = sql`run_id = ${runId} ${names === null ? sql`` : sql`and name = any(${sql.param(names)}::text[])`}`;
+  // Pairs [value, step] compare by value first, so their minimum tells where the lowest value is.
   const { rows } = await db.execute<RawPoint>(sql`
     with series as (
-      select name, step, value, at,
-        row_number() over (partition by name order by step) - 1 as i,
-        count(*) over (partition by name) as n
-      from ${metricPoints}
-      where run_id = ${runId} ${names === null ? sql`` : sql`and name = any(${sql.param(names)}::text[])`}
-    ), ranked as (
-      select name, step, value, at, i, n,
-        row_number() over (stretch order by value, step) as lowest,
-        row_number() over (stretch order by value = 'NaN', value desc, step) as highest
-      from series
-      window stretch as (partition by name, case when n > ${maxPoints} then i * ${buckets}::int / n else i end)
+      select name, count(*) as n, min(step) as first, max(step) as last
+      from ${metricPoints} where ${wanted} group by name
+    ), numbered as (
+      select name, step, value, row_number() over (partition by name order by step) - 1 as i
+      from ${metricPoints} where ${wanted}
+    ), extremes as (
+      select name,
+        min(array[value, step]) as lowest,
+        coalesce(max(array[value, -step]) filter (where value <> 'NaN'), min(array[value, -step])) as highest
+      from numbered join series using (name)
+      where n > ${maxPoints}
+      group by name, i * ${stretches}::int / n
+    ), kept as (
+      select name, unnest(array[first, last]) as step from series where n > ${maxPoints}
+      union select name, unnest(array[lowest[2], -highest[2]])::int from extremes
     )
-    select name, step, value, at from ranked
-    where n <= ${maxPoints} or i = 0 or i = n - 1 or lowest = 1 or highest = 1
+    select p.name, p.step, p.value, p.at from kept k cross join lateral (
+      select name, step, value, at from ${metricPoints} m
+      where m.run_id = ${runId} and m.name = k.name and m.step = k.step limit 1
+    ) p
+    union all
+    select name, step, value, at from ${metricPoints} where ${wanted}
+      and name in (select name from series where n <= ${maxPoints})
     order by name, step`);
   return toSeries(rows);
 }

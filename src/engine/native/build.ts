@@ -3,12 +3,12 @@
  * repeats it: TensorFlow's libraries, and tfjs-node's binding compiled against them.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { type NativeAddon, nativeEnvironment } from './addon.ts';
 import { type Environment, execute } from './command.ts';
 import { type BindingSource, compileCommand, findCompiler, readBindingSource } from './compile.ts';
-import { sha256Of } from './download.ts';
+import { inTemporaryDir, sha256Of, temporaryDir } from './files.ts';
 import { withLock } from './lock.ts';
 import { inspectMachine, type Machine, unsupportedReason } from './machine.ts';
 import {
@@ -101,23 +101,13 @@ async function buildOnce(build: Build): Promise<NativeAddon> {
   return withLock(root, onWait, async () => {
     const finished = await readFinished(build);
     if (finished) return finished;
-    await removeLeftovers(root);
+    // What an interrupted build was writing.
+    await rm(temporaryDir(root), { recursive: true, force: true });
     await compileAgainstFirst(build);
     const built = await readFinished(build);
     if (!built) throw new Error(`The native engine was built and is not whole in ${root}.`);
     return built;
   });
-}
-
-/** What an interrupted build was writing. */
-async function removeLeftovers(root: string): Promise<void> {
-  for (const name of await readdir(root)) {
-    if (name.startsWith('unpacking-')) await rm(join(root, name), { recursive: true, force: true });
-  }
-  const downloads = join(root, 'downloads');
-  for (const name of await readdir(downloads).catch(() => [])) {
-    if (name.startsWith('partial-')) await rm(join(downloads, name), { recursive: true, force: true });
-  }
 }
 
 /** Compiles against the given TensorFlow, or the first that works of a Python's and the pinned wheel's. */
@@ -148,15 +138,12 @@ async function compile(build: Build, compiler: string, tensorflow: Tensorflow): 
   const addon = join(home, 'addons', source.key, 'tfjs_binding.node');
   const rpath = own ? '$ORIGIN/../../deps/lib' : tensorflow.libDir;
   await mkdir(dirname(addon), { recursive: true });
-  const temporary = await mkdtemp(join(dirname(addon), 'compiling-'));
-  const out = join(temporary, 'tfjs_binding.node');
-  try {
-    options.log(`compiling the addon against ${tensorflow.libDir} with ${compiler}`);
+  options.log(`compiling the addon against ${tensorflow.libDir} with ${compiler}`);
+  await inTemporaryDir(root, async (directory) => {
+    const out = join(directory, 'tfjs_binding.node');
     await execute(compileCommand(compiler, source, tensorflow, rpath, out), options.environment);
     await rename(out, addon);
-  } finally {
-    await rm(temporary, { recursive: true, force: true });
-  }
+  });
   await record(build, addon, tensorflow);
 }
 

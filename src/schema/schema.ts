@@ -1,6 +1,7 @@
 /** The whole schema: noun files add their types to the builder when they are imported. */
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { builder } from './builder.ts';
+import { exposeErrors } from './publicErrors.ts';
 import './scalars.ts';
 import './errors.ts';
 import './ontology.ts';
@@ -18,7 +19,7 @@ import './apiKey.ts';
 
 /** Builds the schema from all noun files. */
 export function buildSchema(): GraphQLSchema {
-  return builder.toSchema();
+  return exposeErrors(builder.toSchema());
 }
 
 /** The schema as it is committed in `schema.graphql`. */

@@ -250,7 +250,7 @@ describe('reading', () => {
     async (id) => {
       const { data, errors } = await api.answer('query ($id: ID!) { node(id: $id) { id } }', { id });
       expect(data).toEqual({ node: null });
-      expect(errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', path: ['id'] } }]);
+      expect(errors).toMatchObject([{ path: ['node'], extensions: { code: 'INVALID_INPUT', path: ['id'] } }]);
     },
   );
 

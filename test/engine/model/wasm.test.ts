@@ -63,11 +63,18 @@ test('on wasm a run trains, and resumed it repeats the numbers of one never kill
     },
   };
   const whole = createRecorder(workDir);
+  const before = tf.memory().numTensors;
   const expected = await trainModel(job, whole);
+  expect(tf.memory().numTensors).toBe(before);
   expect(whole.rows.at(-1)!.values.loss).toBeLessThan(whole.rows[0]!.values.loss!);
   const killed = createRecorder(workDir, { checkpointAt: [3], killAt: 5 });
   await expect(trainModel(job, killed)).rejects.toThrow(Killed);
   const resumed = createRecorder(workDir, { resumeFrom: killed.checkpoints[0]!.file.path });
   expect(await trainModel(job, resumed)).toEqual(expected);
+
+  // A batch is all four questions in any order, so another seed's first loss differs by its weights alone.
+  const other = createRecorder(workDir);
+  await trainModel({ ...job, settings: { ...job.settings, seed: 1, steps: 1 } }, other);
+  expect(Math.abs(other.rows[0]!.values.loss! - whole.rows[0]!.values.loss!)).toBeGreaterThan(1e-3);
   await rm(workDir, { recursive: true });
 });

@@ -94,7 +94,9 @@ function counterfactualTerm(saeWeights: Tensors, { free, slots }: Latents, batch
 
 /** The weighted sum as `loss`, and each term unweighted as `loss/<term>`. */
 function weighted(terms: Terms, weights: AlignmentSettings['weights']): { loss: tf.Scalar } & Terms {
-  const parts = Object.entries(terms).map(([name, term]) => tf.mul(term, weights[name as keyof typeof weights]));
+  const parts = Object.entries(terms).map(([name, term]) =>
+    tf.mul(term, weights[name as keyof typeof weights]),
+  );
   const named = Object.fromEntries(Object.entries(terms).map(([name, term]) => [`loss/${name}`, term]));
   return { ...named, loss: tf.addN(parts) as tf.Scalar };
 }

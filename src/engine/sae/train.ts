@@ -119,7 +119,10 @@ function createSteps({ settings, train, silent }: SaeTraining, stepper: Stepper)
 function createLooks({ config, settings, validation, silent }: SaeTraining, stepper: Stepper) {
   const { pretrain, posttrain, validateEvery } = settings;
   const validate = createValidation(config, validation, batchOptions(settings, silent));
-  return async (step: number, best: Best | null): Promise<{ best: Best | null; values: Record<string, number> }> => {
+  return async (
+    step: number,
+    best: Best | null,
+  ): Promise<{ best: Best | null; values: Record<string, number> }> => {
     const after = step - pretrain.steps;
     if (after < 1 || (after % validateEvery !== 0 && after !== posttrain.steps)) return { best, values: {} };
     const { loss, accuracy, values } = await validate(stepper);

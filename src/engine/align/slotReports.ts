@@ -1,0 +1,67 @@
+/** A slot's page: what drives it and what it writes. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { LanguageModel } from '../model/languageModel.ts';
+import { matMulT } from '../ops.ts';
+import type { LoadedSae } from '../sae/file.ts';
+import type { SlotReport } from './job.ts';
+import { readSlots } from './swapMethods.ts';
+
+const TOP_EXAMPLES = 10;
+const TOP_TOKENS = 10;
+
+/** One report a slot; `examples` are prompts' ids and raw activations `[dModel]`. */
+export function reportSlots(
+  model: LanguageModel,
+  sae: LoadedSae,
+  examples: readonly { id: string; h: Float32Array }[],
+): SlotReport[] {
+  const { nFree, nConcepts, dModel } = sae.config;
+  const h = new Float32Array(examples.length * dModel);
+  examples.forEach((example, i) => {
+    h.set(example.h, i * dModel);
+  });
+  const slots = readSlots(sae, h);
+  const scores = logitLens(model, sae);
+  const { dVocab } = model.config;
+  return Array.from({ length: nConcepts }, (_, concept) => {
+    const activationOf = (i: number) => slots[i * nConcepts + concept]!;
+    const strongest = largest(examples.length, TOP_EXAMPLES, activationOf);
+    const raised = largest(dVocab, TOP_TOKENS, (id) => scores[concept * dVocab + id]!);
+    return {
+      index: nFree + concept,
+      concept,
+      topExamples: strongest.map((i) => ({ promptId: examples[i]!.id, activation: activationOf(i) })),
+      topTokens: raised.map((id) => ({
+        token: model.tokenizer.decode([id]),
+        score: scores[concept * dVocab + id]!,
+      })),
+    };
+  });
+}
+
+/**
+ * How much each slot's decoder column raises each token's logit when written straight into the unembedding (logit
+ * lens, nostalgebraist 2020): the column centred and times the final layer norm's gain, its division left out.
+ * `[nConcepts, dVocab]`.
+ */
+function logitLens(
+  { weights: model }: LanguageModel,
+  { config, weights, normalization }: LoadedSae,
+): Float32Array {
+  const scores = tf.tidy(() => {
+    const decoder = weights['decoder.weight'] as tf.Tensor2D;
+    const columns = tf.slice2d(decoder, [config.nFree, 0], [config.nConcepts, config.dModel]);
+    const written = tf.mul(tf.sub(columns, tf.mean(columns, 1, true)), normalization.scale);
+    const normed = tf.mul(written, model['ln_f.weight']!) as tf.Tensor2D;
+    return matMulT(normed, model['wte.weight'] as tf.Tensor2D);
+  });
+  const data = scores.dataSync<'float32'>().slice();
+  scores.dispose();
+  return data;
+}
+
+/** Indices of the `top` largest scores of `n`, descending; the first of equals goes first. */
+function largest(n: number, top: number, scoreOf: (i: number) => number): number[] {
+  const indices = Array.from({ length: n }, (_, i) => i);
+  return indices.sort((a, b) => scoreOf(b) - scoreOf(a) || a - b).slice(0, top);
+}

@@ -1,0 +1,173 @@
+/** How an edit of two latents reaches the residual stream: METHOD's six ways, on a batch of activations. */
+import * as tf from '@tensorflow/tfjs-core';
+import { invalidInput } from '../../errors.ts';
+import { denormalize, type LoadedSae, normalize } from '../sae/file.ts';
+import { decode, encode } from '../sae/sae.ts';
+import type { SwapMethod } from './swap.ts';
+
+/** Turns latent `off` to 0 and latent `on` to `alpha`; indices count free latents first, then slots. */
+export interface LatentEdit {
+  off: number;
+  on: number;
+  alpha: number;
+}
+
+export interface EditedResid {
+  /** Activations to put in place of the originals, `[n, dModel]`. */
+  resid: Float32Array;
+  /** Slots before and after, `[n, nConcepts]`; after is what was set, or else what the SAE reads in the new activation. */
+  before: Float32Array;
+  after: Float32Array;
+}
+
+/**
+ * Applies one edit a row to raw activations `h [n, dModel]`.
+ *
+ * - `LATENT_DECODE`: decode the edited latents and replace h.
+ * - `LATENT_DELTA`: add to h only what the edit changes in the reconstruction.
+ * - `DECODER_COLUMN`: h + α·‖h‖·d_on/‖d_on‖.
+ * - `DECODER_PAIR`: h + α·‖h‖·(d_on/‖d_on‖ − d_off/‖d_off‖).
+ * - `ORTHOGONAL`: as `DECODER_COLUMN`, with d_on first made orthogonal to the other slots' columns.
+ * - `MEAN_DIFFERENCE`: h + α·(mean of on's concept − mean of off's), without the SAE.
+ *
+ * @throws {AppError} INVALID_INPUT when `ORTHOGONAL` has no direction left.
+ */
+export function editResid(
+  sae: LoadedSae,
+  h: Float32Array,
+  edits: readonly LatentEdit[],
+  method: SwapMethod,
+): EditedResid {
+  if (method === 'LATENT_DECODE' || method === 'LATENT_DELTA') return editLatents(sae, h, edits, method);
+  const { dModel } = sae.config;
+  const directionOf = createDirections(sae, method);
+  const resid = h.slice();
+  edits.forEach((edit, i) => {
+    const row = resid.subarray(i * dModel, (i + 1) * dModel);
+    const direction = directionOf(edit);
+    const size = edit.alpha * (method === 'MEAN_DIFFERENCE' ? 1 : norm(row));
+    for (let j = 0; j < dModel; j++) row[j]! += size * direction[j]!;
+  });
+  return { resid, before: readSlots(sae, h), after: readSlots(sae, resid) };
+}
+
+function editLatents(
+  sae: LoadedSae,
+  h: Float32Array,
+  edits: readonly LatentEdit[],
+  method: 'LATENT_DECODE' | 'LATENT_DELTA',
+): EditedResid {
+  const { nFree, nConcepts } = sae.config;
+  const width = nFree + nConcepts;
+  const latents = readLatents(sae, h);
+  const edited = latents.slice();
+  edits.forEach(({ off, on, alpha }, i) => {
+    edited[i * width + off] = 0;
+    edited[i * width + on] = alpha;
+  });
+  const decoded = denormalize(decodeLatents(sae, edited), sae.normalization);
+  if (method === 'LATENT_DELTA') {
+    const plain = denormalize(decodeLatents(sae, latents), sae.normalization);
+    decoded.forEach((value, j) => {
+      decoded[j] = h[j]! + value - plain[j]!;
+    });
+  }
+  const slotsOf = (all: Float32Array) => all.filter((_, j) => j % width >= nFree);
+  return { resid: decoded, before: slotsOf(latents), after: slotsOf(edited) };
+}
+
+/** Latents of raw activations, free ones first, `[n, nFree + nConcepts]`. */
+export function readLatents(sae: LoadedSae, h: Float32Array): Float32Array {
+  const x = normalize(h, sae.normalization);
+  const tensor = tf.tidy(() => {
+    const { free, slots } = encode(sae.config, sae.weights, rowsOf(x, sae.config.dModel));
+    return tf.concat2d([free, slots], 1);
+  });
+  return takeData(tensor);
+}
+
+/** Slots of raw activations, `[n, nConcepts]`. */
+export function readSlots(sae: LoadedSae, h: Float32Array): Float32Array {
+  const x = normalize(h, sae.normalization);
+  return takeData(tf.tidy(() => encode(sae.config, sae.weights, rowsOf(x, sae.config.dModel)).slots));
+}
+
+function decodeLatents({ config, weights }: LoadedSae, latents: Float32Array): Float32Array {
+  const { nFree, nConcepts } = config;
+  const tensor = tf.tidy(() => {
+    const all = rowsOf(latents, nFree + nConcepts);
+    const [free, slots] = tf.split(all, [nFree, nConcepts], 1) as [tf.Tensor2D, tf.Tensor2D];
+    return decode(weights, { free, slots });
+  });
+  return takeData(tensor);
+}
+
+/** The direction that an edit adds, of length 1 except for `MEAN_DIFFERENCE` and `DECODER_PAIR`. */
+function createDirections(sae: LoadedSae, method: SwapMethod): (edit: LatentEdit) => Float32Array {
+  const { dModel, nFree, nConcepts } = sae.config;
+  if (method === 'MEAN_DIFFERENCE') {
+    const mean = (latent: number) =>
+      sae.conceptMeans.subarray((latent - nFree) * dModel, (latent - nFree + 1) * dModel);
+    return ({ off, on }) => mean(on).map((value, j) => value - mean(off)[j]!);
+  }
+  const decoder = sae.weights['decoder.weight']!.dataSync<'float32'>();
+  const column = (latent: number) => decoder.slice(latent * dModel, (latent + 1) * dModel);
+  if (method === 'DECODER_COLUMN') return ({ on }) => unit(column(on));
+  if (method === 'DECODER_PAIR') {
+    return ({ off, on }) => {
+      const away = unit(column(off));
+      return unit(column(on)).map((value, j) => value - away[j]!);
+    };
+  }
+  const slots = Array.from({ length: nConcepts }, (_, k) => nFree + k);
+  return ({ on }) => {
+    const others = slots.filter((slot) => slot !== on).map(column);
+    return orthogonalTo(column(on), others);
+  };
+}
+
+/** `vector` less its projection onto the span of `others`, at length 1; by Gram–Schmidt. */
+function orthogonalTo(vector: Float32Array, others: readonly Float32Array[]): Float32Array {
+  const basis: Float32Array[] = [];
+  const reject = (v: Float32Array): Float32Array => {
+    let rest = v;
+    for (const axis of basis) {
+      const along = dot(rest, axis);
+      rest = rest.map((value, j) => value - along * axis[j]!);
+    }
+    return rest;
+  };
+  for (const other of others) {
+    const rest = reject(other);
+    if (norm(rest) > 1e-5 * norm(other)) basis.push(unit(rest));
+  }
+  const rest = reject(vector);
+  if (norm(rest) > 1e-5 * norm(vector)) return unit(rest);
+  throw invalidInput(
+    ['method'],
+    "the target's decoder column lies within the span of the other slots' columns",
+  );
+}
+
+function rowsOf(values: Float32Array, width: number): tf.Tensor2D {
+  return tf.tensor2d(values, [values.length / width, width]);
+}
+
+function takeData(tensor: tf.Tensor): Float32Array {
+  const data = tensor.dataSync<'float32'>().slice();
+  tensor.dispose();
+  return data;
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, j) => sum + value * b[j]!, 0);
+}
+
+function norm(v: Float32Array): number {
+  return Math.sqrt(dot(v, v));
+}
+
+function unit(v: Float32Array): Float32Array {
+  const length = norm(v) || 1;
+  return v.map((value) => value / length);
+}

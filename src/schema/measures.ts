@@ -2,6 +2,7 @@
 import type { SplitMeasures, SwapMeasure } from '../services/slot.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { finiteOrNull } from './finite.ts';
 import { ConceptRef } from './refs.ts';
 import { SplitRef } from './split.ts';
 
@@ -47,7 +48,8 @@ export const BindingRef = builder.objectRef<SplitMeasures>('Binding').implement(
       resolve: (measures) => measures.matrix,
     }),
     conceptAccuracy: t.floatList({
-      description: 'Binding accuracy on the prompts of each concept, in the order of `concepts`, 0–1.',
+      description:
+        'Binding accuracy on the prompts of each concept, in the order of `concepts`, 0–1; 0 where none asks about it.',
       resolve: (measures) => measures.conceptAccuracy,
     }),
   }),
@@ -58,9 +60,11 @@ export const ReconstructionRef = builder.objectRef<SplitMeasures>('Reconstructio
   fields: (t) => ({
     split: t.field({ type: SplitRef, description: 'On which prompts.', resolve: (m) => m.split }),
     examples: t.exposeInt('examples', { description: 'Number of prompts measured.' }),
-    fvu: t.exposeFloat('fvu', {
+    fvu: t.float({
+      nullable: true,
       description:
-        'Fraction of variance unexplained: squared error of the reconstruction over the variance of the activations. 0 is perfect, 1 is no better than their mean.',
+        'Fraction of variance unexplained: squared error of the reconstruction over the variance of the activations. 0 is perfect, 1 is no better than their mean; null where the activations do not vary.',
+      resolve: ({ fvu }) => finiteOrNull(fvu),
     }),
     l0: t.exposeFloat('l0', { description: 'Mean number of active free latents per activation.' }),
     deadLatents: t.exposeFloat('deadLatents', {

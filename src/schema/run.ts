@@ -5,6 +5,7 @@ import { workersByIds } from '../services/engine.ts';
 import { cancelRun, getMetrics, listRuns, type Run, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor } from './eventCursor.ts';
+import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
 import { addMutation } from './mutation.ts';
 import { DatasetRef, RunConnection, RunRef, WorkerRef } from './refs.ts';
@@ -225,8 +226,4 @@ addMutation('cancelRun', {
 /** Name of the GraphQL type that shows this run. */
 function typenameOf(run: Run): (typeof RUN_TYPES)[number] {
   return run.kind === 'MODEL' ? 'ModelRun' : 'AlignmentRun';
-}
-
-export function finiteOrNull(value: number): number | null {
-  return Number.isFinite(value) ? value : null;
 }

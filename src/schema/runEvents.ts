@@ -2,8 +2,9 @@
 import type { LogEvent, MetricsEvent, RunEventRow, StatusEvent } from '../db/queries/events.ts';
 import { builder } from './builder.ts';
 import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
+import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
-import { finiteOrNull, RunStatusRef } from './run.ts';
+import { RunStatusRef } from './run.ts';
 
 const RunStatusChanged = builder.objectRef<StatusEvent>('RunStatusChanged').implement({
   description: 'The state or the progress of the run changed.',

@@ -9,7 +9,7 @@ import { type Run, readRun } from '../db/queries/runs.ts';
 import { concepts, datasets, examples, facts, interventions } from '../db/tables.ts';
 import { SWAP_METHODS, type SwapCall, type SwapMethod, type SwapResult } from '../engine/align/swap.ts';
 import { sameAnswer } from '../engine/data/answers.ts';
-import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
+import { AppError, invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { loadModelRef } from '../jobs/load.ts';
 
 export type Intervention = typeof interventions.$inferSelect;
@@ -86,7 +86,7 @@ export async function swapConcept(
     throw invalidInput(['targetConcept'], `source and target are both "${target.key}"; name two concepts`);
   const question = await readQuestion(db, run, input);
   const alpha = input.alpha ?? chosenAlphaOf(run) ?? 1;
-  const answer = await engine.call('swap', {
+  const call: SwapCall = {
     model: await loadModelRef(db, store, run.modelId!),
     sae: await store.path(run.artifactHash!),
     prompt: question.prompt,
@@ -95,6 +95,9 @@ export async function swapConcept(
     method: input.method,
     alpha,
     maxNewTokens: input.maxNewTokens,
+  };
+  const answer = await engine.call('swap', call).catch((error) => {
+    throw inCallersTerms(error, target);
   });
   const expectedAnswer = await readExpected(db, run.datasetId, question.entity, target.id);
   const [stored] = await db
@@ -223,6 +226,15 @@ async function readExpected(
     .orderBy(asc(facts.position))
     .limit(1);
   return fact?.value ?? null;
+}
+
+/** The engine knows concepts by number; the one thing it can find wrong with them is a swap of one for itself. */
+function inCallersTerms(error: unknown, { key }: Concept): unknown {
+  if (!(error instanceof AppError) || error.path[0] !== 'target') return error;
+  return invalidInput(
+    ['targetConcept'],
+    `"${key}" is what the prompt is about already, by its strongest slot; name another target, or a source`,
+  );
 }
 
 function chosenAlphaOf(run: Run): number | null {

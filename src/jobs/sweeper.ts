@@ -25,6 +25,8 @@ export interface SweeperOptions {
 export class Sweeper {
   readonly #options: SweeperOptions;
   #storeSweptAt = 0;
+  /** Before this time nobody is declared dead. */
+  #patientUntil = 0;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -32,13 +34,14 @@ export class Sweeper {
 
   /** One round, on behalf of a worker; `isBusyWith` tells whether it claims or executes a run at this moment. */
   async sweep(ownId: string, isBusyWith: (runId: string) => boolean): Promise<void> {
-    const { db } = this.#options.database;
-    await this.#buryTheDead(ownId);
-    // Claimed, but the answer was lost with the connection.
-    const unknown = (await listRunsOf(db, [ownId])).filter(({ id }) => !isBusyWith(id));
-    for (const run of [...unknown, ...(await listOrphans(db))]) await this.#requeue(db, run);
-    for (const runId of await findForgottenRuns(db)) await enqueueRun(db, runId);
-    await this.#sweepStore();
+    try {
+      await this.#buryTheDead(ownId);
+      await this.#requeueTheLost(ownId, isBusyWith);
+      await this.#sweepStore();
+    } catch (error) {
+      this.#patientUntil = performance.now() + PATIENCE.unlockedMs;
+      throw error;
+    }
   }
 
   /** Removes what dead workers left in the work directory; those of other machines are not seen here. */
@@ -51,6 +54,8 @@ export class Sweeper {
   }
 
   async #buryTheDead(ownId: string): Promise<void> {
+    // Whoever was cut off with this worker may need as long as this one to come back.
+    if (performance.now() < this.#patientUntil) return;
     const { database, log } = this.#options;
     const dead = (await findDeadWorkers(database.db, PATIENCE)).filter((id) => id !== ownId);
     if (dead.length === 0) return;
@@ -61,6 +66,14 @@ export class Sweeper {
     });
     log.warn({ workers: dead, runs: left }, 'workers died; their runs wait again');
     await this.removeLeftovers();
+  }
+
+  async #requeueTheLost(ownId: string, isBusyWith: (runId: string) => boolean): Promise<void> {
+    const { db } = this.#options.database;
+    // Claimed, but the answer was lost with the connection.
+    const unknown = (await listRunsOf(db, [ownId])).filter(({ id }) => !isBusyWith(id));
+    for (const run of [...unknown, ...(await listOrphans(db))]) await this.#requeue(db, run);
+    for (const runId of await findForgottenRuns(db)) await enqueueRun(db, runId);
   }
 
   async #requeue(db: Executor, { id, attempt }: Run): Promise<void> {

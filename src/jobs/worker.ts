@@ -135,9 +135,11 @@ export class RunWorker {
   async #keepTaking(onStarted: () => void): Promise<void> {
     while (!this.#stopping) {
       try {
-        this.#runner = await this.#startRunner();
+        const runner = await this.#startRunner();
+        if (this.#stopping) return await runner.stop();
+        this.#runner = runner;
         onStarted();
-        await this.#runner.promise;
+        await runner.promise;
       } catch (error) {
         this.#log.warn({ err: error }, 'the queue was lost; taking it up again');
       }

@@ -13,6 +13,7 @@ import { metricPoints } from '../../src/db/tables.ts';
 import type { BackendInfo } from '../../src/engine/protocol.ts';
 import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
+import { isTransient } from '../../src/jobs/retry.ts';
 import { type RunWorker, startWorker, type WorkerOptions } from '../../src/jobs/worker.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { createTestDatabase } from '../helpers/database.ts';
@@ -34,8 +35,8 @@ export interface Farm {
   close(): Promise<void>;
 }
 
-export async function openFarm({ people = 6 } = {}): Promise<Farm> {
-  const database = await createTestDatabase();
+export async function openFarm({ people = 6, open = createTestDatabase } = {}): Promise<Farm> {
+  const database = await open();
   const dir = await mkdtemp(join(tmpdir(), 'alignsae-farm-'));
   const store = await openArtifactStore(join(dir, 'artifacts'));
   const notifications = listenForNotifications(database.connectionString, silentLog);
@@ -94,7 +95,10 @@ function waiter(notifications: Notifications): Farm['waitFor'] {
       let asked = Promise.resolve();
       const ask = () => {
         asked = asked.then(async () => {
-          const found = await look();
+          // While Postgres is away nothing is found; the next connection asks again.
+          const found = await look().catch((error) => {
+            if (!isTransient(error)) throw error;
+          });
           if (!found) return;
           stop();
           resolve(found);

@@ -24,6 +24,12 @@ builder.node(ModelRunRef, {
       description: 'How the model is built and trained.',
       resolve: (run) => run.settings as unknown as ModelSettings,
     }),
+    finalLoss: t.float({
+      nullable: true,
+      description:
+        'Training loss of the last step (cross-entropy in nats a token); null until it has succeeded.',
+      resolve: ({ result }) => (result as { finalLoss: number } | null)?.finalLoss,
+    }),
     model: t.field({
       type: ModelRef,
       nullable: true,

@@ -6,7 +6,7 @@ import { type ExecutionResult, parse, subscribe } from 'graphql';
 import { expect } from 'vitest';
 import { openArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Database } from '../../src/db/client.ts';
-import { listenForNotifications } from '../../src/db/notifications.ts';
+import { listenForNotifications, type Notifications } from '../../src/db/notifications.ts';
 import { createRunFeed } from '../../src/db/runFeed.ts';
 import type { Scope } from '../../src/db/tables.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
@@ -23,6 +23,7 @@ export type Data = any;
 export interface Api {
   database: Database;
   dependencies: Dependencies;
+  notifications: Notifications;
   /** Below which `importDataset` may read. */
   importDir: string;
   /** The data of an operation; fails the test on errors. */
@@ -85,6 +86,7 @@ export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Ap
   return {
     database,
     dependencies,
+    notifications,
     importDir,
     answer,
     async ask(query, variables) {

@@ -1,0 +1,293 @@
+/** The main job through the API, on the real engine and small: train, align, look, swap. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import { EngineCalls } from '../../src/jobs/calls.ts';
+import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
+import { type RunWorker, startWorker } from '../../src/jobs/worker.ts';
+import { silentLog } from '../helpers/log.ts';
+import { type Api, type Data, openApi } from './api.ts';
+import { contract } from './contract.ts';
+
+const PEOPLE = 8;
+const N_FREE = 32;
+
+let api: Api;
+let worker: RunWorker;
+let calls: EngineCalls;
+/** Global ids. */
+let modelRunId: string;
+let runId: string;
+
+beforeAll(async () => {
+  const engine: EngineOptions = { backend: 'auto', native: inject('native'), log: silentLog };
+  calls = new EngineCalls(engine);
+  api = await openApi({ engine: calls });
+  worker = await startWorker({
+    ...{ database: api.database, store: api.dependencies.store, notifications: api.notifications },
+    ...{ engine, info: await probeEngine(engine), log: silentLog, workRoot: join(api.importDir, 'work') },
+    ...{ concurrency: 1, checkpointEveryMs: 60_000, drainMs: 5000 },
+  });
+  const { generateDataset } = await api.ask(contract('GenerateDataset'), { input: { people: PEOPLE } });
+  const datasetId = generateDataset.dataset.id;
+  modelRunId = await finish('StartModelRun', {
+    datasetId,
+    settings: { nLayers: 2, nHeads: 2, dModel: 32, steps: 250, batchSize: 32, learningRate: 0.01 },
+  });
+  const { run } = await api.ask('query ($id: ID!) { run(id: $id) { ... on ModelRun { model { id } } } }', {
+    id: modelRunId,
+  });
+  runId = await finish('StartAlignmentRun', {
+    modelId: run.model.id,
+    settings: {
+      ...{ preset: 'COUNTERFACTUAL', nFree: N_FREE, unseenShare: 0.3, validationShare: 0.3, swapTrials: 20 },
+      ...{ pretrain: { steps: 20, batchSize: 64 }, posttrain: { steps: 200, batchSize: 64 }, alphas: [1, 2] },
+    },
+  });
+});
+afterAll(async () => {
+  await worker.stop();
+  await calls.stop();
+  await api.close();
+});
+
+/** Starts a run and follows it to its end, as a client would. */
+async function finish(operation: string, input: object): Promise<string> {
+  const started = Object.values(await api.ask(contract(operation), { input }))[0] as Data;
+  expect(started).toMatchObject({ __typename: 'StartRunSuccess' });
+  const { id } = started.run;
+  const events: Data[] = [];
+  for await (const { data } of await api.subscribe(contract('RunEvents'), { id }))
+    events.push(data.runEvents.event);
+  const failure = (await api.ask('query ($id: ID!) { run(id: $id) { error { code message } } }', { id })).run
+    .error;
+  expect(failure).toBeNull();
+  expect(events.at(-1)).toMatchObject({ __typename: 'RunStatusChanged', status: 'SUCCEEDED', progress: 1 });
+  expect(events.some((event) => event.__typename === 'MetricsLogged' && event.metrics.length > 0)).toBe(true);
+  return id;
+}
+
+describe('a model run', () => {
+  it('leaves a model with its accuracy, its shape and its loss', async () => {
+    const MODEL = /* GraphQL */ `
+      query ($id: ID!) {
+        run(id: $id) {
+          status backend artifactHash
+          metrics(names: ["loss"], maxPoints: 10) { name points { step value } }
+          ... on ModelRun {
+            finalLoss
+            model {
+              name nParams artifactHash config { nLayers dModel } train: accuracy(split: TRAIN)
+              run { id } alignmentRuns(first: 5) { totalCount edges { node { id } } }
+            }
+          }
+        }
+      }
+    `;
+    const { run } = await api.ask(MODEL, { id: modelRunId });
+    expect(run.model).toMatchObject({
+      ...{ config: { nLayers: 2, dModel: 32 }, run: { id: modelRunId }, artifactHash: run.artifactHash },
+      alignmentRuns: { totalCount: 1, edges: [{ node: { id: runId } }] },
+    });
+    expect(run.model.train).toBeGreaterThan(0.5);
+    expect(run.finalLoss).toBeGreaterThan(0);
+    const [{ points }] = run.metrics;
+    expect(points.at(-1).value).toBeLessThan(points[0].value / 2);
+    const { models } = await api.ask('{ models { totalCount edges { node { name } } } }');
+    expect(models).toEqual({ totalCount: 1, edges: [{ node: { name: run.model.name } }] });
+  });
+});
+
+describe('an alignment run', () => {
+  it('answers the contract: binding, reconstruction, slots', async () => {
+    const { run } = await api.ask(contract('SlotBindings'), { runId });
+    expect(run.layer).toBe(1);
+    expect(run.binding.concepts).toHaveLength(6);
+    expect(run.binding.matrix).toHaveLength(6);
+    for (const row of run.binding.matrix) {
+      expect(row).toHaveLength(6);
+      expect(row.reduce((sum: number, share: number) => sum + share, 0)).toBeCloseTo(1);
+    }
+    expect(run.binding.accuracy).toBeGreaterThan(0.5);
+    expect(run.reconstruction.l0).toBeGreaterThan(0);
+    expect(run.reconstruction.fvu).toBeLessThan(1);
+    const slots = run.slots.edges.map((edge: Data) => edge.node);
+    expect(slots.map((slot: Data) => [slot.index, slot.concept.key])).toEqual(
+      run.binding.concepts.map(({ key }: Data, i: number) => [N_FREE + i, key]),
+    );
+    slots.forEach((slot: Data, i: number) => {
+      expect(slot.bindingAccuracy).toBeCloseTo(run.binding.matrix[i][i]);
+      expect(slot.topExamples).toHaveLength(3);
+      expect(slot.topExamples[0].activation).toBeGreaterThanOrEqual(slot.topExamples[1].activation);
+      expect(slot.topExamples[0].prompt).toMatch(/\w/);
+      expect(slot.topTokens).toHaveLength(5);
+    });
+  });
+
+  it('answers that with as many statements as there are kinds of things, however many slots', async () => {
+    const statements = vi.spyOn(api.database.pool, 'query');
+    await api.ask(contract('SlotBindings'), { runId });
+    // run, measures, concepts of the run, slots, concepts, examples
+    expect(statements).toHaveBeenCalledTimes(6);
+    statements.mockRestore();
+  });
+
+  it('shows swaps beside their control, and the alpha that was chosen on validation', async () => {
+    const SWAPS = /* GraphQL */ `
+      query ($id: ID!) {
+        run(id: $id) {
+          ... on AlignmentRun {
+            chosenAlpha bestStep
+            all: swaps { control population split alpha trials successes successRate chosen }
+            unseen: swaps(population: UNSEEN, control: CONCEPT, chosen: true) { alpha population control }
+          }
+        }
+      }
+    `;
+    const { run } = await api.ask(SWAPS, { id: runId });
+    expect([1, 2]).toContain(run.chosenAlpha);
+    expect(run.bestStep).toBeGreaterThan(0);
+    expect(new Set(run.all.map((swap: Data) => swap.control))).toEqual(new Set(['CONCEPT', 'RANDOM_LATENT']));
+    for (const swap of run.all) {
+      expect(swap.successRate).toBe(swap.trials ? swap.successes / swap.trials : null);
+      expect(swap.chosen).toBe(swap.alpha === run.chosenAlpha);
+    }
+    expect(run.unseen.length).toBeGreaterThan(0);
+    for (const swap of run.unseen)
+      expect(swap).toEqual({ alpha: run.chosenAlpha, population: 'UNSEEN', control: 'CONCEPT' });
+  });
+
+  it('is found from its concepts', async () => {
+    const { ontology } = await api.ask(contract('OntologyBySlug'), { slug: 'biography' });
+    for (const { slots } of ontology.concepts)
+      expect(slots.edges).toMatchObject([
+        { node: { run: { id: runId }, bindingAccuracy: expect.any(Number) } },
+      ]);
+  });
+});
+
+describe('swapConcept', () => {
+  const swap = async (input: object) =>
+    (await api.ask(contract('SwapConcept'), { input })).swapConcept as Data;
+  /** A question about the birth city of somebody, and what the dataset says of their university. */
+  let example: Data;
+  beforeAll(async () => {
+    const EXAMPLE = /* GraphQL */ `
+      query ($id: ID!, $concept: ID!) {
+        run(id: $id) {
+          dataset {
+            facts(first: 100) { edges { node { entity value concept { key } } } }
+            examples(first: 1, split: TRAIN, conceptId: $concept) { edges { node { id prompt answer entity } } }
+          }
+        }
+      }
+    `;
+    const { ontology } = await api.ask('{ ontology(slug: "biography") { concepts { id key } } }');
+    const concept = ontology.concepts.find(({ key }: Data) => key === 'birth_city').id;
+    const { dataset } = (await api.ask(EXAMPLE, { id: runId, concept })).run;
+    const { node } = dataset.examples.edges[0];
+    const facts = dataset.facts.edges.map((edge: Data) => edge.node);
+    const valueOf = (key: string) =>
+      facts.find((fact: Data) => fact.entity === node.entity && fact.concept.key === key).value;
+    example = { ...node, university: valueOf('university'), universityId: ontology.concepts[2].id };
+  });
+
+  it('edits one slot of an example’s prompt and judges the answer', async () => {
+    const { intervention } = await swap({
+      ...{ runId, exampleId: example.id, sourceConcept: 'birth_city', targetConcept: 'university' },
+    });
+    const { chosenAlpha } = (
+      await api.ask('query ($id: ID!) { run(id: $id) { ... on AlignmentRun { chosenAlpha } } }', {
+        id: runId,
+      })
+    ).run;
+    expect(intervention).toMatchObject({
+      ...{ method: 'LATENT_DECODE', alpha: chosenAlpha, prompt: example.prompt },
+      ...{ sourceConcept: { key: 'birth_city' }, targetConcept: { key: 'university' } },
+      expectedAnswer: example.university,
+      success: expect.any(Boolean),
+    });
+    for (const { text, tokens } of [intervention.baseline, intervention.result]) {
+      expect(typeof text).toBe('string');
+      expect(tokens[0].probability).toBeGreaterThan(0);
+      expect(tokens[0].probability).toBeLessThanOrEqual(1);
+    }
+    const changes = Object.fromEntries(
+      intervention.slots.map((change: Data) => [change.slot.concept.key, change]),
+    );
+    expect(Object.keys(changes)).toHaveLength(6);
+    expect(changes.birth_city.after).toBe(0);
+    expect(changes.university.after).toBe(chosenAlpha);
+    expect(changes.major.after).toBe(changes.major.before);
+  });
+
+  it('takes a prompt of one’s own, finds its source, and judges only what the dataset knows', async () => {
+    const { prompt, entity, universityId } = example;
+    const free = await swap({ runId, prompt, targetConcept: universityId, alpha: 3, method: 'DECODER_PAIR' });
+    expect(free.intervention).toMatchObject({ alpha: 3, expectedAnswer: null, success: null });
+    const named = await swap({
+      runId,
+      prompt,
+      entity,
+      sourceConcept: 'birth_city',
+      targetConcept: 'university',
+    });
+    expect(named.intervention.expectedAnswer).toBe(example.university);
+  });
+
+  it('succeeds exactly when the answer is the target’s fact', async () => {
+    const { prompt, entity } = example;
+    const results = await Promise.all(
+      ['birth_date', 'university', 'major', 'employer', 'work_city'].flatMap((targetConcept) =>
+        ['LATENT_DECODE', 'DECODER_COLUMN'].map((method) =>
+          swap({ runId, prompt, entity, sourceConcept: 'birth_city', targetConcept, method, alpha: 2 }),
+        ),
+      ),
+    );
+    const outcomes = results.map(({ intervention }) => {
+      const answered = intervention.result.text.trim().toLowerCase().replaceAll(/\W+/g, ' ');
+      const expected = intervention.expectedAnswer.toLowerCase().replaceAll(/\W+/g, ' ');
+      expect(intervention.success).toBe(answered === expected);
+      return intervention.success;
+    });
+    expect(new Set(outcomes)).toEqual(new Set([true, false]));
+    const { interventions } = await api.ask(contract('Interventions'), { runId });
+    expect(interventions.totalCount).toBeGreaterThanOrEqual(outcomes.filter(Boolean).length);
+    expect(interventions.edges.every((edge: Data) => edge.node.success)).toBe(true);
+    const none = await api.ask(
+      'query ($runId: ID!) { interventions(filter: { runId: $runId, method: ORTHOGONAL }) { totalCount } }',
+      { runId },
+    );
+    expect(none.interventions.totalCount).toBe(0);
+  });
+
+  const NOBODY = '00000000-0000-4000-8000-000000000000';
+  it.each([
+    ['a run that is no alignment', { runId: () => modelRunId }, 'InputError', ['runId']],
+    ['an unknown run', { runId: () => btoa(`AlignmentRun:${NOBODY}`) }, 'NotFoundError', undefined],
+    [
+      'an unknown example',
+      { prompt: null, exampleId: btoa(`Example:${NOBODY}`) },
+      'NotFoundError',
+      undefined,
+    ],
+    ['a malformed example', { prompt: null, exampleId: 'x' }, 'InputError', ['exampleId']],
+    ['neither prompt nor example', { prompt: null }, 'InputError', ['prompt']],
+    ['an empty prompt', { prompt: ' ' }, 'InputError', ['prompt']],
+    ['a prompt that is too long', { prompt: 'who '.repeat(100) }, 'InputError', ['prompt']],
+    ['an unknown concept', { targetConcept: 'shoe_size' }, 'InputError', ['targetConcept']],
+    ['an unknown entity', { entity: 'Nobody' }, 'InputError', ['entity']],
+    [
+      'one concept for both',
+      { sourceConcept: 'major', targetConcept: 'major' },
+      'InputError',
+      ['targetConcept'],
+    ],
+    ['the concept asked about', { targetConcept: 'birth_city' }, 'InputError', ['targetConcept']],
+    ['an alpha out of range', { alpha: 1e6 }, 'InputError', ['alpha']],
+    ['no tokens', { maxNewTokens: 0 }, 'InputError', ['maxNewTokens']],
+  ])('refuses %s', async (_what, input: Data, __typename, path) => {
+    const given = { prompt: example.prompt, targetConcept: 'university', ...input };
+    const result = await swap({ ...given, runId: input.runId?.() ?? runId });
+    expect(result).toMatchObject({ __typename, ...(path ? { path } : {}) });
+  });
+});

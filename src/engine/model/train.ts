@@ -139,14 +139,21 @@ async function runSteps(plan: Plan, stepper: Stepper, context: JobContext): Prom
     const row = { ...(logged && { ...values, learningRate }), ...(await probe(step)) };
     if (Object.keys(row).length > 0) reporter.metrics({ step, at: Date.now(), values: row });
     reporter.progress({ phase: 'TRAIN', progress: (0.99 * step) / steps, etaSeconds: eta(step) });
-    if (reporter.checkpointDue()) {
-      const path = join(context.workDir, `checkpoint-${step}.safetensors`);
-      const state = await stepper.readState();
-      await reporter.checkpoint(step, await writeTrainState(path, plan.fingerprint, state, position));
-    }
+    if (reporter.checkpointDue()) await saveCheckpoint(plan, stepper, context, position);
     await reporter.breathe();
   }
   return position.loss;
+}
+
+async function saveCheckpoint(
+  { fingerprint }: Plan,
+  stepper: Stepper,
+  { workDir, reporter }: JobContext,
+  position: Position,
+): Promise<void> {
+  const path = join(workDir, `checkpoint-${position.step}.safetensors`);
+  const state = await stepper.readState();
+  await reporter.checkpoint(position.step, await writeTrainState(path, fingerprint, state, position));
 }
 
 /** `accuracy/<split>` on a fixed sample of each split, a few times along the run; otherwise nothing. */

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { access, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ArtifactStore, type NewFile, openArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Database, Db } from '../../src/db/client.ts';
@@ -33,6 +34,12 @@ async function writeNew(bytes: Buffer = randomBytes(1000)): Promise<NewFile> {
 }
 const isThere = (path: string) => access(path).then(...([() => true, () => false] as const));
 const isStored = (hash: string) => store.path(hash).then(...([() => true, () => false] as const));
+const countWaiting = async () =>
+  (
+    await db.execute(sql`select count(*)::int as n from pg_locks
+      where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())`)
+  ).rows[0]!.n;
 const LONG_AGO = new Date('2020-01-01');
 
 describe('the store', () => {
@@ -117,6 +124,7 @@ describe('collecting', () => {
     await db.transaction(async (tx) => {
       await storeArtifact(tx, store, file, 'MODEL');
       collected = collectArtifact(db, store, file.sha256);
+      await Promise.race([collected, expect.poll(countWaiting).toBe(1)]);
       await finishRun(tx, claim, { artifactHash: file.sha256 });
     });
     expect(await collected).toBe(false);

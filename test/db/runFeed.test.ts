@@ -2,7 +2,11 @@ import { setImmediate as tick } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Database, Db } from '../../src/db/client.ts';
-import { listenForNotifications, type Notifications } from '../../src/db/notifications.ts';
+import {
+  listenForNotifications,
+  type NotificationHandler,
+  type Notifications,
+} from '../../src/db/notifications.ts';
 import { appendMetrics, type RunEventRow } from '../../src/db/queries/events.ts';
 import { cancelRun, finishRun } from '../../src/db/queries/runs.ts';
 import { createRunFeed, type RunFeed } from '../../src/db/runFeed.ts';
@@ -144,13 +148,38 @@ test('a lost LISTEN connection loses no event', async () => {
   const events = await feed.subscribe(id, 2);
   await appendMetrics(db, claim, [step(1)]);
   expect(await take(events, 3)).toEqual([3]);
-  const rest = takeAll(events);
   // Cut and write in one transaction: the notification finds nobody listening.
   await db.transaction(async (tx) => {
     await appendMetrics(tx, claim, [step(2), step(3)]);
     await tx.execute(sql`select pg_terminate_backend(pid, 10000) from pg_stat_activity
       where application_name = 'alignsae notifications' and datname = current_database()`);
   });
+  // Nothing is written meanwhile that could bring a notification of its own.
+  expect(await take(events, 5)).toEqual([4, 5]);
   await finishRun(db, claim, {});
-  expect(await rest).toEqual([4, 5, 6]);
+  expect(await takeAll(events)).toEqual([6]);
+});
+
+test('a subscriber that has read ahead of its channel gets nothing twice', async () => {
+  const { id, claim } = await insertRunningRun(db);
+  let handler: NotificationHandler | undefined;
+  const silent: Notifications = {
+    ready: Promise.resolve(),
+    on: (_, given) => {
+      handler = given;
+      return () => undefined;
+    },
+    close: () => Promise.resolve(),
+  };
+  const quiet = createRunFeed({ db, notifications: silent, log: silentLog });
+  const first = await quiet.subscribe(id, 2);
+  await appendMetrics(db, claim, [step(1)]);
+  // Reads event 3 from the table, of which the channel has not heard.
+  const ahead = await quiet.subscribe(id, 0);
+  expect(await take(ahead, 3)).toEqual([1, 2, 3]);
+  await appendMetrics(db, claim, [step(2)]);
+  handler!.onNotify(`${id}:4`);
+  expect(await take(first, 4)).toEqual([3, 4]);
+  expect(await take(ahead, 4)).toEqual([4]);
+  quiet.close();
 });

@@ -23,12 +23,20 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await removeLeftovers();
   const dataDir = await makeTempDirectory(`test-${process.pid}`);
   const postgres = await startEmbeddedPostgres({ dataDir, log: silentLog, settings: FAST });
-  await migrateDatabase(postgres.connectionString);
+  const remove = async () => {
+    await postgres.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  try {
+    await migrateDatabase(postgres.connectionString);
+  } catch (error) {
+    await remove();
+    throw error;
+  }
   project.provide('templateUrl', postgres.connectionString);
   return async () => {
     const open = await openDatabases(postgres.connectionString);
-    await postgres.stop();
-    await rm(dataDir, { recursive: true, force: true });
+    await remove();
     if (open.length > 0) throw new Error(`test databases left open: ${open.join(', ')}`);
   };
 }

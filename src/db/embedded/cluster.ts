@@ -41,7 +41,7 @@ export async function settleHome(dataDir: string, owner: Owner | null): Promise<
   // What was put into the directory for temporary files does not end up in the one for lasting ones.
   const temporary = resolve(dataDir).startsWith(join(tmpdir(), sep));
   const base = temporary ? tmpdir() : '/var/lib';
-  const home = await mkdtemp(join(base, 'alignsae-postgres-'));
+  const home = await mkdtemp(join(base, 'alignsae-home-'));
   await chmod(home, 0o755);
   try {
     await symlink(home, pointer);

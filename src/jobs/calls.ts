@@ -59,6 +59,11 @@ export class EngineCalls {
     return this.#info!;
   }
 
+  /** Process id of the child; null while there is none. */
+  get enginePid(): number | null {
+    return this.#engine?.pid ?? null;
+  }
+
   /** Ends the child; waiting calls are refused. Resolves when no process is left. */
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -32,7 +32,7 @@ const LABEL_PHRASINGS: Phrasings = {
     TEST_OOD: [
       "Which name is given as {name}'s {label}?",
       'For {name}, what is the {label}?',
-      'Could you tell me who is the {label} of {name}?',
+      'Do you know who is the {label} of {name}?',
       "Do you know who is {name}'s {label}?",
     ],
   },

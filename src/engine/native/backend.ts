@@ -38,7 +38,7 @@ function refuseOrFallBack(choice: BackendChoice, reason: string): Promise<Backen
   if (choice === 'auto') return loadWasm(reason);
   throw new AppError(
     'UNAVAILABLE',
-    `The native backend was asked for and is not available: ${reason} Run \`npm run native\` to build it, or let the backend be chosen automatically.`,
+    `The native backend was asked for and is not available: ${reason}\nRun \`npm run native\` to build it, or let the backend be chosen automatically.`,
   );
 }
 

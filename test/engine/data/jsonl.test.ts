@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { DatasetItem, OntologyDefinition } from '../../../src/engine/data/items.ts';
 import { openJsonl } from '../../../src/engine/data/jsonl.ts';
@@ -96,6 +97,14 @@ describe('openJsonl', () => {
       },
       { type: 'text', text: 'Ada was born in Oslo.', entity: 'Ada Park', split: 'TRAIN' },
     ]);
+  });
+
+  it('reads the example of the documentation', async () => {
+    const guide = readFileSync(new URL('../../../docs/datasets.md', import.meta.url), 'utf8');
+    const [, example] = /```jsonl\n([\s\S]*?)```/.exec(guide)!;
+    const { ontology, items } = await read(example!);
+    expect(ontology).toMatchObject({ slug: 'towns', concepts: [{ key: 'river' }, { key: 'mayor' }] });
+    expect(items.map((item) => item.type)).toEqual(['fact', 'prompt', 'prompt', 'text']);
   });
 
   it('takes a byte order mark, Windows line ends and a last line without one', async () => {

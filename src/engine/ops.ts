@@ -7,7 +7,6 @@ import {
   type GradSaveFunc,
   gather,
   logSoftmax,
-  matMul,
   mul,
   neg,
   oneHot,
@@ -88,9 +87,4 @@ function plainCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor
     losses: neg(sum(mul(logProbabilities, target), 1)),
     gradient: sub(exp(logProbabilities), target),
   };
-}
-
-/** Product with the transpose of the second operand; `a [..., m, k]`, `b [..., n, k]` → `[..., m, n]`. */
-export function matMulT<T extends Tensor>(a: T, b: T): T {
-  return matMul(a, b, false, true);
 }

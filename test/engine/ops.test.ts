@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { gatherRows, matMulT, softmaxCrossEntropy } from '../../src/engine/ops.ts';
+import { gatherRows, softmaxCrossEntropy } from '../../src/engine/ops.ts';
 import { createRandom } from '../../src/engine/random.ts';
 import { loadTestBackend } from '../helpers/engine.ts';
 
@@ -66,10 +66,10 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
   test.each([
     ['matrices', [3, 4], [5, 4]],
     ['batches', [2, 3, 3, 4], [2, 3, 5, 4]],
-  ])('matMulT of %s, and its gradients for both sides', (_, aShape, bShape) => {
+  ])('a product of %s with a transposed one, and its gradients for both sides', (_, aShape, bShape) => {
     const [aSize, bSize] = [size(aShape), size(bShape)];
     const values = normal(aSize + bSize);
-    const f = (a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.square(matMulT(a, b))) as tf.Scalar;
+    const f = (a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.square(tf.matMul(a, b, false, true))) as tf.Scalar;
     const operands = (v: Float32Array): [tf.Tensor, tf.Tensor] => [
       tf.tensor(v.slice(0, aSize), aShape),
       tf.tensor(v.slice(aSize), bShape),
@@ -128,7 +128,7 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
         const table = tf.tensor2d(normal(12), [4, 3]);
         const f = (t: tf.Tensor) => {
           const rows = gatherRows(t as tf.Tensor2D, tf.tensor1d([1, 3], 'int32'));
-          return tf.sum(matMulT(rows, rows)) as tf.Scalar;
+          return tf.sum(tf.matMul(rows, rows, false, true)) as tf.Scalar;
         };
         tf.grad(f)(table).dataSync();
       });

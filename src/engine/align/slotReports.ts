@@ -1,7 +1,6 @@
 /** A slot's page: what drives it and what it writes. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { LanguageModel } from '../model/languageModel.ts';
-import { matMulT } from '../ops.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import type { SlotReport } from './job.ts';
 import { readSlots } from './swapMethods.ts';
@@ -53,7 +52,7 @@ function logitLens(
     const columns = tf.slice2d(decoder, [config.nFree, 0], [config.nConcepts, config.dModel]);
     const written = tf.mul(tf.sub(columns, tf.mean(columns, 1, true)), normalization.scale);
     const normed = tf.mul(written, model['ln_f.weight']!) as tf.Tensor2D;
-    return matMulT(normed, model['wte.weight'] as tf.Tensor2D);
+    return tf.matMul(normed, model['wte.weight'] as tf.Tensor2D, false, true);
   });
   const data = scores.dataSync<'float32'>().slice();
   scores.dispose();

@@ -17,7 +17,8 @@ import {
 
 /** Long enough for the recovery of a crashed database. */
 const START_TIMEOUT_MS = 120_000;
-const POLL_MS = 15;
+const MIN_POLL_MS = 15;
+const MAX_POLL_MS = 250;
 const RETRY_MS = 1_000;
 const DATABASE = 'alignsae';
 /** Advisory lock, in the `postgres` database, that everyone who uses this Postgres holds in shared mode. */
@@ -90,7 +91,7 @@ export class Keeper {
   private async reach(): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS;
     let cause: unknown;
-    while (!this.stopped) {
+    for (let pollMs = MIN_POLL_MS; !this.stopped; pollMs = Math.min(1.2 * pollMs, MAX_POLL_MS)) {
       const running = await findPostmaster(this.launchOptions.cluster);
       if (!running) await this.launchOnce();
       else if (running.host) {
@@ -99,7 +100,7 @@ export class Keeper {
         if (isFinal(cause)) throw this.failure('refuses this server', cause);
       }
       if (Date.now() > deadline) throw this.failure(`did not answer in ${START_TIMEOUT_MS / 1000} s`, cause);
-      await delay(POLL_MS);
+      await delay(pollMs);
     }
   }
 
@@ -118,7 +119,10 @@ export class Keeper {
 
   private async join(running: Address & { pid: number }): Promise<void> {
     const client = new Client({
-      ...{ host: running.host, port: running.port, user: SUPERUSER, password: this.password },
+      host: running.host,
+      port: running.port,
+      user: SUPERUSER,
+      password: this.password,
       database: 'postgres',
       application_name: 'alignsae keeper',
       connectionTimeoutMillis: 10_000,

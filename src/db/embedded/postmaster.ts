@@ -1,7 +1,7 @@
 /** Starting a postmaster, finding a running one, and stopping it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { open, readdir, readFile, readlink, rename, rm, stat } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +9,8 @@ import { postgresEnvironment } from './cluster.ts';
 import type { Owner } from './owner.ts';
 
 const POLL_MS = 15;
+/** A longer log is put aside when Postgres starts. */
+const MAX_LOG_BYTES = 10 * 1024 * 1024;
 /** A fast shutdown that takes longer than this is followed by an immediate one (replayed at the next start). */
 const FAST_SHUTDOWN_MS = 30_000;
 
@@ -68,6 +70,8 @@ export interface Launched {
 
 /** Starts a postmaster in a session of its own, so that neither Ctrl-C nor our death takes it down. */
 export async function launch(options: LaunchOptions): Promise<Launched> {
+  const earlier = await stat(options.logFile).catch(() => null);
+  if (earlier && earlier.size > MAX_LOG_BYTES) await rename(options.logFile, `${options.logFile}.1`);
   const log = await open(options.logFile, 'a', 0o600);
   try {
     const { size } = await log.stat();

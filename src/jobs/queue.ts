@@ -29,18 +29,22 @@ export async function prepareQueue(pool: Pool, log: Logger): Promise<void> {
 }
 
 /**
- * Tells the workers, when the transaction commits, that a run waits. A job that the run has already is renewed, and
- * taken from the hands of a worker that died with it.
+ * Tells the workers, when the transaction commits, that a run waits. A job that the run has already is renewed, or,
+ * if it is being worked on, followed by another.
  */
 export async function enqueueRun(tx: Executor, runId: string): Promise<void> {
   const task: RunTask = { runId };
-  const key = runJobKey(runId);
+  await tx.execute(
+    sql`select graphile_worker.add_job(${RUN_TASK}, ${JSON.stringify(task)}::json, job_key => ${runJobKey(runId)})`,
+  );
+}
+
+/** The same for a run whose worker died, from whose hands its job is taken. */
+export async function enqueueAgain(tx: Executor, runId: string): Promise<void> {
   await tx.execute(sql`
     select graphile_worker.force_unlock_workers(array_agg(locked_by))
-    from graphile_worker.jobs where key = ${key} and locked_by is not null`);
-  await tx.execute(
-    sql`select graphile_worker.add_job(${RUN_TASK}, ${JSON.stringify(task)}::json, job_key => ${key})`,
-  );
+    from graphile_worker.jobs where key = ${runJobKey(runId)} and locked_by is not null`);
+  await enqueueRun(tx, runId);
 }
 
 /** Takes a run's job away, so that no worker wakes up for it. */

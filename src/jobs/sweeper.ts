@@ -9,7 +9,7 @@ import { listRunsOf, type Run, releaseRun } from '../db/queries/runs.ts';
 import { endWorkers, findDeadWorkers, listWorkers, type Patience } from '../db/queries/workers.ts';
 import { runs, workers } from '../db/tables.ts';
 import type { Logger } from '../log.ts';
-import { enqueueRun, findForgottenRuns } from './queue.ts';
+import { enqueueAgain, findForgottenRuns } from './queue.ts';
 
 /** A killed worker's lock is free at once; a hanging one keeps it. */
 const PATIENCE: Patience = { unlockedMs: 3000, silentMs: 30_000 };
@@ -61,7 +61,7 @@ export class Sweeper {
     if (dead.length === 0) return;
     const left = await database.db.transaction(async (tx) => {
       const requeued = await endWorkers(tx, dead);
-      for (const { id } of requeued) await enqueueRun(tx, id);
+      for (const { id } of requeued) await enqueueAgain(tx, id);
       return requeued.map(({ id }) => id);
     });
     log.warn({ workers: dead, runs: left }, 'workers died; their runs wait again');
@@ -73,12 +73,12 @@ export class Sweeper {
     // Claimed, but the answer was lost with the connection.
     const unknown = (await listRunsOf(db, [ownId])).filter(({ id }) => !isBusyWith(id));
     for (const run of [...unknown, ...(await listOrphans(db))]) await this.#requeue(db, run);
-    for (const runId of await findForgottenRuns(db)) await enqueueRun(db, runId);
+    for (const runId of await findForgottenRuns(db)) await enqueueAgain(db, runId);
   }
 
   async #requeue(db: Executor, { id, attempt }: Run): Promise<void> {
     await db.transaction(async (tx) => {
-      if (await releaseRun(tx, { runId: id, attempt })) await enqueueRun(tx, id);
+      if (await releaseRun(tx, { runId: id, attempt })) await enqueueAgain(tx, id);
     });
   }
 

@@ -3,13 +3,16 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { and, eq } from 'drizzle-orm';
-import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, inject, test, vi } from 'vitest';
 import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
 import { type Run, readRun } from '../../src/db/queries/runs.ts';
 import { artifacts, metricPoints, runEvents } from '../../src/db/tables.ts';
 import { startModelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 import type { WorkerProcessOptions } from './workerProcess.ts';
+
+/** Several engines start here one after the other; the bound is for a busy machine. */
+vi.setConfig({ testTimeout: 180_000 });
 
 const SETTINGS = {
   ...{ nLayers: 1, nHeads: 2, dModel: 16, steps: 120, batchSize: 16, warmupSteps: 10, logEvery: 1 },

@@ -59,6 +59,16 @@ describe('generateDataset', () => {
     expect(generateDataset).toMatchObject({ __typename: 'InputError', path: [field] });
   });
 
+  it('shows the second field of a request what the first one changed', async () => {
+    const field = '{ ... on GenerateDatasetSuccess { dataset { ontology { datasets { totalCount } } } } }';
+    const { a, b } = await api.ask(`mutation {
+      a: generateDataset(input: { people: 1, seed: 1 }) ${field}
+      b: generateDataset(input: { people: 1, seed: 2 }) ${field}
+    }`);
+    const [before, after] = [a, b].map(({ dataset }: Data) => dataset.ontology.datasets.totalCount);
+    expect(after).toBe(before + 1);
+  });
+
   it('leaves wrong types to GraphQL', async () => {
     const { errors } = await api.answer(contract('GenerateDataset'), { input: { people: 1.5 } });
     expect(errors?.[0]?.message).toContain('Int cannot represent non-integer value: 1.5');

@@ -7,7 +7,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { type NativeAddon, nativeEnvironment } from './addon.ts';
 import { type Environment, execute } from './command.ts';
-import { type BindingSource, compileCommand, findCompiler, readBindingSource } from './compile.ts';
+import { ADDON, type BindingSource, compileCommands, findCompiler, readBindingSource } from './compile.ts';
 import { inTemporaryDir, sha256Of, temporaryDir } from './files.ts';
 import { withLock } from './lock.ts';
 import { inspectMachine, type Machine, unsupportedReason } from './machine.ts';
@@ -135,14 +135,15 @@ async function compile(build: Build, compiler: string, tensorflow: Tensorflow): 
   const home = own
     ? resolve(tensorflow.libDir, '../..')
     : join(root, 'external', shortHash(tensorflow.libDir));
-  const addon = join(home, 'addons', source.key, 'tfjs_binding.node');
+  const addon = join(home, 'addons', source.key, ADDON);
   const rpath = own ? '$ORIGIN/../../deps/lib' : tensorflow.libDir;
   await mkdir(dirname(addon), { recursive: true });
   options.log(`compiling the addon against ${tensorflow.libDir} with ${compiler}`);
   await inTemporaryDir(root, async (directory) => {
-    const out = join(directory, 'tfjs_binding.node');
-    await execute(compileCommand(compiler, source, tensorflow, rpath, out), options.environment);
-    await rename(out, addon);
+    for (const command of compileCommands(compiler, source, tensorflow, rpath, directory)) {
+      await execute(command, options.environment);
+    }
+    await rename(join(directory, ADDON), addon);
   });
   await record(build, addon, tensorflow);
 }

@@ -7,6 +7,9 @@ import { type Command, type Environment, findOnPath } from './command.ts';
 import { LIBRARIES, type Tensorflow } from './tensorflow.ts';
 
 const require = createRequire(import.meta.url);
+/** File name of the addon. */
+export const ADDON = 'tfjs_binding.node';
+
 const FLAGS = ['-O2', '-fPIC', '-shared', '-std=c++17', '-DNAPI_VERSION=8'];
 
 /** The addon's C++ files, the headers of Node's C interface, and a key that changes whenever either does. */
@@ -43,18 +46,25 @@ export async function findCompiler(environment: Environment): Promise<string> {
 }
 
 /**
- * The compiler call that makes `out` from the binding.
+ * The compiler calls that make `<directory>/tfjs_binding.node`. It is linked against empty stand-ins with the names of
+ * TensorFlow's libraries: reading the 0.8 GB of the real ones takes the linker ten seconds, and what they lack shows
+ * when the addon is loaded.
  * @param rpath Where the addon looks for TensorFlow when it is loaded; `$ORIGIN` is the addon's own directory.
  */
-export function compileCommand(
+export function compileCommands(
   compiler: string,
   source: BindingSource,
-  tensorflow: Tensorflow,
+  tensorflow: Pick<Tensorflow, 'includeDir'>,
   rpath: string,
-  out: string,
-): Command {
-  const includes = [source.napiInclude, tensorflow.includeDir].map((directory) => `-I${directory}`);
+  directory: string,
+): Command[] {
+  const standIns = LIBRARIES.map((library) => ({
+    file: compiler,
+    args: ['-shared', `-Wl,-soname,${library}`, '-x', 'c++', '/dev/null', '-o', join(directory, library)],
+  }));
+  const includes = [source.napiInclude, tensorflow.includeDir].map((path) => `-I${path}`);
   const libraries = LIBRARIES.map((library) => `-l:${library}`);
-  const link = [`-L${tensorflow.libDir}`, ...libraries, `-Wl,-rpath,${rpath}`];
-  return { file: compiler, args: [...FLAGS, ...includes, ...source.files, ...link, '-o', out] };
+  const link = [`-L${directory}`, '-Wl,--no-as-needed', ...libraries, `-Wl,-rpath,${rpath}`];
+  const args = [...FLAGS, ...includes, ...source.files, ...link, '-o', join(directory, ADDON)];
+  return [...standIns, { file: compiler, args }];
 }

@@ -1,7 +1,7 @@
 /** What the builder decides and the commands it would run, as pure functions. */
 import { describe, expect, test } from 'vitest';
 import { nativeEnvironment } from '../../../src/engine/native/addon.ts';
-import { compileCommand } from '../../../src/engine/native/compile.ts';
+import { compileCommands } from '../../../src/engine/native/compile.ts';
 import { downloadCommand } from '../../../src/engine/native/download.ts';
 import { type Machine, unsupportedReason } from '../../../src/engine/native/machine.ts';
 import { chooseWheels, destinationOf, wheelFile, wheelPart } from '../../../src/engine/native/wheels.ts';
@@ -98,21 +98,17 @@ test('pip is asked for exactly one file, whatever Python it runs on', () => {
   );
 });
 
-test('the compiler is given the binding, both sets of headers, both libraries and where to find them later', () => {
+test('the addon needs both libraries by name and is told where to find them, without their being read', () => {
   const source = { files: ['/b/one.cc', '/b/two.cc'], napiInclude: '/napi/include', key: 'k' };
-  const tensorflow = { libDir: '/tf/lib', includeDir: '/tf/include', libraryDirs: [] };
-  const { file, args } = compileCommand(
-    '/usr/bin/g++',
-    source,
-    tensorflow,
-    '$ORIGIN/../../deps/lib',
-    '/o.node',
-  );
-  expect(file).toBe('/usr/bin/g++');
-  expect(args.join(' ')).toBe(
-    '-O2 -fPIC -shared -std=c++17 -DNAPI_VERSION=8 -I/napi/include -I/tf/include /b/one.cc /b/two.cc -L/tf/lib ' +
-      '-l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 -Wl,-rpath,$ORIGIN/../../deps/lib -o /o.node',
-  );
+  const rpath = '$ORIGIN/../../deps/lib';
+  const commands = compileCommands('/usr/bin/g++', source, { includeDir: '/tf/include' }, rpath, '/tmp/x');
+  expect(commands.map(({ file, args }) => [file, ...args].join(' '))).toEqual([
+    '/usr/bin/g++ -shared -Wl,-soname,libtensorflow_cc.so.2 -x c++ /dev/null -o /tmp/x/libtensorflow_cc.so.2',
+    '/usr/bin/g++ -shared -Wl,-soname,libtensorflow_framework.so.2 -x c++ /dev/null -o /tmp/x/libtensorflow_framework.so.2',
+    '/usr/bin/g++ -O2 -fPIC -shared -std=c++17 -DNAPI_VERSION=8 -I/napi/include -I/tf/include /b/one.cc /b/two.cc ' +
+      '-L/tmp/x -Wl,--no-as-needed -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 ' +
+      '-Wl,-rpath,$ORIGIN/../../deps/lib -o /tmp/x/tfjs_binding.node',
+  ]);
 });
 
 describe('the environment of an engine child', () => {

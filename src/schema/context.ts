@@ -3,7 +3,7 @@ import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db } from '../db/client.ts';
 import type { RunFeed } from '../db/runFeed.ts';
 import type { Scope } from '../db/tables.ts';
-import type { EngineCalls } from '../jobs/calls.ts';
+import type { Engine } from '../services/engine.ts';
 import { Loaders } from './loaders.ts';
 
 /** Who is calling. */
@@ -19,7 +19,7 @@ export interface Dependencies {
   store: ArtifactStore;
   feed: RunFeed;
   /** Serves swaps from a process of its own. */
-  engine: Pick<EngineCalls, 'call' | 'info'>;
+  engine: Engine;
   /** Directory whose files `importDataset` may read. */
   importDir: string;
   limits: { complexity: number };

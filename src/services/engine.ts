@@ -4,7 +4,14 @@ import { readByIds } from '../db/queries/byIds.ts';
 import { listRunsOf, type Run } from '../db/queries/runs.ts';
 import { listWorkers, type Worker } from '../db/queries/workers.ts';
 import { workers } from '../db/tables.ts';
+import type { SwapCall, SwapResult } from '../engine/align/swap.ts';
 import type { BackendInfo } from '../engine/protocol.ts';
+
+/** The engine of this process, for work that a caller waits for. */
+export interface Engine {
+  call(method: 'swap', params: SwapCall): Promise<SwapResult>;
+  info(): Promise<BackendInfo>;
+}
 
 export { countQueue } from '../db/queries/runs.ts';
 export { listWorkers, type Worker } from '../db/queries/workers.ts';
@@ -24,10 +31,7 @@ export async function runsOfWorkers(db: Executor, workerIds: readonly string[]):
  * The backend of the longest-serving worker; where none is alive, that of this process's own engine.
  * @throws AppError UNAVAILABLE when there is neither.
  */
-export async function readBackend(
-  db: Executor,
-  ownEngine: { info(): Promise<BackendInfo> },
-): Promise<BackendInfo> {
+export async function readBackend(db: Executor, ownEngine: Pick<Engine, 'info'>): Promise<BackendInfo> {
   const [worker] = await listWorkers(db);
   if (!worker) return ownEngine.info();
   const { backend, tensorflowVersion, devices, fallbackReason } = worker;

@@ -7,18 +7,14 @@ import { readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { concepts, datasets, examples, facts, interventions } from '../db/tables.ts';
-import { SWAP_METHODS, type SwapCall, type SwapMethod, type SwapResult } from '../engine/align/swap.ts';
+import { SWAP_METHODS, type SwapCall, type SwapMethod } from '../engine/align/swap.ts';
 import { sameAnswer } from '../engine/data/answers.ts';
 import { AppError, invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { loadModelRef } from '../jobs/load.ts';
+import type { Engine } from './engine.ts';
 
 export type Intervention = typeof interventions.$inferSelect;
 type Concept = typeof concepts.$inferSelect;
-
-/** Where swaps are computed. */
-export interface SwapEngine {
-  call(method: 'swap', params: SwapCall): Promise<SwapResult>;
-}
 
 export interface InterventionFilter {
   runId?: string | null;
@@ -73,7 +69,7 @@ export type SwapRequest = z.input<typeof swapRequest>;
  * @throws AppError INVALID_INPUT, NOT_FOUND; UNAVAILABLE when the engine cannot be had.
  */
 export async function swapConcept(
-  { db, store, engine }: { db: Db; store: ArtifactStore; engine: SwapEngine },
+  { db, store, engine }: { db: Db; store: ArtifactStore; engine: Pick<Engine, 'call'> },
   request: SwapRequest,
 ): Promise<Intervention> {
   const input = parseOrThrow(swapRequest, request);

@@ -88,14 +88,13 @@ export class CompiledStepper implements Stepper {
   }
 
   async readState(): Promise<StepperState> {
-    const { weights, m, v } = this.#state();
-    const copy = this.#parked ? copyArrays : (arrays: Arrays) => arrays;
-    return { weights: copy(weights), m: copy(m), v: copy(v), updates: this.#updates };
+    const state = this.#state();
+    return { ...(this.#parked ? copyState(state) : state), updates: this.#updates };
   }
 
   writeState(state: StepperState): void {
     checkState(this.#layout, state);
-    this.#write({ weights: copyArrays(state.weights), m: copyArrays(state.m), v: copyArrays(state.v) });
+    this.#write(state);
     this.#updates = state.updates;
   }
 
@@ -113,11 +112,11 @@ export class CompiledStepper implements Stepper {
     return this.#session ? this.#session.read() : this.#parked!;
   }
 
-  /** Sets the state; the arrays become the stepper's. */
+  /** Sets the state to copies of these arrays. */
   #write(state: State): void {
     this.#assertAlive();
     if (this.#session) this.#session.write(state);
-    else this.#parked = state;
+    else this.#parked = copyState(state);
   }
 
   #assertAlive(): void {
@@ -143,4 +142,8 @@ export class CompiledStepper implements Stepper {
     this.#parked = null;
     return this.#session;
   }
+}
+
+function copyState({ weights, m, v }: State): State {
+  return { weights: copyArrays(weights), m: copyArrays(m), v: copyArrays(v) };
 }

@@ -160,11 +160,15 @@ export function describeStepper(make: Make): void {
         for (const { data } of Object.values(state.weights)) data.fill(9);
         stepper.step('crossEntropy', batchOf(9), 0.1);
         for (let i = 0; i < 2; i++) same.step('crossEntropy', batchOf(9), 0.1);
-        expect(await stepper.readState()).toEqual(await same.readState());
-        same.writeState(state);
-        state.weights.table!.data.fill(1);
-        same.step('crossEntropy', batchOf(9), 0.1);
-        expect(state.weights.table!.data.every((value) => value === 1)).toBe(true);
+        const after = await same.readState();
+        expect(await stepper.readState()).toEqual(after);
+        for (const given of [after, await same.readState()]) {
+          same.writeState(given);
+          for (const { data } of Object.values(given.weights)) data.fill(7);
+          same.step('crossEntropy', batchOf(9, 1), 0);
+          expect(given.weights.table!.data.every((value) => value === 7)).toBe(true);
+          expect((await same.readState()).weights).toEqual((await stepper.readState()).weights);
+        }
         same.dispose();
       });
     });

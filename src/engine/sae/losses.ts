@@ -6,6 +6,7 @@
  * Shape letters: B rows, d dModel, C nConcepts, V dVocab.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { softmaxCrossEntropy } from '../ops.ts';
 import { centre, meanAbs, stopGradient, sumSquares } from './ops.ts';
 
 /** Mean squared error `mean((x̂ − x)²)`; both `[B, d]`. Paper: reconstruction, in both stages. */
@@ -25,7 +26,8 @@ export function bindMse(slots: tf.Tensor2D, concepts: tf.Tensor2D): tf.Scalar {
 
 /** Cross-entropy `−mean(Σ Y · log softmax(scale · s))`; both `[B, C]`. Paper: binding, in its text. */
 export function bindCrossEntropy(slots: tf.Tensor2D, concepts: tf.Tensor2D, scale: number): tf.Scalar {
-  return crossEntropy(tf.mul(slots, scale), concepts);
+  const logProbabilities = tf.logSoftmax(tf.mul(slots, scale));
+  return tf.neg(tf.mean(tf.sum(tf.mul(logProbabilities, concepts), 1)));
 }
 
 /**
@@ -54,7 +56,7 @@ export function ortho(slots: tf.Tensor2D, free: tf.Tensor2D, stopSlots: boolean)
 
 /** Cross-entropy of the answer's first token; `logits [B, V]`, `answers [B]` int32. Paper: value prediction. */
 export function value(logits: tf.Tensor2D, answers: tf.Tensor1D): tf.Scalar {
-  return crossEntropy(logits, tf.cast(tf.oneHot(answers, logits.shape[1]), 'float32') as tf.Tensor2D);
+  return tf.mean(softmaxCrossEntropy(logits, answers));
 }
 
 /**
@@ -74,9 +76,4 @@ export function silence(slots: tf.Tensor2D): tf.Scalar {
 
 function meanSquaredError(a: tf.Tensor2D, b: tf.Tensor2D): tf.Scalar {
   return tf.div(sumSquares(tf.sub(a, b)), a.size);
-}
-
-/** `−mean(Σ target · log softmax(logits))`; both `[B, n]`. */
-function crossEntropy(logits: tf.Tensor2D, target: tf.Tensor2D): tf.Scalar {
-  return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), target), 1)));
 }

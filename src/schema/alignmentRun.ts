@@ -1,5 +1,6 @@
 /** Runs that train an SAE and bind its slots to the concepts of an ontology. */
 import type { AlignmentSettings } from '../engine/sae/settings.ts';
+import { pageInterventionsOfRuns } from '../services/intervention.ts';
 import { modelsByIds } from '../services/model.ts';
 import { runsByIds, startAlignmentRun } from '../services/run.ts';
 import { measuresOfRuns, pageSlotsOfRuns, swapsOfRuns } from '../services/slot.ts';
@@ -9,7 +10,15 @@ import { idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { BindingRef, ReconstructionRef, SwapControl, SwapMeasureRef, SwapPopulation } from './measures.ts';
 import { addMutation } from './mutation.ts';
-import { AlignmentRunRef, ModelRef, RunRef, SlotConnection, SlotRef } from './refs.ts';
+import {
+  AlignmentRunRef,
+  InterventionConnection,
+  InterventionRef,
+  ModelRef,
+  RunRef,
+  SlotConnection,
+  SlotRef,
+} from './refs.ts';
 import { StartRunSuccess } from './run.ts';
 import { SplitRef } from './split.ts';
 
@@ -103,6 +112,14 @@ builder.node(AlignmentRunRef, {
         resolve: (run, args, { loaders }) => loaders.loadPage(pageSlotsOfRuns, run.id, args),
       },
       SlotConnection,
+    ),
+    interventions: t.connection(
+      {
+        type: InterventionRef,
+        description: 'The concept swaps that were done with its SAE, newest first.',
+        resolve: (run, args, { loaders }) => loaders.loadPage(pageInterventionsOfRuns, run.id, args),
+      },
+      InterventionConnection,
     ),
   }),
 });

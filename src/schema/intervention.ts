@@ -1,18 +1,11 @@
 /** Interventions: concept swaps on single prompts. */
 import { examplesByIds } from '../services/dataset.ts';
-import {
-  type Intervention,
-  interventionsByIds,
-  listInterventions,
-  swapConcept,
-} from '../services/intervention.ts';
+import { type Intervention, interventionsByIds, listInterventions } from '../services/intervention.ts';
 import { conceptsByIds } from '../services/ontology.ts';
 import { runsByIds } from '../services/run.ts';
 import { slotsByIndex } from '../services/slot.ts';
 import { builder } from './builder.ts';
-import { idOf, isIdOf } from './ids.ts';
-import { withoutNulls } from './input.ts';
-import { addMutation } from './mutation.ts';
+import { idOf } from './ids.ts';
 import {
   AlignmentRunRef,
   ConceptRef,
@@ -22,7 +15,7 @@ import {
   SlotRef,
 } from './refs.ts';
 
-const SwapMethod = builder.enumType('SwapMethod', {
+export const SwapMethod = builder.enumType('SwapMethod', {
   description:
     'How the edit reaches the residual stream `h`. `z` is the code of h in the SAE, `d_b` the decoder column of slot b.',
   values: {
@@ -181,80 +174,6 @@ builder.queryField('interventions', (t) =>
     InterventionConnection,
   ),
 );
-
-const SwapConceptInput = builder.inputType('SwapConceptInput', {
-  description: 'What to swap on which prompt. Give either `exampleId` or `prompt`.',
-  fields: (t) => ({
-    runId: t.id({ required: true, description: 'Id of an alignment run that has succeeded.' }),
-    exampleId: t.id({
-      required: false,
-      description: "An example of the run's dataset, whose prompt is asked.",
-    }),
-    prompt: t.string({ required: false, description: 'A prompt of your own.' }),
-    entity: t.string({
-      required: false,
-      description:
-        'Whom or what your prompt is about, as the dataset spells it, so that the answer can be judged; goes with `prompt`.',
-    }),
-    targetConcept: t.string({
-      required: true,
-      description: 'The concept to turn on: its key, such as `birth_city`, or its id.',
-    }),
-    sourceConcept: t.string({
-      required: false,
-      description:
-        'The concept to turn off: its key or its id. Default: that of the strongest slot on the prompt.',
-    }),
-    method: t.field({
-      type: SwapMethod,
-      required: false,
-      description: 'How to edit. Default: LATENT_DECODE.',
-    }),
-    alpha: t.float({
-      required: false,
-      description:
-        "The value for the target's slot, -1000 to 1000. Default: the run's `chosenAlpha`, or 1 where it has none.",
-    }),
-    maxNewTokens: t.int({ required: false, description: 'Longest answer in tokens, 1–256. Default: 16.' }),
-  }),
-});
-
-addMutation('swapConcept', {
-  description:
-    'Makes the model answer a prompt about one concept as if it were about another, by editing one slot, and stores what came of it.',
-  scope: 'run',
-  input: SwapConceptInput,
-  success: builder.objectRef<{ intervention: Intervention }>('SwapConceptSuccess').implement({
-    description: 'The swap was done, whether or not it changed the answer as hoped.',
-    fields: (t) => ({
-      intervention: t.field({
-        type: InterventionRef,
-        description: 'What was done and what came of it.',
-        resolve: ({ intervention }) => intervention,
-      }),
-    }),
-  }),
-  errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async (input, { db, store, engine }) => {
-    const { runId, exampleId, sourceConcept, targetConcept, ...rest } = withoutNulls(input);
-    const intervention = await swapConcept(
-      { db, store, engine },
-      {
-        ...rest,
-        runId: idOf(runId, ['AlignmentRun'], ['runId']),
-        exampleId: exampleId == null ? undefined : idOf(exampleId, ['Example'], ['exampleId']),
-        sourceConcept: sourceConcept == null ? undefined : keyOrId(sourceConcept, 'sourceConcept'),
-        targetConcept: keyOrId(targetConcept, 'targetConcept'),
-      },
-    );
-    return { intervention };
-  },
-});
-
-/** A key as it is; an id as the uuid in it. */
-function keyOrId(value: string, field: string): string {
-  return isIdOf(value, 'Concept') ? idOf(value, ['Concept'], [field]) : value;
-}
 
 function methodOf({ method }: Intervention) {
   return method as typeof SwapMethod.$inferType;

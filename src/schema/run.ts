@@ -1,12 +1,11 @@
 /** What every run has in common: its life, its metrics, and its events. */
-import type { MetricSeries } from '../db/queries/metrics.ts';
 import { datasetsByIds } from '../services/dataset.ts';
 import { workersByIds } from '../services/engine.ts';
 import { cancelRun, getMetrics, listRuns, type Run, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor } from './eventCursor.ts';
-import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
+import { MetricSeriesRef } from './metrics.ts';
 import { addMutation } from './mutation.ts';
 import { DatasetRef, RunConnection, RunRef, WorkerRef } from './refs.ts';
 
@@ -43,34 +42,6 @@ const RunError = builder.objectRef<{ code: string; message: string }>('RunError'
   fields: (t) => ({
     code: t.exposeString('code', { description: 'Machine-readable kind of error, such as ENGINE_FAILED.' }),
     message: t.exposeString('message', { description: 'What happened, in English.' }),
-  }),
-});
-
-const MetricPoint = builder.objectRef<MetricSeries['points'][number]>('MetricPoint').implement({
-  description: 'One value of a metric.',
-  fields: (t) => ({
-    step: t.exposeInt('step', { description: 'Training step, from 1, counted over the whole run.' }),
-    value: t.float({
-      nullable: true,
-      description: 'The value; null where it was not a finite number (training diverged).',
-      resolve: ({ value }) => finiteOrNull(value),
-    }),
-    at: t.expose('at', { type: 'DateTime', description: 'When the engine measured it.' }),
-  }),
-});
-
-const MetricSeriesRef = builder.objectRef<MetricSeries>('MetricSeries').implement({
-  description: 'One metric over the steps of a run.',
-  fields: (t) => ({
-    name: t.exposeString('name', {
-      description: 'Its name, such as `loss`, or `loss/bind` for one term of the loss.',
-    }),
-    points: t.field({
-      type: [MetricPoint],
-      description: 'Its values in the order of steps.',
-      complexity: { field: 0, multiplier: 1 },
-      resolve: (series) => series.points,
-    }),
   }),
 });
 

@@ -14,6 +14,7 @@ import './modelRun.ts';
 import './alignmentRun.ts';
 import './slot.ts';
 import './intervention.ts';
+import './conceptSwap.ts';
 import './engine.ts';
 import './apiKey.ts';
 

@@ -265,6 +265,17 @@ describe('swapConcept', () => {
     const { interventions } = await api.ask(contract('Interventions'), { runId });
     expect(interventions.totalCount).toBeGreaterThanOrEqual(outcomes.filter(Boolean).length);
     expect(interventions.edges.every((edge: Data) => edge.node.success)).toBe(true);
+    const NEWEST = /* GraphQL */ `
+      query ($id: ID!) {
+        run(id: $id) { ... on AlignmentRun { interventions(first: 1) { totalCount edges { node { id } } } } }
+      }
+    `;
+    const newest = (await api.ask(NEWEST, { id: runId })).run.interventions;
+    expect(newest.totalCount).toBeGreaterThanOrEqual(results.length);
+    const AGAIN =
+      'query ($id: ID!) { node(id: $id) { ... on Intervention { run { id } prompt example { id } } } }';
+    const { node } = await api.ask(AGAIN, { id: newest.edges[0].node.id });
+    expect(node).toEqual({ run: { id: runId }, prompt, example: null });
     const none = await api.ask(
       'query ($runId: ID!) { interventions(filter: { runId: $runId, method: ORTHOGONAL }) { totalCount } }',
       { runId },

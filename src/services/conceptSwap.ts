@@ -1,0 +1,213 @@
+/** A concept swap on one prompt: done by the engine while the caller waits, judged, and kept. */
+import { and, asc, eq } from 'drizzle-orm';
+import { z } from 'zod';
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Db, Executor } from '../db/client.ts';
+import { readByIds } from '../db/queries/byIds.ts';
+import { type Run, readRun } from '../db/queries/runs.ts';
+import { concepts, datasets, examples, facts, interventions } from '../db/tables.ts';
+import { SWAP_METHODS, type SwapCall, type SwapResult } from '../engine/align/swap.ts';
+import { sameAnswer } from '../engine/data/answers.ts';
+import { longText, shortText } from '../engine/data/text.ts';
+import { AppError, invalidInput, notFound, parseOrThrow } from '../errors.ts';
+import { loadModelRef } from '../jobs/load.ts';
+import type { Engine } from './engine.ts';
+import type { Intervention } from './intervention.ts';
+import type { Concept } from './ontology.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+const swapRequest = z
+  .strictObject({
+    runId: z.uuid(),
+    exampleId: z.uuid().optional(),
+    prompt: longText.optional(),
+    /** Whom or what `prompt` is about. */
+    entity: shortText.optional(),
+    /** Key or id; the prompt's strongest slot if left out. */
+    sourceConcept: z.string().optional(),
+    targetConcept: z.string(),
+    method: z.enum(SWAP_METHODS).default('LATENT_DECODE'),
+    /** What was chosen on validation if left out. */
+    alpha: z
+      .number({ error: 'must be a finite number' })
+      .min(-1000, { error: 'must be at least -1000' })
+      .max(1000, { error: 'must be at most 1000' })
+      .optional(),
+    maxNewTokens: z
+      .int({ error: 'must be a whole number' })
+      .min(1, { error: 'must be at least 1' })
+      .max(256, { error: 'must be at most 256' })
+      .default(16),
+  })
+  .refine((input) => (input.exampleId === undefined) !== (input.prompt === undefined), {
+    path: ['prompt'],
+    error: 'give either exampleId or prompt',
+  })
+  .refine((input) => input.exampleId === undefined || input.entity === undefined, {
+    path: ['entity'],
+    error: 'entity goes with prompt; an example names its own',
+  });
+
+export type SwapRequest = z.input<typeof swapRequest>;
+type Input = z.output<typeof swapRequest>;
+
+/** What a swap needs of its surroundings. */
+export interface SwapDependencies {
+  db: Db;
+  store: ArtifactStore;
+  engine: Pick<Engine, 'call'>;
+}
+
+/** What is asked, and about whom, if that is known. */
+interface Question {
+  exampleId: string | null;
+  prompt: string;
+  entity: string | null;
+}
+
+/**
+ * Swaps the concept of one prompt and stores what came of it. The edit is made at the last prompt token of the
+ * run's layer; both continuations are greedy.
+ * @throws AppError INVALID_INPUT, NOT_FOUND; UNAVAILABLE when the engine cannot be had.
+ */
+export async function swapConcept(
+  dependencies: SwapDependencies,
+  request: SwapRequest,
+): Promise<Intervention> {
+  const { db } = dependencies;
+  const input = parseOrThrow(swapRequest, request);
+  const run = await readAlignment(db, input.runId);
+  const ontology = await readConcepts(db, run);
+  const { source, target } = chooseConcepts(ontology, input);
+  const question = await readQuestion(db, run, input);
+  const alpha = input.alpha ?? chosenAlphaOf(run) ?? 1;
+  const call = {
+    ...{ prompt: question.prompt, source: source?.position ?? null, target: target.position },
+    ...{ method: input.method, alpha, maxNewTokens: input.maxNewTokens },
+  };
+  const answer = await callEngine(dependencies, run, call).catch((error) => {
+    throw inCallersTerms(error, target);
+  });
+  const expectedAnswer = await readExpected(db, run.datasetId, question.entity, target.id);
+  const { baseline, result, slots } = answer;
+  const [stored] = await db
+    .insert(interventions)
+    .values({
+      ...{
+        runId: run.id,
+        exampleId: question.exampleId,
+        prompt: question.prompt,
+        method: input.method,
+        alpha,
+      },
+      ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
+      ...{ baseline, result, slots, expectedAnswer },
+      success: expectedAnswer === null ? null : sameAnswer(result.text, expectedAnswer),
+    })
+    .returning();
+  return stored!;
+}
+
+async function callEngine(
+  { db, store, engine }: SwapDependencies,
+  run: Run,
+  call: Omit<SwapCall, 'model' | 'sae'>,
+): Promise<SwapResult> {
+  const model = await loadModelRef(db, store, run.modelId!);
+  return engine.call('swap', { ...call, model, sae: await store.path(run.artifactHash!) });
+}
+
+async function readAlignment(db: Executor, id: string): Promise<Run> {
+  const run = await readRun(db, id);
+  if (!run) throw notFound('Run', id);
+  if (run.kind === 'ALIGNMENT' && run.status === 'SUCCEEDED') return run;
+  throw invalidInput(
+    ['runId'],
+    `a swap needs an alignment run that has SUCCEEDED; this is a run of kind ${run.kind} in status ${run.status}`,
+  );
+}
+
+/** The run's concepts; a concept's index is the engine's number for it. */
+async function readConcepts(db: Executor, run: Run): Promise<Concept[]> {
+  const rows = await db
+    .select({ concept: concepts })
+    .from(concepts)
+    .innerJoin(datasets, eq(datasets.ontologyId, concepts.ontologyId))
+    .where(eq(datasets.id, run.datasetId))
+    .orderBy(asc(concepts.position));
+  return rows.map((row) => row.concept);
+}
+
+function chooseConcepts(
+  ontology: readonly Concept[],
+  { sourceConcept, targetConcept }: Input,
+): { source: Concept | null; target: Concept } {
+  const target = findConcept(ontology, targetConcept, 'targetConcept');
+  const source = sourceConcept === undefined ? null : findConcept(ontology, sourceConcept, 'sourceConcept');
+  if (source?.id === target.id)
+    throw invalidInput(['targetConcept'], `source and target are both "${target.key}"; name two concepts`);
+  return { source, target };
+}
+
+function findConcept(ontology: readonly Concept[], keyOrId: string, field: string): Concept {
+  const concept = ontology.find(({ id, key }) => (UUID.test(keyOrId) ? id === keyOrId : key === keyOrId));
+  if (concept) return concept;
+  const keys = ontology.map(({ key }) => key).join(', ');
+  throw invalidInput(
+    [field],
+    `"${keyOrId}" is not a concept of this run's ontology; its concepts are ${keys}`,
+  );
+}
+
+async function readQuestion(db: Db, run: Run, input: Input): Promise<Question> {
+  if (input.exampleId === undefined) {
+    const entity = input.entity ?? null;
+    if (entity !== null) await checkEntity(db, run.datasetId, entity);
+    return { exampleId: null, prompt: input.prompt!, entity };
+  }
+  const [example] = await readByIds(db, examples, examples.id, [input.exampleId]);
+  if (!example) throw notFound('Example', input.exampleId);
+  if (example.datasetId !== run.datasetId)
+    throw invalidInput(['exampleId'], "the example belongs to another dataset than the run's");
+  return { exampleId: example.id, prompt: example.prompt, entity: example.entity };
+}
+
+/** A misspelt entity would otherwise look like one that has no such fact. */
+async function checkEntity(db: Executor, datasetId: string, entity: string): Promise<void> {
+  const [known] = await db
+    .select({ id: facts.id })
+    .from(facts)
+    .where(and(eq(facts.datasetId, datasetId), eq(facts.entity, entity)))
+    .limit(1);
+  if (!known) throw invalidInput(['entity'], `the run's dataset has no facts about "${entity}"`);
+}
+
+async function readExpected(
+  db: Executor,
+  datasetId: string,
+  entity: string | null,
+  conceptId: string,
+): Promise<string | null> {
+  if (entity === null) return null;
+  const [fact] = await db
+    .select({ value: facts.value })
+    .from(facts)
+    .where(and(eq(facts.datasetId, datasetId), eq(facts.entity, entity), eq(facts.conceptId, conceptId)))
+    .orderBy(asc(facts.position))
+    .limit(1);
+  return fact?.value ?? null;
+}
+
+/** The engine knows concepts by number; the one thing it can find wrong with them is a swap of one for itself. */
+function inCallersTerms(error: unknown, { key }: Concept): unknown {
+  if (!(error instanceof AppError) || error.path[0] !== 'target') return error;
+  return invalidInput(
+    ['targetConcept'],
+    `"${key}" is what the prompt is about already, by its strongest slot; name another target, or a source`,
+  );
+}
+
+function chosenAlphaOf(run: Run): number | null {
+  return (run.result as { chosenAlpha?: number | null } | null)?.chosenAlpha ?? null;
+}

@@ -3,7 +3,8 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Command, type Environment, execute, findOnPath } from './command.ts';
 import { exists, inTemporaryDir, megabytes, sha256Of } from './files.ts';
-import { type Wheel, wheelFile } from './wheels.ts';
+import type { Wheel } from './pins.ts';
+import { wheelFile } from './wheels.ts';
 
 /** Ways to start pip, in the order they are tried. */
 const PIPS: readonly Command[] = [

@@ -1,5 +1,16 @@
 /** PyPI files that the native engine is built from, pinned by hash. */
-import type { Wheel } from './wheels.ts';
+
+export interface Wheel {
+  project: string;
+  version: string;
+  /** Platform tags of the file, joined by dots as in its name. */
+  platform: string;
+  python: 'cp311-cp311' | 'py3-none';
+  sha256: string;
+  bytes: number;
+  /** Bytes of the files that are taken out of it. */
+  unpackedBytes: number;
+}
 
 export const TENSORFLOW_VERSION = '2.21.0';
 

@@ -6,7 +6,8 @@ import { type Command, type Environment, execute, findOnPath } from './command.t
 import { fetchWheel } from './download.ts';
 import { exists, inTemporaryDir, megabytes } from './files.ts';
 import type { Machine } from './machine.ts';
-import { destinationOf, type Wheel, type WheelSet, wheelPart } from './wheels.ts';
+import type { Wheel } from './pins.ts';
+import { destinationOf, type WheelSet, wheelPart } from './wheels.ts';
 
 /** Libraries and headers to compile against. */
 export interface Tensorflow {

@@ -3,19 +3,7 @@
  * part; CPython 3.11 is named because every wheel is for one version of it.
  */
 import type { Machine } from './machine.ts';
-import { CPU_ARM64, CPU_X64, CUDA_X64, NVIDIA_LIBRARIES, TENSORFLOW_VERSION } from './pins.ts';
-
-export interface Wheel {
-  project: string;
-  version: string;
-  /** Platform tags of the file, joined by dots as in its name. */
-  platform: string;
-  python: 'cp311-cp311' | 'py3-none';
-  sha256: string;
-  bytes: number;
-  /** Bytes of the files that are taken out of it. */
-  unpackedBytes: number;
-}
+import { CPU_ARM64, CPU_X64, CUDA_X64, NVIDIA_LIBRARIES, TENSORFLOW_VERSION, type Wheel } from './pins.ts';
 
 export interface WheelSet {
   /** Names the directory it is unpacked into. */

@@ -4,8 +4,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Wheel } from '../../../src/engine/native/pins.ts';
 import { readTensorflowDir, unpackWheels } from '../../../src/engine/native/tensorflow.ts';
-import { type Wheel, wheelFile } from '../../../src/engine/native/wheels.ts';
+import { wheelFile } from '../../../src/engine/native/wheels.ts';
 import { type Programs, writePrograms, zipOf } from './programs.ts';
 
 const tensorflow = zipOf({

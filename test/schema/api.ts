@@ -42,7 +42,7 @@ export interface Api {
 }
 
 const ALL: readonly Scope[] = ['READ', 'RUN', 'ADMIN'];
-const limits = { bodyBytes: 1e6, uploadBytes: 1e6, depth: 12, aliases: 30, tokens: 2000, complexity: 50_000 };
+const limits = { bodyBytes: 1e6, uploadBytes: 1e7, depth: 12, aliases: 30, tokens: 2000, complexity: 50_000 };
 
 export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Api> {
   const database = await createTestDatabase();

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Api, type Data, openApi } from './api.ts';
@@ -143,6 +143,26 @@ describe('importDataset', () => {
           expect.anything(),
         ],
       },
+    });
+  });
+
+  it('takes the published two-hop dataset as three uploads', async () => {
+    const names = ['val_qa_data.json', 'facts.jsonl', 'train_qa_data.json'];
+    const files = await Promise.all(
+      names.map(async (name, i) => {
+        const bytes = await readFile(new URL(`../../data/two-hop/${name}`, import.meta.url));
+        return [`variables.input.files.${i}`, new File([bytes], name)];
+      }),
+    );
+    const input = { format: 'TWO_HOP', files: names.map(() => null) };
+    const { data } = await api.upload(contract('ImportDataset'), { input }, Object.fromEntries(files));
+    expect(data.importDataset.dataset).toMatchObject({
+      ...{ kind: 'TWO_HOP', ontology: { slug: 'two-hop' } },
+      splits: [
+        { name: 'TRAIN', size: 6400 },
+        { name: 'VALIDATION', size: 1600 },
+        { name: 'TEST_OOD', size: 0 },
+      ],
     });
   });
 

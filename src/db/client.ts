@@ -1,7 +1,7 @@
 /** The pool of connections and drizzle over it. */
 import { drizzle, type NodePgDatabase, type NodePgQueryResultHKT } from 'drizzle-orm/node-postgres';
 import type { PgDatabase } from 'drizzle-orm/pg-core';
-import { Pool } from 'pg';
+import { Pool, type PoolClient } from 'pg';
 import type { DbLog } from './log.ts';
 import * as tables from './tables.ts';
 
@@ -39,12 +39,27 @@ export function createDatabase(connectionString: string, options: DatabaseOption
     // Longer, because a checkpoint's file reaches the disk within a transaction.
     idle_in_transaction_session_timeout: 300_000,
   });
-  // The pool listens to its idle clients only; a checked-out one that is lost would end the process.
-  pool.on('connect', (client) =>
-    client.on('error', (error) => options.log.warn({ err: error }, 'a database connection was lost')),
-  );
-  pool.on('error', () => undefined);
+  surviveLostConnections(pool, options.log);
   return { db: drizzle({ client: pool, schema: tables }), pool, connectionString, close: () => pool.end() };
+}
+
+/** Postgres may go away at any moment; a lost connection costs its query, not the process and not a place in the pool. */
+function surviveLostConnections(pool: Pool, log: DbLog): void {
+  const checkedOut = new Set<PoolClient>();
+  pool.on('acquire', (client) => checkedOut.add(client));
+  pool.on('release', (_, client) => checkedOut.delete(client));
+  pool.on('connect', (client) => {
+    // The pool listens to its idle clients only; an error that nobody listens to ends the process.
+    client.on('error', (error) => log.warn({ err: error }, 'a database connection was lost'));
+    // Drizzle does not give a client back whose BEGIN failed (drizzle-team/drizzle-orm#6023).
+    client.on('end', () => {
+      if (!checkedOut.has(client)) return;
+      client.release(true);
+      // Whoever has it may give it back, too; a second time the pool would throw.
+      client.release = () => undefined;
+    });
+  });
+  pool.on('error', () => undefined);
 }
 
 /** Whether a unique constraint or index (that one, if named) was violated. */

@@ -1,6 +1,18 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, cp, mkdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chown,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Client } from 'pg';
@@ -70,6 +82,13 @@ async function query(connectionString: string, text: string) {
 const postmasterPid = async (dir = dataDir) =>
   Number.parseInt(await readFile(join(dir, 'cluster', 'postmaster.pid'), 'utf8'), 10);
 const runs = (dir = dataDir) => postmasterPid(dir).then(...([() => true, () => false] as const));
+
+/** Whether any process works in the data directory. */
+async function isBusy(): Promise<boolean> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const directories = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
+  return directories.includes(join(dataDir, 'cluster'));
+}
 
 /** Resolves when the process is gone, or at least waits only to be noticed by its parent. */
 async function killed(pid: number): Promise<void> {
@@ -155,6 +174,14 @@ describe('after kill -9', () => {
     expect(await postmasterPid()).not.toBe(pid);
     await postgres.stop();
     expect(await runs()).toBe(false);
+  });
+
+  test('of Postgres alone, its server may stop before it is back', async () => {
+    const postgres = await start();
+    const pid = await postmasterPid();
+    await killed(pid);
+    await postgres.stop();
+    await expect.poll(() => isBusy()).toBe(false);
   });
 
   test('a pid file whose number another program has got does not count', async () => {

@@ -1,4 +1,5 @@
 /** Keeps one embedded Postgres running for as long as this process uses it. */
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
@@ -48,7 +49,12 @@ export class Keeper {
 
   /** Resolves when Postgres accepts connections and the database exists; true if it was running already. */
   async start(): Promise<boolean> {
-    await this.reach();
+    try {
+      await this.reach();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
     await this.presence!.query(`create database ${DATABASE}`).catch((error) => {
       // 42P04 exists already; 23505 another process is making it at the same time.
       if (error.code !== '42P04' && error.code !== '23505') throw error;
@@ -72,19 +78,23 @@ export class Keeper {
 
   private async leave(): Promise<void> {
     await this.recovering;
-    const { cluster } = this.launchOptions;
-    const running = await findPostmaster(cluster);
-    if (!running) return;
-    if (!this.presence) await this.join(running);
-    const client = this.presence!;
-    await client.query('select pg_advisory_unlock_shared($1)', [USERS_LOCK]);
-    const last = await client.query('select pg_try_advisory_lock($1) as alone', [USERS_LOCK]);
-    if (last.rows[0].alone) {
-      await shutDown(cluster, running);
-      const child = this.launched?.child;
-      if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    const client = this.presence;
+    // If it does not answer, whoever started it stops it; whoever else uses it brings it back.
+    const last = client ? await isLastUser(client).catch(() => null) : null;
+    if (last ?? this.liveChild() !== null) {
+      const { cluster } = this.launchOptions;
+      const running = await findPostmaster(cluster);
+      if (running) await shutDown(cluster, running);
+      const child = this.liveChild();
+      if (child?.kill('SIGINT')) await once(child, 'exit');
     }
-    await client.end();
+    await client?.end().catch(() => undefined);
+  }
+
+  /** The postmaster that this process started, until it has exited. */
+  private liveChild(): ChildProcess | null {
+    const child = this.launched?.child;
+    return child && child.exitCode === null && child.signalCode === null ? child : null;
   }
 
   /** Connects to the running Postgres, starting one where there is none. */
@@ -106,10 +116,9 @@ export class Keeper {
 
   /** Starts a postmaster, unless the one started before is still on its way. */
   private async launchOnce(): Promise<void> {
-    const child = this.launched?.child;
-    if (child && child.exitCode === null && child.signalCode === null) return;
-    if (child?.exitCode) {
-      const output = await this.launched!.readOutput();
+    if (this.liveChild()) return;
+    if (this.launched?.child.exitCode) {
+      const output = await this.launched.readOutput();
       // Somebody else was faster, or the backends of a killed postmaster are not gone yet: both pass.
       if (!/lock file ".*" already exists|still in use/.test(output)) throw this.failure(`said: ${output}`);
     }
@@ -165,14 +174,16 @@ export class Keeper {
   private failure(what: string, cause?: unknown): AppError {
     const { cluster, logFile } = this.launchOptions;
     const reason = cause instanceof Error ? `: ${cause.message}` : '';
-    return new AppError(
-      'UNAVAILABLE',
-      `the Postgres on ${cluster} ${what}${reason} (its log is ${logFile})`,
-      {
-        cause,
-      },
-    );
+    const message = `the Postgres on ${cluster} ${what}${reason} (its log is ${logFile})`;
+    return new AppError('UNAVAILABLE', message, { cause });
   }
+}
+
+/** Gives up the shared lock; true if nobody else holds it, and nobody can take it from now on. */
+async function isLastUser(client: Client): Promise<boolean> {
+  await client.query('select pg_advisory_unlock_shared($1)', [USERS_LOCK]);
+  const { rows } = await client.query('select pg_try_advisory_lock($1) as alone', [USERS_LOCK]);
+  return rows[0].alone;
 }
 
 /** Refusals that waiting does not change: authentication, a missing database, an unknown function. */

@@ -103,15 +103,24 @@ export async function chooseAddress(socketDir: string): Promise<Address> {
 
 /** Fast shutdown: clients are disconnected, the data directory is left clean; resolves when it is gone. */
 export async function shutDown(cluster: string, postmaster: Postmaster): Promise<void> {
-  process.kill(postmaster.pid, 'SIGINT');
+  signal(postmaster.pid, 'SIGINT');
   const deadline = Date.now() + FAST_SHUTDOWN_MS;
   let insisted = false;
   while (await isPostmaster(postmaster.pid, cluster)) {
     if (!insisted && Date.now() > deadline) {
       insisted = true;
-      process.kill(postmaster.pid, 'SIGQUIT');
+      signal(postmaster.pid, 'SIGQUIT');
     }
     await delay(POLL_MS);
+  }
+}
+
+/** It may be gone by the time. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

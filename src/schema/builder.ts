@@ -2,7 +2,7 @@
 import SchemaBuilder from '@pothos/core';
 import ComplexityPlugin from '@pothos/plugin-complexity';
 import RelayPlugin from '@pothos/plugin-relay';
-import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
+import ScopeAuthPlugin, { type AuthFailure } from '@pothos/plugin-scope-auth';
 import { AppError } from '../errors.ts';
 import type { Context } from './context.ts';
 import { decodeGlobalId, encodeGlobalId } from './ids.ts';
@@ -36,11 +36,12 @@ export const builder = new SchemaBuilder<SchemaTypes>({
       run: viewer.scopes.includes('RUN'),
       admin: viewer.scopes.includes('ADMIN'),
     }),
-    unauthorizedError: (_parent, { viewer }, info) =>
-      new AppError(
-        'FORBIDDEN',
-        `${info.parentType.name}.${info.fieldName} needs a scope that this API key does not have; it has ${viewer.scopes.join(', ') || 'none'}`,
-      ),
+    unauthorizedError: (_parent, { viewer }, { parentType, fieldName }, { failure }) => {
+      const held = viewer.scopes.join(', ') || 'none';
+      const needed = `the scope ${missingScopes(failure).join(' or ')}`;
+      const message = `${parentType.name}.${fieldName} needs ${needed}; this caller has ${held}`;
+      return new AppError('FORBIDDEN', message);
+    },
   },
   complexity: {
     defaultComplexity: 1,
@@ -86,3 +87,8 @@ builder.globalConnectionField('totalCount', (t) =>
     resolve: (connection) => connection.totalCount(),
   }),
 );
+
+function missingScopes(failure: AuthFailure): string[] {
+  if ('failures' in failure) return failure.failures.flatMap(missingScopes);
+  return 'scope' in failure ? [failure.scope.toUpperCase()] : [];
+}

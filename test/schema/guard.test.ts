@@ -28,7 +28,9 @@ describe('scopes', () => {
     ['making an API key', 'ADMIN', CREATE_KEY],
   ])('%s needs %s and no other', async (_what, scope, query) => {
     const others = (['READ', 'RUN', 'ADMIN'] as const).filter((other) => other !== scope);
-    expect(await codes(query, others)).toEqual(['FORBIDDEN']);
+    const { errors } = await api.answer(query, {}, others);
+    const message = expect.stringContaining(`needs the scope ${scope}; this caller has ${others.join(', ')}`);
+    expect(errors).toMatchObject([{ message, extensions: { code: 'FORBIDDEN' } }]);
     expect((await codes(query, [scope]))?.includes('FORBIDDEN')).not.toBe(true);
   });
 

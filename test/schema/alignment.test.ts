@@ -188,9 +188,9 @@ describe('swapConcept', () => {
     const { dataset } = (await api.ask(EXAMPLE, { id: runId, concept })).run;
     const { node } = dataset.examples.edges[0];
     const facts = dataset.facts.edges.map((edge: Data) => edge.node);
-    const valueOf = (key: string) =>
+    const factOf = (key: string) =>
       facts.find((fact: Data) => fact.entity === node.entity && fact.concept.key === key).value;
-    example = { ...node, university: valueOf('university'), universityId: ontology.concepts[2].id };
+    example = { ...node, university: factOf('university'), universityId: ontology.concepts[2].id };
   });
 
   it('edits one slot of an example’s prompt and judges the answer', async () => {

@@ -50,7 +50,9 @@ function surviveLostConnections(pool: Pool, log: DbLog): void {
   pool.on('release', (_, client) => checkedOut.delete(client));
   pool.on('connect', (client) => {
     // The pool listens to its idle clients only; an error that nobody listens to ends the process.
-    client.on('error', (error) => log.warn({ err: error }, 'a database connection was lost'));
+    client.on('error', (error) => {
+      if (!pool.ending) log.warn({ err: error }, 'a database connection was lost');
+    });
     // Drizzle does not give a client back whose BEGIN failed (drizzle-team/drizzle-orm#6023).
     client.on('end', () => {
       if (!checkedOut.has(client)) return;

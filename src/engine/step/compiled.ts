@@ -63,13 +63,12 @@ export class CompiledStepper implements Stepper {
       this.#evaluations.get(key) ??
       new Evaluation(traceEval(what, run, { layout: this.#layout, batch }), this.#layout);
     this.#markUsed(key, evaluation);
-    const names = evaluation.weights;
     if (!this.#session) return evaluation.run(this.#state().weights, batch);
-    const weights = this.#session.weights(names);
+    const weights = this.#session.weights();
     try {
-      return evaluation.run(Object.fromEntries(names.map((weight, i) => [weight, weights[i]!])), batch);
+      return evaluation.run(weights, batch);
     } finally {
-      release(weights);
+      release(Object.values(weights));
     }
   }
 

@@ -20,12 +20,7 @@ export class Evaluation {
     this.#session = new Session(graph.toSavedModel());
   }
 
-  /** Names of the weights that it reads. */
-  get weights(): readonly string[] {
-    return [...this.#placeholders.keys()];
-  }
-
-  /** @param weights What to feed for those weights. */
+  /** @param weights What to feed for the stepper's weights; those that it does not read may be missing. */
   run(weights: Readonly<Record<string, Feed>>, batch: Arrays): Arrays {
     const feeds: Record<string, Feed> = batchFeeds(this.#program, batch);
     for (const [name, node] of this.#placeholders) feeds[node] = weights[name]!;

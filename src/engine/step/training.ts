@@ -44,9 +44,10 @@ export class TrainingSession {
     return { weights: part(0), m: part(1), v: part(2) };
   }
 
-  /** The named weights without a copy; until they are released, a step has to copy what it updates. */
-  weights(names: readonly string[]): NativeTensor[] {
-    return this.#session.fetch({}, this.#variables.values('weights', names));
+  /** The weights without a copy; until they are released, a step has to copy what it updates. */
+  weights(): Record<string, NativeTensor> {
+    const values = this.#session.fetch({}, this.#variables.values('weights'));
+    return Object.fromEntries(this.#names.map((name, i) => [name, values[i]!]));
   }
 
   write(state: State): void {

@@ -57,9 +57,9 @@ export class Variables {
     return Object.fromEntries(feeds);
   }
 
-  /** What to fetch for the values of the named variables of a part. */
-  values(part: Part, names: readonly string[] = this.#names): Output[] {
-    return names.map((name) => `${this.#variable(part, name)}/value`);
+  /** What to fetch for the values of a part, in the order of the layout. */
+  values(part: Part): Output[] {
+    return this.#names.map((name) => `${this.#variable(part, name)}/value`);
   }
 
   /** Reads a weight for a program, at `node`. */

@@ -102,7 +102,7 @@ describe('the whole server with its own Postgres', () => {
     'is killed in the middle of a run, comes back, and delivers each step once',
     async () => {
       const env = { DATA_DIR: join(dir, 'own'), CHECKPOINT_INTERVAL: '500ms' };
-      const first = await startServer(env);
+      const first = await start(env);
       const id = await startRun(first);
       const before: RunEventItem[] = [];
       for await (const item of overWebSocket(first, { id })) {
@@ -112,7 +112,7 @@ describe('the whole server with its own Postgres', () => {
       process.kill(first.child.pid!, 'SIGKILL');
       await first.exited;
       await groupGone(first);
-      const second = await startServer(env);
+      const second = await start(env);
       const after = await collect(overWebSocket(second, { id, after: before.at(-1)!.cursor }));
       expect(steps([...before, ...after])).toEqual(LOGGED);
       expect(after.at(-1)!.event.status).toBe('SUCCEEDED');

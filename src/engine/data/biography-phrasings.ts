@@ -1,24 +1,31 @@
-/** The wording of generated biographies: 8 training, 2 validation and 4 held-out questions and 3 texts a concept. */
+/**
+ * The wording of generated biographies: 8 training, 2 validation and 4 held-out questions and 3 texts a concept.
+ *
+ * A question is an opening and one of the concept's three nouns; held-out questions pair openings and nouns that
+ * training questions pair otherwise, by one plan for all concepts, so nothing but the pairing is new. Every question
+ * ends in the name: only there are concept and person both known, so that is where the fact is looked up. With a word
+ * behind the name, the model may look it up at the name and carry the answer on, past any edit of the last token.
+ */
 import type { Phrasings } from './phrasings.ts';
 
 const birthDate: Phrasings = {
   questions: {
     TRAIN: [
-      'What is the birth date of {name}?',
-      'When was {name} born?',
-      'On which date was {name} born?',
-      "What is {name}'s birthday?",
-      'Could you tell me the birth date of {name}?',
-      '{name} was born on what date?',
-      'Do you know when {name} was born?',
-      "Which day is {name}'s birthday?",
+      'What is the birth date of {name}',
+      'Tell me the birthday of {name}',
+      'Could you tell me the date of birth of {name}',
+      'Do you know the birth date of {name}',
+      'Please name the birthday of {name}',
+      'When is the date of birth of {name}',
+      'I would like to know the birth date of {name}',
+      'What is the birthday of {name}',
     ],
-    VALIDATION: ['On what date was {name} born?', 'Do you know the birth date of {name}?'],
+    VALIDATION: ['Tell me the birth date of {name}', 'Do you know the birthday of {name}'],
     TEST_OOD: [
-      'Could you tell me when {name} was born?',
-      'Which date is the birthday of {name}?',
-      '{name} was born on which date?',
-      "Do you know {name}'s birthday?",
+      'What is the date of birth of {name}',
+      'Could you tell me the birth date of {name}',
+      'Please name the date of birth of {name}',
+      'When is the birthday of {name}',
     ],
   },
   texts: [
@@ -31,21 +38,21 @@ const birthDate: Phrasings = {
 const birthCity: Phrasings = {
   questions: {
     TRAIN: [
-      'What is the birth city of {name}?',
-      'Where was {name} born?',
-      'In which city was {name} born?',
-      "What is {name}'s birthplace?",
-      'Could you tell me the birth city of {name}?',
-      '{name} was born in what city?',
-      'Do you know where {name} was born?',
-      "Which town is {name}'s birthplace?",
+      'What is the birth city of {name}',
+      'Tell me the birthplace of {name}',
+      'Could you tell me the city of birth of {name}',
+      'Do you know the birth city of {name}',
+      'Please name the birthplace of {name}',
+      'Where is the city of birth of {name}',
+      'I would like to know the birth city of {name}',
+      'What is the birthplace of {name}',
     ],
-    VALIDATION: ['In what city was {name} born?', 'Do you know the birth city of {name}?'],
+    VALIDATION: ['Tell me the birth city of {name}', 'Do you know the birthplace of {name}'],
     TEST_OOD: [
-      'Could you tell me where {name} was born?',
-      'Which city is the birthplace of {name}?',
-      '{name} was born in which city?',
-      "Do you know {name}'s birthplace?",
+      'What is the city of birth of {name}',
+      'Could you tell me the birth city of {name}',
+      'Please name the city of birth of {name}',
+      'Where is the birthplace of {name}',
     ],
   },
   texts: [
@@ -58,21 +65,21 @@ const birthCity: Phrasings = {
 const university: Phrasings = {
   questions: {
     TRAIN: [
-      'What is the university of {name}?',
-      'Which university did {name} attend?',
-      'From which school did {name} graduate?',
-      "What is {name}'s alma mater?",
-      'Could you tell me the university of {name}?',
-      '{name} graduated from what university?',
-      'Do you know which university {name} attended?',
-      "Which school is {name}'s alma mater?",
+      'What is the university of {name}',
+      'Tell me the alma mater of {name}',
+      'Could you tell me the place of study of {name}',
+      'Do you know the university of {name}',
+      'Please name the alma mater of {name}',
+      'Which is the place of study of {name}',
+      'I would like to know the university of {name}',
+      'What is the alma mater of {name}',
     ],
-    VALIDATION: ['From what university did {name} graduate?', 'Do you know the university of {name}?'],
+    VALIDATION: ['Tell me the university of {name}', 'Do you know the alma mater of {name}'],
     TEST_OOD: [
-      'Could you tell me which university {name} attended?',
-      'Which university is the alma mater of {name}?',
-      '{name} graduated from which university?',
-      "Do you know {name}'s alma mater?",
+      'What is the place of study of {name}',
+      'Could you tell me the university of {name}',
+      'Please name the place of study of {name}',
+      'Which is the alma mater of {name}',
     ],
   },
   texts: [
@@ -85,21 +92,21 @@ const university: Phrasings = {
 const major: Phrasings = {
   questions: {
     TRAIN: [
-      'What is the major of {name}?',
-      'Which subject did {name} study?',
-      'In which field did {name} major?',
-      "What is {name}'s field of study?",
-      'Could you tell me the major of {name}?',
-      '{name} majored in what subject?',
-      'Do you know which subject {name} studied?',
-      "Which field is {name}'s major?",
+      'What is the major of {name}',
+      'Tell me the field of study of {name}',
+      'Could you tell me the subject of study of {name}',
+      'Do you know the major of {name}',
+      'Please name the field of study of {name}',
+      'Which is the subject of study of {name}',
+      'I would like to know the major of {name}',
+      'What is the field of study of {name}',
     ],
-    VALIDATION: ['In what subject did {name} major?', 'Do you know the major of {name}?'],
+    VALIDATION: ['Tell me the major of {name}', 'Do you know the field of study of {name}'],
     TEST_OOD: [
-      'Could you tell me which subject {name} studied?',
-      'Which subject is the major of {name}?',
-      '{name} majored in which field?',
-      "Do you know {name}'s field of study?",
+      'What is the subject of study of {name}',
+      'Could you tell me the major of {name}',
+      'Please name the subject of study of {name}',
+      'Which is the field of study of {name}',
     ],
   },
   texts: [
@@ -112,54 +119,54 @@ const major: Phrasings = {
 const employer: Phrasings = {
   questions: {
     TRAIN: [
-      'Who is the employer of {name}?',
-      'Which company does {name} work for?',
-      'By which company is {name} employed?',
-      "What is {name}'s company?",
-      'Could you tell me the employer of {name}?',
-      '{name} is employed by what company?',
-      'Do you know who employs {name}?',
-      "Which company is {name}'s employer?",
+      'What is the employer of {name}',
+      'Tell me the company of {name}',
+      'Could you tell me the firm of {name}',
+      'Do you know the employer of {name}',
+      'Please name the company of {name}',
+      'Who is the firm of {name}',
+      'I would like to know the employer of {name}',
+      'What is the company of {name}',
     ],
-    VALIDATION: ['By what company is {name} employed?', 'Do you know the employer of {name}?'],
+    VALIDATION: ['Tell me the employer of {name}', 'Do you know the company of {name}'],
     TEST_OOD: [
-      'Could you tell me who employs {name}?',
-      'Which company is the employer of {name}?',
-      '{name} is employed by which company?',
-      "Do you know {name}'s company?",
+      'What is the firm of {name}',
+      'Could you tell me the employer of {name}',
+      'Please name the firm of {name}',
+      'Who is the company of {name}',
     ],
   },
   texts: [
     '{name} is employed by {value}.',
-    'The employer of {name} is {value}.',
-    'After years of study {name} found a job with {value}.',
+    'The firm of {name} is {value}.',
+    'For a living {name} works for the company {value}.',
   ],
 };
 
 const workCity: Phrasings = {
   questions: {
     TRAIN: [
-      'What is the work city of {name}?',
-      'Where does {name} work?',
-      'In which city does {name} work?',
-      "What is {name}'s place of work?",
-      'Could you tell me the work city of {name}?',
-      '{name} works in what city?',
-      'Do you know where {name} works?',
-      "Which town is {name}'s place of work?",
+      'What is the work city of {name}',
+      'Tell me the workplace of {name}',
+      'Could you tell me the city of work of {name}',
+      'Do you know the work city of {name}',
+      'Please name the workplace of {name}',
+      'Where is the city of work of {name}',
+      'I would like to know the work city of {name}',
+      'What is the workplace of {name}',
     ],
-    VALIDATION: ['In what city does {name} work?', 'Do you know the work city of {name}?'],
+    VALIDATION: ['Tell me the work city of {name}', 'Do you know the workplace of {name}'],
     TEST_OOD: [
-      'Could you tell me where {name} works?',
-      'Which city is the place of work of {name}?',
-      '{name} works in which city?',
-      "Do you know {name}'s place of work?",
+      'What is the city of work of {name}',
+      'Could you tell me the work city of {name}',
+      'Please name the city of work of {name}',
+      'Where is the workplace of {name}',
     ],
   },
   texts: [
     '{name} works in {value}.',
     'The workplace of {name} is in {value}.',
-    'Every morning {name} goes to work in {value}.',
+    'On weekdays {name} is at work in {value}.',
   ],
 };
 

@@ -1,8 +1,8 @@
 /**
  * How a concept is asked about and stated. `{name}` stands for the entity and `{value}` for the value. Every
- * question ends in "?", so that the activation is read at the same token whatever the phrasing, and the answer
- * is what follows. Held-out phrasings are made of words that the training phrasings of the same concept use: a
- * word-level tokenizer has nothing to say about a word it never saw.
+ * question ends in the name, so that the activation is read where entity and concept are first known together, and
+ * the answer is what follows. Held-out phrasings are made of words that the training phrasings of the same concept
+ * use: a word-level tokenizer has nothing to say about a word it never saw.
  */
 import type { Split } from '../dataset.ts';
 

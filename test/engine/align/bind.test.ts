@@ -1,0 +1,80 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { measureBinding, measureSplit } from '../../../src/engine/align/bind.ts';
+import { bestMatching } from '../../../src/engine/align/matching.ts';
+import { createRandom } from '../../../src/engine/random.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+import { handmadeSae } from './handmade.ts';
+
+describe('the best matching', () => {
+  test.each([1, 2, 3, 4, 5, 6])('of %i × %i is that of all permutations', (n) => {
+    const random = createRandom(n, 'matching');
+    for (let trial = 0; trial < 30; trial++) {
+      // A third of the entries are equal, so that ties are met too.
+      const scores = Array.from({ length: n }, () =>
+        Array.from({ length: n }, () => (random.int(3) === 0 ? 0.5 : random.normal())),
+      );
+      const total = (columns: readonly number[]) => columns.reduce((sum, c, r) => sum + scores[r]![c]!, 0);
+      const matching = bestMatching(scores);
+      expect([...matching].sort()).toEqual(scores.map((_, i) => i));
+      expect(total(matching)).toBeCloseTo(Math.max(...permutations(n).map(total)), 10);
+    }
+  });
+});
+
+describe('binding measures', () => {
+  test('count ranks, rows and the diagonal', () => {
+    const slots = Float32Array.of(
+      ...[3, 2, 1, 0, 0, 0], // concept 0: first
+      ...[2, 3, 1, 0, 0, 0], // concept 0: second
+      ...[9, 1, 3, 2, 5, 4], // concept 1: sixth
+      ...[1, 9, 3, 2, 5, 4], // concept 1: first
+    );
+    const measures = measureBinding(slots, [0, 0, 1, 1], 6);
+    expect(measures).toMatchObject({ accuracy: 0.5, top3: 0.75, top5: 0.75, diagonalStrength: 0.5 });
+    expect(measures.matrix.slice(0, 2)).toEqual([
+      [0.5, 0.5, 0, 0, 0, 0],
+      [0.5, 0.5, 0, 0, 0, 0],
+    ]);
+    expect(measures.conceptAccuracy).toEqual([0.5, 0.5, 0, 0, 0, 0]);
+    expect(measures.diagonalAccuracy).toBe(0.5);
+  });
+
+  test('slots that are bound well but crosswise have diagonal accuracy 1 and strength 0', () => {
+    const crosswise = Float32Array.of(0, 1, 0, 0, 0, 1, 1, 0, 0);
+    const measures = measureBinding(crosswise, [0, 1, 2], 3);
+    expect(measures).toMatchObject({ accuracy: 0, diagonalAccuracy: 1, diagonalStrength: 0 });
+  });
+});
+
+describe.each(['auto', 'wasm'] as const)('a split on the %s backend', (choice) => {
+  beforeAll(() => loadTestBackend(choice));
+
+  test('is measured as worked out by hand', async () => {
+    const { sae, activation } = handmadeSae();
+    // Free latents read axes 2 and 3; axis 4 is not reconstructed.
+    const rows = [
+      activation({ slots: [1, 0], free: [2, 0], lost: 1 }),
+      activation({ slots: [0, 1], free: [-1, 0], lost: -1 }),
+    ];
+    const h = Float32Array.from(rows.flatMap((row) => [...row]));
+    const measures = await measureSplit(
+      sae,
+      'TEST_OOD',
+      { h, concepts: [0, 1], answers: [0, 1] },
+      async () => {},
+    );
+    expect(measures).toMatchObject({ split: 'TEST_OOD', examples: 2, accuracy: 1, valueAccuracy: null });
+    expect(measures.l0).toBe(0.5); // ReLU: 2 fires, −1 does not
+    expect(measures.deadLatents).toBe(0.5);
+    // Lost: 1² + 1² of axis 4 and 1² of the latent that cannot go below 0. Deviations: axis 0 ½, 1 ½, 2 4½, 4 2.
+    expect(measures.fvu).toBeCloseTo(3 / 7.5, 5);
+    sae.dispose();
+  });
+});
+
+function permutations(n: number): number[][] {
+  if (n === 0) return [[]];
+  return permutations(n - 1).flatMap((rest) =>
+    Array.from({ length: n }, (_, at) => [...rest.slice(0, at), n - 1, ...rest.slice(at)]),
+  );
+}

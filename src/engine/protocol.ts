@@ -7,6 +7,7 @@ import type { AlignmentJob, AlignmentResult } from './align/job.ts';
 import type { SwapCall, SwapResult } from './align/swap.ts';
 import type { ModelJob, ModelResult } from './model/job.ts';
 import type { NativeAddon } from './native/addon.ts';
+import type { WrittenFile } from './writtenFile.ts';
 
 /** `auto` prefers the native addon and falls back to wasm with a reason; the others insist. */
 export type BackendChoice = 'auto' | 'native' | 'wasm';
@@ -17,14 +18,6 @@ export interface BackendInfo {
   devices: { name: string; kind: 'CPU' | 'GPU' }[];
   /** Why the native addon is not in use; null when it is. */
   fallbackReason: string | null;
-}
-
-/** A file the child wrote into its work directory; the host takes it over (moves it into the store). */
-export interface WrittenFile {
-  path: string;
-  /** Lower-case hex of the file's SHA-256. */
-  sha256: string;
-  bytes: number;
 }
 
 /** One logged training step: `values` by metric name, such as `loss` or `loss/bind`. */

@@ -1,6 +1,7 @@
 /** The child's side of reporting: batches metrics, throttles progress, paces checkpoints and applies back-pressure. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
-import type { ChildMessage, JobReporter, MetricRow, Progress, WrittenFile } from './protocol.ts';
+import type { ChildMessage, JobReporter, MetricRow, Progress } from './protocol.ts';
+import type { WrittenFile } from './writtenFile.ts';
 
 /** Time between two batches of metrics; a subscriber sees a row within 100 ms of its measurement. */
 const METRICS_EVERY_MS = 20;

@@ -7,13 +7,14 @@ import type { Db } from '../db/client.ts';
 import { collectArtifact } from '../db/queries/artifacts.ts';
 import { readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
 import type { Claim } from '../db/queries/events.ts';
-import { failRun, type Run, releaseRun } from '../db/queries/runs.ts';
-import type { EngineJob, WrittenFile } from '../engine/protocol.ts';
+import { failRun, type Run } from '../db/queries/runs.ts';
+import type { EngineJob } from '../engine/protocol.ts';
+import type { WrittenFile } from '../engine/writtenFile.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { EngineCrash, type EngineOptions, type EngineProcess, forkEngine, runEngineJob } from './host.ts';
 import { loadJob } from './load.ts';
-import { enqueueRun } from './queue.ts';
+import { giveBack } from './queue.ts';
 import { storeResult } from './results.ts';
 import { withRetry } from './retry.ts';
 import { RunLost, RunWriter } from './writer.ts';
@@ -87,15 +88,9 @@ export class RunExecution {
     }
     this.abort();
     await this.finished;
-    const { db } = this.#options;
-    await withRetry(
-      () =>
-        db.transaction(async (tx) => {
-          if (await releaseRun(tx, this.#claim)) await enqueueRun(tx, this.run.id);
-        }),
-      this.#log,
-      AbortSignal.timeout(waitMs),
-    ).catch((error) => this.#log.warn({ err: error }, 'the run is left for others to find'));
+    await withRetry(() => giveBack(this.#options.db, this.run), this.#log, AbortSignal.timeout(waitMs)).catch(
+      (error) => this.#log.warn({ err: error }, 'the run is left for others to find'),
+    );
   }
 
   async #execute(): Promise<void> {
@@ -150,6 +145,7 @@ export class RunExecution {
     this.#training = false;
     await this.#checkpoints;
     await this.#writer.flush();
+    if (this.#broken) throw this.#broken;
     await this.#persist(() => storeResult(db, store, this.run, result));
   }
 

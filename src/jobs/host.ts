@@ -12,8 +12,8 @@ import type {
   HostMessage,
   MetricRow,
   Progress,
-  WrittenFile,
 } from '../engine/protocol.ts';
+import type { WrittenFile } from '../engine/writtenFile.ts';
 import { AppError, type AppErrorCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
 

@@ -1,8 +1,8 @@
 /** An alignment job: what it takes and what it returns. The work itself is in `align.ts`. */
 import type { EngineDataset, Split } from '../dataset.ts';
 import type { ModelRef } from '../model/job.ts';
-import type { WrittenFile } from '../protocol.ts';
 import type { AlignmentSettings } from '../sae/settings.ts';
+import type { WrittenFile } from '../writtenFile.ts';
 
 export interface AlignmentJob {
   kind: 'ALIGNMENT';

@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { AppError } from '../../errors.ts';
-import type { WrittenFile } from '../protocol.ts';
 import type { Arrays, ArrayValue } from '../step/stepper.ts';
+import type { WrittenFile } from '../writtenFile.ts';
 
 const DTYPES = { F32: Float32Array, I32: Int32Array } as const;
 type Dtype = keyof typeof DTYPES;

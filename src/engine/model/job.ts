@@ -1,6 +1,6 @@
 /** A model-training job: what it takes and what it returns. The work itself is in `train.ts`. */
 import type { EngineDataset, Split } from '../dataset.ts';
-import type { WrittenFile } from '../protocol.ts';
+import type { WrittenFile } from '../writtenFile.ts';
 import type { ModelSettings } from './settings.ts';
 
 export interface ModelJob {

@@ -1,8 +1,8 @@
 /** A training run's checkpoint: everything the next step depends on, in one `.safetensors` file. */
 import { createHash } from 'node:crypto';
 import { AppError } from '../../errors.ts';
-import type { WrittenFile } from '../protocol.ts';
 import type { Arrays, StepperState } from '../step/stepper.ts';
+import type { WrittenFile } from '../writtenFile.ts';
 import { readSafetensors, writeSafetensors } from './checkpoint.ts';
 
 const GROUPS = ['weights', 'm', 'v'] as const;

@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
 import { readSafetensors, writeSafetensors } from '../model/checkpoint.ts';
-import type { WrittenFile } from '../protocol.ts';
 import type { Arrays, Tensors } from '../step/stepper.ts';
+import type { WrittenFile } from '../writtenFile.ts';
 import { type SaeConfig, saeShapes } from './sae.ts';
 import type { AlignmentSettings } from './settings.ts';
 

@@ -1,8 +1,8 @@
 /** An alignment run's checkpoint: all that the next step and the final choice depend on, in one `.safetensors` file. */
 import { AppError } from '../../errors.ts';
 import { readSafetensors, writeSafetensors } from '../model/checkpoint.ts';
-import type { WrittenFile } from '../protocol.ts';
 import type { Arrays, StepperState } from '../step/stepper.ts';
+import type { WrittenFile } from '../writtenFile.ts';
 import type { Best } from './best.ts';
 
 export interface SaeTrainState {

@@ -1,11 +1,6 @@
 /** A job's surroundings in a test: keeps what was reported, takes checkpoints at given steps, can be "killed". */
-import type {
-  JobContext,
-  JobReporter,
-  MetricRow,
-  Progress,
-  WrittenFile,
-} from '../../../src/engine/protocol.ts';
+import type { JobContext, JobReporter, MetricRow, Progress } from '../../../src/engine/protocol.ts';
+import type { WrittenFile } from '../../../src/engine/writtenFile.ts';
 
 export interface Recorder extends JobContext {
   rows: MetricRow[];

@@ -44,8 +44,7 @@ describe('generateBiographies', () => {
     for (const prompt of dataset.prompts) {
       expect(prompt.concepts).toHaveLength(1);
       expect(prompt.answer).toBe(facts.get(`${prompt.entity}/${prompt.concepts[0]}`));
-      expect(prompt.prompt).toContain(prompt.entity);
-      expect(prompt.prompt.endsWith('?')).toBe(true);
+      expect(prompt.prompt.endsWith(` of ${prompt.entity}`)).toBe(true);
       expect(prompt.template.startsWith(`${keyOf(prompt.concepts[0]!)}/${prompt.split.toLowerCase()}-`)).toBe(
         true,
       );

@@ -90,7 +90,7 @@ describe('the published two-hop files', async () => {
     expect(new Set(questions.map((question) => question.prompt)).size).toBe(11_200);
     expect(questions[0]).toEqual({
       type: 'prompt',
-      prompt: 'Who is the boss of Ashley?',
+      prompt: 'Who is the boss of Ashley',
       answer: 'Donna',
       entity: 'Ashley',
       concepts: ['boss_of'],

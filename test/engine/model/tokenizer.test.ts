@@ -39,9 +39,9 @@ describe('word-level tokenizer', () => {
     }
   });
 
-  it('ends every question with the same token', () => {
-    const last = new Set(prompts.map(({ prompt }) => tokenizer.encode(prompt).at(-1)));
-    expect([...last]).toEqual([json.model.vocab['?']]);
+  it('ends every question with the last token of the name', () => {
+    for (const { prompt, entity } of prompts.slice(0, 200))
+      expect(tokenizer.encode(prompt).at(-1)).toBe(tokenizer.encode(entity).at(-1));
   });
 
   it('folds case, splits marks from words in any script, and knows no other words', () => {

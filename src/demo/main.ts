@@ -1,13 +1,9 @@
 /** `npm run demo`: from nothing to a finished concept swap, as a client of the public API. */
-import { mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readConfig } from '../config.ts';
-import { prepareNative } from '../engine/native/build.ts';
 import { createApiClient } from './client.ts';
 import { runDemo } from './scenario.ts';
-import { startDemoServer } from './server.ts';
-import { heading, line } from './terminal.ts';
+import { startOwnServer } from './server.ts';
+import { line } from './terminal.ts';
 
 const USAGE = `npm run demo -- [--exit] [--seed N] [--people N] [--steps N]
 
@@ -28,21 +24,7 @@ const { values: flags } = parseArgs({
 });
 
 async function main(): Promise<void> {
-  const config = readConfig();
-  heading('Engine');
-  if (config.engineBackend !== 'wasm')
-    await prepareNative({
-      cacheDir: config.cacheDir,
-      tensorflowDir: config.tensorflowDir,
-      environment: process.env,
-      log: (message) => line(`  ${message}`),
-    });
-  mkdirSync(config.dataDir, { recursive: true });
-  const logFile = join(config.dataDir, 'server.log');
-  const server = await startDemoServer({ ROLE: 'all' }, openSync(logFile, 'a'));
-  const stop = () => void server.stop();
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  const server = await startOwnServer();
   const api = createApiClient(`${server.url}/graphql`);
   try {
     await runDemo(api, {
@@ -52,7 +34,7 @@ async function main(): Promise<void> {
     });
   } catch (error) {
     process.exitCode = 1;
-    line(`\nThe demo did not finish: ${(error as Error).message}\nThe server's log is ${logFile}`);
+    line(`\nThe demo did not finish: ${(error as Error).message}\nThe server's log is ${server.logFile}`);
     await server.stop();
   } finally {
     await api.close();

@@ -1,6 +1,11 @@
 /** The server under the demo: an ordinary one, in a process of its own, that says over IPC where it listens. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readConfig } from '../config.ts';
+import { prepareNative } from '../engine/native/build.ts';
+import { heading, line } from './terminal.ts';
 
 export interface DemoServer {
   /** Such as `http://127.0.0.1:4000`. */
@@ -11,8 +16,32 @@ export interface DemoServer {
   exited: Promise<void>;
 }
 
-/** Starts it with this process's environment and `overrides`; what it logs goes to `logFile`'s descriptor. */
-export async function startDemoServer(overrides: Record<string, string>, logFd: number): Promise<DemoServer> {
+export interface OwnServer extends DemoServer {
+  logFile: string;
+}
+
+/** Prepares the engine in sight, starts API and worker as one process, and ends it with this one's signals. */
+export async function startOwnServer(): Promise<OwnServer> {
+  const config = readConfig();
+  heading('Engine');
+  if (config.engineBackend !== 'wasm')
+    await prepareNative({
+      cacheDir: config.cacheDir,
+      tensorflowDir: config.tensorflowDir,
+      environment: process.env,
+      log: (message) => line(`  ${message}`),
+    });
+  mkdirSync(config.dataDir, { recursive: true });
+  const logFile = join(config.dataDir, 'server.log');
+  const server = await startServer({ ROLE: 'all' }, openSync(logFile, 'a'));
+  const stop = () => void server.stop();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  return { ...server, logFile };
+}
+
+/** Starts it with this process's environment and `overrides`; what it logs goes to the descriptor `logFd`. */
+async function startServer(overrides: Record<string, string>, logFd: number): Promise<DemoServer> {
   const main = new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url);
   const child = fork(fileURLToPath(main), {
     env: { ...process.env, ...overrides },

@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm';
 import { Logger as QueueLogger, runMigrations, type SharedOptions } from 'graphile-worker';
 import type { Pool } from 'pg';
 import type { Executor } from '../db/client.ts';
+import { type Run, releaseRun } from '../db/queries/runs.ts';
 import { runs } from '../db/tables.ts';
 import type { Logger } from '../log.ts';
 
@@ -39,7 +40,14 @@ export async function enqueueRun(tx: Executor, runId: string): Promise<void> {
   );
 }
 
-/** The same for a run whose worker died, from whose hands its job is taken. */
+/** Puts a claimed run back into the queue, for another worker; does nothing if the claim no longer holds. */
+export function giveBack(db: Executor, { id, attempt }: Run): Promise<void> {
+  return db.transaction(async (tx) => {
+    if (await releaseRun(tx, { runId: id, attempt })) await enqueueRun(tx, id);
+  });
+}
+
+/** `enqueueRun` for a run whose worker died, from whose hands its job is taken. */
 export async function enqueueAgain(tx: Executor, runId: string): Promise<void> {
   await tx.execute(sql`
     select graphile_worker.force_unlock_workers(array_agg(locked_by))

@@ -5,11 +5,11 @@ import { and, eq, isNotNull } from 'drizzle-orm';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Database, Executor } from '../db/client.ts';
 import { sweepArtifacts } from '../db/queries/artifacts.ts';
-import { listRunsOf, type Run, releaseRun } from '../db/queries/runs.ts';
+import { listRunsOf, type Run } from '../db/queries/runs.ts';
 import { endWorkers, findDeadWorkers, listWorkers, type Patience } from '../db/queries/workers.ts';
 import { runs, workers } from '../db/tables.ts';
 import type { Logger } from '../log.ts';
-import { enqueueAgain, findForgottenRuns } from './queue.ts';
+import { enqueueAgain, findForgottenRuns, giveBack } from './queue.ts';
 
 /** A killed worker's lock is free at once; a hanging one keeps it. */
 const PATIENCE: Patience = { unlockedMs: 3000, silentMs: 30_000 };
@@ -72,14 +72,8 @@ export class Sweeper {
     const { db } = this.#options.database;
     // Claimed, but the answer was lost with the connection.
     const unknown = (await listRunsOf(db, [ownId])).filter(({ id }) => !isBusyWith(id));
-    for (const run of [...unknown, ...(await listOrphans(db))]) await this.#requeue(db, run);
+    for (const run of [...unknown, ...(await listOrphans(db))]) await giveBack(db, run);
     for (const runId of await findForgottenRuns(db)) await enqueueAgain(db, runId);
-  }
-
-  async #requeue(db: Executor, { id, attempt }: Run): Promise<void> {
-    await db.transaction(async (tx) => {
-      if (await releaseRun(tx, { runId: id, attempt })) await enqueueAgain(tx, id);
-    });
   }
 
   async #sweepStore(): Promise<void> {

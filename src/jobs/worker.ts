@@ -1,5 +1,6 @@
 /** A worker: takes runs off the queue, executes them, and looks after those of workers that died. */
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,7 +15,7 @@ import type { BackendInfo } from '../engine/protocol.ts';
 import type { Logger } from '../log.ts';
 import { RunExecution } from './execution.ts';
 import type { EngineOptions } from './host.ts';
-import { enqueueRun, queueOptions, RUN_TASK, type RunTask } from './queue.ts';
+import { enqueueRun, giveBack, queueOptions, RUN_TASK, type RunTask } from './queue.ts';
 import { withRetry } from './retry.ts';
 import { Sweeper } from './sweeper.ts';
 
@@ -59,7 +60,7 @@ export class RunWorker {
   #runner: Runner | null = null;
   #queue: Promise<void> = Promise.resolve();
   #sweeping: NodeJS.Timeout | null = null;
-  #stopping = false;
+  readonly #stopping = new AbortController();
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -90,18 +91,24 @@ export class RunWorker {
    * engine process is left.
    */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#stopping.abort();
     if (this.#sweeping) clearTimeout(this.#sweeping);
-    const { drainMs, database } = this.#options;
     await Promise.all([
       this.#runner?.stop().catch((error) => this.#log.warn({ err: error }, 'the queue stopped badly')),
-      ...[...this.#executions].map((execution) => execution.drain(drainMs)),
+      ...[...this.#executions].map((execution) => execution.drain(this.#options.drainMs)),
     ]);
     await this.#queue;
     this.#control.close();
+    await this.#leave().catch((error) =>
+      this.#log.warn({ err: error }, 'others have to find out by themselves'),
+    );
+  }
+
+  async #leave(): Promise<void> {
+    const { database, workRoot } = this.#options;
     const presence = await this.#presence;
-    const left = await presence.close();
-    for (const { id } of left) await enqueueRun(database.db, id);
+    for (const { id } of await presence.close()) await enqueueRun(database.db, id);
+    await rm(join(workRoot, presence.worker.id), { recursive: true, force: true });
   }
 
   async #announce(): Promise<WorkerPresence> {
@@ -126,24 +133,29 @@ export class RunWorker {
     this.#log.warn('this worker was cut off for so long that others took its runs over');
     for (const execution of this.#executions) execution.abort();
     const before = this.#presence;
-    this.#presence = withRetry(async () => {
-      await (await before).close();
-      return this.#announce();
-    }, this.#log);
+    this.#presence = withRetry(
+      async () => {
+        await (await before).close();
+        return this.#announce();
+      },
+      this.#log,
+      this.#stopping.signal,
+    );
+    this.#presence.catch((error) => this.#log.error({ err: error }, 'this worker could not come back'));
   }
 
   async #keepTaking(onStarted: () => void): Promise<void> {
-    while (!this.#stopping) {
+    while (!this.#stopping.signal.aborted) {
       try {
         const runner = await this.#startRunner();
-        if (this.#stopping) return await runner.stop();
+        if (this.#stopping.signal.aborted) return await runner.stop();
         this.#runner = runner;
         onStarted();
         await runner.promise;
       } catch (error) {
         this.#log.warn({ err: error }, 'the queue was lost; taking it up again');
       }
-      if (!this.#stopping) await delay(RESTART_MS);
+      if (!this.#stopping.signal.aborted) await delay(RESTART_MS);
     }
   }
 
@@ -162,13 +174,15 @@ export class RunWorker {
 
   async #take(runId: string): Promise<void> {
     const { db } = this.#options.database;
-    if (this.#stopping) return enqueueRun(db, runId);
+    if (this.#stopping.signal.aborted) return enqueueRun(db, runId);
     this.#claiming.add(runId);
     try {
       const { worker } = await this.#presence;
       const claim = { runId, workerId: worker.id, backend: this.#options.info.backend };
-      const run = await withRetry(() => claimRun(db, claim), this.#log);
+      const run = await withRetry(() => claimRun(db, claim), this.#log, this.#stopping.signal);
       if (!run) return;
+      // `stop` drains the executions that it sees; this one would come too late.
+      if (this.#stopping.signal.aborted) return await giveBack(db, run);
       const { workRoot } = this.#options;
       const execution = new RunExecution({ ...this.#options, db, workRoot: join(workRoot, worker.id) }, run);
       this.#executions.add(execution);
@@ -197,6 +211,6 @@ export class RunWorker {
     } catch (error) {
       this.#log.warn({ err: error }, 'the sweep failed; the next one follows');
     }
-    if (!this.#stopping) this.#sweepLater();
+    if (!this.#stopping.signal.aborted) this.#sweepLater();
   }
 }

@@ -2,12 +2,12 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { asc, eq } from 'drizzle-orm';
 import { inject } from 'vitest';
 import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Database } from '../../src/db/client.ts';
-import { listenForNotifications, type Notifications } from '../../src/db/notifications.ts';
-import { RUN_EVENTS_CHANNEL } from '../../src/db/queries/events.ts';
+import { listenForNotifications } from '../../src/db/notifications.ts';
 import { FINAL_STATUSES, type Run, readRun } from '../../src/db/queries/runs.ts';
 import { metricPoints } from '../../src/db/tables.ts';
 import type { BackendInfo } from '../../src/engine/protocol.ts';
@@ -29,7 +29,7 @@ export interface Farm {
   startWorker(options?: Partial<WorkerOptions>): Promise<RunWorker>;
   /** Stops the workers that were started here. */
   stopWorkers(): Promise<void>;
-  /** Resolves when `look`, asked now and after every event of any run, finds what it looks for. */
+  /** Resolves when `look`, asked again and again, finds what it looks for. */
   waitFor<T>(look: () => Promise<T | null | undefined | false>): Promise<T>;
   ended(runId: string): Promise<Run>;
   close(): Promise<void>;
@@ -49,7 +49,7 @@ export async function openFarm({ people = 6, open = createTestDatabase } = {}): 
   const stopWorkers = async () => {
     await Promise.all(workers.splice(0).map((worker) => worker.stop()));
   };
-  const waitFor = waiter(notifications);
+
   return {
     database,
     store,
@@ -89,25 +89,18 @@ export async function openFarm({ people = 6, open = createTestDatabase } = {}): 
   };
 }
 
-function waiter(notifications: Notifications): Farm['waitFor'] {
-  return (look) =>
-    new Promise((resolve, reject) => {
-      let asked = Promise.resolve();
-      const ask = () => {
-        asked = asked.then(async () => {
-          // While Postgres is away nothing is found; the next connection asks again.
-          const found = await look().catch((error) => {
-            if (!isTransient(error)) throw error;
-          });
-          if (!found) return;
-          stop();
-          resolve(found);
-        }, reject);
-        asked.catch(reject);
-      };
-      const stop = notifications.on(RUN_EVENTS_CHANNEL, { onNotify: ask, onConnect: ask });
-      ask();
+/** Process ids and checkpoints announce themselves by no event. */
+const LOOK_EVERY_MS = 20;
+
+async function waitFor<T>(look: () => Promise<T | null | undefined | false>): Promise<T> {
+  for (;;) {
+    // While Postgres is away nothing is found.
+    const found = await look().catch((error) => {
+      if (!isTransient(error)) throw error;
     });
+    if (found) return found;
+    await delay(LOOK_EVERY_MS);
+  }
 }
 
 /** Resolves when no such process exists any more. */

@@ -81,3 +81,15 @@ test('what the engine refuses fails the run with its code and words', async () =
   expect(run).toMatchObject({ status: 'FAILED', errorCode: 'INVALID_INPUT', modelId: null });
   expect(run.errorMessage).toMatch(/nCtx/);
 });
+
+test('a worker that is stopped as it takes a run leaves it waiting', async () => {
+  const { db } = farm.database;
+  await farm.startWorker();
+  const { id } = await startRun(ENDLESS);
+  await farm.waitFor(async () => (await status(id)) === 'RUNNING');
+  await farm.stopWorkers();
+  expect(await readRun(db, id)).toMatchObject({ status: 'QUEUED', workerId: null, attempt: 1 });
+  await farm.startWorker();
+  await farm.waitFor(async () => (await readRun(db, id))!.attempt === 2);
+  await cancelRun(db, id);
+});

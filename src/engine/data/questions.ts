@@ -21,7 +21,7 @@ const LABEL_PHRASINGS: Phrasings = {
     TRAIN: [
       'Who is the {label} of {name}',
       'What is the {label} of {name}',
-      'Tell me the {label} of {name}',
+      'I would like to be told the {label} of {name}',
       'Could you tell me the {label} of {name}',
       'Do you know the {label} of {name}',
       'Please name the {label} of {name}',
@@ -45,7 +45,8 @@ const LABEL_PHRASINGS: Phrasings = {
 
 /**
  * Every fact, followed by 8 training, 2 validation and 4 held-out questions about it and 3 sentences stating it.
- * Held-out wordings use only words of the training wordings, so a word-level tokenizer knows them.
+ * Held-out wordings use only words of the training wordings, so a word-level tokenizer knows them, and are as long as
+ * one of them, so the learned embedding of the position that answers has been trained.
  */
 export function* questionItems(
   concepts: readonly ConceptDefinition[],

@@ -80,7 +80,7 @@ describe('the published two-hop files', async () => {
     }
   });
 
-  it('give one-hop questions about every fact, held-out ones in words of the training ones', () => {
+  it('give one-hop questions about every fact, held-out ones in words and lengths of the training ones', () => {
     const items = [...questionItems(ontology.concepts, facts)];
     const questions = items.filter((item): item is PromptItem => item.type === 'prompt');
     const count = (split: string) => questions.filter((prompt) => prompt.split === split).length;
@@ -101,6 +101,9 @@ describe('the published two-hop files', async () => {
     const known = new Set(questions.filter((q) => q.split === 'TRAIN').flatMap((q) => words(q.prompt)));
     const unknown = questions.flatMap((q) => words(q.prompt)).filter((word) => !known.has(word));
     expect(unknown).toEqual([]);
+    const lengths = (asked: PromptItem[]) => new Set(asked.map((q) => words(q.prompt).length));
+    const trained = lengths(questions.filter((q) => q.split === 'TRAIN'));
+    expect([...lengths(questions)].filter((length) => !trained.has(length))).toEqual([]);
   });
 });
 

@@ -207,9 +207,11 @@ export class RunExecution {
   }
 
   #onWriteFailure(error: unknown): void {
-    if (error instanceof RunLost) return this.#abandon(error);
-    this.#broken = error;
-    void this.#engine?.kill();
+    if (error instanceof RunLost) this.#abandon(error);
+    else {
+      this.#broken = error;
+      void this.#engine?.kill();
+    }
   }
 
   #abandon(reason: unknown): void {

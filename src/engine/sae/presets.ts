@@ -10,12 +10,12 @@ import {
 
 const PAPER_WEIGHTS: LossWeights = {
   recon: 1,
-  sparse: 0.064,
+  sparse: 1e-3,
   bindMse: 6,
   bindCrossEntropy: 1,
   bindLogitScale: 5,
   indep: 0,
-  ortho: 1,
+  ortho: 3,
   value: 0.5,
   counterfactual: 0,
   silence: 0,
@@ -25,7 +25,7 @@ const PAPER: AlignmentSettings = {
   seed: 0,
   preset: 'PAPER',
   layer: 1,
-  nFree: 512,
+  nFree: 1024,
   activation: 'RELU',
   k: 32,
   mode: 'JOINT',
@@ -50,7 +50,7 @@ export const ALIGNMENT_PRESETS: Readonly<Record<Preset, AlignmentSettings>> = {
   COUNTERFACTUAL: {
     ...PAPER,
     preset: 'COUNTERFACTUAL',
-    weights: { ...PAPER_WEIGHTS, ortho: 0.1, counterfactual: 1 },
+    weights: { ...PAPER_WEIGHTS, ortho: 0, counterfactual: 3 },
   },
 };
 

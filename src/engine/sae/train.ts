@@ -109,10 +109,19 @@ function createSteps({ settings, train, silent }: SaeTraining, stepper: Stepper)
     const values =
       after < 1
         ? stepper.step('pretrain', unlabelled(step - 1), pretrain.learningRate)
-        : stepper.step('posttrain', labelled(after - 1), posttrain.learningRate);
+        : stepper.step(
+            'posttrain',
+            labelled(after - 1),
+            posttrain.learningRate * cosineShare(after, posttrain.steps),
+          );
     if (!Number.isFinite(values.loss)) throw diverged(step, after < 1 ? 'pretrain' : 'posttrain');
     return values;
   };
+}
+
+/** Share of the learning rate at step `n` of `steps`, counted from 1: from 1 down towards 0 along half a cosine. */
+function cosineShare(n: number, steps: number): number {
+  return 0.5 * (1 + Math.cos((Math.PI * (n - 1)) / steps));
 }
 
 /** Looks at the validation prompts when it is time to, and keeps the best weights. */

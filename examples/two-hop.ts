@@ -29,7 +29,7 @@ const MODEL_SETTINGS = {
   nLayers: 3,
   dModel: 128,
   initStd: 0.04,
-  steps: 500,
+  steps: 800,
   batchSize: 128,
   learningRate: 1e-3,
   textShare: 0,

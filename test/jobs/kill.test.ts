@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { and, eq } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, expect, inject, test, vi } from 'vitest';
 import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
+import { readEvents } from '../../src/db/queries/events.ts';
 import { type Run, readRun } from '../../src/db/queries/runs.ts';
 import { artifacts, metricPoints, runEvents } from '../../src/db/tables.ts';
-import { startModelRun } from '../../src/services/run.ts';
+import { cancelRun, startModelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 import type { WorkerProcessOptions } from './workerProcess.ts';
 
@@ -59,11 +60,12 @@ test('a run whose engine is killed early and after a checkpoint ends as if it ne
   await measured(id, 1);
   process.kill(worker.enginePids[0]!, 'SIGKILL');
   await farm.waitFor(async () => (await crashes(id)) === 1 && worker.enginePids.length > 0);
-  await checkpointed(id);
+  const { step } = await checkpointed(id);
   process.kill(worker.enginePids[0]!, 'SIGKILL');
   const run = await expectSameAsUnkilled(id);
   expect(run.attempt).toBe(1);
   expect(await crashes(id)).toBe(2);
+  expect(await leastProgressSinceCrash(id)).toBeGreaterThan((0.99 * step) / SETTINGS.steps);
 });
 
 test('a run whose engine is killed in evaluation ends as if it never was', async () => {
@@ -91,6 +93,21 @@ test('a run of a killed worker goes on at another one', async () => {
   await farm.startWorker();
   const run = await expectSameAsUnkilled(id);
   expect(run.attempt).toBe(2);
+});
+
+test('an engine does not outlive a killed worker', async () => {
+  const { db } = farm.database;
+  const worker = await startWorkerProcess();
+  const { id } = await startModelRun(db, {
+    datasetId: farm.datasetId,
+    settings: { ...SETTINGS, steps: 1_000_000 },
+  });
+  await measured(id, 1);
+  worker.send('engines');
+  const [[enginePid]] = (await once(worker, 'message')) as [[number]];
+  worker.kill('SIGKILL');
+  await processGone(enginePid);
+  await cancelRun(db, id);
 });
 
 test('a worker that stops hands its run over with a checkpoint and without a process', async () => {
@@ -128,6 +145,14 @@ async function crashes(runId: string): Promise<number> {
     .from(runEvents)
     .where(and(eq(runEvents.runId, runId), eq(runEvents.type, 'LOG')));
   return logs.filter(({ payload }) => /SIGKILL/.test(String(payload.message))).length;
+}
+
+/** The earliest point at which the engine was seen after its last crash, 0–1. */
+async function leastProgressSinceCrash(runId: string): Promise<number> {
+  const events = await readEvents(farm.database.db, runId, 0, 10_000);
+  const crash = events.findLastIndex(({ type }) => type === 'LOG');
+  const progress = events.slice(crash).flatMap((event) => (event.type === 'STATUS' ? event.progress : []));
+  return Math.min(...progress);
 }
 
 async function startWorkerProcess(): Promise<ChildProcess> {

@@ -44,6 +44,7 @@ function training(input: AlignmentSettingsInput = {}): SaeTraining {
   const stage = { steps: 30, batchSize: 24, learningRate: 1e-2 };
   const settings = resolveAlignmentSettings({
     preset: 'COUNTERFACTUAL',
+    activation: 'RELU',
     nFree: 16,
     k: 4,
     valueHidden: 8,

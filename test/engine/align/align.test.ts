@@ -1,0 +1,294 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runAlignment } from '../../../src/engine/align/align.ts';
+import type { AlignmentJob, AlignmentResult } from '../../../src/engine/align/job.ts';
+import { splitPopulations } from '../../../src/engine/align/population.ts';
+import { SWAP_METHODS } from '../../../src/engine/align/swap.ts';
+import { createSwapper } from '../../../src/engine/align/swapConcept.ts';
+import { drawTrials } from '../../../src/engine/align/swapTrials.ts';
+import { generateBiographies } from '../../../src/engine/data/biography.ts';
+import type { EngineDataset } from '../../../src/engine/dataset.ts';
+import type { ModelRef } from '../../../src/engine/model/job.ts';
+import { modelSettings } from '../../../src/engine/model/settings.ts';
+import { trainModel } from '../../../src/engine/model/train.ts';
+import { resolveAlignmentSettings } from '../../../src/engine/sae/presets.ts';
+import type { AlignmentSettingsInput } from '../../../src/engine/sae/settings.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+import { createRecorder, Killed } from '../model/recorder.ts';
+
+const dataset = generateBiographies({ people: 10, seed: 3 });
+let workDir: string;
+let model: ModelRef;
+let result: AlignmentResult;
+
+/** The measures of a model that has barely learned to read are low; what they are measured on is what is tested. */
+beforeAll(async () => {
+  await loadTestBackend();
+  workDir = await mkdtemp(join(tmpdir(), 'align-'));
+  const settings = modelSettings.parse({
+    nLayers: 2,
+    dModel: 16,
+    nHeads: 2,
+    steps: 60,
+    batchSize: 16,
+    warmupSteps: 10,
+  });
+  const trained = await trainModel({ kind: 'MODEL', settings, dataset }, createRecorder(workDir));
+  model = { weights: trained.weights.path, config: trained.config, tokenizer: trained.tokenizer };
+  result = await run();
+});
+afterAll(() => rm(workDir, { recursive: true }));
+
+function job(input: AlignmentSettingsInput = {}, data: EngineDataset = dataset): AlignmentJob {
+  const settings = resolveAlignmentSettings({
+    preset: 'COUNTERFACTUAL',
+    layer: 1,
+    nFree: 32,
+    valueHidden: 16,
+    pretrain: { steps: 10 },
+    posttrain: { steps: 100 },
+    alphas: [1, 2],
+    swapTrials: 40,
+    ...input,
+  });
+  return { kind: 'ALIGNMENT', settings, model, dataset: data };
+}
+
+const run = (...args: Parameters<typeof job>) => runAlignment(job(...args), createRecorder(workDir));
+
+describe('an alignment', () => {
+  test('measures every split, and binds what it trained on', () => {
+    expect(result.measures.map(({ split, examples }) => [split, examples])).toEqual([
+      ['TRAIN', 480],
+      ['VALIDATION', 120],
+      ['TEST_OOD', 240],
+    ]);
+    const [train] = result.measures;
+    expect(train!.accuracy).toBeGreaterThan(0.5); // chance is 1/6
+    expect(train!.diagonalAccuracy).toBeGreaterThan(0.5);
+    expect(train!.matrix).toHaveLength(6);
+    for (const measures of result.measures) {
+      expect(measures.top5).toBeGreaterThanOrEqual(measures.top3);
+      expect(measures.top3).toBeGreaterThanOrEqual(measures.accuracy);
+      for (const share of [measures.fvu, measures.deadLatents, measures.valueAccuracy]) {
+        expect(share).toBeGreaterThanOrEqual(0);
+        expect(share).toBeLessThanOrEqual(1);
+      }
+    }
+    expect(result.dModel).toBe(16);
+  });
+
+  test('chooses alpha on validation entities and reports it on the others, beside the control', () => {
+    const { swaps, chosenAlpha } = result;
+    const chosen = swaps.filter(({ population }) => population === 'VALIDATION');
+    expect(chosen.map(({ alpha, split, control }) => [alpha, split, control])).toEqual([
+      [1, 'VALIDATION', 'CONCEPT'],
+      [2, 'VALIDATION', 'CONCEPT'],
+    ]);
+    const best = Math.max(...chosen.map(({ successes }) => successes));
+    expect(chosen.find(({ alpha }) => alpha === chosenAlpha)!.successes).toBe(best);
+    const reported = swaps.filter(({ population }) => population !== 'VALIDATION');
+    expect(new Set(reported.map(({ alpha }) => alpha))).toEqual(new Set([chosenAlpha]));
+    expect(reported.map(({ population, split, control }) => `${population} ${split} ${control}`)).toEqual([
+      'UNSEEN TRAIN CONCEPT',
+      'UNSEEN TRAIN RANDOM_LATENT',
+      'UNSEEN VALIDATION CONCEPT',
+      'UNSEEN VALIDATION RANDOM_LATENT',
+      'UNSEEN TEST_OOD CONCEPT',
+      'UNSEEN TEST_OOD RANDOM_LATENT',
+      'SEEN TRAIN CONCEPT',
+      'SEEN VALIDATION CONCEPT',
+      'SEEN TEST_OOD CONCEPT',
+    ]);
+    expect(reported.every(({ trials }) => trials > 0 && trials <= 40)).toBe(true);
+  });
+
+  test('reports each slot with held-out prompts and tokens in descending order', () => {
+    const heldOut = new Set(dataset.prompts.filter((p) => p.split === 'TEST_OOD').map(({ id }) => id));
+    expect(result.slots.map(({ index, concept }) => index - concept)).toEqual(new Array(6).fill(32));
+    for (const { topExamples, topTokens } of result.slots) {
+      expect(topExamples).toHaveLength(10);
+      expect(topTokens).toHaveLength(10);
+      expect(topExamples.every(({ promptId }) => heldOut.has(promptId))).toBe(true);
+      const descends = (values: number[]) => values.every((v, i) => i === 0 || v <= values[i - 1]!);
+      expect(descends(topExamples.map(({ activation }) => activation))).toBe(true);
+      expect(descends(topTokens.map(({ score }) => score))).toBe(true);
+    }
+  });
+
+  test('goes on from a checkpoint to the same result', async () => {
+    const [first, second] = [join(workDir, 'killed'), join(workDir, 'resumed')];
+    await Promise.all([mkdir(first), mkdir(second)]);
+    const killed = createRecorder(first, { checkpointAt: [30], killAt: 40 });
+    await expect(runAlignment(job(), killed)).rejects.toThrow(Killed);
+    const resumeFrom = killed.checkpoints[0]!.file.path;
+    const resumed = await runAlignment(job(), createRecorder(second, { resumeFrom }));
+    const { path: _, ...file } = resumed.weights;
+    expect({ ...resumed, weights: file }).toEqual({
+      ...result,
+      weights: { sha256: result.weights.sha256, bytes: result.weights.bytes },
+    });
+  });
+
+  test('leaves no tensor behind, nor when it fails midway', async () => {
+    const counts = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];
+    const before = counts();
+    await run({ posttrain: { steps: 20 } });
+    await expect(runAlignment(job(), createRecorder(workDir, { killAt: 20 }))).rejects.toThrow(Killed);
+    expect(counts()).toEqual(before);
+  });
+
+  test('of a dataset without facts binds and leaves swaps out', async () => {
+    const { measures, swaps, chosenAlpha } = await run(
+      { posttrain: { steps: 20 } },
+      { ...dataset, facts: [] },
+    );
+    expect(measures).toHaveLength(3);
+    expect([swaps, chosenAlpha]).toEqual([[], null]);
+  });
+
+  test('of a dataset with one split and without texts takes training prompts for the rest', async () => {
+    const prompts = dataset.prompts.filter(({ split }) => split === 'TRAIN');
+    const single = await run({ posttrain: { steps: 20 } }, { ...dataset, prompts, texts: [] });
+    expect(single.measures.map(({ split }) => split)).toEqual(['TRAIN']);
+    expect(new Set(single.swaps.map(({ split }) => split))).toEqual(new Set(['TRAIN']));
+    expect(single.chosenAlpha).not.toBeNull();
+  });
+
+  test('without a value term has no value accuracy', async () => {
+    const { measures } = await run({ posttrain: { steps: 20 }, mode: 'SEPARATE_ACTIVATION' });
+    expect(measures.map(({ valueAccuracy }) => valueAccuracy)).toEqual([null, null, null]);
+  });
+
+  const twoHop = dataset.prompts.map((prompt) => ({ ...prompt, concepts: [0, 1] }));
+  const noEmployer = dataset.prompts.filter(({ concepts }) => concepts[0] !== 4);
+  test.each<[string, AlignmentSettingsInput, Partial<EngineDataset>, string[], string]>([
+    ['a layer above the model', { layer: 2 }, {}, ['settings', 'layer'], 'layer must be 0 to 1'],
+    [
+      'no training prompt',
+      {},
+      { prompts: dataset.prompts.filter((p) => p.split !== 'TRAIN') },
+      ['dataset'],
+      'TRAIN',
+    ],
+    ['prompts of two concepts alone', {}, { prompts: twoHop }, ['dataset'], 'one concept'],
+    ['a concept without prompts', {}, { prompts: noEmployer }, ['dataset'], '"employer"'],
+    [
+      'silence without texts',
+      { weights: { silence: 1 } },
+      { texts: [] },
+      ['settings', 'weights', 'silence'],
+      'texts',
+    ],
+  ])('refuses %s before any work', async (_, input, part, path, message) => {
+    const recorder = createRecorder(workDir);
+    const refused = runAlignment(job(input, { ...dataset, ...part }), recorder);
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_INPUT', path });
+    await expect(refused).rejects.toThrow(message);
+    expect(recorder.progressed).toEqual([]);
+  });
+});
+
+describe('one swap', () => {
+  const swapper = createSwapper(1);
+  afterAll(() => swapper.dispose());
+  const question = dataset.prompts.find(({ concepts }) => concepts[0] === 1)!;
+  const call = (more: object = {}) => ({
+    model,
+    sae: result.weights.path,
+    prompt: question.prompt,
+    source: 1,
+    target: 2,
+    method: 'LATENT_DECODE' as const,
+    alpha: 1.5,
+    maxNewTokens: 4,
+    ...more,
+  });
+
+  test('answers with both continuations, their probabilities and the slots', async () => {
+    const answer = await swapper.swap(call());
+    expect(answer).toMatchObject({ source: 1, target: 2 });
+    for (const { text, tokens } of [answer.baseline, answer.result]) {
+      expect(tokens.length).toBeLessThanOrEqual(4);
+      expect(tokens.map((token) => token.text.trim()).join(' ')).toBe(text);
+      for (const { probability } of tokens) expect(probability).toBeGreaterThan(0);
+    }
+    expect(answer.slots.map(({ index, concept }) => index - concept)).toEqual(new Array(6).fill(32));
+    expect(answer.slots[1]!.after).toBe(0);
+    expect(answer.slots[2]!.after).toBe(1.5);
+    expect(answer.slots[3]!.after).toBe(answer.slots[3]!.before);
+  });
+
+  test('takes the strongest slot where no source is named', async () => {
+    const { slots } = await swapper.swap(call());
+    const strongest = slots.reduce((best, slot) => (slot.before > best.before ? slot : best)).concept;
+    const answer = await swapper.swap(call({ source: null, target: (strongest + 1) % 6 }));
+    expect(answer.source).toBe(strongest);
+  });
+
+  test.each(SWAP_METHODS)('works by %s', async (method) => {
+    const { result } = await swapper.swap(call({ method, alpha: 5 }));
+    expect(result.tokens.every(({ probability }) => probability > 0 && probability <= 1)).toBe(true);
+  });
+
+  test.each<[object, string[], string]>([
+    [{ target: 6 }, ['target'], '0 to 5'],
+    [{ source: -1 }, ['source'], '0 to 5'],
+    [{ source: 2 }, ['target'], 'must differ'],
+    [{ prompt: '' }, ['prompt'], 'got 0'],
+    [{ prompt: 'what '.repeat(40) }, ['prompt'], 'got 40'],
+  ])('%j is refused with its path', async (more, path, message) => {
+    const refused = swapper.swap(call(more));
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_INPUT', path });
+    await expect(refused).rejects.toThrow(message);
+  });
+
+  test('refuses a file that is no SAE', async () => {
+    await expect(swapper.swap(call({ sae: model.weights }))).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+  });
+});
+
+describe('populations and trials', () => {
+  const settings = resolveAlignmentSettings({ unseenShare: 0.2, validationShare: 0.1 });
+
+  test('share out the entities by the seed', () => {
+    const populations = splitPopulations(dataset, settings);
+    expect(populations.entities).toEqual({ UNSEEN: 2, VALIDATION: 1, SEEN: 7 });
+    const names = (seed: number) => {
+      const { prompts, populationOf } = splitPopulations(dataset, { ...settings, seed });
+      return prompts.filter(({ entity }) => populationOf(entity) === 'UNSEEN').map(({ entity }) => entity);
+    };
+    expect(names(0)).toEqual(names(0));
+    expect(names(1)).not.toEqual(names(0));
+  });
+
+  test('never ask for what the entity has no fact of, nor where the answers coincide', () => {
+    const prompt = {
+      ...dataset.prompts[0]!,
+      entity: 'x',
+      answer: 'Oslo',
+      concepts: [1],
+      h: new Float32Array(1),
+    };
+    const facts = [
+      { entity: 'x', concept: 1, value: 'Oslo' },
+      { entity: 'x', concept: 5, value: ' OSLO ' },
+      { entity: 'x', concept: 2, value: 'Aldham' },
+      { entity: 'y', concept: 3, value: 'physics' },
+    ];
+    const trials = drawTrials([prompt], facts, { count: 10, seed: 0, stream: '' });
+    expect(trials).toMatchObject([{ source: 1, target: 2, expected: ['Aldham'] }]);
+  });
+
+  test('are spread over prompts before targets, all different and no more than asked for', () => {
+    const prompts = dataset.prompts.slice(0, 12).map((p) => ({ ...p, h: new Float32Array(1) }));
+    const draw = (count: number) => drawTrials(prompts, dataset.facts, { count, seed: 0, stream: '' });
+    expect(new Set(draw(12).map(({ prompt }) => prompt)).size).toBe(12);
+    const all = draw(1000);
+    expect(new Set(all.map(({ prompt, target }) => `${prompt} ${target}`)).size).toBe(all.length);
+    expect(all.every(({ source, target }) => source !== target)).toBe(true);
+  });
+});

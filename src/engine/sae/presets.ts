@@ -44,16 +44,12 @@ const PAPER: AlignmentSettings = {
 
 /** Complete settings by preset name; the API's default is `PAPER`. */
 export const ALIGNMENT_PRESETS: Readonly<Record<Preset, AlignmentSettings>> = {
-  /**
-   * The terms of the paper's curriculum and nothing else, with the authors' linear encoder: on entities it never saw
-   * it still reconstructs, where 512 ReLU latents lose what a swapped activation then lacks.
-   */
+  /** The terms of the paper's curriculum and nothing else. */
   PAPER,
   /** With our counterfactual term, which teaches a slot's decoder column what a swap should write. */
   COUNTERFACTUAL: {
     ...PAPER,
     preset: 'COUNTERFACTUAL',
-    activation: 'RELU',
     weights: { ...PAPER_WEIGHTS, ortho: 0, counterfactual: 3 },
   },
 };

@@ -120,7 +120,7 @@ describe('startAlignmentRun', () => {
       model: { id: modelId, name: 'Tiny', nParams: 3e9, accuracy: 1 },
       settings: {
         preset: 'COUNTERFACTUAL',
-        weights: { counterfactual: 1, value: 0, recon: 1 },
+        weights: { counterfactual: 3, value: 0, recon: 1 },
         posttrain: { steps: 7, batchSize: 256 },
       },
       ...{ swaps: [], slots: { totalCount: 0 }, binding: null, reconstruction: null },

@@ -147,7 +147,7 @@ describe('generateQuestions', () => {
     const [fact] = facts;
     expect(prompts).toHaveLength(18 * 14);
     expect(prompts[2]).toMatchObject({
-      prompt: `Tell me the birth date of ${fact!.entity}`,
+      prompt: `I would like to be told the birth date of ${fact!.entity}`,
       answer: fact!.value,
       concepts: [0],
       template: 'birth_date/train-3',

@@ -41,7 +41,7 @@ function separableRows(seed: number): Rows {
 }
 
 function training(input: AlignmentSettingsInput = {}): SaeTraining {
-  const stage = { steps: 30, batchSize: 24, learningRate: 1e-2 };
+  const stage = { steps: 30, batchSize: 24, learningRate: 3e-2 };
   const settings = resolveAlignmentSettings({
     preset: 'COUNTERFACTUAL',
     activation: 'RELU',
@@ -50,8 +50,9 @@ function training(input: AlignmentSettingsInput = {}): SaeTraining {
     valueHidden: 8,
     validateEvery: 10,
     pretrain: { ...stage, steps: 10 },
-    posttrain: stage,
     ...input,
+    posttrain: { ...stage, ...input.posttrain },
+    weights: { ortho: 0.1, counterfactual: 1, ...input.weights },
   });
   const { nFree, activation, k, mode, weights } = settings;
   const hasHeads = weights.value > 0 && mode !== 'SEPARATE_ACTIVATION';
@@ -212,7 +213,7 @@ describe('settings', () => {
 
   test.each<[AlignmentSettingsInput, string[]]>([
     [{ nFree: 0 }, ['settings', 'nFree']],
-    [{ activation: 'TOPK', k: 600 }, ['settings', 'k']],
+    [{ activation: 'TOPK', k: 2000 }, ['settings', 'k']],
     [{ posttrain: { learningRate: Number.NaN } }, ['settings', 'posttrain', 'learningRate']],
     [{ weights: { ortho: -1 } }, ['settings', 'weights', 'ortho']],
     [{ unseenShare: 0.6, validationShare: 0.5 }, ['settings', 'unseenShare']],

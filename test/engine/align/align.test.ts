@@ -60,17 +60,19 @@ function job(input: AlignmentSettingsInput = {}, data: EngineDataset = dataset):
 const run = (...args: Parameters<typeof job>) => runAlignment(job(...args), createRecorder(workDir));
 
 describe('an alignment', () => {
-  test('measures every split, and binds what it trained on', () => {
+  test('measures every split with shares that fit together', () => {
     expect(result.measures.map(({ split, examples }) => [split, examples])).toEqual([
       ['TRAIN', 480],
       ['VALIDATION', 120],
       ['TEST_OOD', 240],
     ]);
-    const [train] = result.measures;
-    expect(train!.accuracy).toBeGreaterThan(0.5); // chance is 1/6
-    expect(train!.diagonalAccuracy).toBeGreaterThan(0.5);
-    expect(train!.matrix).toHaveLength(6);
     for (const measures of result.measures) {
+      expect(measures.matrix.map((row) => row.reduce((sum, share) => sum + share, 0))).toEqual(
+        new Array(6).fill(expect.closeTo(1, 6)),
+      );
+      expect(measures.conceptAccuracy).toEqual(measures.matrix.map((row, k) => row[k]));
+      expect(measures.accuracy).toBeCloseTo(measures.diagonalStrength, 6); // as many prompts a concept
+      expect(measures.diagonalAccuracy).toBeGreaterThanOrEqual(measures.diagonalStrength);
       expect(measures.top5).toBeGreaterThanOrEqual(measures.top3);
       expect(measures.top3).toBeGreaterThanOrEqual(measures.accuracy);
       for (const share of [measures.fvu, measures.deadLatents, measures.valueAccuracy]) {

@@ -97,7 +97,7 @@ describe('startAlignmentRun', () => {
     expect(run).toMatchObject({ kind: 'ALIGNMENT', status: 'QUEUED' });
     expect((await stored(run))?.settings).toMatchObject({
       preset: 'PAPER',
-      weights: { ortho: 3, counterfactual: 0 },
+      weights: { ortho: 10, counterfactual: 0 },
     });
     const other = await start('StartAlignmentRun', {
       ...{ modelId, datasetId },

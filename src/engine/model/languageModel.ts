@@ -44,14 +44,17 @@ export function createLanguageModel(
 }
 
 /**
- * Initial weights: normal with `initStd`, biases 0, layer-norm gains 1, and the projections that write into the
- * residual stream scaled by 1/√(2·nLayers), so that its variance does not grow with depth (GPT-2).
+ * Initial weights: normal with `initStd`, biases 0, layer-norm gains 1, and the projections by which block l writes
+ * into the residual stream scaled by 1/(l+1)², so that lower blocks learn first. With one scale for all blocks (GPT-2's
+ * 1/√(2·nLayers)) it was left to chance, from seed to seed, which block gathers what a question asks about; steering
+ * needs it whole in one place, and below the blocks that look the answer up.
  */
 export function initWeights(config: ModelConfig, initStd: number, seed: number): Arrays {
   const weights: Arrays = {};
   for (const [name, shape] of Object.entries(weightShapes(config))) {
-    const residual = name.endsWith('c_proj.weight') ? 1 / Math.sqrt(2 * config.nLayers) : 1;
-    weights[name] = initWeight(name, shape, initStd * residual, seed);
+    const layer = /^h\.(\d+)\..*c_proj\.weight$/.exec(name)?.[1];
+    const scale = layer === undefined ? 1 : 1 / (Number(layer) + 1) ** 2;
+    weights[name] = initWeight(name, shape, initStd * scale, seed);
   }
   return weights;
 }

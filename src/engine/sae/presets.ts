@@ -15,7 +15,7 @@ const PAPER_WEIGHTS: LossWeights = {
   bindCrossEntropy: 1,
   bindLogitScale: 5,
   indep: 0,
-  ortho: 3,
+  ortho: 10,
   value: 0.5,
   counterfactual: 0,
   silence: 0,
@@ -24,9 +24,9 @@ const PAPER_WEIGHTS: LossWeights = {
 const PAPER: AlignmentSettings = {
   seed: 0,
   preset: 'PAPER',
-  layer: 1,
+  layer: 0,
   nFree: 1024,
-  activation: 'RELU',
+  activation: 'LINEAR',
   k: 32,
   mode: 'JOINT',
   orthoStopSlots: true,
@@ -50,6 +50,7 @@ export const ALIGNMENT_PRESETS: Readonly<Record<Preset, AlignmentSettings>> = {
   COUNTERFACTUAL: {
     ...PAPER,
     preset: 'COUNTERFACTUAL',
+    activation: 'RELU',
     weights: { ...PAPER_WEIGHTS, ortho: 0, counterfactual: 3 },
   },
 };

@@ -139,7 +139,8 @@ test('initial weights: seeded, of the standard deviation asked for, projections 
     return Math.sqrt(Array.from(data).reduce((sum, value) => sum + value * value, 0) / data.length);
   };
   expect(std('h.1.mlp.c_fc.weight')).toBeCloseTo(0.08, 2);
-  expect(std('h.1.mlp.c_proj.weight')).toBeCloseTo(0.08 / Math.sqrt(4), 2);
+  expect(std('h.0.attn.c_proj.weight')).toBeCloseTo(0.08, 2);
+  expect(std('h.1.mlp.c_proj.weight')).toBeCloseTo(0.08 / 4, 2);
   expect(std('h.1.mlp.c_fc.bias')).toBe(0);
   expect(new Set(weights['ln_f.weight']!.data)).toEqual(new Set([1]));
 });

@@ -102,7 +102,7 @@ describe('a model run', () => {
 describe('an alignment run', () => {
   it('answers the contract: binding, reconstruction, slots', async () => {
     const { run } = await api.ask(contract('SlotBindings'), { runId });
-    expect(run.layer).toBe(1);
+    expect(run.layer).toBe(0);
     expect(run.binding.concepts).toHaveLength(6);
     expect(run.binding.matrix).toHaveLength(6);
     for (const row of run.binding.matrix) {

@@ -86,7 +86,7 @@ describe('startAlignmentRun', () => {
     const run = await startAlignmentRun(db, { modelId, settings: { nFree: 9, k: 4 } });
     expect(run).toMatchObject({
       ...{ kind: 'ALIGNMENT', status: 'QUEUED', modelId, datasetId: dataset.id },
-      settings: { preset: 'PAPER', nFree: 9, layer: 1, weights: { recon: 1 } },
+      settings: { preset: 'PAPER', nFree: 9, layer: 0, weights: { recon: 1 } },
     });
     expect(await jobsOf(run.id)).toBe(1);
   });

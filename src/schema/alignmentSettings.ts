@@ -11,7 +11,10 @@ const { PAPER, COUNTERFACTUAL } = ALIGNMENT_PRESETS;
 export const PresetRef = builder.enumType('Preset', {
   description: 'Named settings of an alignment run, from which single settings may differ.',
   values: {
-    PAPER: { description: "The loss terms of the paper's curriculum (arXiv 2512.02004) and nothing else." },
+    PAPER: {
+      description:
+        "The loss terms of the paper's curriculum (arXiv 2512.02004) but for `indep`, whose weight is 0, and nothing else.",
+    },
     COUNTERFACTUAL: {
       description:
         'An extension of ours: after setting slot a to 0 and slot b to 1, the decoded activation must match that of the same entity’s prompt about b. Needs nothing that the dataset does not have; swaps succeed more often.',

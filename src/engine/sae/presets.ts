@@ -44,7 +44,7 @@ const PAPER: AlignmentSettings = {
 
 /** Complete settings by preset name; the API's default is `PAPER`. */
 export const ALIGNMENT_PRESETS: Readonly<Record<Preset, AlignmentSettings>> = {
-  /** The terms of the paper's curriculum and nothing else. */
+  /** The terms of the paper's curriculum and nothing else; `indep` is off, for it costs the most time of all terms. */
   PAPER,
   /** With our counterfactual term, which teaches a slot's decoder column what a swap should write. */
   COUNTERFACTUAL: {

@@ -15,12 +15,10 @@ import type { EngineDataset, Split } from '../src/engine/dataset.ts';
 import type { ModelRef, ModelResult } from '../src/engine/model/job.ts';
 import { modelSettings } from '../src/engine/model/settings.ts';
 import { trainModel } from '../src/engine/model/train.ts';
-import { nativeEnvironment } from '../src/engine/native/addon.ts';
-import { loadBackend } from '../src/engine/native/backend.ts';
-import { prepareNative } from '../src/engine/native/build.ts';
 import type { BackendChoice, JobContext } from '../src/engine/protocol.ts';
 import { resolveAlignmentSettings } from '../src/engine/sae/presets.ts';
 import { PRESETS } from '../src/engine/sae/settings.ts';
+import { loadBenchBackend } from './backend.ts';
 
 interface Measured {
   ref: ModelRef;
@@ -55,14 +53,7 @@ const ALIGNMENT_COLUMNS = [
 await main();
 
 async function main(): Promise<void> {
-  Object.assign(process.env, nativeEnvironment({ available: false, reason: '' }, process.env));
-  const addon = await prepareNative({
-    cacheDir: options.cache,
-    tensorflowDir: null,
-    environment: process.env,
-    log: (message) => console.error(message),
-  });
-  const { backend, fallbackReason } = await loadBackend(options.backend as BackendChoice, addon);
+  const { backend, fallbackReason } = await loadBenchBackend(options.backend as BackendChoice, options.cache);
   console.log(`backend ${backend}${fallbackReason ? ` (${fallbackReason})` : ''}`);
   const workDir = await mkdtemp(join(tmpdir(), 'figures-'));
   try {

@@ -8,9 +8,6 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { initWeights } from '../src/engine/model/languageModel.ts';
 import { nextTokenLoss } from '../src/engine/model/loss.ts';
-import { nativeEnvironment } from '../src/engine/native/addon.ts';
-import { loadBackend } from '../src/engine/native/backend.ts';
-import { prepareNative } from '../src/engine/native/build.ts';
 import type { BackendChoice } from '../src/engine/protocol.ts';
 import { createRandom } from '../src/engine/random.ts';
 import { posttrainLoss, pretrainLoss } from '../src/engine/sae/objective.ts';
@@ -20,6 +17,7 @@ import type { Preset } from '../src/engine/sae/settings.ts';
 import { createStepper } from '../src/engine/step/create.ts';
 import { EagerStepper } from '../src/engine/step/eager.ts';
 import type { AdamWSettings, Arrays, LossFunction, Stepper } from '../src/engine/step/stepper.ts';
+import { loadBenchBackend } from './backend.ts';
 
 interface Case {
   name: string;
@@ -54,14 +52,7 @@ const ADAM: AdamWSettings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDec
 await main();
 
 async function main(): Promise<void> {
-  Object.assign(process.env, nativeEnvironment({ available: false, reason: '' }, process.env));
-  const addon = await prepareNative({
-    cacheDir: options.cache,
-    tensorflowDir: null,
-    environment: process.env,
-    log: (message) => console.error(message),
-  });
-  const { backend } = await loadBackend(options.backend as BackendChoice, addon);
+  const { backend } = await loadBenchBackend(options.backend as BackendChoice, options.cache);
   console.log(`backend ${backend}`);
   const cases = [
     languageModel(16),

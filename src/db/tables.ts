@@ -26,11 +26,16 @@ const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
   sql`${column} in (${sql.raw(values.map((v) => `'${v}'`).join(', '))})`;
 
 export const DATASET_KINDS = ['BIOGRAPHY', 'TWO_HOP', 'PROMPTS'] as const;
-export const RUN_KINDS = ['MODEL', 'ALIGNMENT'] as const;
+export const RUN_KINDS = ['MODEL', 'ALIGNMENT', 'BASELINE', 'SWAP_SWEEP', 'ALIGNMENT_SWEEP'] as const;
 export const RUN_STATUSES = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const;
 export const EXAMPLE_KINDS = ['QUESTION', 'TEXT'] as const;
 export const SCOPES = ['READ', 'RUN', 'ADMIN'] as const;
 const SPLIT_NAMES = ['TRAIN', 'VALIDATION', 'TEST_OOD'] as const;
+
+/** What stands in an activation's place when faithfulness is measured. */
+export const REPLACEMENTS = ['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO'] as const;
+/** What the cells of a swap sweep edit: the bound slots, or a control. */
+export const SWEEP_EDITED = ['CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'] as const;
 
 export type DatasetKind = (typeof DATASET_KINDS)[number];
 export type RunKind = (typeof RUN_KINDS)[number];
@@ -234,8 +239,14 @@ export const runs = pgTable(
       .notNull()
       .references(() => datasets.id),
     datasetHash: text('dataset_hash').notNull(),
-    /** Of a MODEL run: the model it made. Of an ALIGNMENT run: the model it studies. */
+    /** Of a MODEL run: the model it made. Of any other: the model it studies. */
     modelId: uuid('model_id').references(() => models.id),
+    /** The sweep of which this run is a part. */
+    parentId: uuid('parent_id').references((): AnyPgColumn => runs.id, { onDelete: 'cascade' }),
+    /** Of a SWAP_SWEEP: the alignment whose slots it edits. */
+    alignmentRunId: uuid('alignment_run_id').references((): AnyPgColumn => runs.id),
+    /** Of a SWAP_SWEEP: the unsupervised SAE it compares with; null where it trains one itself. */
+    baselineRunId: uuid('baseline_run_id').references((): AnyPgColumn => runs.id),
     /** Weights the run ended with. */
     artifactHash: text('artifact_hash').references(() => artifacts.hash),
     /** Small results that have no table of their own. */
@@ -259,6 +270,9 @@ export const runs = pgTable(
     index('runs_worker').on(t.workerId).where(sql`${t.status} = 'RUNNING'`),
     index('runs_dataset').on(t.datasetId),
     index('runs_model').on(t.modelId),
+    index('runs_parent').on(t.parentId, t.createdAt, t.id),
+    index('runs_alignment').on(t.alignmentRunId),
+    index('runs_baseline').on(t.baselineRunId),
     index('runs_artifact').on(t.artifactHash),
     check('runs_kind', oneOf(t.kind, RUN_KINDS)),
     check('runs_status_known', oneOf(t.status, RUN_STATUSES)),
@@ -287,7 +301,7 @@ export const checkpoints = pgTable(
   (t) => [index('checkpoints_artifact').on(t.artifactHash)],
 );
 
-/** Status changes and log lines; metric rows carry their own `seq` from the same counter. */
+/** Status changes, log lines and finished parts; metric rows carry their own `seq` from the same counter. */
 export const runEvents = pgTable(
   'run_events',
   {
@@ -296,12 +310,12 @@ export const runEvents = pgTable(
       .references(() => runs.id, { onDelete: 'cascade' }),
     seq: bigint('seq', { mode: 'number' }).notNull(),
     at: instant('at').notNull(),
-    type: text('type').$type<'STATUS' | 'LOG'>().notNull(),
+    type: text('type').$type<'STATUS' | 'LOG' | 'PART'>().notNull(),
     payload: jsonb('payload').$type<Record<string, unknown>>().notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.runId, t.seq] }),
-    check('run_events_type', oneOf(t.type, ['STATUS', 'LOG'])),
+    check('run_events_type', oneOf(t.type, ['STATUS', 'LOG', 'PART'])),
   ],
 );
 
@@ -397,6 +411,87 @@ export const swapMeasures = pgTable(
   ],
 );
 
+/** The latent that tells a concept best: its slot, or the best single latent of an unsupervised SAE. */
+export const conceptLatents = pgTable(
+  'concept_latents',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    conceptId: uuid('concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    /** Latent index in the SAE. */
+    latent: integer('latent').notNull(),
+    /** On TRAIN, where the latent is chosen. */
+    separability: doublePrecision('separability').notNull(),
+    /** On TEST_OOD; null where it is empty. */
+    heldOutSeparability: doublePrecision('held_out_separability'),
+    /** Mean activation over the concept's TRAIN prompts. */
+    meanActivation: doublePrecision('mean_activation').notNull(),
+    /** Latents that it takes to reach 95% of what all latents together reach. */
+    fragmentation: integer('fragmentation').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.runId, t.conceptId] }), index('concept_latents_concept').on(t.conceptId)],
+);
+
+/** Answers of the language model with the activation replaced, on one split. */
+export const faithfulness = pgTable(
+  'faithfulness',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    replacement: text('replacement').$type<(typeof REPLACEMENTS)[number]>().notNull(),
+    prompts: integer('prompts').notNull(),
+    /** Prompts whose whole greedy answer is right. */
+    correct: integer('correct').notNull(),
+    /** Of the answer's tokens, in nats a token. */
+    crossEntropy: doublePrecision('cross_entropy').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.split, t.replacement] }),
+    check('faithfulness_split', oneOf(t.split, SPLIT_NAMES)),
+    check('faithfulness_replacement', oneOf(t.replacement, REPLACEMENTS)),
+    check('faithfulness_counts', sql`${t.correct} between 0 and ${t.prompts}`),
+  ],
+);
+
+/** One method at one alpha in a swap sweep, for the slots or for a control. */
+export const sweepCells = pgTable(
+  'sweep_cells',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    /** Place in the sweep's order of work. */
+    position: integer('position').notNull(),
+    edited: text('edited').$type<(typeof SWEEP_EDITED)[number]>().notNull(),
+    method: text('method').notNull(),
+    alpha: doublePrecision('alpha').notNull(),
+    trials: integer('trials').notNull(),
+    successes: integer('successes').notNull(),
+    /** Armed swaps on prompts about other concepts, and how many left the answer as it was; likewise for texts. */
+    otherPrompts: integer('other_prompts').notNull(),
+    otherPromptsKept: integer('other_prompts_kept').notNull(),
+    texts: integer('texts').notNull(),
+    textsKept: integer('texts_kept').notNull(),
+    /** Source and target by concept index. */
+    pairs: jsonb('pairs')
+      .$type<{ source: number; target: number; trials: number; successes: number }[]>()
+      .notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.position] }),
+    unique('sweep_cells_what').on(t.runId, t.edited, t.method, t.alpha),
+    check('sweep_cells_edited', oneOf(t.edited, SWEEP_EDITED)),
+    check('sweep_cells_successes', sql`${t.successes} between 0 and ${t.trials}`),
+    check('sweep_cells_other_prompts', sql`${t.otherPromptsKept} between 0 and ${t.otherPrompts}`),
+    check('sweep_cells_texts', sql`${t.textsKept} between 0 and ${t.texts}`),
+  ],
+);
+
 /** One concept swap on one prompt, as `swapConcept` returned it. */
 export const interventions = pgTable(
   'interventions',
@@ -408,6 +503,8 @@ export const interventions = pgTable(
     exampleId: uuid('example_id').references(() => examples.id, { onDelete: 'set null' }),
     method: text('method').notNull(),
     alpha: doublePrecision('alpha').notNull(),
+    /** Whether the edit stood ready at every position and fired where the source slot was on. */
+    armed: boolean('armed').notNull().default(false),
     sourceConceptId: uuid('source_concept_id')
       .notNull()
       .references(() => concepts.id),

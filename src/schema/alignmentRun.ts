@@ -44,7 +44,8 @@ builder.node(AlignmentRunRef, {
       resolve: settingsOf,
     }),
     layer: t.int({
-      description: 'Block whose output (`blocks.{layer}.resid_post`) is read and edited; 0 is the first.',
+      description:
+        'Block whose output (`blocks.{layer}.resid_post`) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings).',
       resolve: (run) => settingsOf(run).layer,
     }),
     model: t.field({

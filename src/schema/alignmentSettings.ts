@@ -115,7 +115,7 @@ export const AlignmentSettingsTypes = addSettings<AlignmentSettings>(
     layer: {
       type: 'Int',
       description:
-        'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first.',
+        'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings).',
     },
     nFree: {
       type: 'Int',

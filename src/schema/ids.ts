@@ -33,7 +33,13 @@ export function idOf(globalId: string, types: readonly string[], path: readonly 
 }
 
 /** The types that a run's id can name. */
-export const RUN_TYPES = ['ModelRun', 'AlignmentRun'] as const;
+export const RUN_TYPES = [
+  'ModelRun',
+  'AlignmentRun',
+  'BaselineRun',
+  'SwapSweepRun',
+  'AlignmentSweepRun',
+] as const;
 
 /** Whether the text is a well-formed id of this type. */
 export function isIdOf(value: string, type: string): boolean {

@@ -21,6 +21,18 @@ const RunKind = builder.enumType('RunKind', {
       description:
         'Trains an SAE on a model’s activations and binds its slots to concepts; an `AlignmentRun`.',
     },
+    BASELINE: {
+      description:
+        'Trains an SAE of the same size on the same activations without labels, to compare with; a `BaselineRun`.',
+    },
+    SWAP_SWEEP: {
+      description:
+        'Tries concept swaps over methods, alphas and pairs beside their controls; a `SwapSweepRun`.',
+    },
+    ALIGNMENT_SWEEP: {
+      description:
+        'Repeats an alignment over layers and seeds, each a run of its own; an `AlignmentSweepRun`.',
+    },
   },
 });
 
@@ -194,7 +206,15 @@ addMutation('cancelRun', {
   resolve: async ({ id }, { db }) => ({ run: await cancelRun(db, idOf(id, RUN_TYPES, ['id'])) }),
 });
 
+const TYPENAMES = {
+  MODEL: 'ModelRun',
+  ALIGNMENT: 'AlignmentRun',
+  BASELINE: 'BaselineRun',
+  SWAP_SWEEP: 'SwapSweepRun',
+  ALIGNMENT_SWEEP: 'AlignmentSweepRun',
+} as const satisfies Record<Run['kind'], (typeof RUN_TYPES)[number]>;
+
 /** Name of the GraphQL type that shows this run. */
-function typenameOf(run: Run): (typeof RUN_TYPES)[number] {
-  return run.kind === 'MODEL' ? 'ModelRun' : 'AlignmentRun';
+function typenameOf({ kind }: Run): (typeof RUN_TYPES)[number] {
+  return TYPENAMES[kind];
 }

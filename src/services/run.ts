@@ -58,7 +58,7 @@ export async function startAlignmentRun(db: Db, input: NewAlignmentRun): Promise
   if (settings.layer >= nLayers)
     throw invalidInput(
       ['settings', 'layer'],
-      `layer must be 0–${nLayers - 1}, the blocks of model "${model.name}", got ${settings.layer}`,
+      `layer must be -1 (before the first block) to ${nLayers - 1}, the last block of model "${model.name}"; got ${settings.layer}`,
     );
   if ((await countTraining(db, dataset.id, 'QUESTION')) === 0)
     throw invalidInput(

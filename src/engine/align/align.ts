@@ -65,7 +65,7 @@ function checkJob({ settings, model, dataset }: AlignmentJob, { prompts, populat
   if (settings.layer >= nLayers) {
     throw invalidInput(
       ['settings', 'layer'],
-      `layer must be 0 to ${nLayers - 1}, the model's blocks; got ${settings.layer}`,
+      `layer must be -1 (before the first block) to ${nLayers - 1}, the model's last block; got ${settings.layer}`,
     );
   }
   const learned = prompts.filter((p) => p.split === 'TRAIN' && populationOf(p.entity) === 'SEEN');

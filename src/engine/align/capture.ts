@@ -8,6 +8,7 @@ import { checkPrompts, longest, padTokens, type Tokens } from '../model/tokens.t
 import { gatherRows } from '../ops.ts';
 
 export interface CaptureOptions {
+  /** −1 is the stream before the first block, `blocks.0.resid_pre`. */
   layer: number;
   /** Token positions of each sequence, in the order wanted; absent means the last token of each. */
   positions?: readonly (readonly number[])[];
@@ -27,8 +28,8 @@ export async function captureResidPost(
 ): Promise<Float32Array> {
   const { layer, batchSize = 256, breathe = turnOfTheLoop } = options;
   const { nLayers, dModel } = model.config;
-  if (!Number.isInteger(layer) || layer < 0 || layer >= nLayers) {
-    throw invalidInput(['layer'], `layer must be 0 to ${nLayers - 1}, got ${layer}`);
+  if (!Number.isInteger(layer) || layer < -1 || layer >= nLayers) {
+    throw invalidInput(['layer'], `layer must be -1 to ${nLayers - 1}, got ${layer}`);
   }
   checkPrompts(model.config, sequences);
   const positions = options.positions ?? sequences.map((tokens) => [tokens.length - 1]);

@@ -1,11 +1,13 @@
 /** The replacement of one activation of each prompt while the model goes on. */
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
+import type { ResidHook } from './decode.ts';
 import type { ModelConfig } from './job.ts';
 import type { Tokens } from './tokens.ts';
 
 /** Replaces `blocks.{layer}.resid_post` at one position of each prompt; the blocks above see only the new value. */
 export interface ResidEdit {
+  /** −1 is the stream before the first block. */
   layer: number;
   /** `[prompts, dModel]`, row by row. */
   values: Float32Array;
@@ -13,21 +15,25 @@ export interface ResidEdit {
   positions?: readonly number[];
 }
 
-/** `x [B, T, C]` with one position of each row set to the edit's value; row 0 is prompt `start` of the edit. */
-export function replaceRows(
-  x: tf.Tensor3D,
+/** The edit of a batch of prompts as a hook of `prefill`; its row 0 is prompt `start` of the edit. */
+export function replacing(
+  { layer, values, positions }: ResidEdit,
   prompts: readonly Tokens[],
   start: number,
-  { values, positions }: ResidEdit,
-): tf.Tensor3D {
-  const [B, T, C] = x.shape;
-  const chosen = new Float32Array(B * T);
-  prompts.forEach((prompt, i) => {
-    chosen[i * T + (positions?.[start + i] ?? prompt.length - 1)] = 1;
-  });
-  const at = tf.tensor3d(chosen, [B, T, 1]);
-  const replacement = tf.tensor3d(values.subarray(start * C, (start + B) * C), [B, 1, C]);
-  return tf.add(tf.mul(x, tf.sub(1, at)), tf.mul(replacement, at));
+): ResidHook {
+  return {
+    layer,
+    apply(x) {
+      const [B, T, C] = x.shape;
+      const chosen = new Float32Array(B * T);
+      prompts.forEach((prompt, i) => {
+        chosen[i * T + (positions?.[start + i] ?? prompt.length - 1)] = 1;
+      });
+      const at = tf.tensor3d(chosen, [B, T, 1]);
+      const replacement = tf.tensor3d(values.subarray(start * C, (start + B) * C), [B, 1, C]);
+      return tf.add(tf.mul(x, tf.sub(1, at)), tf.mul(replacement, at));
+    },
+  };
 }
 
 /** @throws {AppError} INVALID_INPUT when the layer, the number of values or a position does not fit the prompts. */
@@ -36,8 +42,8 @@ export function checkEdit(
   prompts: readonly Tokens[],
   { layer, values, positions }: ResidEdit,
 ): void {
-  if (!Number.isInteger(layer) || layer < 0 || layer >= nLayers) {
-    throw invalidInput(['edit', 'layer'], `layer must be 0 to ${nLayers - 1}, got ${layer}`);
+  if (!Number.isInteger(layer) || layer < -1 || layer >= nLayers) {
+    throw invalidInput(['edit', 'layer'], `layer must be -1 to ${nLayers - 1}, got ${layer}`);
   }
   if (values.length !== prompts.length * dModel) {
     const expected = `${prompts.length} × ${dModel}`;

@@ -1,12 +1,10 @@
 /** Batched generation with a key–value cache, optionally with one activation of each prompt replaced. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
-import * as tf from '@tensorflow/tfjs-core';
-import { gatherRows } from '../ops.ts';
-import { checkEdit, type ResidEdit, replaceRows } from './edit.ts';
-import { block, causalMask, embed, type KeyValues, unembed } from './gpt2.ts';
+import { decode, disposeState, prefill } from './decode.ts';
+import { checkEdit, type ResidEdit, replacing } from './edit.ts';
 import type { LanguageModel } from './languageModel.ts';
 import { type Pick, pickGreedy, pickSampled, type Sampling } from './pick.ts';
-import { checkPrompts, longest, padTokens, type Tokens } from './tokens.ts';
+import { checkPrompts, type Tokens } from './tokens.ts';
 
 export interface GenerateOptions {
   maxNewTokens: number;
@@ -50,14 +48,6 @@ export async function generate(
   return results;
 }
 
-/** What the model holds of the sequences so far; all tensors are owned by the generation loop. */
-interface DecodeState {
-  /** `[B, V]`, of the token that comes next. */
-  logits: tf.Tensor2D;
-  /** One a block, over the padded prompts and every token generated since. */
-  cache: KeyValues[];
-}
-
 async function generateBatch(
   model: LanguageModel,
   prompts: readonly Tokens[],
@@ -72,9 +62,9 @@ async function generateBatch(
   }));
   const open = () => rows.some((row) => !row.ended && row.tokens.length < row.limit);
   const pick = sampling ? pickSampled(sampling, start, prompts.length) : pickGreedy;
-  let state = prefill(model, prompts, start, options.edit);
+  let state = prefill(model, prompts, options.edit && replacing(options.edit, prompts, start));
   try {
-    for (let made = 0; open(); made++) {
+    while (open()) {
       const picks = await pick(state.logits);
       rows.forEach((row, i) => {
         if (row.ended || row.tokens.length >= row.limit) return;
@@ -84,13 +74,8 @@ async function generateBatch(
       await breathe();
       if (!open()) break;
       const previous = state;
-      state = decode(
-        model,
-        prompts,
-        made,
-        picks.map(({ id }) => id),
-        previous,
-      );
+      const ids = picks.map(({ id }) => id);
+      state = decode(model, previous, ids);
       disposeState(previous);
     }
   } finally {
@@ -105,76 +90,4 @@ function describe({ tokenizer }: LanguageModel, row: { tokens: Pick[]; ended: bo
     tokens: row.tokens.map((token) => ({ ...token, text: tokenizer.decode([token.id]) })),
     reason: row.ended ? 'EOS' : 'LENGTH',
   };
-}
-
-/** Runs the prompts, padded at the right to the longest; the logits are those after each prompt's last token. */
-function prefill(
-  { config, weights }: LanguageModel,
-  prompts: readonly Tokens[],
-  start: number,
-  edit: ResidEdit | undefined,
-): DecodeState {
-  const [B, T, C] = [prompts.length, longest(prompts), config.dModel];
-  return tidied(() => {
-    const positions = tf.slice2d(weights['wpe.weight'] as tf.Tensor2D, [0, 0], [T, C]); // [T, C]
-    let x = tf.add(embed(weights, padTokens(prompts, T)), positions) as tf.Tensor3D; // [B, T, C]
-    const mask = causalMask(T);
-    const cache: KeyValues[] = [];
-    for (let layer = 0; layer < config.nLayers; layer++) {
-      const { resid, present } = block(config, weights, layer, x, mask);
-      x = edit?.layer === layer ? replaceRows(resid, prompts, start, edit) : resid;
-      cache.push(present);
-    }
-    const lastRows = tf.tensor1d(
-      prompts.map((prompt, i) => i * T + prompt.length - 1),
-      'int32',
-    );
-    const last = tf.reshape(gatherRows(tf.reshape(x, [B * T, C]), lastRows), [B, 1, C]);
-    return { logits: tf.reshape(unembed(config, weights, last as tf.Tensor3D), [B, config.dVocab]), cache };
-  });
-}
-
-/** Feeds the token just picked, the `made`-th new one, at its own position in every sequence. */
-function decode(
-  { config, weights }: LanguageModel,
-  prompts: readonly Tokens[],
-  made: number,
-  ids: number[],
-  previous: DecodeState,
-): DecodeState {
-  const [B, C] = [prompts.length, config.dModel];
-  return tidied(() => {
-    const places = prompts.map((prompt) => Math.min(prompt.length + made, config.nCtx - 1)); // full rows idle
-    const positions = gatherRows(weights['wpe.weight'] as tf.Tensor2D, tf.tensor1d(places, 'int32'));
-    const tokens = tf.tensor2d(ids, [B, 1], 'int32');
-    let x = tf.add(embed(weights, tokens), tf.reshape(positions, [B, 1, C])) as tf.Tensor3D; // [B, 1, C]
-    const mask = cacheMask(prompts, made);
-    const cache: KeyValues[] = [];
-    for (let layer = 0; layer < config.nLayers; layer++) {
-      const { resid, present } = block(config, weights, layer, x, mask, previous.cache[layer]);
-      x = resid;
-      cache.push(present);
-    }
-    return { logits: tf.reshape(unembed(config, weights, x), [B, config.dVocab]), cache };
-  });
-}
-
-/** `[B, 1, 1, T + made + 1]`: hides the padding between a prompt's end and the first generated token. */
-function cacheMask(prompts: readonly Tokens[], made: number): tf.Tensor4D {
-  const T = longest(prompts);
-  const width = T + made + 1;
-  const mask = new Float32Array(prompts.length * width);
-  prompts.forEach((prompt, i) => {
-    mask.fill(-1e9, i * width + prompt.length, i * width + T);
-  });
-  return tf.tensor4d(mask, [prompts.length, 1, 1, width]);
-}
-
-/** `tf.tidy` for a nested result, whose type it cannot express. */
-function tidied(run: () => DecodeState): DecodeState {
-  return tf.tidy(run as unknown as () => tf.TensorContainer) as unknown as DecodeState;
-}
-
-function disposeState({ logits, cache }: DecodeState): void {
-  tf.dispose([logits, ...cache.flatMap(({ k, v }) => [k, v])]);
 }

@@ -44,7 +44,7 @@ export function logits(config: ModelConfig, weights: Tensors, tokens: tf.Tensor2
   return logitsFromResid(config, weights, residPost(config, weights, tokens, last), last);
 }
 
-/** `blocks.{layer}.resid_post`: runs blocks 0 … layer only; `tokens [B, T]` int32 → `[B, T, C]`. */
+/** `blocks.{layer}.resid_post`: runs blocks 0 … layer only, none for −1; `tokens [B, T]` int32 → `[B, T, C]`. */
 export function residPost(
   config: ModelConfig,
   weights: Tensors,

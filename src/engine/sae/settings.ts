@@ -49,8 +49,8 @@ export const alignmentSettings = z
       .min(0)
       .max(2 ** 31 - 1),
     preset: z.enum(PRESETS),
-    /** Block whose `resid_post` is read and edited, 0-based. */
-    layer: z.number().int().min(0).max(47),
+    /** Block whose `resid_post` is read and edited, 0-based; −1 is the stream before the first block. */
+    layer: z.number().int().min(-1).max(47),
     nFree: count(1_000_000),
     activation: z.enum(ENCODER_ACTIVATIONS),
     /** Active free latents per activation vector, for `TOPK`. */

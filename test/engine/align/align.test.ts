@@ -168,7 +168,13 @@ describe('an alignment', () => {
   const twoHop = dataset.prompts.map((prompt) => ({ ...prompt, concepts: [0, 1] }));
   const noEmployer = dataset.prompts.filter(({ concepts }) => concepts[0] !== 4);
   test.each<[string, AlignmentSettingsInput, Partial<EngineDataset>, string[], string]>([
-    ['a layer above the model', { layer: 2 }, {}, ['settings', 'layer'], 'layer must be 0 to 1'],
+    [
+      'a layer above the model',
+      { layer: 2 },
+      {},
+      ['settings', 'layer'],
+      'layer must be -1 (before the first block) to 1',
+    ],
     [
       'no training prompt',
       {},

@@ -37,7 +37,7 @@ test('captures any positions in the order wanted, none included', async () => {
 });
 
 test.each([
-  [{ layer: 3 }, 'layer', /0 to 2, got 3/],
+  [{ layer: 3 }, 'layer', /-1 to 2, got 3/],
   [{ layer: 0, positions: [[0], [99]] }, 'positions.1', /got 99/],
 ])('refuses what does not exist: %j', async (options, path, message) => {
   await expect(captureResidPost(model, prompts, options)).rejects.toMatchObject({

@@ -164,7 +164,7 @@ describe('an edited activation', () => {
 test.each([
   [[[3], []], {}, 'prompts.1', /0 tokens/],
   [[Array(13).fill(3)], {}, 'prompts.0', /13 tokens.*1 to 12/],
-  [[[3]], { edit: { layer: 3, values: new Float32Array(8) } }, 'edit.layer', /0 to 2, got 3/],
+  [[[3]], { edit: { layer: 3, values: new Float32Array(8) } }, 'edit.layer', /-1 to 2, got 3/],
   [[[3]], { edit: { layer: 0, values: new Float32Array(7) } }, 'edit.values', /1 × 8 numbers, got 7/],
   [[[3]], { edit: { layer: 0, values: new Float32Array(8), positions: [1] } }, 'edit.positions.0', /got 1/],
 ])('refuses what does not fit: %j %j', async (given, options, path, message) => {

@@ -1,0 +1,112 @@
+/** Token by token through the model with a key–value cache; what runs of the prompts is kept between tokens. */
+import * as tf from '@tensorflow/tfjs-core';
+import { gatherRows } from '../ops.ts';
+import { block, causalMask, embed, type KeyValues, unembed } from './gpt2.ts';
+import type { LanguageModel } from './languageModel.ts';
+import { longest, padTokens, type Tokens } from './tokens.ts';
+
+/** Rewrites the residual stream at one place while the model runs. */
+export interface ResidHook {
+  /** Applied to `blocks.{layer}.resid_post`; −1 is the stream before the first block. */
+  layer: number;
+  /**
+   * Takes `[B, T, C]` and returns what the blocks above see: T is the padded prompts' length in `prefill` and 1 in
+   * `decode`. Runs inside a `tidy`.
+   */
+  apply(resid: tf.Tensor3D): tf.Tensor3D;
+}
+
+/** What the model holds of the sequences so far; the tensors are the caller's, to be freed by `disposeState`. */
+export interface DecodeState {
+  /** `[B, V]`, of the token that comes next. */
+  logits: tf.Tensor2D;
+  /** One a block, over the padded prompts and every token fed since. */
+  cache: KeyValues[];
+  /** Tokens of each prompt. */
+  lengths: readonly number[];
+  /** Length to which the prompts were padded. */
+  width: number;
+  /** Tokens fed since. */
+  made: number;
+}
+
+/** Runs the prompts, padded at the right to the longest; the logits are those after each prompt's last token. */
+export function prefill(
+  { config, weights }: LanguageModel,
+  prompts: readonly Tokens[],
+  hook?: ResidHook,
+): DecodeState {
+  const [B, T, C] = [prompts.length, longest(prompts), config.dModel];
+  const { logits, cache } = tidied(() => {
+    const positions = tf.slice2d(weights['wpe.weight'] as tf.Tensor2D, [0, 0], [T, C]); // [T, C]
+    const x = tf.add(embed(weights, padTokens(prompts, T)), positions) as tf.Tensor3D; // [B, T, C]
+    const { resid, cache } = runBlocks(config, weights, x, causalMask(T), [], hook);
+    const lastRows = tf.tensor1d(
+      prompts.map((prompt, i) => i * T + prompt.length - 1),
+      'int32',
+    );
+    const last = tf.reshape(gatherRows(tf.reshape(resid, [B * T, C]), lastRows), [B, 1, C]);
+    const logits = unembed(config, weights, last as tf.Tensor3D);
+    return { logits: tf.reshape(logits, [B, config.dVocab]) as tf.Tensor2D, cache };
+  });
+  return { logits, cache, lengths: prompts.map(({ length }) => length), width: T, made: 0 };
+}
+
+/** Feeds one token to every sequence, at its own position; the previous state stays the caller's to free. */
+export function decode(
+  { config, weights }: LanguageModel,
+  previous: DecodeState,
+  ids: readonly number[],
+  hook?: ResidHook,
+): DecodeState {
+  const { lengths, width, made } = previous;
+  const [B, C] = [lengths.length, config.dModel];
+  const { logits, cache } = tidied(() => {
+    const places = lengths.map((length) => Math.min(length + made, config.nCtx - 1)); // full rows idle
+    const positions = gatherRows(weights['wpe.weight'] as tf.Tensor2D, tf.tensor1d(places, 'int32'));
+    const tokens = tf.tensor2d(ids as number[], [B, 1], 'int32');
+    const x = tf.add(embed(weights, tokens), tf.reshape(positions, [B, 1, C])) as tf.Tensor3D; // [B, 1, C]
+    const { resid, cache } = runBlocks(config, weights, x, cacheMask(previous), previous.cache, hook);
+    const logits = unembed(config, weights, resid);
+    return { logits: tf.reshape(logits, [B, config.dVocab]) as tf.Tensor2D, cache };
+  });
+  return { logits, cache, lengths, width, made: made + 1 };
+}
+
+export function disposeState({ logits, cache }: DecodeState): void {
+  tf.dispose([logits, ...cache.flatMap(({ k, v }) => [k, v])]);
+}
+
+function runBlocks(
+  config: LanguageModel['config'],
+  weights: LanguageModel['weights'],
+  x: tf.Tensor3D,
+  mask: tf.Tensor,
+  past: readonly KeyValues[],
+  hook: ResidHook | undefined,
+): { resid: tf.Tensor3D; cache: KeyValues[] } {
+  const hooked = (layer: number, resid: tf.Tensor3D) => (hook?.layer === layer ? hook.apply(resid) : resid);
+  const cache: KeyValues[] = [];
+  let resid = hooked(-1, x);
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    const output = block(config, weights, layer, resid, mask, past[layer]);
+    resid = hooked(layer, output.resid);
+    cache.push(output.present);
+  }
+  return { resid, cache };
+}
+
+/** `[B, 1, 1, width + made + 1]`: hides the padding between a prompt's end and the first token fed since. */
+function cacheMask({ lengths, width, made }: DecodeState): tf.Tensor4D {
+  const total = width + made + 1;
+  const mask = new Float32Array(lengths.length * total);
+  lengths.forEach((length, i) => {
+    mask.fill(-1e9, i * total + length, i * total + width);
+  });
+  return tf.tensor4d(mask, [lengths.length, 1, 1, total]);
+}
+
+/** `tf.tidy` for a nested result, whose type it cannot express. */
+function tidied<T>(run: () => T): T {
+  return tf.tidy(run as unknown as () => tf.TensorContainer) as unknown as T;
+}

@@ -25,17 +25,6 @@ CREATE TABLE "checkpoints" (
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
-CREATE TABLE "concept_latents" (
-	"run_id" uuid NOT NULL,
-	"concept_id" uuid NOT NULL,
-	"latent" integer NOT NULL,
-	"separability" double precision NOT NULL,
-	"held_out_separability" double precision,
-	"mean_activation" double precision NOT NULL,
-	"fragmentation" integer NOT NULL,
-	CONSTRAINT "concept_latents_run_id_concept_id_pk" PRIMARY KEY("run_id","concept_id")
-);
---> statement-breakpoint
 CREATE TABLE "concepts" (
 	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
 	"ontology_id" uuid NOT NULL,
@@ -92,26 +81,12 @@ CREATE TABLE "facts" (
 	CONSTRAINT "facts_dataset_position" UNIQUE("dataset_id","position")
 );
 --> statement-breakpoint
-CREATE TABLE "faithfulness" (
-	"run_id" uuid NOT NULL,
-	"split" text NOT NULL,
-	"replacement" text NOT NULL,
-	"prompts" integer NOT NULL,
-	"correct" integer NOT NULL,
-	"cross_entropy" double precision NOT NULL,
-	CONSTRAINT "faithfulness_run_id_split_replacement_pk" PRIMARY KEY("run_id","split","replacement"),
-	CONSTRAINT "faithfulness_split" CHECK ("faithfulness"."split" in ('TRAIN', 'VALIDATION', 'TEST_OOD')),
-	CONSTRAINT "faithfulness_replacement" CHECK ("faithfulness"."replacement" in ('CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO')),
-	CONSTRAINT "faithfulness_counts" CHECK ("faithfulness"."correct" between 0 and "faithfulness"."prompts")
-);
---> statement-breakpoint
 CREATE TABLE "interventions" (
 	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
 	"run_id" uuid NOT NULL,
 	"example_id" uuid,
 	"method" text NOT NULL,
 	"alpha" double precision NOT NULL,
-	"armed" boolean DEFAULT false NOT NULL,
 	"source_concept_id" uuid NOT NULL,
 	"target_concept_id" uuid NOT NULL,
 	"prompt" text NOT NULL,
@@ -165,7 +140,7 @@ CREATE TABLE "run_events" (
 	"type" text NOT NULL,
 	"payload" jsonb NOT NULL,
 	CONSTRAINT "run_events_run_id_seq_pk" PRIMARY KEY("run_id","seq"),
-	CONSTRAINT "run_events_type" CHECK ("run_events"."type" in ('STATUS', 'LOG', 'PART'))
+	CONSTRAINT "run_events_type" CHECK ("run_events"."type" in ('STATUS', 'LOG'))
 );
 --> statement-breakpoint
 CREATE TABLE "runs" (
@@ -180,9 +155,6 @@ CREATE TABLE "runs" (
 	"dataset_id" uuid NOT NULL,
 	"dataset_hash" text NOT NULL,
 	"model_id" uuid,
-	"parent_id" uuid,
-	"alignment_run_id" uuid,
-	"baseline_run_id" uuid,
 	"artifact_hash" text,
 	"result" jsonb,
 	"backend" text,
@@ -195,7 +167,7 @@ CREATE TABLE "runs" (
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"started_at" timestamp (3) with time zone,
 	"finished_at" timestamp (3) with time zone,
-	CONSTRAINT "runs_kind" CHECK ("runs"."kind" in ('MODEL', 'ALIGNMENT', 'BASELINE', 'SWAP_SWEEP', 'ALIGNMENT_SWEEP')),
+	CONSTRAINT "runs_kind" CHECK ("runs"."kind" in ('MODEL', 'ALIGNMENT')),
 	CONSTRAINT "runs_status_known" CHECK ("runs"."status" in ('QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
 	CONSTRAINT "runs_progress_share" CHECK ("runs"."progress" between 0 and 1),
 	CONSTRAINT "runs_finished" CHECK (("runs"."finished_at" is not null) = ("runs"."status" in ('SUCCEEDED', 'FAILED', 'CANCELLED'))),
@@ -246,27 +218,6 @@ CREATE TABLE "swap_measures" (
 	CONSTRAINT "swap_measures_counts" CHECK ("swap_measures"."successes" between 0 and "swap_measures"."trials")
 );
 --> statement-breakpoint
-CREATE TABLE "sweep_cells" (
-	"run_id" uuid NOT NULL,
-	"position" integer NOT NULL,
-	"edited" text NOT NULL,
-	"method" text NOT NULL,
-	"alpha" double precision NOT NULL,
-	"trials" integer NOT NULL,
-	"successes" integer NOT NULL,
-	"other_prompts" integer NOT NULL,
-	"other_prompts_kept" integer NOT NULL,
-	"texts" integer NOT NULL,
-	"texts_kept" integer NOT NULL,
-	"pairs" jsonb NOT NULL,
-	CONSTRAINT "sweep_cells_run_id_position_pk" PRIMARY KEY("run_id","position"),
-	CONSTRAINT "sweep_cells_what" UNIQUE("run_id","edited","method","alpha"),
-	CONSTRAINT "sweep_cells_edited" CHECK ("sweep_cells"."edited" in ('CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE')),
-	CONSTRAINT "sweep_cells_successes" CHECK ("sweep_cells"."successes" between 0 and "sweep_cells"."trials"),
-	CONSTRAINT "sweep_cells_other_prompts" CHECK ("sweep_cells"."other_prompts_kept" between 0 and "sweep_cells"."other_prompts"),
-	CONSTRAINT "sweep_cells_texts" CHECK ("sweep_cells"."texts_kept" between 0 and "sweep_cells"."texts")
-);
---> statement-breakpoint
 CREATE TABLE "workers" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"lock_key" integer GENERATED ALWAYS AS IDENTITY (sequence name "workers_lock_key_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 2147483647 START WITH 1 CACHE 1),
@@ -283,8 +234,6 @@ CREATE TABLE "workers" (
 --> statement-breakpoint
 ALTER TABLE "checkpoints" ADD CONSTRAINT "checkpoints_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "checkpoints" ADD CONSTRAINT "checkpoints_artifact_hash_artifacts_hash_fk" FOREIGN KEY ("artifact_hash") REFERENCES "public"."artifacts"("hash") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "concept_latents" ADD CONSTRAINT "concept_latents_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "concept_latents" ADD CONSTRAINT "concept_latents_concept_id_concepts_id_fk" FOREIGN KEY ("concept_id") REFERENCES "public"."concepts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "concepts" ADD CONSTRAINT "concepts_ontology_id_ontologies_id_fk" FOREIGN KEY ("ontology_id") REFERENCES "public"."ontologies"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "datasets" ADD CONSTRAINT "datasets_ontology_id_ontologies_id_fk" FOREIGN KEY ("ontology_id") REFERENCES "public"."ontologies"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "example_concepts" ADD CONSTRAINT "example_concepts_example_id_examples_id_fk" FOREIGN KEY ("example_id") REFERENCES "public"."examples"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
@@ -292,7 +241,6 @@ ALTER TABLE "example_concepts" ADD CONSTRAINT "example_concepts_concept_id_conce
 ALTER TABLE "examples" ADD CONSTRAINT "examples_dataset_id_datasets_id_fk" FOREIGN KEY ("dataset_id") REFERENCES "public"."datasets"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "facts" ADD CONSTRAINT "facts_dataset_id_datasets_id_fk" FOREIGN KEY ("dataset_id") REFERENCES "public"."datasets"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "facts" ADD CONSTRAINT "facts_concept_id_concepts_id_fk" FOREIGN KEY ("concept_id") REFERENCES "public"."concepts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "faithfulness" ADD CONSTRAINT "faithfulness_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "interventions" ADD CONSTRAINT "interventions_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "interventions" ADD CONSTRAINT "interventions_example_id_examples_id_fk" FOREIGN KEY ("example_id") REFERENCES "public"."examples"("id") ON DELETE set null ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "interventions" ADD CONSTRAINT "interventions_source_concept_id_concepts_id_fk" FOREIGN KEY ("source_concept_id") REFERENCES "public"."concepts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -303,18 +251,13 @@ ALTER TABLE "models" ADD CONSTRAINT "models_artifact_hash_artifacts_hash_fk" FOR
 ALTER TABLE "run_events" ADD CONSTRAINT "run_events_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_dataset_id_datasets_id_fk" FOREIGN KEY ("dataset_id") REFERENCES "public"."datasets"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "runs" ADD CONSTRAINT "runs_parent_id_runs_id_fk" FOREIGN KEY ("parent_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "runs" ADD CONSTRAINT "runs_alignment_run_id_runs_id_fk" FOREIGN KEY ("alignment_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "runs" ADD CONSTRAINT "runs_baseline_run_id_runs_id_fk" FOREIGN KEY ("baseline_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_artifact_hash_artifacts_hash_fk" FOREIGN KEY ("artifact_hash") REFERENCES "public"."artifacts"("hash") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_worker_id_workers_id_fk" FOREIGN KEY ("worker_id") REFERENCES "public"."workers"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "slots" ADD CONSTRAINT "slots_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "slots" ADD CONSTRAINT "slots_concept_id_concepts_id_fk" FOREIGN KEY ("concept_id") REFERENCES "public"."concepts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "split_measures" ADD CONSTRAINT "split_measures_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "swap_measures" ADD CONSTRAINT "swap_measures_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "sweep_cells" ADD CONSTRAINT "sweep_cells_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "checkpoints_artifact" ON "checkpoints" USING btree ("artifact_hash");--> statement-breakpoint
-CREATE INDEX "concept_latents_concept" ON "concept_latents" USING btree ("concept_id");--> statement-breakpoint
 CREATE INDEX "datasets_ontology" ON "datasets" USING btree ("ontology_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "datasets_created" ON "datasets" USING btree ("created_at","id");--> statement-breakpoint
 CREATE INDEX "example_concepts_concept" ON "example_concepts" USING btree ("concept_id");--> statement-breakpoint
@@ -337,9 +280,6 @@ CREATE INDEX "runs_status" ON "runs" USING btree ("status","created_at","id");--
 CREATE INDEX "runs_worker" ON "runs" USING btree ("worker_id") WHERE "runs"."status" = 'RUNNING';--> statement-breakpoint
 CREATE INDEX "runs_dataset" ON "runs" USING btree ("dataset_id");--> statement-breakpoint
 CREATE INDEX "runs_model" ON "runs" USING btree ("model_id");--> statement-breakpoint
-CREATE INDEX "runs_parent" ON "runs" USING btree ("parent_id","created_at","id");--> statement-breakpoint
-CREATE INDEX "runs_alignment" ON "runs" USING btree ("alignment_run_id");--> statement-breakpoint
-CREATE INDEX "runs_baseline" ON "runs" USING btree ("baseline_run_id");--> statement-breakpoint
 CREATE INDEX "runs_artifact" ON "runs" USING btree ("artifact_hash");--> statement-breakpoint
 CREATE INDEX "slots_concept" ON "slots" USING btree ("concept_id","id");--> statement-breakpoint
 CREATE INDEX "workers_alive" ON "workers" USING btree ("last_seen_at") WHERE "workers"."ended_at" is null;

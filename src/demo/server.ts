@@ -33,7 +33,9 @@ export async function startOwnServer(): Promise<OwnServer> {
     });
   mkdirSync(config.dataDir, { recursive: true });
   const logFile = join(config.dataDir, 'server.log');
-  const server = await startServer({ ROLE: 'all' }, openSync(logFile, 'a'));
+  const server = await startServer({ ROLE: 'all' }, openSync(logFile, 'a')).catch((error: Error) => {
+    throw new Error(`${error.message} Its log is ${logFile}`);
+  });
   const stop = () => void server.stop();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);

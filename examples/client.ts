@@ -1,5 +1,5 @@
 /**
- * A client app in TypeScript: lists the runs of a server, follows the newest live, and prints its slots' bindings.
+ * A client app in TypeScript: lists the alignment runs of a server, follows the newest live, and prints its slots' bindings.
  * `node --import tsx examples/client.ts http://127.0.0.1:4000/graphql [API key]`
  */
 import { createClient } from 'graphql-ws';
@@ -19,10 +19,12 @@ async function query<T>(text: string, variables: Record<string, unknown> = {}): 
 interface Runs {
   runs: { edges: { node: { id: string; kind: string; status: string } }[] };
 }
-const { runs } = await query<Runs>('{ runs(first: 10) { edges { node { id kind status } } } }');
+const { runs } = await query<Runs>(
+  '{ runs(first: 10, filter: { kind: [ALIGNMENT] }) { edges { node { id kind status } } } }',
+);
 for (const { node } of runs.edges) console.log(node.kind, node.status, node.id);
 const newest = runs.edges[0]?.node;
-if (!newest) throw new Error('The server has no runs yet; `npm run demo` makes some.');
+if (!newest) throw new Error('The server has no alignment runs yet; `npm run demo` makes some.');
 
 // A subscription resumes: pass the last cursor as `after`, and nothing is missed or repeated.
 const client = createClient({

@@ -1,68 +1,19 @@
 /** One concept swap on one prompt, as the API offers it. */
 import { invalidInput } from '../../errors.ts';
+import type { LoadedPair } from '../loaded.ts';
 import { type Generation, generate } from '../model/generate.ts';
-import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
-import { type LoadedSae, loadSae } from '../sae/file.ts';
+import type { LanguageModel } from '../model/languageModel.ts';
 import { strongest } from '../sae/validation.ts';
 import { captureResidPost } from './capture.ts';
 import type { Continuation, SwapCall, SwapResult } from './swap.ts';
 import { editResid, readSlots } from './swapMethods.ts';
-
-/** What stays loaded between swaps. */
-interface Loaded {
-  model: LanguageModel;
-  sae: LoadedSae;
-}
-
-/** Answers swaps; keeps the models and SAEs of the last few calls on the device until `dispose`. */
-export interface Swapper {
-  swap(call: SwapCall): Promise<SwapResult>;
-  dispose(): void;
-}
-
-/** @param capacity Pairs of model and SAE that stay loaded; the one unused for longest goes first. */
-export function createSwapper(capacity = 4): Swapper {
-  const loaded = new Map<string, Loaded>();
-  const release = ({ model, sae }: Loaded) => {
-    model.dispose();
-    sae.dispose();
-  };
-  return {
-    async swap(call) {
-      const key = JSON.stringify([call.model.weights, call.sae]);
-      const pair = loaded.get(key) ?? (await load(call));
-      loaded.delete(key);
-      loaded.set(key, pair); // newest last
-      for (const [oldest, old] of loaded) {
-        if (loaded.size <= capacity) break;
-        loaded.delete(oldest);
-        release(old);
-      }
-      return swapConcept(pair, call);
-    },
-    dispose() {
-      for (const pair of loaded.values()) release(pair);
-      loaded.clear();
-    },
-  };
-}
-
-async function load(call: SwapCall): Promise<Loaded> {
-  const model = await loadLanguageModel(call.model);
-  try {
-    return { model, sae: await loadSae(call.sae) };
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
-}
 
 /**
  * Continues the prompt greedily as it is, and with the edit at its last token in the SAE's layer.
  * @throws {AppError} INVALID_INPUT naming the part of the call that does not fit the model or the SAE.
  */
 export async function swapConcept(
-  { model, sae }: Loaded,
+  { model, sae }: LoadedPair,
   call: Omit<SwapCall, 'model' | 'sae'>,
 ): Promise<SwapResult> {
   const { config, settings } = sae;

@@ -6,11 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runAlignment } from '../../../src/engine/align/align.ts';
 import type { AlignmentJob, AlignmentResult } from '../../../src/engine/align/job.ts';
 import { splitPopulations } from '../../../src/engine/align/population.ts';
+import type { SwapCall } from '../../../src/engine/align/swap.ts';
 import { SWAP_METHODS } from '../../../src/engine/align/swap.ts';
-import { createSwapper } from '../../../src/engine/align/swapConcept.ts';
+import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
 import { drawTrials } from '../../../src/engine/align/swapTrials.ts';
 import { generateBiographies } from '../../../src/engine/data/biography.ts';
 import type { EngineDataset } from '../../../src/engine/dataset.ts';
+import { createLoadedPairs } from '../../../src/engine/loaded.ts';
 import type { ModelRef } from '../../../src/engine/model/job.ts';
 import { modelSettings } from '../../../src/engine/model/settings.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
@@ -201,8 +203,9 @@ describe('an alignment', () => {
 });
 
 describe('one swap', () => {
-  const swapper = createSwapper(1);
-  afterAll(() => swapper.dispose());
+  const pairs = createLoadedPairs(1);
+  const swap = async (given: SwapCall) => swapConcept(await pairs.get(given.model, given.sae), given);
+  afterAll(() => pairs.dispose());
   const question = dataset.prompts.find(({ concepts }) => concepts[0] === 1)!;
   const call = (more: object = {}) => ({
     model,
@@ -217,7 +220,7 @@ describe('one swap', () => {
   });
 
   test('answers with both continuations, their probabilities and the slots', async () => {
-    const answer = await swapper.swap(call());
+    const answer = await swap(call());
     expect(answer).toMatchObject({ source: 1, target: 2 });
     for (const { text, tokens } of [answer.baseline, answer.result]) {
       expect(tokens.length).toBeLessThanOrEqual(4);
@@ -231,14 +234,14 @@ describe('one swap', () => {
   });
 
   test('takes the strongest slot where no source is named', async () => {
-    const { slots } = await swapper.swap(call());
+    const { slots } = await swap(call());
     const strongest = slots.reduce((best, slot) => (slot.before > best.before ? slot : best)).concept;
-    const answer = await swapper.swap(call({ source: null, target: (strongest + 1) % 6 }));
+    const answer = await swap(call({ source: null, target: (strongest + 1) % 6 }));
     expect(answer.source).toBe(strongest);
   });
 
   test.each(SWAP_METHODS)('works by %s', async (method) => {
-    const { result } = await swapper.swap(call({ method, alpha: 5 }));
+    const { result } = await swap(call({ method, alpha: 5 }));
     expect(result.tokens.every(({ probability }) => probability > 0 && probability <= 1)).toBe(true);
   });
 
@@ -249,13 +252,13 @@ describe('one swap', () => {
     [{ prompt: '' }, ['prompt'], 'got 0'],
     [{ prompt: 'what '.repeat(40) }, ['prompt'], 'got 40'],
   ])('%j is refused with its path', async (more, path, message) => {
-    const refused = swapper.swap(call(more));
+    const refused = swap(call(more));
     await expect(refused).rejects.toMatchObject({ code: 'INVALID_INPUT', path });
     await expect(refused).rejects.toThrow(message);
   });
 
   test('refuses a file that is no SAE', async () => {
-    await expect(swapper.swap(call({ sae: model.weights }))).rejects.toMatchObject({ code: 'INVALID_INPUT' });
+    await expect(swap(call({ sae: model.weights }))).rejects.toMatchObject({ code: 'INVALID_INPUT' });
   });
 });
 

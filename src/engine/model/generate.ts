@@ -1,6 +1,6 @@
 /** Batched generation with a key–value cache, optionally with one activation of each prompt replaced. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
-import { decode, disposeState, prefill } from './decode.ts';
+import { decode, disposeState, prefill, type ResidHook } from './decode.ts';
 import { checkEdit, type ResidEdit, replacing } from './edit.ts';
 import type { LanguageModel } from './languageModel.ts';
 import { type Pick, pickGreedy, pickSampled, type Sampling } from './pick.ts';
@@ -54,18 +54,16 @@ async function generateBatch(
   start: number,
   options: GenerateOptions,
 ): Promise<Generation[]> {
-  const { maxNewTokens, sampling, breathe = turnOfTheLoop } = options;
+  const { maxNewTokens, sampling, edit, breathe = turnOfTheLoop } = options;
   const rows = prompts.map((prompt) => ({
     limit: Math.min(maxNewTokens, model.config.nCtx - prompt.length),
     tokens: [] as Pick[],
     ended: false,
   }));
   const open = () => rows.some((row) => !row.ended && row.tokens.length < row.limit);
-  const pick = sampling ? pickSampled(sampling, start, prompts.length) : pickGreedy;
-  let state = prefill(model, prompts, options.edit && replacing(options.edit, prompts, start));
-  try {
-    while (open()) {
-      const picks = await pick(state.logits);
+  const hookAt = (step: number) => (edit && step === 0 ? replacing(edit, prompts, start) : undefined);
+  if (open())
+    for await (const picks of pickTokens(model, prompts, { sampling, start, hookAt })) {
       rows.forEach((row, i) => {
         if (row.ended || row.tokens.length >= row.limit) return;
         if (picks[i]!.id === model.tokenizer.eosId) row.ended = true;
@@ -73,15 +71,42 @@ async function generateBatch(
       });
       await breathe();
       if (!open()) break;
+    }
+  return rows.map((row) => describe(model, row));
+}
+
+export interface PickOptions {
+  /** Absent means greedy. */
+  sampling?: Sampling;
+  /** Number of the batch's first prompt, which names its stream of random draws. */
+  start?: number;
+  /** What rewrites the residual stream at a step: 0 is the prompts, n > 0 the n-th token fed back. */
+  hookAt?(step: number): ResidHook | undefined;
+}
+
+/**
+ * The next token of every prompt, step by step and without end: the consumer leaves when it has enough, which frees
+ * what the steps hold. Rows that have ended go on being fed.
+ */
+export async function* pickTokens(
+  model: LanguageModel,
+  prompts: readonly Tokens[],
+  { sampling, start = 0, hookAt }: PickOptions,
+): AsyncGenerator<Pick[], never> {
+  const pick = sampling ? pickSampled(sampling, start, prompts.length) : pickGreedy;
+  let state = prefill(model, prompts, hookAt?.(0));
+  try {
+    for (let step = 1; ; step++) {
+      const picks = await pick(state.logits);
+      yield picks;
       const previous = state;
       const ids = picks.map(({ id }) => id);
-      state = decode(model, previous, ids);
+      state = decode(model, previous, ids, hookAt?.(step));
       disposeState(previous);
     }
   } finally {
     disposeState(state);
   }
-  return rows.map((row) => describe(model, row));
 }
 
 function describe({ tokenizer }: LanguageModel, row: { tokens: Pick[]; ended: boolean }): Generation {

@@ -2,6 +2,7 @@
  * The engine process: forked by a host, told what to do over IPC, and gone with the host. It knows no database, no
  * GraphQL and no environment; it reads the paths it is given and writes into its work directory.
  */
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import { loadBackend } from './native/backend.ts';
 import type {
@@ -19,6 +20,8 @@ type Message<T extends HostMessage['type']> = Extract<HostMessage, { type: T }>;
 let reporter: ChildReporter | null = null;
 /** Calls are answered one after the other: the backend is one, and so is its memory. */
 let lastCall: Promise<void> = Promise.resolve();
+/** Streams that wait or run, by id; aborted when nobody wants them any more. */
+const streams = new Map<number, AbortController>();
 
 // The host decides when this process ends. Signals to the whole group (Ctrl-C, a service manager) must not take
 // away the checkpoint that the host asks for while it drains.
@@ -38,6 +41,13 @@ function receive(message: HostMessage): void {
       break;
     case 'call':
       lastCall = lastCall.then(() => serve(message));
+      break;
+    case 'stream':
+      streams.set(message.id, new AbortController());
+      lastCall = lastCall.then(() => serveStream(message));
+      break;
+    case 'cancel':
+      streams.get(message.id)?.abort();
       break;
     case 'stored':
       reporter?.onStored(message.rows);
@@ -74,6 +84,7 @@ async function runJob({ job, resumeFrom, workDir, checkpointEveryMs }: Message<'
 /** A process loads only the code of what it is asked to do, and is ready the sooner. */
 async function execute(job: EngineJob, context: JobContext): Promise<EngineResult> {
   if (job.kind === 'MODEL') return (await import('./model/train.ts')).trainModel(job, context);
+  if (job.kind === 'SWAP_SWEEP') return (await import('./align/sweep/sweep.ts')).runSwapSweep(job, context);
   return (await import('./align/align.ts')).runAlignment(job, context);
 }
 
@@ -83,6 +94,23 @@ async function serve({ id, call }: Message<'call'>): Promise<void> {
     send({ type: 'answer', id, result: await answer(call) });
   } catch (error) {
     send({ type: 'refused', id, error: describe(error) });
+  }
+}
+
+async function serveStream({ id, stream }: Message<'stream'>): Promise<void> {
+  const { signal } = streams.get(id)!;
+  try {
+    const { open } = await import('./calls.ts');
+    for await (const item of open(stream)) {
+      if (signal.aborted) break;
+      send({ type: 'item', id, item });
+      await turnOfTheLoop(); // for a cancel to come in
+    }
+    send({ type: 'ended', id });
+  } catch (error) {
+    send({ type: 'refused', id, error: describe(error) });
+  } finally {
+    streams.delete(id);
   }
 }
 

@@ -5,6 +5,8 @@
  */
 import type { AlignmentJob, AlignmentResult } from './align/job.ts';
 import type { SwapCall, SwapResult } from './align/swap.ts';
+import type { SwapSweepJob, SwapSweepResult, SweepCell } from './align/sweep/job.ts';
+import type { GenerationCall, GenerationItem } from './generation/job.ts';
 import type { ModelJob, ModelResult } from './model/job.ts';
 import type { NativeAddon } from './native/addon.ts';
 import type { WrittenFile } from './writtenFile.ts';
@@ -36,14 +38,16 @@ export interface Progress {
   etaSeconds: number | null;
 }
 
-export type EngineJob = ModelJob | AlignmentJob;
-export type EngineResult = ModelResult | AlignmentResult;
+export type EngineJob = ModelJob | AlignmentJob | SwapSweepJob;
+export type EngineResult = ModelResult | AlignmentResult | SwapSweepResult;
 
 /** What the engine reports while a job runs, besides its result. Every call is cheap; the child batches. */
 export interface JobReporter {
   metrics(row: MetricRow): void;
   progress(progress: Progress): void;
   log(level: 'INFO' | 'WARN' | 'ERROR', message: string): void;
+  /** Hands over a finished part of the result, which is stored at once; an attempt that goes on is told of it. */
+  part(cell: SweepCell): void;
   /**
    * Asked after each training step; true when it is time to write a checkpoint (by the host's interval).
    */
@@ -85,6 +89,9 @@ export type HostMessage =
       checkpointEveryMs: number;
     }
   | { type: 'call'; id: number; call: EngineCall }
+  | { type: 'stream'; id: number; stream: EngineStream }
+  /** Nobody wants the stream's further items; it ends at the next one. */
+  | { type: 'cancel'; id: number }
   /** So many metric rows more are stored; the child stops training while too many are not. */
   | { type: 'stored'; rows: number }
   /** The checkpoint handed over last is stored and its file has left the work directory. */
@@ -96,15 +103,31 @@ export type HostMessage =
 export type EngineCall = { method: 'swap'; params: SwapCall };
 export type EngineCallResult = { method: 'swap'; result: SwapResult };
 
+/** Requests that a serving child answers item by item; their parameters bound how many items there can be. */
+export type EngineStream = { method: 'generate'; params: GenerationCall };
+export type EngineStreamItem = { method: 'generate'; item: GenerationItem };
+
+type Named<T, M> = Extract<T, { method: M }>;
+export type CallMethod = EngineCall['method'];
+export type CallParams<M extends CallMethod> = Named<EngineCall, M>['params'];
+export type CallResult<M extends CallMethod> = Named<EngineCallResult, M>['result'];
+export type StreamMethod = EngineStream['method'];
+export type StreamParams<M extends StreamMethod> = Named<EngineStream, M>['params'];
+export type StreamItem<M extends StreamMethod> = Named<EngineStreamItem, M>['item'];
+
 export type ChildMessage =
   | { type: 'ready'; info: BackendInfo }
   | { type: 'metrics'; rows: MetricRow[] }
   | { type: 'progress'; progress: Progress }
   | { type: 'log'; level: 'INFO' | 'WARN' | 'ERROR'; message: string; at: number }
+  | { type: 'part'; cell: SweepCell }
   | { type: 'checkpoint'; step: number; file: WrittenFile }
   | { type: 'done'; result: EngineResult }
   | { type: 'failed'; error: EngineFailure }
   | { type: 'answer'; id: number; result: EngineCallResult }
+  | { type: 'item'; id: number; item: EngineStreamItem }
+  /** The stream is through, or was cancelled. */
+  | { type: 'ended'; id: number }
   | { type: 'refused'; id: number; error: EngineFailure };
 
 /** `code` is an `AppErrorCode`; the message may be shown to the caller unless the code is INTERNAL. */

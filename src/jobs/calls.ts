@@ -1,33 +1,49 @@
-/** Short calls to the engine from the API process: one lazily forked child, one call at a time, first come first served. */
-import type { BackendInfo, EngineCall, EngineCallResult } from '../engine/protocol.ts';
+/** Requests to the engine from the API process: one lazily forked child, one at a time, first come first served. */
+import type {
+  BackendInfo,
+  CallMethod,
+  CallParams,
+  CallResult,
+  ChildMessage,
+  EngineCall,
+  EngineCallResult,
+  EngineStream,
+  StreamItem,
+  StreamMethod,
+  StreamParams,
+} from '../engine/protocol.ts';
 import { AppError } from '../errors.ts';
 import { EngineCrash, type EngineOptions, type EngineProcess, forkEngine, toAppError } from './host.ts';
+import { ItemQueue } from './itemQueue.ts';
 
 export interface EngineCallsOptions extends EngineOptions {
-  /** A call that takes longer ends with its child. */
+  /** A request of which nothing is heard for longer ends with its child. */
   callTimeoutMs?: number;
-  /** A child without calls for this long is let go, with the models it holds. */
+  /** A child without requests for this long is let go, with the models it holds. */
   idleMs?: number;
-  /** Calls that may wait; more are turned away. */
+  /** Requests that may wait; more are turned away. */
   maxWaiting?: number;
 }
 
-type Method = EngineCall['method'];
-type Params<M extends Method> = Extract<EngineCall, { method: M }>['params'];
-type Result<M extends Method> = Extract<EngineCallResult, { method: M }>['result'];
+type Order = { type: 'call'; call: EngineCall } | { type: 'stream'; stream: EngineStream };
+type Reply = Extract<ChildMessage, { type: 'answer' | 'item' }>;
 
-interface Waiting {
-  call: EngineCall;
-  resolve(result: EngineCallResult): void;
+/** A request that waits, or is being answered. */
+interface Request {
+  order: Order;
+  hear(reply: Reply): void;
+  resolve(): void;
   reject(error: unknown): void;
+  /** Tells the engine that nobody wants more; null while the request waits. */
+  cancel: (() => void) | null;
 }
 
-/** Serves engine calls for as long as the process runs; a crash or a timeout costs the running call alone. */
+/** Serves engine requests for as long as the process runs; a crash or a timeout costs the running one alone. */
 export class EngineCalls {
   readonly #options: Required<EngineCallsOptions>;
   #engine: EngineProcess | null = null;
   #info: BackendInfo | null = null;
-  #waiting: Waiting[] = [];
+  #waiting: Request[] = [];
   #busy = false;
   #lastId = 0;
   #idle: NodeJS.Timeout | null = null;
@@ -41,19 +57,39 @@ export class EngineCalls {
    * Calls the engine; the child is forked if there is none.
    * @throws AppError what the engine refused; UNAVAILABLE on a crash, a timeout, a full queue or after `stop`.
    */
-  async call<M extends Method>(method: M, params: Params<M>): Promise<Result<M>> {
-    if (this.#stopped) throw new AppError('UNAVAILABLE', 'the engine is shutting down');
-    const { maxWaiting } = this.#options;
-    if (this.#waiting.length >= maxWaiting)
-      throw new AppError('UNAVAILABLE', `${maxWaiting} engine calls are waiting already; try again later`);
-    const answer = await new Promise<EngineCallResult>((resolve, reject) => {
-      this.#waiting.push({ call: { method, params } as EngineCall, resolve, reject });
-      void this.#work();
+  async call<M extends CallMethod>(method: M, params: CallParams<M>): Promise<CallResult<M>> {
+    let result: EngineCallResult['result'] | null = null;
+    await new Promise<void>((resolve, reject) => {
+      const hear = (reply: Reply) => {
+        if (reply.type === 'answer') result = reply.result.result;
+      };
+      const call = { method, params } as EngineCall;
+      this.#enqueue({ order: { type: 'call', call }, hear, resolve, reject, cancel: null });
     });
-    return answer.result as Result<M>;
+    return result as unknown as CallResult<M>;
   }
 
-  /** The backend that calls run on; known after the first fork, which this brings about if need be. */
+  /**
+   * Items of a stream as the engine makes them; `return` ends it in the engine at the next item, and at once here.
+   * The engine does not wait for a slow consumer, whose items are held here: the parameters bound how many.
+   * `next` throws what `call` throws.
+   */
+  stream<M extends StreamMethod>(method: M, params: StreamParams<M>): AsyncIterableIterator<StreamItem<M>> {
+    const items = new ItemQueue<StreamItem<M>>(() => this.#cancel(request));
+    const request: Request = {
+      order: { type: 'stream', stream: { method, params } as EngineStream },
+      hear(reply) {
+        if (reply.type === 'item') items.push(reply.item.item as StreamItem<M>);
+      },
+      resolve: () => items.end(),
+      reject: (error) => items.fail(error),
+      cancel: null,
+    };
+    this.#enqueue(request);
+    return items;
+  }
+
+  /** The backend that requests run on; known after the first fork, which this brings about if need be. */
   async info(): Promise<BackendInfo> {
     if (!this.#info) await this.#ready();
     return this.#info!;
@@ -64,7 +100,7 @@ export class EngineCalls {
     return this.#engine?.pid ?? null;
   }
 
-  /** Ends the child; waiting calls are refused. Resolves when no process is left. */
+  /** Ends the child; waiting requests are refused. Resolves when no process is left. */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const { reject } of this.#waiting.splice(0))
@@ -72,28 +108,51 @@ export class EngineCalls {
     await this.#letGo();
   }
 
+  #enqueue(request: Request): void {
+    const { maxWaiting } = this.#options;
+    if (this.#stopped) request.reject(new AppError('UNAVAILABLE', 'the engine is shutting down'));
+    else if (this.#waiting.length >= maxWaiting)
+      request.reject(
+        new AppError('UNAVAILABLE', `${maxWaiting} engine calls are waiting already; try again later`),
+      );
+    else {
+      this.#waiting.push(request);
+      void this.#work();
+    }
+  }
+
+  #cancel(request: Request): void {
+    if (request.cancel) request.cancel();
+    else this.#waiting = this.#waiting.filter((waiting) => waiting !== request);
+  }
+
   async #work(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
     this.#stayAwake();
-    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
-      const { call, resolve, reject } = next;
-      await this.#perform(call).then(resolve, reject);
-    }
+    for (let next = this.#waiting.shift(); next; next = this.#waiting.shift())
+      await this.#perform(next).then(next.resolve, next.reject);
     this.#busy = false;
     this.#restLater();
   }
 
-  async #perform(call: EngineCall): Promise<EngineCallResult> {
+  async #perform(request: Request): Promise<void> {
+    let cancelled = false;
+    request.cancel = () => {
+      cancelled = true;
+    };
     const engine = await this.#ready();
+    if (cancelled) return;
     const { callTimeoutMs } = this.#options;
-    const timeout = setTimeout(() => void engine.kill(), callTimeoutMs);
-    const startedAt = performance.now();
+    let late = false;
+    const timeout = setTimeout(() => {
+      late = true;
+      void engine.kill();
+    }, callTimeoutMs);
     try {
-      return await exchange(engine, ++this.#lastId, call);
+      await converse(engine, ++this.#lastId, request, () => timeout.refresh());
     } catch (error) {
       if (!(error instanceof EngineCrash)) throw error;
-      const late = performance.now() - startedAt >= callTimeoutMs;
       const why = late ? `the call took longer than ${callTimeoutMs} ms` : error.message;
       throw new AppError('UNAVAILABLE', why, { cause: error });
     } finally {
@@ -139,15 +198,20 @@ export class EngineCalls {
   }
 }
 
-function exchange(engine: EngineProcess, id: number, call: EngineCall): Promise<EngineCallResult> {
+/** Sends the request and resolves when the engine has answered it whole; `onItem` is called between items. */
+function converse(engine: EngineProcess, id: number, request: Request, onItem: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = engine.onMessage((message) => {
-      if ((message.type !== 'answer' && message.type !== 'refused') || message.id !== id) return;
+      if (!('id' in message) || message.id !== id) return;
+      if (message.type === 'refused') reject(toAppError(message.error));
+      else if (message.type === 'ended') resolve();
+      else request.hear(message);
+      if (message.type === 'item') return onItem();
+      resolve();
       stop();
-      if (message.type === 'answer') resolve(message.result);
-      else reject(toAppError(message.error));
     });
     void engine.exited.then((exit) => reject(new EngineCrash(exit)));
-    engine.send({ type: 'call', id, call });
+    request.cancel = () => engine.send({ type: 'cancel', id });
+    engine.send({ ...request.order, id });
   });
 }

@@ -2,7 +2,7 @@
 import { swapConcept } from '../services/conceptSwap.ts';
 import type { Intervention } from '../services/intervention.ts';
 import { builder } from './builder.ts';
-import { idOf, isIdOf } from './ids.ts';
+import { conceptKeyOrId, idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { SwapMethod } from './intervention.ts';
 import { addMutation } from './mutation.ts';
@@ -69,15 +69,10 @@ addMutation('swapConcept', {
         ...rest,
         runId: idOf(runId, ['AlignmentRun'], ['runId']),
         exampleId: exampleId == null ? undefined : idOf(exampleId, ['Example'], ['exampleId']),
-        sourceConcept: sourceConcept == null ? undefined : keyOrId(sourceConcept, 'sourceConcept'),
-        targetConcept: keyOrId(targetConcept, 'targetConcept'),
+        sourceConcept: sourceConcept == null ? undefined : conceptKeyOrId(sourceConcept),
+        targetConcept: conceptKeyOrId(targetConcept),
       },
     );
     return { intervention };
   },
 });
-
-/** A key as it is; an id as the uuid in it. */
-function keyOrId(value: string, field: string): string {
-  return isIdOf(value, 'Concept') ? idOf(value, ['Concept'], [field]) : value;
-}

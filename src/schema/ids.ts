@@ -49,3 +49,8 @@ export function isIdOf(value: string, type: string): boolean {
     return false;
   }
 }
+
+/** A concept's key as it is; its id as the uuid in it. */
+export function conceptKeyOrId(value: string): string {
+  return isIdOf(value, 'Concept') ? decodeGlobalId(value).id : value;
+}

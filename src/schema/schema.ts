@@ -12,9 +12,11 @@ import './run.ts';
 import './runEvents.ts';
 import './modelRun.ts';
 import './alignmentRun.ts';
+import './alignmentSweepRun.ts';
 import './slot.ts';
 import './intervention.ts';
 import './conceptSwap.ts';
+import './generation.ts';
 import './engine.ts';
 import './apiKey.ts';
 

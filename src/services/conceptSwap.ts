@@ -3,19 +3,17 @@ import { and, asc, eq } from 'drizzle-orm';
 import { z } from 'zod';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
-import { readByIds } from '../db/queries/byIds.ts';
-import { type Run, readRun } from '../db/queries/runs.ts';
-import { concepts, datasets, examples, facts, interventions } from '../db/tables.ts';
+import type { Run } from '../db/queries/runs.ts';
+import { facts, interventions } from '../db/tables.ts';
 import { SWAP_METHODS, type SwapCall, type SwapResult } from '../engine/align/swap.ts';
 import { sameAnswer } from '../engine/data/answers.ts';
 import { longText, shortText } from '../engine/data/text.ts';
-import { AppError, invalidInput, notFound, parseOrThrow } from '../errors.ts';
+import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import { loadModelRef } from '../jobs/load.ts';
+import { chosenAlphaOf, findConcept, readAlignment, readConcepts, readExample } from './alignment.ts';
 import type { Engine } from './engine.ts';
 import type { Intervention } from './intervention.ts';
 import type { Concept } from './ontology.ts';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const swapRequest = z
   .strictObject({
@@ -77,7 +75,7 @@ export async function swapConcept(
 ): Promise<Intervention> {
   const { db } = dependencies;
   const input = parseOrThrow(swapRequest, request);
-  const run = await readAlignment(db, input.runId);
+  const run = await readAlignment(db, input.runId, 'a swap');
   const ontology = await readConcepts(db, run);
   const { source, target } = chooseConcepts(ontology, input);
   const question = await readQuestion(db, run, input);
@@ -118,46 +116,15 @@ async function callEngine(
   return engine.call('swap', { ...call, model, sae: await store.path(run.artifactHash!) });
 }
 
-async function readAlignment(db: Executor, id: string): Promise<Run> {
-  const run = await readRun(db, id);
-  if (!run) throw notFound('Run', id);
-  if (run.kind === 'ALIGNMENT' && run.status === 'SUCCEEDED') return run;
-  throw invalidInput(
-    ['runId'],
-    `a swap needs an alignment run that has SUCCEEDED; this is a run of kind ${run.kind} in status ${run.status}`,
-  );
-}
-
-/** The run's concepts; a concept's index is the engine's number for it. */
-async function readConcepts(db: Executor, run: Run): Promise<Concept[]> {
-  const rows = await db
-    .select({ concept: concepts })
-    .from(concepts)
-    .innerJoin(datasets, eq(datasets.ontologyId, concepts.ontologyId))
-    .where(eq(datasets.id, run.datasetId))
-    .orderBy(asc(concepts.position));
-  return rows.map((row) => row.concept);
-}
-
 function chooseConcepts(
   ontology: readonly Concept[],
   { sourceConcept, targetConcept }: Input,
 ): { source: Concept | null; target: Concept } {
-  const target = findConcept(ontology, targetConcept, 'targetConcept');
-  const source = sourceConcept === undefined ? null : findConcept(ontology, sourceConcept, 'sourceConcept');
+  const target = findConcept(ontology, targetConcept, ['targetConcept']);
+  const source = sourceConcept === undefined ? null : findConcept(ontology, sourceConcept, ['sourceConcept']);
   if (source?.id === target.id)
     throw invalidInput(['targetConcept'], `source and target are both "${target.key}"; name two concepts`);
   return { source, target };
-}
-
-function findConcept(ontology: readonly Concept[], keyOrId: string, field: string): Concept {
-  const concept = ontology.find(({ id, key }) => (UUID.test(keyOrId) ? id === keyOrId : key === keyOrId));
-  if (concept) return concept;
-  const keys = ontology.map(({ key }) => key).join(', ');
-  throw invalidInput(
-    [field],
-    `"${keyOrId}" is not a concept of this run's ontology; its concepts are ${keys}`,
-  );
 }
 
 async function readQuestion(db: Db, run: Run, input: Input): Promise<Question> {
@@ -166,10 +133,7 @@ async function readQuestion(db: Db, run: Run, input: Input): Promise<Question> {
     if (entity !== null) await checkEntity(db, run.datasetId, entity);
     return { exampleId: null, prompt: input.prompt!, entity };
   }
-  const [example] = await readByIds(db, examples, examples.id, [input.exampleId]);
-  if (!example) throw notFound('Example', input.exampleId);
-  if (example.datasetId !== run.datasetId)
-    throw invalidInput(['exampleId'], "the example belongs to another dataset than the run's");
+  const example = await readExample(db, run, input.exampleId);
   return { exampleId: example.id, prompt: example.prompt, entity: example.entity };
 }
 
@@ -206,8 +170,4 @@ function inCallersTerms(error: unknown, { key }: Concept): unknown {
     ['targetConcept'],
     `"${key}" is what the prompt is about already, by its strongest slot; name another target, or a source`,
   );
-}
-
-function chosenAlphaOf(run: Run): number | null {
-  return (run.result as { chosenAlpha?: number | null } | null)?.chosenAlpha ?? null;
 }

@@ -4,12 +4,21 @@ import { readByIds } from '../db/queries/byIds.ts';
 import { listRunsOf, type Run } from '../db/queries/runs.ts';
 import { listWorkers, type Worker } from '../db/queries/workers.ts';
 import { workers } from '../db/tables.ts';
-import type { SwapCall, SwapResult } from '../engine/align/swap.ts';
-import type { BackendInfo } from '../engine/protocol.ts';
+import type {
+  BackendInfo,
+  CallMethod,
+  CallParams,
+  CallResult,
+  StreamItem,
+  StreamMethod,
+  StreamParams,
+} from '../engine/protocol.ts';
 
 /** The engine of this process, for work that a caller waits for. */
 export interface Engine {
-  call(method: 'swap', params: SwapCall): Promise<SwapResult>;
+  call<M extends CallMethod>(method: M, params: CallParams<M>): Promise<CallResult<M>>;
+  /** Items as they are made; `return` ends the work. */
+  stream<M extends StreamMethod>(method: M, params: StreamParams<M>): AsyncIterableIterator<StreamItem<M>>;
   info(): Promise<BackendInfo>;
 }
 

@@ -52,7 +52,7 @@ export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Ap
   await notifications.ready;
   const feed = createRunFeed({ db: database.db, notifications, log: silentLog });
   const store = await openArtifactStore(join(importDir, '.store'));
-  const engine = { call: refuse, info: refuse };
+  const engine = { call: refuse, stream: refuse, info: refuse };
   const dependencies: Dependencies = {
     db: database.db,
     store,

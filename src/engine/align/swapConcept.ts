@@ -46,7 +46,8 @@ export async function swapConcept(
   };
 }
 
-function readPrompt({ config, tokenizer }: LanguageModel, prompt: string): number[] {
+/** Token ids of a prompt that leaves room for an answer. */
+export function readPrompt({ config, tokenizer }: LanguageModel, prompt: string): number[] {
   const tokens = tokenizer.encode(prompt);
   if (tokens.length >= 1 && tokens.length < config.nCtx) return tokens;
   throw invalidInput(['prompt'], `prompt must be 1 to ${config.nCtx - 1} tokens, got ${tokens.length}`);

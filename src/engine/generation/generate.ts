@@ -1,0 +1,33 @@
+/** Live generation: one prompt, token by token, with the slots that each token was predicted from. */
+import { readPrompt } from '../align/swapConcept.ts';
+import type { LoadedPair } from '../loaded.ts';
+import { pickTokens } from '../model/generate.ts';
+import type { GenerationCall, GenerationItem } from './job.ts';
+import { createSteering } from './steering.ts';
+
+/**
+ * Continues the prompt until its end token, `maxNewTokens` or nCtx. A consumer that leaves frees what the steps hold.
+ * @throws {AppError} INVALID_INPUT for a prompt or an edit that does not fit the model or the SAE.
+ */
+export async function* generateLive(
+  { model, sae }: LoadedPair,
+  call: Omit<GenerationCall, 'model' | 'sae'>,
+): AsyncGenerator<GenerationItem, void> {
+  const prompt = readPrompt(model, call.prompt);
+  const { hookAt, slots } = createSteering(sae, call.edits);
+  const { decode, eosId } = model.tokenizer;
+  const limit = Math.min(call.maxNewTokens, model.config.nCtx - prompt.length);
+  const ids: number[] = [];
+  let reason: 'EOS' | 'LENGTH' = 'LENGTH';
+  for await (const [pick] of pickTokens(model, [prompt], { sampling: call.sampling ?? undefined, hookAt })) {
+    const { id, probability } = pick!;
+    if (id === eosId) {
+      reason = 'EOS';
+      break;
+    }
+    ids.push(id);
+    yield { type: 'TOKEN', index: ids.length - 1, text: decode([id]), probability, slots: [...slots()] };
+    if (ids.length === limit) break;
+  }
+  yield { type: 'FINISHED', text: decode(ids).trim(), reason };
+}

@@ -1,0 +1,190 @@
+/** The subscription that watches a model speak, and steers it. */
+import {
+  type GeneratedToken,
+  type GenerationEvent,
+  MAX_INTERVENTIONS,
+  MAX_NEW_TOKENS,
+  startGeneration,
+} from '../services/generation.ts';
+import { builder } from './builder.ts';
+import { conceptKeyOrId, idOf } from './ids.ts';
+import { withoutNulls } from './input.ts';
+import { SwapMethod } from './intervention.ts';
+import { ConceptRef } from './refs.ts';
+
+const GenerationIntervention = builder.inputType('GenerationIntervention', {
+  description:
+    'A concept swap that is made at every position from one step on. Step 0 is the last prompt token, from which the first new token is predicted; step n is the n-th new token.',
+  fields: (t) => ({
+    targetConcept: t.string({
+      required: true,
+      description: 'The concept to turn on: its key, such as `birth_city`, or its id.',
+    }),
+    sourceConcept: t.string({
+      required: false,
+      description:
+        'The concept to turn off: its key or its id. Default: that of the strongest slot at the last prompt token.',
+    }),
+    method: t.field({
+      type: SwapMethod,
+      required: false,
+      description: 'How to edit. Default: LATENT_DECODE.',
+    }),
+    alpha: t.float({
+      required: false,
+      description:
+        "The value for the target's slot, -1000 to 1000. Default: the run's `chosenAlpha`, or 1 where it has none.",
+    }),
+    fromStep: t.int({ required: false, description: 'First step at which it is made. Default: 0.' }),
+    untilStep: t.int({
+      required: false,
+      description:
+        'Last step at which it is made; 0 with `fromStep` 0 does what `swapConcept` does. Default: the end.',
+    }),
+    armed: t.boolean({
+      required: false,
+      description:
+        "True: it is made only at steps where the source's slot is above 0.5 before any edit. Default: false.",
+    }),
+  }),
+});
+
+const GenerationInput = builder.inputType('GenerationInput', {
+  description: 'What to continue and how. Give either `exampleId` or `prompt`.',
+  fields: (t) => ({
+    runId: t.id({ required: true, description: 'Id of an alignment run that has succeeded.' }),
+    exampleId: t.id({
+      required: false,
+      description: "An example of the run's dataset, whose prompt is continued.",
+    }),
+    prompt: t.string({ required: false, description: 'A prompt of your own.' }),
+    maxNewTokens: t.int({
+      required: false,
+      description: `Most tokens to generate, 1–${MAX_NEW_TOKENS}. Default: 32.`,
+    }),
+    temperature: t.float({
+      required: false,
+      description:
+        'Draws tokens at random; below 1 sharpens, above 1 flattens. Default: 1 where `topK` or `seed` is given; without any of the three the likeliest token is taken.',
+    }),
+    topK: t.int({ required: false, description: 'Draws from this many likeliest tokens. Default: all.' }),
+    seed: t.int({
+      required: false,
+      description: 'Seeds the draws: the same seed gives the same text. Default: 0.',
+    }),
+    interventions: t.field({
+      type: [GenerationIntervention],
+      required: false,
+      description: `Edits to make on the way, at most ${MAX_INTERVENTIONS}; where several apply at one step, each edits what the one before it made.`,
+    }),
+  }),
+});
+
+const SlotActivation = builder.objectRef<GeneratedToken['slots'][number]>('SlotActivation').implement({
+  description: 'How strongly a slot fires at one position.',
+  fields: (t) => ({
+    concept: t.field({
+      type: ConceptRef,
+      description: 'The concept that the slot is dedicated to.',
+      resolve: (slot) => slot.concept,
+    }),
+    activation: t.exposeFloat('activation', {
+      description: 'Its activation as the model computed it, before any edit; around 1 where it is bound.',
+    }),
+  }),
+});
+
+const TokenGenerated = builder.objectRef<GeneratedToken>('TokenGenerated').implement({
+  description: 'The model generated a token.',
+  fields: (t) => ({
+    index: t.exposeInt('index', { description: 'Number of the token, from 0.' }),
+    text: t.exposeString('text', { description: 'Its text.' }),
+    probability: t.exposeFloat('probability', {
+      description: 'Probability that the model gave it, 0–1; after the edits, and at temperature 1.',
+    }),
+    slots: t.field({
+      type: [SlotActivation],
+      description:
+        'The slots at the position that predicted it (the token before it), as the model computed them, before any edit; in the order of the ontology.',
+      resolve: (token) => token.slots,
+    }),
+  }),
+});
+
+const GenerationEnd = builder.enumType('GenerationEnd', {
+  description: 'Why generation ended.',
+  values: {
+    EOS: { description: 'The model ended its text.' },
+    LENGTH: { description: '`maxNewTokens`, or the longest text that the model can read, was reached.' },
+  },
+});
+
+type Finished = Extract<GenerationEvent, { type: 'FINISHED' }>;
+
+const GenerationFinished = builder.objectRef<Finished>('GenerationFinished').implement({
+  description: 'The model is through; nothing comes after this.',
+  fields: (t) => ({
+    text: t.exposeString('text', { description: 'All that was generated, without prompt and end mark.' }),
+    reason: t.field({ type: GenerationEnd, description: 'Why it ended.', resolve: (end) => end.reason }),
+  }),
+});
+
+const TYPENAMES = { TOKEN: 'TokenGenerated', FINISHED: 'GenerationFinished' } as const;
+
+const GenerationEventRef = builder.unionType('GenerationEvent', {
+  description: 'What can happen while a model generates.',
+  types: [TokenGenerated, GenerationFinished],
+  resolveType: (event) => TYPENAMES[event.type],
+});
+
+builder.subscriptionField('generation', (t) =>
+  t.field({
+    type: GenerationEventRef,
+    description:
+      'Continues a prompt with the model that an alignment run studies: every token as it is made, with the slots it was predicted from, and any number of concept swaps on the way. Ends the work when the subscriber leaves; stores nothing. Scope RUN.',
+    authScopes: { run: true },
+    args: {
+      input: t.arg({ type: GenerationInput, required: true, description: 'What to continue and how.' }),
+    },
+    subscribe: async (_root, { input }, { db, store, engine }) => {
+      const { runId, exampleId, interventions, ...rest } = withoutNulls(input);
+      const events = await startGeneration(
+        { db, store, engine },
+        {
+          ...rest,
+          runId: idOf(runId, ['AlignmentRun'], ['runId']),
+          exampleId: exampleId == null ? undefined : idOf(exampleId, ['Example'], ['exampleId']),
+          interventions: interventions?.map(({ targetConcept, sourceConcept, ...given }) => ({
+            ...given,
+            targetConcept: conceptKeyOrId(targetConcept),
+            sourceConcept: sourceConcept == null ? undefined : conceptKeyOrId(sourceConcept),
+          })),
+        },
+      );
+      return tellingErrors(events);
+    },
+    resolve: (event) => {
+      if ('error' in event) throw event.error;
+      return event;
+    },
+  }),
+);
+
+type Told<T> = T | { error: unknown };
+
+/**
+ * A failure on the way as one last event, whose resolver throws it: clients then get an error with its code, where a
+ * failing iterator would cost them their whole connection.
+ */
+function tellingErrors<T>(events: AsyncIterableIterator<T>): AsyncIterableIterator<Told<T>> {
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: () => events.next().catch((error: unknown) => ({ done: false, value: { error } })),
+    async return() {
+      await events.return?.();
+      return { done: true, value: undefined };
+    },
+  };
+}

@@ -1,0 +1,168 @@
+/** Live generation: the engine continues a prompt while a caller watches and edits. */
+import { z } from 'zod';
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Db } from '../db/client.ts';
+import { SWAP_METHODS } from '../engine/align/swap.ts';
+import { longText } from '../engine/data/text.ts';
+import type { FinishedItem, GenerationEdit, GenerationItem, TokenItem } from '../engine/generation/job.ts';
+import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
+import { loadModelRef } from '../jobs/load.ts';
+import { chosenAlphaOf, findConcept, readAlignment, readConcepts, readExample } from './alignment.ts';
+import type { Engine } from './engine.ts';
+import type { Concept } from './ontology.ts';
+
+export const MAX_INTERVENTIONS = 16;
+export const MAX_NEW_TOKENS = 256;
+
+const whole = (min: number, max: number) =>
+  z
+    .int({ error: 'must be a whole number' })
+    .min(min, { error: `must be at least ${min}` })
+    .max(max, { error: `must be at most ${max}` });
+const finite = z.number({ error: 'must be a finite number' });
+
+const intervention = z
+  .strictObject({
+    targetConcept: z.string(),
+    /** Key or id; the strongest slot at the last prompt token if left out. */
+    sourceConcept: z.string().optional(),
+    method: z.enum(SWAP_METHODS).default('LATENT_DECODE'),
+    /** What was chosen on validation if left out. */
+    alpha: finite
+      .min(-1000, { error: 'must be at least -1000' })
+      .max(1000, { error: 'must be at most 1000' })
+      .optional(),
+    fromStep: whole(0, MAX_NEW_TOKENS).default(0),
+    untilStep: whole(0, MAX_NEW_TOKENS).optional(),
+    armed: z.boolean().default(false),
+  })
+  .refine(({ fromStep, untilStep }) => untilStep === undefined || untilStep >= fromStep, {
+    path: ['untilStep'],
+    error: 'must be at least fromStep',
+  });
+
+const generationRequest = z
+  .strictObject({
+    runId: z.uuid(),
+    exampleId: z.uuid().optional(),
+    prompt: longText.optional(),
+    maxNewTokens: whole(1, MAX_NEW_TOKENS).default(32),
+    temperature: finite
+      .positive({ error: 'must be above 0; leave it out to take the likeliest token' })
+      .max(100, { error: 'must be at most 100' })
+      .optional(),
+    topK: whole(1, 1_000_000).optional(),
+    seed: whole(0, 2 ** 31 - 1).optional(),
+    interventions: z
+      .array(intervention)
+      .max(MAX_INTERVENTIONS, { error: `must be at most ${MAX_INTERVENTIONS} interventions` })
+      .default([]),
+  })
+  .refine((input) => (input.exampleId === undefined) !== (input.prompt === undefined), {
+    path: ['prompt'],
+    error: 'give either exampleId or prompt',
+  });
+
+export type GenerationRequest = z.input<typeof generationRequest>;
+type Input = z.output<typeof generationRequest>;
+
+export interface GenerationDependencies {
+  db: Db;
+  store: ArtifactStore;
+  engine: Pick<Engine, 'stream'>;
+}
+
+export type GeneratedToken = Omit<TokenItem, 'slots'> & {
+  slots: { concept: Concept; activation: number }[];
+};
+export type GenerationEvent = GeneratedToken | FinishedItem;
+
+/**
+ * Continues a prompt, token by token; resolves when the first token is there, so that whatever the engine refuses is
+ * thrown here. `return` ends the work in the engine. Nothing is stored.
+ * @throws AppError INVALID_INPUT, NOT_FOUND; UNAVAILABLE when the engine cannot be had, also from `next`.
+ */
+export async function startGeneration(
+  { db, store, engine }: GenerationDependencies,
+  request: GenerationRequest,
+): Promise<AsyncIterableIterator<GenerationEvent>> {
+  const input = parseOrThrow(generationRequest, request);
+  const run = await readAlignment(db, input.runId, 'generation');
+  const ontology = await readConcepts(db, run);
+  const prompt = input.prompt ?? (await readExample(db, run, input.exampleId!)).prompt;
+  const edits = input.interventions.map((given, i) => toEdit(given, i, ontology, chosenAlphaOf(run) ?? 1));
+  const items = engine.stream('generate', {
+    model: await loadModelRef(db, store, run.modelId!),
+    sae: await store.path(run.artifactHash!),
+    ...{ prompt, maxNewTokens: input.maxNewTokens, sampling: samplingOf(input), edits },
+  });
+  const first = await items.next().catch((error) => {
+    throw inCallersTerms(error);
+  });
+  return withConcepts(first, items, ontology);
+}
+
+function toEdit(
+  { targetConcept, sourceConcept, alpha, untilStep, ...given }: Input['interventions'][number],
+  i: number,
+  ontology: readonly Concept[],
+  chosenAlpha: number,
+): GenerationEdit {
+  const indexOf = (keyOrId: string, field: string) =>
+    findConcept(ontology, keyOrId, ['interventions', String(i), field]).position;
+  const target = indexOf(targetConcept, 'targetConcept');
+  const source = sourceConcept === undefined ? null : indexOf(sourceConcept, 'sourceConcept');
+  if (source === target)
+    throw invalidInput(
+      ['interventions', String(i), 'targetConcept'],
+      `source and target are both "${targetConcept}"; name two concepts`,
+    );
+  return { ...given, target, source, alpha: alpha ?? chosenAlpha, untilStep: untilStep ?? null };
+}
+
+/** Greedy unless something about sampling is said. */
+function samplingOf({ temperature, topK, seed }: Input) {
+  if (temperature === undefined && topK === undefined && seed === undefined) return null;
+  return { temperature: temperature ?? 1, topK: topK ?? null, seed: seed ?? 0 };
+}
+
+/** The engine's names are not the caller's; of a target it can find wrong only that the prompt is about it. */
+function inCallersTerms(error: unknown): unknown {
+  if (!(error instanceof AppError) || error.path[0] !== 'edits') return error;
+  const [, i = '', field = ''] = error.path;
+  if (field !== 'target')
+    return new AppError(error.code, error.message, { path: ['interventions', i, field], cause: error });
+  return invalidInput(
+    ['interventions', i, 'targetConcept'],
+    'the target is what the prompt is about already, by its strongest slot; name another target, or a source',
+  );
+}
+
+function withConcepts(
+  first: IteratorResult<GenerationItem>,
+  items: AsyncIterableIterator<GenerationItem>,
+  ontology: readonly Concept[],
+): AsyncIterableIterator<GenerationEvent> {
+  let ready: IteratorResult<GenerationItem> | null = first;
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async next() {
+      const { done, value } = ready ?? (await items.next());
+      ready = null;
+      return done ? { done: true, value: undefined } : { done: false, value: toEvent(value, ontology) };
+    },
+    async return() {
+      ready = null;
+      await items.return?.();
+      return { done: true, value: undefined };
+    },
+  };
+}
+
+function toEvent(item: GenerationItem, ontology: readonly Concept[]): GenerationEvent {
+  if (item.type === 'FINISHED') return item;
+  const slots = item.slots.map((activation, i) => ({ concept: ontology[i]!, activation }));
+  return { ...item, slots };
+}

@@ -28,6 +28,10 @@ const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
 export const DATASET_KINDS = ['BIOGRAPHY', 'TWO_HOP', 'PROMPTS'] as const;
 export const RUN_KINDS = ['MODEL', 'ALIGNMENT', 'BASELINE', 'SWAP_SWEEP', 'ALIGNMENT_SWEEP'] as const;
 export const RUN_STATUSES = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const;
+/** Where a run has ended. */
+export const FINAL_STATUSES: readonly RunStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
+/** Kinds that no worker takes up: such a run follows its parts. */
+export const PARENT_KINDS: readonly RunKind[] = ['ALIGNMENT_SWEEP'];
 export const EXAMPLE_KINDS = ['QUESTION', 'TEXT'] as const;
 export const SCOPES = ['READ', 'RUN', 'ADMIN'] as const;
 const SPLIT_NAMES = ['TRAIN', 'VALIDATION', 'TEST_OOD'] as const;

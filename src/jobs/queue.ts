@@ -3,12 +3,12 @@
  * alone says what is to be done and by whom; so a job that is lost, doubled or late does no harm.
  */
 
-import { sql } from 'drizzle-orm';
+import { notInArray, sql } from 'drizzle-orm';
 import { Logger as QueueLogger, runMigrations, type SharedOptions } from 'graphile-worker';
 import type { Pool } from 'pg';
 import type { Executor } from '../db/client.ts';
 import { type Run, releaseRun } from '../db/queries/runs.ts';
-import { runs } from '../db/tables.ts';
+import { PARENT_KINDS, runs } from '../db/tables.ts';
 import type { Logger } from '../log.ts';
 
 export const RUN_TASK = 'run';
@@ -40,6 +40,13 @@ export async function enqueueRun(tx: Executor, runId: string): Promise<void> {
   );
 }
 
+/** The same for runs that are new, at once; they are taken up in this order. */
+export async function enqueueNewRuns(tx: Executor, runIds: readonly string[]): Promise<void> {
+  await tx.execute(sql`
+    select graphile_worker.add_job(${RUN_TASK}, json_build_object('runId', id), job_key => ${RUN_TASK} || ':' || id)
+    from unnest(${sql.param(runIds)}::text[]) with ordinality as new (id, place) order by place`);
+}
+
 /** Puts a claimed run back into the queue, for another worker; does nothing if the claim no longer holds. */
 export function giveBack(db: Executor, { id, attempt }: Run): Promise<void> {
   return db.transaction(async (tx) => {
@@ -66,7 +73,7 @@ export async function dequeueRun(tx: Executor, runId: string): Promise<void> {
  */
 export async function findForgottenRuns(db: Executor): Promise<string[]> {
   const { rows } = await db.execute<{ id: string }>(sql`
-    select id from ${runs} where status = 'QUEUED' and not exists (
+    select id from ${runs} where status = 'QUEUED' and ${notInArray(runs.kind, [...PARENT_KINDS])} and not exists (
       select from graphile_worker.jobs j
       where j.key = ${RUN_TASK} || ':' || ${runs.id} and j.attempts < j.max_attempts
         and (j.locked_at is null or j.locked_at > now() - ${CLAIM_MS} * interval '1 ms'))`);

@@ -83,6 +83,12 @@ RunRef.implement({
       description: 'The data that it works on.',
       resolve: async (run, _args, { loaders }) => (await loaders.load(datasetsByIds, run.datasetId))!,
     }),
+    parent: t.field({
+      type: RunRef,
+      nullable: true,
+      description: 'The sweep of which it is a part; null when it stands alone.',
+      resolve: ({ parentId }, _args, { loaders }) => loaders.loadMaybe(runsByIds, parentId),
+    }),
     datasetHash: t.exposeString('datasetHash', {
       description: 'SHA-256 over the facts and examples that it works on.',
     }),
@@ -151,6 +157,10 @@ const RunFilter = builder.inputType('RunFilter', {
     kind: t.field({ type: [RunKind], required: false, description: 'Those of one of these kinds.' }),
     datasetId: t.id({ required: false, description: 'Those that work on this dataset.' }),
     modelId: t.id({ required: false, description: 'Those that made or study this model.' }),
+    isPart: t.boolean({
+      required: false,
+      description: 'True: those that are parts of a sweep; false: those that stand alone.',
+    }),
   }),
 });
 

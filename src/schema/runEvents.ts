@@ -1,9 +1,11 @@
 /** The subscription that follows a run. */
-import type { LogEvent, MetricsEvent, RunEventRow, StatusEvent } from '../db/queries/events.ts';
+import type { LogEvent, MetricsEvent, PartEvent, RunEventRow, StatusEvent } from '../db/queries/events.ts';
+import { runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
 import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
+import { RunRef } from './refs.ts';
 import { RunStatusRef } from './run.ts';
 
 const RunStatusChanged = builder.objectRef<StatusEvent>('RunStatusChanged').implement({
@@ -60,11 +62,28 @@ const RunLogged = builder.objectRef<LogEvent>('RunLogged').implement({
   }),
 });
 
-const TYPENAMES = { STATUS: 'RunStatusChanged', METRICS: 'MetricsLogged', LOG: 'RunLogged' } as const;
+const PartFinished = builder.objectRef<PartEvent>('PartFinished').implement({
+  description: 'A part of a sweep has ended, well or not.',
+  fields: (t) => ({
+    run: t.field({
+      type: RunRef,
+      description: 'The part; its results can be queried now.',
+      // Not batched: the loaders of a subscription live long, and the part may have been seen before its end.
+      resolve: async ({ partId }, _args, { db }) => (await runsByIds(db, [partId]))[0]!,
+    }),
+  }),
+});
+
+const TYPENAMES = {
+  STATUS: 'RunStatusChanged',
+  METRICS: 'MetricsLogged',
+  LOG: 'RunLogged',
+  PART: 'PartFinished',
+} as const;
 
 const RunEvent = builder.unionType('RunEvent', {
   description: 'What can happen in a run.',
-  types: [RunStatusChanged, MetricsLogged, RunLogged],
+  types: [RunStatusChanged, MetricsLogged, RunLogged, PartFinished],
   resolveType: (event) => TYPENAMES[event.type],
 });
 

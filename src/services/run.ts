@@ -8,7 +8,7 @@ import * as queries from '../db/queries/runs.ts';
 import { datasets, type ExampleKind, examples, models, type RunKind, runs } from '../db/tables.ts';
 import { type ModelSettingsInput, modelSettings } from '../engine/model/settings.ts';
 import { resolveAlignmentSettings } from '../engine/sae/presets.ts';
-import type { AlignmentSettingsInput } from '../engine/sae/settings.ts';
+import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/sae/settings.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { dequeueRun, enqueueRun } from '../jobs/queue.ts';
 import { CODE_VERSION } from '../version.ts';
@@ -51,33 +51,51 @@ export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
  * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
  */
 export async function startAlignmentRun(db: Db, input: NewAlignmentRun): Promise<Run> {
+  const { settings, model, dataset } = await planAlignment(db, input);
+  checkLayer(model, settings.layer, ['settings', 'layer']);
+  return queueRun(db, { kind: 'ALIGNMENT', settings, modelId: model.id }, dataset);
+}
+
+/** What an alignment is made of; `checkLayer` is the caller's part. @throws AppError as `startAlignmentRun` does. */
+export async function planAlignment(
+  db: Executor,
+  input: NewAlignmentRun,
+): Promise<{ settings: AlignmentSettings; model: Model; dataset: Dataset }> {
   const settings = resolveAlignmentSettings(input.settings ?? {});
   const model = await readModel(db, input.modelId);
   const dataset = await chooseDataset(db, model, input.datasetId);
-  const { nLayers } = model.config as { nLayers: number };
-  if (settings.layer >= nLayers)
-    throw invalidInput(
-      ['settings', 'layer'],
-      `layer must be -1 (before the first block) to ${nLayers - 1}, the last block of model "${model.name}"; got ${settings.layer}`,
-    );
   if ((await countTraining(db, dataset.id, 'QUESTION')) === 0)
     throw invalidInput(
       ['datasetId'],
       `dataset "${dataset.name}" has no questions in its TRAIN split to bind to`,
     );
-  return queueRun(db, { kind: 'ALIGNMENT', settings, modelId: model.id }, dataset);
+  return { settings, model, dataset };
+}
+
+/** @throws AppError INVALID_INPUT at `path` when the model has no such layer. */
+export function checkLayer(model: Model, layer: number, path: readonly string[]): void {
+  const nLayers = nLayersOf(model);
+  if (layer >= -1 && layer < nLayers) return;
+  throw invalidInput(
+    path,
+    `layer must be -1 (before the first block) to ${nLayers - 1}, the last block of model "${model.name}"; got ${layer}`,
+  );
+}
+
+/** Number of blocks. */
+export function nLayersOf(model: Model): number {
+  return (model.config as { nLayers: number }).nLayers;
 }
 
 /**
- * Ends a run that waits or works; its worker ends the engine process at once.
+ * Ends a run that waits or works, with the parts that it has; their workers end the engine processes at once.
  * @throws AppError NOT_FOUND; CONFLICT when it has ended already.
  */
 export async function cancelRun(db: Db, id: string): Promise<Run> {
-  return db.transaction(async (tx) => {
-    const run = await queries.cancelRun(tx, id);
-    await dequeueRun(tx, id);
-    return run;
-  });
+  const { run, parts } = await queries.cancelRun(db, id);
+  // Each by itself, so that it never holds one job while it waits for another; a job left over does no harm.
+  for (const each of [run, ...parts]) await dequeueRun(db, each.id);
+  return run;
 }
 
 /** @throws AppError NOT_FOUND */

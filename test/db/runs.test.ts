@@ -71,7 +71,9 @@ describe('a run', () => {
 describe('cancelRun', () => {
   test('cancels a queued and a running run, and nothing can claim it afterwards', async () => {
     const { id } = await insertQueuedRun(db);
-    expect(await cancelRun(db, id)).toMatchObject({ status: 'CANCELLED', finishedAt: expect.any(Date) });
+    expect((await cancelRun(db, id)).run).toMatchObject({
+      ...{ status: 'CANCELLED', finishedAt: expect.any(Date) },
+    });
     const worker = await insertWorker(db);
     expect(await claimRun(db, { runId: id, workerId: worker.id, backend: 'wasm' })).toBeNull();
     const running = await insertRunningRun(db);

@@ -39,7 +39,13 @@ export interface MetricsEvent extends EventBase {
   step: number;
   metrics: { name: string; value: number }[];
 }
-export type RunEventRow = StatusEvent | LogEvent | MetricsEvent;
+/** A part of a sweep has ended. */
+export interface PartEvent extends EventBase {
+  type: 'PART';
+  /** The run that is the part. */
+  partId: string;
+}
+export type RunEventRow = StatusEvent | LogEvent | MetricsEvent | PartEvent;
 
 /** One logged step; `at` in milliseconds since the epoch, when the engine measured it. */
 export interface MetricRow {
@@ -129,6 +135,25 @@ export async function appendLogs(
   });
 }
 
+/** Stores that these parts of a run have ended as its events from `seq` on; the caller then appends its status. */
+export async function appendParts(
+  tx: Executor,
+  runId: string,
+  seq: number,
+  partIds: readonly string[],
+): Promise<void> {
+  if (partIds.length === 0) return;
+  await tx.insert(runEvents).values(
+    partIds.map((partId, i) => ({
+      runId,
+      seq: seq + i,
+      at: sql`clock_timestamp()`,
+      type: 'PART' as const,
+      payload: { partId },
+    })),
+  );
+}
+
 /** Stores the status that `run` has now as event `run.lastSeq`; for use in the transaction that changed it. */
 export async function appendStatus(tx: Executor, run: typeof runs.$inferSelect): Promise<void> {
   const { id, lastSeq, status, phase, progress, etaSeconds } = run;
@@ -186,7 +211,8 @@ interface RawEvent extends Record<string, unknown> {
 
 function toEvent(runId: string, row: RawEvent): RunEventRow {
   const base = { runId, seq: Number(row.seq), at: new Date(row.at) };
-  if (row.type !== 'METRICS') return { ...base, type: row.type, ...row.payload } as StatusEvent | LogEvent;
+  if (row.type !== 'METRICS')
+    return { ...base, type: row.type, ...row.payload } as StatusEvent | LogEvent | PartEvent;
   const metrics = row.names!.map((name, i) => ({ name, value: row.values![i]! }));
   return { ...base, type: 'METRICS', step: row.step!, metrics };
 }

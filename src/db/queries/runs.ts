@@ -1,10 +1,12 @@
 /** Runs and their life: QUEUED → RUNNING → SUCCEEDED | FAILED | CANCELLED, every change an event. */
-import { and, count, eq, inArray, type SQL, sql } from 'drizzle-orm';
+import { randomUUID } from 'node:crypto';
+import { and, asc, count, eq, inArray, isNotNull, isNull, notInArray, type SQL, sql } from 'drizzle-orm';
 import { AppError, notFound } from '../../errors.ts';
 import type { Executor } from '../client.ts';
-import { checkpoints, type RunKind, type RunStatus, runs } from '../tables.ts';
+import { checkpoints, PARENT_KINDS, type RunKind, type RunStatus, runs } from '../tables.ts';
 import { appendStatus, type Claim, heldBy, notify } from './events.ts';
 import { type Page, type PageArgs, readPage } from './page.ts';
+import { followParts } from './parts.ts';
 
 /** `NOTIFY` payloads of this channel are `<run id>:cancel`. */
 export const RUN_CONTROL_CHANNEL = 'run_control';
@@ -12,10 +14,16 @@ export const RUN_CONTROL_CHANNEL = 'run_control';
 export type Run = typeof runs.$inferSelect;
 export type NewRun = Pick<
   typeof runs.$inferInsert,
-  'kind' | 'settings' | 'seed' | 'datasetId' | 'datasetHash' | 'modelId' | 'codeVersion'
+  | 'kind'
+  | 'settings'
+  | 'seed'
+  | 'datasetId'
+  | 'datasetHash'
+  | 'modelId'
+  | 'alignmentRunId'
+  | 'baselineRunId'
+  | 'codeVersion'
 >;
-
-export const FINAL_STATUSES: readonly RunStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
 
 /** Stores a run as QUEUED; putting it into the job queue, in the same transaction, is the caller's part. */
 export async function insertRun(db: Executor, run: NewRun): Promise<Run> {
@@ -26,6 +34,20 @@ export async function insertRun(db: Executor, run: NewRun): Promise<Run> {
       .returning();
     await appendStatus(tx, stored!);
     return stored!;
+  });
+}
+
+/** The same for the parts of a run; read by creation and id, they come in the order given. */
+export async function insertParts(db: Executor, parent: Run, parts: readonly NewRun[]): Promise<Run[]> {
+  // One instant creates them all, so that their ids alone order them.
+  const ids = parts.map(() => randomUUID()).sort();
+  return db.transaction(async (tx) => {
+    const stored = await tx
+      .insert(runs)
+      .values(parts.map((part, i) => ({ ...part, id: ids[i]!, parentId: parent.id, lastSeq: 1 })))
+      .returning();
+    for (const part of stored) await appendStatus(tx, part);
+    return stored;
   });
 }
 
@@ -61,7 +83,10 @@ export function releaseRun(db: Executor, claim: Claim): Promise<Run | null> {
 /** The same for every run of workers that are gone; returns those runs. */
 export async function requeueRunsOf(db: Executor, workerIds: readonly string[]): Promise<Run[]> {
   if (workerIds.length === 0) return [];
-  return changeAll(db, and(eq(runs.status, 'RUNNING'), inArray(runs.workerId, [...workerIds])), REQUEUED);
+  return db.transaction(async (tx) => {
+    const ids = await lockRuns(tx, and(eq(runs.status, 'RUNNING'), inArray(runs.workerId, [...workerIds])));
+    return changeAll(tx, inArray(runs.id, ids), REQUEUED);
+  });
 }
 
 /** Reports how far a run is; `progress` is 0–1 over the whole run. False if the claim is void. */
@@ -79,7 +104,7 @@ export function finishRun(
   claim: Claim,
   outcome: { modelId?: string; artifactHash?: string; result?: Record<string, unknown> },
 ): Promise<Run | null> {
-  return end(db, heldBy(claim), { ...outcome, status: 'SUCCEEDED', phase: 'DONE', progress: 1 });
+  return endOne(db, heldBy(claim), { ...outcome, status: 'SUCCEEDED', phase: 'DONE', progress: 1 });
 }
 
 /** Ends a run with an error that may be shown to the caller. Null if the claim is void. */
@@ -88,7 +113,7 @@ export function failRun(
   claim: Claim,
   error: { code: string; message: string },
 ): Promise<Run | null> {
-  return end(db, heldBy(claim), {
+  return endOne(db, heldBy(claim), {
     status: 'FAILED',
     errorCode: error.code,
     errorMessage: error.message.replaceAll('\0', '�'),
@@ -96,22 +121,27 @@ export function failRun(
 }
 
 /**
- * Cancels a run, whoever works on it: the claim is void at once, and its worker is told to stop.
+ * Cancels a run and the parts that it has, whoever works on them: the claims are void at once, and the workers are
+ * told to stop. `parts` are those that were cancelled with it.
  *
  * @throws AppError NOT_FOUND, or CONFLICT if the run has ended already.
  */
-export async function cancelRun(db: Executor, id: string): Promise<Run> {
+export async function cancelRun(db: Executor, id: string): Promise<{ run: Run; parts: Run[] }> {
   return db.transaction(async (tx) => {
-    const where = and(eq(runs.id, id), inArray(runs.status, ['QUEUED', 'RUNNING']));
-    const cancelled = await end(tx, where, { status: 'CANCELLED' });
-    if (cancelled) {
-      await notify(tx, RUN_CONTROL_CHANNEL, `${id}:cancel`);
-      return cancelled;
-    }
-    const run = await readRun(tx, id);
-    if (!run) throw notFound('Run', id);
-    throw new AppError('CONFLICT', `run ${id} has ended already: it is ${run.status}`);
+    // Parts before their parent, as everyone locks them.
+    const ids = await lockRuns(tx, and(eq(runs.parentId, id), UNFINISHED));
+    const parts = await end(tx, inArray(runs.id, ids), { status: 'CANCELLED' }, { follow: false });
+    const [run] = await end(tx, and(eq(runs.id, id), UNFINISHED), { status: 'CANCELLED' });
+    if (!run) throw await whyNotCancelled(tx, id);
+    for (const each of [run, ...parts]) await notify(tx, RUN_CONTROL_CHANNEL, `${each.id}:cancel`);
+    return { run, parts };
   });
+}
+
+async function whyNotCancelled(tx: Executor, id: string): Promise<AppError> {
+  const run = await readRun(tx, id);
+  if (!run) return notFound('Run', id);
+  return new AppError('CONFLICT', `run ${id} has ended already: it is ${run.status}`);
 }
 
 export interface RunFilter {
@@ -119,6 +149,8 @@ export interface RunFilter {
   kind?: readonly RunKind[] | null;
   datasetId?: string | null;
   modelId?: string | null;
+  /** Parts of sweeps only, or none of them. */
+  isPart?: boolean | null;
 }
 
 /** Runs that fit the filter, newest first. */
@@ -128,17 +160,18 @@ export function listRuns(db: Executor, filter: RunFilter, args: PageArgs): Promi
     filter.kind ? inArray(runs.kind, [...filter.kind]) : undefined,
     filter.datasetId ? eq(runs.datasetId, filter.datasetId) : undefined,
     filter.modelId ? eq(runs.modelId, filter.modelId) : undefined,
+    filter.isPart == null ? undefined : filter.isPart ? isNotNull(runs.parentId) : isNull(runs.parentId),
   );
   const order = { columns: [runs.createdAt, runs.id], direction: 'desc' } as const;
   return readPage(db, runs, { where, order }, args);
 }
 
-/** How many runs wait and how many are being worked on. */
+/** How many runs wait for a worker and how many are being worked on; those that only follow their parts do not count. */
 export async function countQueue(db: Executor): Promise<{ queued: number; running: number }> {
   const rows = await db
     .select({ status: runs.status, n: count() })
     .from(runs)
-    .where(inArray(runs.status, ['QUEUED', 'RUNNING']))
+    .where(and(UNFINISHED, notInArray(runs.kind, [...PARENT_KINDS])))
     .groupBy(runs.status);
   const of = (status: RunStatus) => rows.find((row) => row.status === status)?.n ?? 0;
   return { queued: of('QUEUED'), running: of('RUNNING') };
@@ -165,13 +198,33 @@ export async function listCancelled(db: Executor, ids: readonly string[]): Promi
 type Patch = { [K in keyof Run]?: Run[K] | SQL };
 
 const REQUEUED: Patch = { status: 'QUEUED', phase: 'QUEUED', workerId: null, etaSeconds: null };
+const UNFINISHED = inArray(runs.status, ['QUEUED', 'RUNNING']);
+
+/**
+ * Locks the runs that fit and returns their ids. Whoever changes several takes them in one order, and a parent after
+ * its parts, so that nobody waits in a circle.
+ */
+async function lockRuns(tx: Executor, where: SQL | undefined): Promise<string[]> {
+  const rows = await tx
+    .select({ id: runs.id })
+    .from(runs)
+    .where(where)
+    .orderBy(asc(runs.id))
+    .for('no key update');
+  return rows.map((row) => row.id);
+}
 
 async function change(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run | null> {
   const [run] = await changeAll(db, where, patch);
   return run ?? null;
 }
 
-function changeAll(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run[]> {
+function changeAll(
+  db: Executor,
+  where: SQL | undefined,
+  patch: Patch,
+  { follow = true }: { follow?: boolean } = {},
+): Promise<Run[]> {
   return db.transaction(async (tx) => {
     const changed = await tx
       .update(runs)
@@ -179,15 +232,28 @@ function changeAll(db: Executor, where: SQL | undefined, patch: Patch): Promise<
       .where(where)
       .returning();
     for (const run of changed) await appendStatus(tx, run);
+    if (follow) await followParts(tx, changed, 'status' in patch ? 'STATUS' : 'PROGRESS');
     return changed;
   });
 }
 
 /** A run that has ended needs no checkpoint; its file is collected by the next sweep of the store. */
-function end(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run | null> {
+function end(
+  db: Executor,
+  where: SQL | undefined,
+  patch: Patch,
+  options: { follow?: boolean } = {},
+): Promise<Run[]> {
   return db.transaction(async (tx) => {
-    const run = await change(tx, where, { ...patch, etaSeconds: null, finishedAt: sql`now()` });
-    if (run) await tx.delete(checkpoints).where(eq(checkpoints.runId, run.id));
-    return run;
+    const ended = { ...patch, etaSeconds: null, finishedAt: sql`now()` };
+    const changed = await changeAll(tx, where, ended, options);
+    const ids = changed.map((run) => run.id);
+    if (ids.length > 0) await tx.delete(checkpoints).where(inArray(checkpoints.runId, ids));
+    return changed;
   });
+}
+
+async function endOne(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run | null> {
+  const [run] = await end(db, where, patch);
+  return run ?? null;
 }

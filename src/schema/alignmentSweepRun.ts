@@ -1,0 +1,217 @@
+/** Runs that repeat an alignment over layers and seeds. */
+import {
+  type AlignmentSweepSettings,
+  countPartsOfRuns,
+  MAX_PARTS,
+  pagePartsOfRuns,
+  startAlignmentSweep,
+} from '../services/alignmentSweep.ts';
+import { bindingByLayer, type LayerBinding, type LayerSwaps, swapsByLayer } from '../services/layerTable.ts';
+import { modelsByIds } from '../services/model.ts';
+import { type Run, runsByIds } from '../services/run.ts';
+import { AlignmentSettingsTypes } from './alignmentSettings.ts';
+import { builder } from './builder.ts';
+import { idOf } from './ids.ts';
+import { withoutNulls } from './input.ts';
+import { SwapPopulation } from './measures.ts';
+import { addMutation } from './mutation.ts';
+import { RateRef } from './rate.ts';
+import { AlignmentRunConnection, AlignmentRunRef, AlignmentSweepRunRef, ModelRef, RunRef } from './refs.ts';
+import { StartRunSuccess } from './run.ts';
+import { SplitRef } from './split.ts';
+
+/** Rows that a table may have, in the terms of the complexity rule. */
+const TABLE_COMPLEXITY = { field: 10, multiplier: 10 };
+const DEFAULT_SPLIT = 'TEST_OOD';
+const DEFAULT_POPULATION = 'UNSEEN';
+
+const LayerRow = builder.interfaceRef<LayerBinding>('LayerRow').implement({
+  description:
+    'A row of a table by layer: of one part of a sweep, or, behind them, of all seeds of a layer together.',
+  fields: (t) => ({
+    layer: t.exposeInt('layer', {
+      description: 'Layer of the part; -1 is the stream before the first block.',
+    }),
+    seed: t.int({
+      nullable: true,
+      description: 'Seed of the part; null in the row over all seeds of the layer.',
+      resolve: ({ part }) => part?.seed,
+    }),
+    run: t.field({
+      type: AlignmentRunRef,
+      nullable: true,
+      description: 'The part; null in the row over all seeds of the layer.',
+      resolve: ({ part }) => part,
+    }),
+    parts: t.exposeInt('parts', { description: 'Number of parts behind this row: 1, or the seeds so far.' }),
+    rate: t.field({
+      type: RateRef,
+      description:
+        'The figure itself. Over seeds: trials and successes of all parts; its interval is about the prompts, `deviation` about the seeds.',
+      resolve: ({ rate }) => rate,
+    }),
+    deviation: t.exposeFloat('deviation', {
+      nullable: true,
+      description: 'Sample standard deviation of `rate` over the seeds; null with fewer than two.',
+    }),
+  }),
+});
+
+const LayerBindingRef = builder.objectRef<LayerBinding>('LayerBinding').implement({
+  description: "How well slots bind at a layer: share of prompts whose strongest slot is their concept's.",
+  interfaces: [LayerRow],
+});
+
+const LayerSwapsRef = builder.objectRef<LayerSwaps>('LayerSwaps').implement({
+  description: 'How often concept swaps at a layer succeed.',
+  interfaces: [LayerRow],
+  fields: (t) => ({
+    alpha: t.exposeFloat('alpha', {
+      nullable: true,
+      description: 'Alpha that the part chose on validation; null over seeds that chose different ones.',
+    }),
+    random: t.field({
+      type: RateRef,
+      nullable: true,
+      description:
+        'Control: the same swaps with random latents; null where they were not measured (they are on UNSEEN).',
+      resolve: ({ random }) => random,
+    }),
+  }),
+});
+
+const PartCounts = builder.objectRef<Record<Run['status'], number>>('PartCounts').implement({
+  description: 'How many parts of a sweep are in each state.',
+  fields: (t) => ({
+    queued: t.int({ description: 'Wait for a worker.', resolve: (n) => n.QUEUED }),
+    running: t.int({ description: 'Are being worked on.', resolve: (n) => n.RUNNING }),
+    succeeded: t.int({ description: 'Ended well.', resolve: (n) => n.SUCCEEDED }),
+    failed: t.int({
+      description: 'Ended with an error, which their `error` shows.',
+      resolve: (n) => n.FAILED,
+    }),
+    cancelled: t.int({
+      description: 'Were cancelled, by themselves or with the sweep.',
+      resolve: (n) => n.CANCELLED,
+    }),
+  }),
+});
+
+builder.node(AlignmentSweepRunRef, {
+  description:
+    'Repeats one alignment over layers and seeds. Each part is an `AlignmentRun` of its own, which any worker may take; this run follows them: RUNNING from the first part’s start, its progress is their mean, and it has SUCCEEDED when all have ended and one or more succeeded, FAILED when none did. A part that is cancelled alone does not end the others; cancelling this run cancels all. `runEvents` tells of each part that ends.',
+  interfaces: [RunRef],
+  id: { resolve: (run) => run.id },
+  loadOne: async (id, { loaders }) => {
+    const run = await loaders.load(runsByIds, id);
+    return run?.kind === 'ALIGNMENT_SWEEP' ? run : null;
+  },
+  fields: (t) => ({
+    model: t.field({
+      type: ModelRef,
+      description: 'The model that it studies.',
+      resolve: async (run, _args, { loaders }) => (await loaders.load(modelsByIds, run.modelId!))!,
+    }),
+    layers: t.intList({
+      description: 'Its layers, in the order of work.',
+      resolve: (run) => settingsOf(run).layers,
+    }),
+    seeds: t.intList({
+      description: 'Its seeds, in the order of work: all layers of the first one come first.',
+      resolve: (run) => settingsOf(run).seeds,
+    }),
+    settings: t.field({
+      type: AlignmentSettingsTypes.output,
+      description: 'Settings of every part; `layer` and `seed` are those of the first.',
+      resolve: (run) => settingsOf(run).alignment,
+    }),
+    partCounts: t.field({
+      type: PartCounts,
+      description: 'How many parts are in each state.',
+      resolve: (run, _args, { loaders }) => loaders.load(countPartsOfRuns, run.id),
+    }),
+    parts: t.connection(
+      {
+        type: AlignmentRunRef,
+        description: 'Its parts, seed by seed and within a seed in the order of `layers`.',
+        resolve: (run, args, { loaders }) => loaders.loadPage(pagePartsOfRuns, run.id, args),
+      },
+      AlignmentRunConnection,
+    ),
+    bindingByLayer: t.field({
+      type: [LayerBindingRef],
+      description:
+        'Binding accuracy of the parts that have succeeded so far: by layer and seed, each layer followed by a row over its seeds.',
+      complexity: TABLE_COMPLEXITY,
+      args: {
+        split: t.arg({ type: SplitRef, defaultValue: DEFAULT_SPLIT, description: 'On which prompts.' }),
+      },
+      resolve: (run, { split }, { db }) => bindingByLayer(db, run.id, split ?? DEFAULT_SPLIT),
+    }),
+    swapSuccessByLayer: t.field({
+      type: [LayerSwapsRef],
+      description:
+        'Success of concept swaps at the alpha that each part chose on validation, in the order of `bindingByLayer`; parts whose dataset allows no swap are left out.',
+      complexity: TABLE_COMPLEXITY,
+      args: {
+        population: t.arg({
+          type: SwapPopulation,
+          defaultValue: DEFAULT_POPULATION,
+          description: 'On which entities.',
+        }),
+        split: t.arg({ type: SplitRef, defaultValue: DEFAULT_SPLIT, description: 'On which phrasings.' }),
+      },
+      resolve: (run, { population, split }, { db }) =>
+        swapsByLayer(db, run.id, {
+          population: population ?? DEFAULT_POPULATION,
+          split: split ?? DEFAULT_SPLIT,
+        }),
+    }),
+  }),
+});
+
+addMutation('startAlignmentSweep', {
+  description:
+    'Queues one alignment for each layer and seed, and returns the run that follows them all at once.',
+  scope: 'run',
+  input: builder.inputType('StartAlignmentSweepInput', {
+    description: `Which model to study at which layers, with which seeds; at most ${MAX_PARTS} parts.`,
+    fields: (t) => ({
+      modelId: t.id({ required: true, description: 'The model to study.' }),
+      datasetId: t.id({
+        required: false,
+        description:
+          'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
+      }),
+      layers: t.intList({
+        required: false,
+        description: 'Layers, each once. Default: all, from -1 (before the first block) to the last block.',
+      }),
+      seeds: t.intList({
+        required: false,
+        description: 'Seeds, each once. Default: that of `settings` alone.',
+      }),
+      settings: t.field({
+        type: AlignmentSettingsTypes.input,
+        required: false,
+        description:
+          'Settings of every part, as in `startAlignmentRun`; leave `layer` out, and `seed` where `seeds` are given.',
+      }),
+    }),
+  }),
+  success: StartRunSuccess,
+  errors: ['INVALID_INPUT', 'NOT_FOUND'],
+  resolve: async ({ modelId, datasetId, layers, seeds, settings }, { db }) => ({
+    run: await startAlignmentSweep(db, {
+      modelId: idOf(modelId, ['Model'], ['modelId']),
+      datasetId: datasetId == null ? undefined : idOf(datasetId, ['Dataset'], ['datasetId']),
+      layers: layers ?? undefined,
+      seeds: seeds ?? undefined,
+      settings: withoutNulls(settings ?? {}),
+    }),
+  }),
+});
+
+function settingsOf(run: Run): AlignmentSweepSettings {
+  return run.settings as unknown as AlignmentSweepSettings;
+}

@@ -1,0 +1,124 @@
+/** One alignment repeated over layers and seeds: a run whose parts are alignment runs, for any number of workers. */
+import { inArray, sql } from 'drizzle-orm';
+import type { Db, Executor } from '../db/client.ts';
+import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
+import { insertParts, insertRun, type Run } from '../db/queries/runs.ts';
+import { type RunStatus, runs } from '../db/tables.ts';
+import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/sae/settings.ts';
+import { invalidInput } from '../errors.ts';
+import { enqueueNewRuns } from '../jobs/queue.ts';
+import { CODE_VERSION } from '../version.ts';
+import { checkLayer, type NewAlignmentRun, nLayersOf, planAlignment } from './run.ts';
+
+export const MAX_PARTS = 256;
+const MAX_SEED = 2 ** 31 - 1;
+
+export interface NewAlignmentSweep extends NewAlignmentRun {
+  /** All layers of the model, from -1, if left out. */
+  layers?: number[];
+  /** The seed of the settings alone if left out. */
+  seeds?: number[];
+}
+
+/** What a sweep stores as its settings. */
+export interface AlignmentSweepSettings {
+  layers: number[];
+  seeds: number[];
+  /** Of every part, but for `layer` and `seed`, which are those of the first. */
+  alignment: AlignmentSettings;
+}
+
+/**
+ * Queues an alignment for each layer and seed, and the run that follows them, in one transaction. Parts are queued
+ * seed by seed, so that the first curve over the layers is complete early.
+ * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
+ */
+export async function startAlignmentSweep(db: Db, input: NewAlignmentSweep): Promise<Run> {
+  checkNamedOnce(input);
+  const { settings, model, dataset } = await planAlignment(db, input);
+  const layers = input.layers ?? Array.from({ length: nLayersOf(model) + 1 }, (_, i) => i - 1);
+  const seeds = input.seeds ?? [settings.seed];
+  checkGrid(layers, seeds);
+  for (const [i, layer] of layers.entries()) checkLayer(model, layer, ['layers', String(i)]);
+  const parts = seeds.flatMap((seed) => layers.map((layer) => ({ ...settings, layer, seed })));
+  const common = {
+    ...{ datasetId: dataset.id, datasetHash: dataset.contentHash },
+    ...{ modelId: model.id, codeVersion: CODE_VERSION },
+  };
+  const sweep: AlignmentSweepSettings = { layers, seeds, alignment: parts[0]! };
+  return db.transaction(async (tx) => {
+    const parent = await insertRun(tx, {
+      ...common,
+      ...{ kind: 'ALIGNMENT_SWEEP', settings: { ...sweep }, seed: seeds[0]! },
+    });
+    const children = await insertParts(
+      tx,
+      parent,
+      parts.map((part) => ({ ...common, kind: 'ALIGNMENT' as const, settings: part, seed: part.seed })),
+    );
+    await enqueueNewRuns(
+      tx,
+      children.map(({ id }) => id),
+    );
+    return parent;
+  });
+}
+
+/** Layers and seeds have one place each in the input. */
+function checkNamedOnce({
+  settings = {},
+  seeds,
+}: {
+  settings?: AlignmentSettingsInput;
+  seeds?: number[];
+}): void {
+  if (settings.layer !== undefined)
+    throw invalidInput(['settings', 'layer'], 'layer must be left out in a sweep: layers says which');
+  if (settings.seed !== undefined && seeds !== undefined)
+    throw invalidInput(['settings', 'seed'], 'seed must be left out where seeds are given');
+}
+
+function checkGrid(layers: readonly number[], seeds: readonly number[]): void {
+  for (const [name, values] of Object.entries({ layers, seeds })) {
+    if (values.length === 0) throw invalidInput([name], `${name} must name one or more, or be left out`);
+    const twice = values.findIndex((value, i) => values.indexOf(value) < i);
+    if (twice >= 0)
+      throw invalidInput([name, String(twice)], `${name} must differ; ${values[twice]} is there twice`);
+  }
+  const outside = seeds.findIndex((seed) => !Number.isInteger(seed) || seed < 0 || seed > MAX_SEED);
+  if (outside >= 0)
+    throw invalidInput(['seeds', String(outside)], `a seed must be 0–${MAX_SEED}, got ${seeds[outside]}`);
+  const parts = layers.length * seeds.length;
+  if (parts > MAX_PARTS)
+    throw invalidInput(
+      ['layers'],
+      `a sweep may have ${MAX_PARTS} parts; ${layers.length} layers × ${seeds.length} seeds are ${parts}`,
+    );
+}
+
+/** For each sweep one page of its parts, seed by seed and within a seed in the order of its layers. */
+export function pagePartsOfRuns(
+  db: Executor,
+  runIds: readonly string[],
+  args: PageArgs,
+): Promise<Map<string, Page<Run>>> {
+  const order = { columns: [runs.createdAt, runs.id], direction: 'asc' } as const;
+  return readPages(db, runs, { by: runs.parentId, values: runIds, order }, args);
+}
+
+/** For each sweep the number of its parts in each state. */
+export async function countPartsOfRuns(
+  db: Executor,
+  runIds: readonly string[],
+): Promise<Record<RunStatus, number>[]> {
+  const rows = await db
+    .select({ parentId: runs.parentId, status: runs.status, n: sql<number>`count(*)::int` })
+    .from(runs)
+    .where(inArray(runs.parentId, [...runIds]))
+    .groupBy(runs.parentId, runs.status);
+  const none = { QUEUED: 0, RUNNING: 0, SUCCEEDED: 0, FAILED: 0, CANCELLED: 0 };
+  return runIds.map((id) => {
+    const own = rows.filter(({ parentId }) => parentId === id);
+    return { ...none, ...Object.fromEntries(own.map(({ status, n }) => [status, n])) };
+  });
+}

@@ -130,6 +130,7 @@ function quietContext(workDir: string): JobContext {
       metrics() {},
       progress() {},
       log: (level, message) => level !== 'INFO' && console.error(level, message),
+      part() {},
       checkpointDue: () => false,
       checkpoint: async () => {},
       breathe: async () => {},

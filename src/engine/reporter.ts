@@ -1,5 +1,6 @@
 /** The child's side of reporting: batches metrics, throttles progress, paces checkpoints and applies back-pressure. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import type { SweepCell } from './align/sweep/job.ts';
 import type { ChildMessage, JobReporter, MetricRow, Progress } from './protocol.ts';
 import type { WrittenFile } from './writtenFile.ts';
 
@@ -45,6 +46,11 @@ export class ChildReporter implements JobReporter {
   log(level: 'INFO' | 'WARN' | 'ERROR', message: string): void {
     this.flush();
     this.#send({ type: 'log', level, message, at: Date.now() });
+  }
+
+  part(cell: SweepCell): void {
+    this.flush();
+    this.#send({ type: 'part', cell });
   }
 
   checkpointDue(): boolean {

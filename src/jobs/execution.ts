@@ -8,7 +8,6 @@ import { collectArtifact } from '../db/queries/artifacts.ts';
 import { readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
 import type { Claim } from '../db/queries/events.ts';
 import { failRun, type Run } from '../db/queries/runs.ts';
-import type { EngineJob } from '../engine/protocol.ts';
 import type { WrittenFile } from '../engine/writtenFile.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -96,8 +95,7 @@ export class RunExecution {
   async #execute(): Promise<void> {
     try {
       await mkdir(this.#workDir, { recursive: true });
-      const job = await this.#persist(() => loadJob(this.#options.db, this.#options.store, this.run));
-      await this.#trainThroughCrashes(job);
+      await this.#workThroughCrashes();
     } catch (error) {
       // Once abandoned, the run is no longer this worker's to judge.
       if (!this.#end.signal.aborted && !(error instanceof RunLost))
@@ -110,10 +108,10 @@ export class RunExecution {
     }
   }
 
-  async #trainThroughCrashes(job: EngineJob): Promise<void> {
+  async #workThroughCrashes(): Promise<void> {
     for (;;) {
       try {
-        await this.#train(job);
+        await this.#work();
         return;
       } catch (error) {
         if (!(error instanceof EngineCrash)) throw error;
@@ -123,8 +121,9 @@ export class RunExecution {
     }
   }
 
-  async #train(job: EngineJob): Promise<void> {
+  async #work(): Promise<void> {
     const { db, store, engine: options, checkpointEveryMs } = this.#options;
+    const job = await this.#persist(() => loadJob(db, store, this.run));
     const checkpoint = await this.#persist(() => readCheckpoint(db, this.run.id));
     this.#checkpointHash = checkpoint?.artifactHash ?? null;
     const resumeFrom = checkpoint && (await store.path(checkpoint.artifactHash));
@@ -132,12 +131,17 @@ export class RunExecution {
     const engine = forkEngine({ ...options, log: this.#log });
     this.#engine = engine;
     await engine.ready;
-    this.#training = true;
+    // A sweep has no checkpoints: its stored cells are what it goes on from.
+    this.#training = job.kind !== 'SWAP_SWEEP';
     const order = { job, resumeFrom, workDir: this.#workDir, checkpointEveryMs };
     const result = await runEngineJob(engine, order, {
       metrics: (rows) => this.#writer.metrics(rows, () => engine.send({ type: 'stored', rows: rows.length })),
       progress: (progress) => this.#writer.progress(progress),
       log: (level, message, at) => this.#writer.log(level, message, at),
+      part: (cell) => {
+        this.#crashes = 0;
+        this.#writer.cell(cell);
+      },
       checkpoint: (step, file) => {
         this.#checkpoints = this.#checkpoints.then(() => this.#storeCheckpoint(engine, step, file));
       },
@@ -175,6 +179,7 @@ export class RunExecution {
     this.#training = false;
     this.#end.signal.throwIfAborted();
     await this.#checkpoints;
+    await this.#writer.flush();
     this.#crashes += 1;
     this.#log.warn({ exit: crash.exit, crashes: this.#crashes }, crash.message);
     if (this.#crashes >= MAX_CRASHES) {

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type { SweepCell } from '../engine/align/sweep/job.ts';
 import { type NativeAddon, nativeEnvironment } from '../engine/native/addon.ts';
 import type {
   BackendChoice,
@@ -112,6 +113,7 @@ export interface JobListener {
   metrics(rows: MetricRow[]): void;
   progress(progress: Progress): void;
   log(level: 'INFO' | 'WARN' | 'ERROR', message: string, at: number): void;
+  part(cell: SweepCell): void;
   checkpoint(step: number, file: WrittenFile): void;
 }
 
@@ -143,6 +145,7 @@ function tell(listener: JobListener, message: ChildMessage): void {
   if (message.type === 'metrics') listener.metrics(message.rows);
   else if (message.type === 'progress') listener.progress(message.progress);
   else if (message.type === 'log') listener.log(message.level, message.message, message.at);
+  else if (message.type === 'part') listener.part(message.cell);
   else if (message.type === 'checkpoint') listener.checkpoint(message.step, message.file);
 }
 

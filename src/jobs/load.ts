@@ -1,10 +1,12 @@
 /** From a run's row to the engine's job: the dataset as plain data, the model as a file. */
-import { eq } from 'drizzle-orm';
+import { asc, eq } from 'drizzle-orm';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
 import { loadEngineDataset } from '../db/queries/engineDataset.ts';
-import type { Run } from '../db/queries/runs.ts';
-import { models } from '../db/tables.ts';
+import { type Run, readRun } from '../db/queries/runs.ts';
+import { listCellPositions } from '../db/queries/sweepCells.ts';
+import { conceptLatents, concepts, models } from '../db/tables.ts';
+import type { StoredSweepSettings, SwapSweepJob, SweepBaseline } from '../engine/align/sweep/job.ts';
 import type { ModelConfig, ModelRef } from '../engine/model/job.ts';
 import type { ModelSettings } from '../engine/model/settings.ts';
 import type { EngineJob } from '../engine/protocol.ts';
@@ -17,6 +19,7 @@ export async function loadJob(db: Executor, store: ArtifactStore, run: Run): Pro
   if (run.kind === 'MODEL')
     return { kind: 'MODEL', settings: run.settings as unknown as ModelSettings, dataset };
   const model = await loadModelRef(db, store, run.modelId!);
+  if (run.kind === 'SWAP_SWEEP') return loadSweep(db, store, run, { model, dataset });
   return { kind: 'ALIGNMENT', settings: run.settings as unknown as AlignmentSettings, model, dataset };
 }
 
@@ -29,4 +32,34 @@ export async function loadModelRef(db: Executor, store: ArtifactStore, modelId: 
   if (!model) throw notFound('Model', modelId);
   const { config, tokenizer, artifactHash } = model;
   return { weights: await store.path(artifactHash), config: config as unknown as ModelConfig, tokenizer };
+}
+
+async function loadSweep(
+  db: Executor,
+  store: ArtifactStore,
+  run: Run,
+  studied: Pick<SwapSweepJob, 'model' | 'dataset'>,
+): Promise<SwapSweepJob> {
+  const { pairs, ...settings } = run.settings as unknown as StoredSweepSettings;
+  const alignment = (await readRun(db, run.alignmentRunId!))!;
+  return {
+    kind: 'SWAP_SWEEP',
+    ...studied,
+    settings,
+    pairs,
+    sae: await store.path(alignment.artifactHash!),
+    baseline: run.baselineRunId ? await loadBaseline(db, store, run.baselineRunId) : null,
+    done: await listCellPositions(db, run.id),
+  };
+}
+
+async function loadBaseline(db: Executor, store: ArtifactStore, runId: string): Promise<SweepBaseline> {
+  const baseline = (await readRun(db, runId))!;
+  const latents = await db
+    .select({ latent: conceptLatents.latent, meanActivation: conceptLatents.meanActivation })
+    .from(conceptLatents)
+    .innerJoin(concepts, eq(concepts.id, conceptLatents.conceptId))
+    .where(eq(conceptLatents.runId, runId))
+    .orderBy(asc(concepts.position));
+  return { sae: await store.path(baseline.artifactHash!), latents };
 }

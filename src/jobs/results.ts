@@ -20,6 +20,12 @@ export async function storeResult(
 ): Promise<void> {
   const claim: Claim = { runId: run.id, attempt: run.attempt };
   await db.transaction(async (tx) => {
+    if (result.kind === 'SWAP_SWEEP') {
+      // Its cells are stored; what is left is how fast it went.
+      const { edits, seconds } = result;
+      if (!(await finishRun(tx, claim, { result: { edits, seconds } }))) throw new RunLost(claim);
+      return;
+    }
     const kind = result.kind === 'MODEL' ? 'MODEL' : 'SAE';
     const artifactHash = await storeArtifact(tx, store, result.weights, kind);
     const outcome =

@@ -2,6 +2,8 @@
 import type { Db } from '../db/client.ts';
 import { appendLogs, appendMetrics, type Claim, type LogLevel } from '../db/queries/events.ts';
 import { reportProgress } from '../db/queries/runs.ts';
+import { appendCell } from '../db/queries/sweepCells.ts';
+import type { SweepCell } from '../engine/align/sweep/job.ts';
 import type { MetricRow, Progress } from '../engine/protocol.ts';
 import type { Logger } from '../log.ts';
 import { withRetry } from './retry.ts';
@@ -23,12 +25,13 @@ interface LogLine {
 interface Batch {
   rows: MetricRow[];
   logs: LogLine[];
+  cells: SweepCell[];
   progress: Progress | null;
   /** Called when the rows are stored. */
   stored: (() => void)[];
 }
 
-const emptyBatch = (): Batch => ({ rows: [], logs: [], progress: null, stored: [] });
+const emptyBatch = (): Batch => ({ rows: [], logs: [], cells: [], progress: null, stored: [] });
 
 /** One writer a run. It has one write under way; meanwhile the next batch grows. It waits out a lost database. */
 export class RunWriter {
@@ -57,6 +60,11 @@ export class RunWriter {
 
   log(level: LogLevel, message: string, at = Date.now()): void {
     this.#next.logs.push({ level, message, at });
+    this.#wake();
+  }
+
+  cell(cell: SweepCell): void {
+    this.#next.cells.push(cell);
     this.#wake();
   }
 
@@ -104,6 +112,10 @@ export class RunWriter {
     for (const stored of batch.stored.splice(0)) stored();
     if (batch.logs.length > 0) this.#check(await appendLogs(this.#db, this.#claim, batch.logs));
     batch.logs = [];
+    for (let cell = batch.cells[0]; cell; cell = batch.cells[0]) {
+      this.#check(await appendCell(this.#db, this.#claim, cell));
+      batch.cells.shift();
+    }
     if (batch.progress) this.#check(await reportProgress(this.#db, this.#claim, batch.progress));
   }
 
@@ -112,6 +124,6 @@ export class RunWriter {
   }
 }
 
-function isEmpty({ rows, logs, progress }: Batch): boolean {
-  return rows.length === 0 && logs.length === 0 && progress === null;
+function isEmpty({ rows, logs, cells, progress }: Batch): boolean {
+  return rows.length + logs.length + cells.length === 0 && progress === null;
 }

@@ -86,7 +86,7 @@ function bestAlpha(swaps: readonly SwapMeasure[]): number {
 }
 
 /** Mean activation of each free latent over the training prompts on which it fires, `[nFree]`; 0 where it never does. */
-function freeScales(sae: LoadedSae, prompts: readonly CapturedPrompt[]): Float32Array {
+export function freeScales(sae: LoadedSae, prompts: readonly CapturedPrompt[]): Float32Array {
   const { nFree, nConcepts, dModel } = sae.config;
   const sums = new Float64Array(nFree);
   const counts = new Float64Array(nFree);

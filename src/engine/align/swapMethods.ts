@@ -92,7 +92,8 @@ export function readSlots(sae: LoadedSae, h: Float32Array): Float32Array {
   return takeData(tf.tidy(() => encode(sae.config, sae.weights, rowsOf(x, sae.config.dModel)).slots));
 }
 
-function decodeLatents({ config, weights }: LoadedSae, latents: Float32Array): Float32Array {
+/** Plain decoder on latents, free ones first, `[n, nFree + nConcepts]` → normalised `[n, dModel]`. */
+export function decodeLatents({ config, weights }: LoadedSae, latents: Float32Array): Float32Array {
   const { nFree, nConcepts } = config;
   const tensor = tf.tidy(() => {
     const all = rowsOf(latents, nFree + nConcepts);
@@ -103,7 +104,7 @@ function decodeLatents({ config, weights }: LoadedSae, latents: Float32Array): F
 }
 
 /** The direction that an edit adds, of length 1 except for `MEAN_DIFFERENCE` and `DECODER_PAIR`. */
-function createDirections(sae: LoadedSae, method: SwapMethod): (edit: LatentEdit) => Float32Array {
+export function createDirections(sae: LoadedSae, method: SwapMethod): (edit: LatentEdit) => Float32Array {
   const { dModel, nFree, nConcepts } = sae.config;
   if (method === 'MEAN_DIFFERENCE') {
     const mean = (latent: number) =>

@@ -52,9 +52,11 @@ export function drawTrials(
   return trials;
 }
 
-type Values = ReadonlyMap<number, readonly string[]>;
+/** Values by concept index. */
+export type Values = ReadonlyMap<number, readonly string[]>;
 
-function indexFacts(facts: readonly Fact[]): (entity: string) => Values {
+/** Each entity's values by concept. */
+export function indexFacts(facts: readonly Fact[]): (entity: string) => Values {
   const index = new Map<string, Map<number, string[]>>();
   for (const { entity, concept, value } of facts) {
     const byConcept = index.get(entity) ?? new Map<number, string[]>();

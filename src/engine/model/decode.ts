@@ -30,19 +30,22 @@ export interface DecodeState {
   made: number;
 }
 
-/** Runs the prompts, padded at the right to the longest; the logits are those after each prompt's last token. */
+/**
+ * Runs the prompts, padded at the right to the longest; the logits are those after each prompt's last token. A prompt
+ * may be empty, if its first token is fed next; its logits mean nothing.
+ */
 export function prefill(
   { config, weights }: LanguageModel,
   prompts: readonly Tokens[],
   hook?: ResidHook,
 ): DecodeState {
-  const [B, T, C] = [prompts.length, longest(prompts), config.dModel];
+  const [B, T, C] = [prompts.length, Math.max(1, longest(prompts)), config.dModel];
   const { logits, cache } = tidied(() => {
     const positions = tf.slice2d(weights['wpe.weight'] as tf.Tensor2D, [0, 0], [T, C]); // [T, C]
     const x = tf.add(embed(weights, padTokens(prompts, T)), positions) as tf.Tensor3D; // [B, T, C]
     const { resid, cache } = runBlocks(config, weights, x, causalMask(T), [], hook);
     const lastRows = tf.tensor1d(
-      prompts.map((prompt, i) => i * T + prompt.length - 1),
+      prompts.map(({ length }, i) => i * T + Math.max(0, length - 1)),
       'int32',
     );
     const last = tf.reshape(gatherRows(tf.reshape(resid, [B * T, C]), lastRows), [B, 1, C]);

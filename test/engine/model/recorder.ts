@@ -1,10 +1,12 @@
 /** A job's surroundings in a test: keeps what was reported, takes checkpoints at given steps, can be "killed". */
 import type { JobContext, JobReporter, MetricRow, Progress } from '../../../src/engine/protocol.ts';
+import type { SweepCell } from '../../../src/engine/align/sweep/job.ts';
 import type { WrittenFile } from '../../../src/engine/writtenFile.ts';
 
 export interface Recorder extends JobContext {
   rows: MetricRow[];
   progressed: Progress[];
+  cells: SweepCell[];
   checkpoints: { step: number; file: WrittenFile }[];
 }
 
@@ -17,12 +19,14 @@ export function createRecorder(
   const { resumeFrom = null, checkpointAt = [], killAt } = options;
   const rows: MetricRow[] = [];
   const progressed: Progress[] = [];
+  const cells: SweepCell[] = [];
   const checkpoints: Recorder['checkpoints'] = [];
   const latest = () => rows.at(-1)?.step ?? 0;
   const reporter: JobReporter = {
     metrics: (row) => rows.push(row),
     progress: (progress) => progressed.push(progress),
     log: () => {},
+    part: (cell) => cells.push(cell),
     checkpointDue: () => checkpointAt.includes(latest()) && checkpoints.at(-1)?.step !== latest(),
     checkpoint: async (step, file) => {
       checkpoints.push({ step, file });
@@ -31,5 +35,5 @@ export function createRecorder(
       if (killAt !== undefined && latest() >= killAt) throw new Killed();
     },
   };
-  return { reporter, workDir, resumeFrom, rows, progressed, checkpoints };
+  return { reporter, workDir, resumeFrom, rows, progressed, cells, checkpoints };
 }

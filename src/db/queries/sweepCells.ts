@@ -1,0 +1,38 @@
+/** The cells of swap sweeps, stored one by one as they are measured. */
+import { eq } from 'drizzle-orm';
+import type { Executor } from '../client.ts';
+import { runEvents, runs, sweepCells } from '../tables.ts';
+import { type Claim, lockRun, notify, RUN_EVENTS_CHANNEL } from './events.ts';
+
+export type SweepCell = typeof sweepCells.$inferSelect;
+
+/** Stores a cell and tells of it; one that is stored already stays. False, storing nothing, if the claim is void. */
+export function appendCell(db: Executor, claim: Claim, cell: Omit<SweepCell, 'runId'>): Promise<boolean> {
+  const { runId } = claim;
+  return db.transaction(async (tx) => {
+    const lastSeq = await lockRun(tx, claim);
+    if (lastSeq === null) return false;
+    const stored = await tx
+      .insert(sweepCells)
+      .values({ ...cell, runId })
+      .onConflictDoNothing({ target: [sweepCells.runId, sweepCells.position] })
+      .returning({ position: sweepCells.position });
+    if (stored.length === 0) return true;
+    const seq = lastSeq + 1;
+    const payload = { position: cell.position };
+    await tx.insert(runEvents).values({ runId, seq, at: new Date(), type: 'CELL', payload });
+    await tx.update(runs).set({ lastSeq: seq }).where(eq(runs.id, runId));
+    await notify(tx, RUN_EVENTS_CHANNEL, `${runId}:${seq}`);
+    return true;
+  });
+}
+
+/** Positions of the cells that a sweep has stored. */
+export async function listCellPositions(db: Executor, runId: string): Promise<number[]> {
+  const rows = await db
+    .select({ position: sweepCells.position })
+    .from(sweepCells)
+    .where(eq(sweepCells.runId, runId))
+    .orderBy(sweepCells.position);
+  return rows.map(({ position }) => position);
+}

@@ -1,0 +1,69 @@
+/** What a sweep edits: the bound slots or a control's latents, for every pair of concepts. */
+import { createRandom } from '../../random.ts';
+import type { LoadedSae } from '../../sae/file.ts';
+import { SLOT_ON } from '../armed.ts';
+import type { SwapMethod } from '../swap.ts';
+import type { SwapSweepJob, SweepBaseline, SweepCell } from './job.ts';
+
+export type ConceptPair = SwapSweepJob['pairs'][number];
+
+/** The latents that stand for a pair. */
+export interface PairLatents {
+  off: number;
+  on: number;
+  /** What alpha 1 means for `on` where it is set: 1 for a slot, the mean activation for other latents. */
+  scale: number;
+  /** An armed edit fires where `off` is above this. */
+  threshold: number;
+}
+
+export interface SweepEditor {
+  edited: SweepCell['edited'];
+  sae: LoadedSae;
+  /** By pair. */
+  latents: readonly PairLatents[];
+  methods: readonly SwapMethod[];
+}
+
+/** The slots: source's off, target's to alpha. */
+export function slotLatents({ config: { nFree } }: LoadedSae, pairs: readonly ConceptPair[]): PairLatents[] {
+  return pairs.map(({ source, target }) => ({
+    off: nFree + source,
+    on: nFree + target,
+    scale: 1,
+    threshold: SLOT_ON,
+  }));
+}
+
+/** The best latent that an unsupervised SAE has for each concept; alpha counts in its mean activation there. */
+export function unsupervisedLatents(
+  latents: SweepBaseline['latents'],
+  pairs: readonly ConceptPair[],
+): PairLatents[] {
+  return pairs.map(({ source, target }) => ({
+    off: latents[source]!.latent,
+    on: latents[target]!.latent,
+    scale: latents[target]!.meanActivation,
+    threshold: latents[source]!.meanActivation * SLOT_ON,
+  }));
+}
+
+/** Two random free latents a pair, drawn by the seed; alpha counts in the mean where they fire (`scales [nFree]`). */
+export function randomLatents(
+  { config: { nFree } }: LoadedSae,
+  scales: Float32Array,
+  pairs: readonly ConceptPair[],
+  seed: number,
+): PairLatents[] {
+  const random = createRandom(seed, 'sweep', 'random-latents');
+  return pairs.map(() => {
+    const off = random.int(nFree);
+    const on = random.int(nFree);
+    return { off, on, scale: scales[on]!, threshold: scales[off]! * SLOT_ON };
+  });
+}
+
+/** Whether alpha sets a latent, and so counts in the latent's own scale, or is a share of the activation's length. */
+export function setsLatent(method: SwapMethod): boolean {
+  return method === 'LATENT_DECODE' || method === 'LATENT_DELTA';
+}

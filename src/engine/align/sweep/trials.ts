@@ -1,0 +1,81 @@
+/** Which prompts and texts a sweep asks, drawn by its seed alone. */
+import { sameAnswer } from '../../data/answers.ts';
+import type { EngineDataset, Prompt, Text } from '../../dataset.ts';
+import { createRandom } from '../../random.ts';
+import type { AlignmentSettings } from '../../sae/settings.ts';
+import { splitPopulations } from '../population.ts';
+import { indexFacts } from '../swapTrials.ts';
+import type { ConceptPair } from './editors.ts';
+import type { SweepSettings } from './settings.ts';
+
+/** A prompt to be answered as if it asked for the pair's target. */
+export interface SweepTrial {
+  /** Index of the pair. */
+  pair: number;
+  prompt: Prompt;
+  /** The entity's values for the target; any of them counts. */
+  expected: readonly string[];
+}
+
+/** What an armed swap of the pair must leave as it is. */
+export interface IsolationCase {
+  pair: number;
+  kind: 'PROMPT' | 'TEXT';
+  /** A question about a concept that is neither the pair's source nor asked to change, or a text that asks nothing. */
+  text: string;
+}
+
+/** The asked population's prompts of the asked phrasings. */
+export function choosePrompts(
+  dataset: EngineDataset,
+  alignment: AlignmentSettings,
+  { population, split }: SweepSettings,
+): Prompt[] {
+  const { prompts, populationOf } = splitPopulations(dataset, alignment);
+  return prompts.filter((prompt) => prompt.split === split && populationOf(prompt.entity) === population);
+}
+
+/** Up to `promptsPerPair` swaps a pair; left out are those whose two answers coincide or whose entity lacks the fact. */
+export function drawSweepTrials(
+  prompts: readonly Prompt[],
+  { facts }: EngineDataset,
+  pairs: readonly ConceptPair[],
+  { seed, promptsPerPair }: SweepSettings,
+): SweepTrial[] {
+  const valuesOf = indexFacts(facts);
+  return pairs.flatMap(({ source, target }, pair) => {
+    const random = createRandom(seed, 'sweep', 'trials', source, target);
+    const about = random.shuffle(prompts.filter(({ concepts }) => concepts[0] === source));
+    const trials = about.flatMap((prompt): SweepTrial[] => {
+      const expected = valuesOf(prompt.entity).get(target) ?? [];
+      const tells = expected.length > 0 && !expected.some((value) => sameAnswer(value, prompt.answer));
+      return tells ? [{ pair, prompt, expected }] : [];
+    });
+    return trials.slice(0, promptsPerPair);
+  });
+}
+
+/** Up to `isolationPerPair` prompts about other concepts, and as many texts, a pair. */
+export function drawIsolationCases(
+  prompts: readonly Prompt[],
+  { texts }: EngineDataset,
+  pairs: readonly ConceptPair[],
+  { seed, isolationPerPair }: SweepSettings,
+): IsolationCase[] {
+  return pairs.flatMap(({ source, target }, pair) => {
+    const random = createRandom(seed, 'sweep', 'isolation', source, target);
+    const draw = <T>(items: T[]) => random.shuffle(items).slice(0, isolationPerPair);
+    const others = draw(prompts.filter(({ concepts }) => concepts[0] !== source));
+    const silent = draw([...texts]);
+    return [
+      ...others.map(({ prompt }): IsolationCase => ({ pair, kind: 'PROMPT', text: prompt })),
+      ...silent.map((text): IsolationCase => ({ pair, kind: 'TEXT', text: beginningOf(text) })),
+    ];
+  });
+}
+
+/** The first half of a text's words, which the model goes on with: its end would leave nothing to say. */
+function beginningOf({ text }: Text): string {
+  const words = text.split(/\s+/);
+  return words.slice(0, Math.max(1, Math.floor(words.length / 2))).join(' ');
+}

@@ -1,0 +1,96 @@
+/** Greedy continuation of many sequences from a common store of prefixes; rows that have ended leave the batch. */
+import * as tf from '@tensorflow/tfjs-core';
+import { type DecodeState, decode, disposeState, prefill, type ResidHook } from './decode.ts';
+import type { LanguageModel } from './languageModel.ts';
+import type { Tokens } from './tokens.ts';
+
+/** Prompts run up to their last token, from which any number of continuations may branch. */
+export interface Prefixes {
+  prompts: readonly Tokens[];
+  state: DecodeState;
+  dispose(): void;
+}
+
+/** Runs all but the last token of each prompt, through `hook` if there is one; the caller disposes. */
+export function runPrefixes(model: LanguageModel, prompts: readonly Tokens[], hook?: ResidHook): Prefixes {
+  const prefixes = prompts.map((prompt) => prompt.slice(0, -1));
+  const state = prefill(model, prefixes, hook);
+  return { prompts, state, dispose: () => disposeState(state) };
+}
+
+/** A continuation to be made: which prompt, and how many tokens at most. */
+export interface Branch {
+  prompt: number;
+  limit: number;
+}
+
+/**
+ * Continues prompts greedily, each branch from its prefix's cache: the last prompt token and every token after it
+ * pass through `hookOf`'s hook (`[open, 1, C]`). Returns the tokens of each branch without the end token.
+ */
+export async function continueBranches(
+  model: LanguageModel,
+  { prompts, state: prefix }: Prefixes,
+  branches: readonly Branch[],
+  hookOf: (open: readonly number[], made: number) => ResidHook | undefined,
+  breathe: () => Promise<unknown>,
+): Promise<number[][]> {
+  const room = branches.map(({ prompt, limit }) =>
+    Math.min(limit, model.config.nCtx - prompts[prompt]!.length),
+  );
+  const made: number[][] = branches.map(() => []);
+  let open = branches.flatMap((_, i) => (room[i]! > 0 ? [i] : []));
+  if (open.length === 0) return made;
+  let next = open.map((i) => prompts[branches[i]!.prompt]!.at(-1)!);
+  let state = selectRows(
+    prefix,
+    open.map((i) => branches[i]!.prompt),
+  );
+  try {
+    for (;;) {
+      const previous = state;
+      state = decode(model, previous, next, hookOf(open, previous.made));
+      disposeState(previous);
+      const picked = await likeliest(state.logits);
+      await breathe();
+      const going: number[] = [];
+      open.forEach((i, row) => {
+        const ended = picked[row] === model.tokenizer.eosId;
+        if (!ended) made[i]!.push(picked[row]!);
+        if (!ended && made[i]!.length < room[i]!) going.push(row);
+      });
+      if (going.length === 0) return made;
+      next = going.map((row) => picked[row]!);
+      if (going.length < open.length) {
+        const all = state;
+        state = selectRows(all, going);
+        disposeState(all);
+        open = going.map((row) => open[row]!);
+      }
+    }
+  } finally {
+    disposeState(state);
+  }
+}
+
+async function likeliest(logits: tf.Tensor2D): Promise<Int32Array> {
+  const best = tf.argMax(logits, 1);
+  const ids = await best.data<'int32'>();
+  best.dispose();
+  return ids;
+}
+
+/** The rows of a state as a state of their own. */
+function selectRows({ logits, cache, lengths, ...rest }: DecodeState, rows: readonly number[]): DecodeState {
+  return tf.tidy(() => {
+    const indices = tf.tensor1d(rows as number[], 'int32');
+    const take = <T extends tf.Tensor>(x: T) => tf.gather(x, indices) as T;
+    const state = {
+      ...rest,
+      logits: take(logits),
+      cache: cache.map(({ k, v }) => ({ k: take(k), v: take(v) })),
+      lengths: rows.map((row) => lengths[row]!),
+    };
+    return state as unknown as tf.TensorContainer;
+  }) as unknown as DecodeState;
+}

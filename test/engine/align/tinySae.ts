@@ -1,0 +1,27 @@
+/** An SAE of the tiny model with random weights: three slots whose columns lean on one another, four free latents. */
+import type { StoredSae } from '../../../src/engine/sae/file.ts';
+import { ALIGNMENT_PRESETS } from '../../../src/engine/sae/presets.ts';
+import { initSae, type SaeConfig } from '../../../src/engine/sae/sae.ts';
+import { tinyConfig } from '../model/tiny.ts';
+
+const config: SaeConfig = {
+  dModel: tinyConfig.dModel,
+  nFree: 4,
+  nConcepts: 3,
+  activation: 'RELU',
+  k: 1,
+  valueHeads: null,
+};
+
+/** Whoever loads it disposes what was loaded. */
+export function tinySae(layer = 1): StoredSae {
+  return {
+    config,
+    settings: { ...ALIGNMENT_PRESETS.PAPER, layer, nFree: config.nFree },
+    concepts: ['a', 'b', 'c'],
+    bestStep: 0,
+    weights: initSae(config, 0),
+    normalization: { mean: Float32Array.from({ length: config.dModel }, (_, j) => 0.1 * j), scale: 0.7 },
+    conceptMeans: Float32Array.from({ length: 3 * config.dModel }, (_, i) => Math.sin(i)),
+  };
+}

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Db } from '../../src/db/client.ts';
 import type { Claim } from '../../src/db/queries/events.ts';
-import { claimRun, insertRun, type NewRun, type Run } from '../../src/db/queries/runs.ts';
+import { claimRun, finishRun, insertRun, type NewRun, type Run } from '../../src/db/queries/runs.ts';
 import { registerWorker, type Worker } from '../../src/db/queries/workers.ts';
-import { datasets, ontologies } from '../../src/db/tables.ts';
+import { artifacts, datasets, models, ontologies } from '../../src/db/tables.ts';
 
 /** An empty dataset of an ontology of its own; its id. */
 export async function insertDataset(db: Db): Promise<string> {
@@ -44,4 +44,29 @@ export async function insertRunningRun(
   const worker = await insertWorker(db);
   const run = await claimRun(db, { runId: id, workerId: worker.id, backend: 'wasm' });
   return { ...run!, claim: { runId: id, attempt: run!.attempt } };
+}
+
+/** A model of two blocks with no weights behind it; its id. */
+export async function insertModel(db: Db, datasetId: string | null): Promise<string> {
+  const hash = randomUUID().replaceAll('-', '').repeat(2);
+  await db.insert(artifacts).values({ hash, bytes: 1, kind: 'MODEL' });
+  const [model] = await db
+    .insert(models)
+    .values({
+      ...{ name: 'm', datasetId, tokenizer: {}, nParams: 1, accuracy: {}, artifactHash: hash },
+      config: { nLayers: 2, nHeads: 2, dModel: 8, dMlp: 32, nCtx: 32, dVocab: 10, layerNormEps: 1e-5 },
+    })
+    .returning();
+  return model!.id;
+}
+
+/** Takes a queued run up and ends it well. */
+export async function finishQueuedRun(
+  db: Db,
+  runId: string,
+  outcome: { modelId?: string } = {},
+): Promise<Run> {
+  const worker = await insertWorker(db);
+  const run = await claimRun(db, { runId, workerId: worker.id, backend: 'wasm' });
+  return (await finishRun(db, { runId, attempt: run!.attempt }, outcome))!;
 }

@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database, Db } from '../../src/db/client.ts';
-import { artifacts, datasets, models, ontologies } from '../../src/db/tables.ts';
+import { datasets, ontologies } from '../../src/db/tables.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { cancelRun, getRun, listRuns, startAlignmentRun, startModelRun } from '../../src/services/run.ts';
 import { CODE_VERSION } from '../../src/version.ts';
 import { createTestDatabase } from '../helpers/database.ts';
-import { insertDataset } from '../helpers/fixtures.ts';
+import { insertDataset, insertModel } from '../helpers/fixtures.ts';
 import { silentLog } from '../helpers/log.ts';
 
 let database: Database;
@@ -21,22 +21,9 @@ beforeAll(async () => {
   db = database.db;
   await prepareQueue(database.pool, silentLog);
   dataset = await generateDataset(db, { people: 3, seed: 0 });
-  modelId = await insertModel(dataset.id);
+  modelId = await insertModel(db, dataset.id);
 });
 afterAll(() => database.close());
-
-async function insertModel(datasetId: string | null): Promise<string> {
-  const hash = randomUUID().replaceAll('-', '').repeat(2);
-  await db.insert(artifacts).values({ hash, bytes: 1, kind: 'MODEL' });
-  const [model] = await db
-    .insert(models)
-    .values({
-      ...{ name: 'm', datasetId, tokenizer: {}, nParams: 1, accuracy: {}, artifactHash: hash },
-      config: { nLayers: 2, nHeads: 2, dModel: 8, dMlp: 32, nCtx: 32, dVocab: 10, layerNormEps: 1e-5 },
-    })
-    .returning();
-  return model!.id;
-}
 
 async function jobsOf(runId: string): Promise<number> {
   const { rows } = await db.execute(sql`select 1 from graphile_worker.jobs where key = ${`run:${runId}`}`);
@@ -117,7 +104,7 @@ describe('startAlignmentRun', () => {
     await expect(startAlignmentRun(db, { modelId, datasetId: other!.id })).rejects.toMatchObject({
       ...{ code: 'INVALID_INPUT', path: ['datasetId'], message: /another ontology/ },
     });
-    await expect(startAlignmentRun(db, { modelId: await insertModel(null) })).rejects.toMatchObject({
+    await expect(startAlignmentRun(db, { modelId: await insertModel(db, null) })).rejects.toMatchObject({
       ...{ code: 'INVALID_INPUT', path: ['datasetId'] },
     });
   });

@@ -8,7 +8,7 @@ import { listenForNotifications } from '../../src/db/notifications.ts';
 import { createRunFeed } from '../../src/db/runFeed.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
-import { createContext } from '../../src/schema/context.ts';
+import { createContext, type Dependencies } from '../../src/schema/context.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { buildSchema } from '../../src/schema/schema.ts';
 import { createAuthenticate } from '../../src/server/auth.ts';
@@ -25,7 +25,12 @@ export interface TestApi extends ApiServer {
 export async function startTestApi(
   database: Database,
   env: Record<string, string> = {},
-  options: { allowAnonymous?: boolean; log?: typeof silentLog } = {},
+  options: {
+    allowAnonymous?: boolean;
+    log?: typeof silentLog;
+    /** With these it can do engine work; the caller stops the engine. */
+    work?: Pick<Dependencies, 'engine' | 'store'>;
+  } = {},
 ): Promise<TestApi> {
   const config = readConfig({ PORT: '0', ...env });
   const log = options.log ?? silentLog;
@@ -39,8 +44,8 @@ export async function startTestApi(
     log,
   });
   const dependencies = {
-    ...{ db: database.db, feed, engine, importDir: config.importDir, limits: config.limits },
-    store: null as never,
+    ...{ db: database.db, feed, importDir: config.importDir, limits: config.limits },
+    ...(options.work ?? { engine, store: null as never }),
   };
   const server = await startApiServer({
     config,
@@ -115,35 +120,34 @@ export function wsClient(api: { endpoint: string }, connectionParams?: Record<st
   });
 }
 
-/** Events over graphql-ws until the server completes them. */
-export async function* overWebSocket(
+/** Results of a subscription over graphql-ws until the server completes them: its one field, of `RUN_EVENTS` by default. */
+export async function* overWebSocket<Item = RunEventItem>(
   api: { endpoint: string },
   variables: Record<string, unknown>,
-): AsyncGenerator<RunEventItem> {
+  query = RUN_EVENTS,
+): AsyncGenerator<Item> {
   const client = wsClient(api);
   try {
-    for await (const { data, errors } of client.iterate<{ runEvents: RunEventItem }>({
-      query: RUN_EVENTS,
-      variables,
-    })) {
+    for await (const { data, errors } of client.iterate<Record<string, Item>>({ query, variables })) {
       if (errors) throw errors[0];
-      yield data!.runEvents;
+      yield Object.values(data!)[0]!;
     }
   } finally {
     await client.dispose();
   }
 }
 
-/** Events over SSE until the server completes them; throws when the stream breaks off before. */
-export async function* overSse(
+/** The same over SSE; throws when the stream breaks off before. */
+export async function* overSse<Item = RunEventItem>(
   api: { endpoint: string },
   variables: Record<string, unknown>,
-): AsyncGenerator<RunEventItem> {
+  query = RUN_EVENTS,
+): AsyncGenerator<Item> {
   const abort = new AbortController();
   const response = await fetch(api.endpoint, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
-    body: JSON.stringify({ query: RUN_EVENTS, variables }),
+    body: JSON.stringify({ query, variables }),
     signal: abort.signal,
   });
   let text = '';
@@ -155,7 +159,10 @@ export async function* overSse(
         text = text.slice(end + 2);
         if (/^event: complete/m.test(message)) return;
         const data = /^data: (.+)$/m.exec(message)?.[1];
-        if (data) yield (JSON.parse(data) as { data: { runEvents: RunEventItem } }).data.runEvents;
+        if (!data) continue;
+        const result = JSON.parse(data) as { data: Record<string, Item>; errors?: unknown[] };
+        if (result.errors) throw result.errors[0];
+        yield Object.values(result.data)[0]!;
       }
     }
     throw new Error('the stream broke off');

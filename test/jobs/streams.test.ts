@@ -1,0 +1,91 @@
+/** Streams of the engine, on a real engine process and a model that ends only at the length asked for. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { SwapCall } from '../../src/engine/align/swap.ts';
+import type { GenerationCall, GenerationItem } from '../../src/engine/generation/job.ts';
+import { EngineCalls } from '../../src/jobs/calls.ts';
+import { silentLog } from '../helpers/log.ts';
+import { writeTinyPair } from '../helpers/tinyAlignment.ts';
+
+const options = { backend: 'auto', native: inject('native'), log: silentLog } as const;
+let dir: string;
+let calls: EngineCalls;
+let generation: GenerationCall;
+let swap: SwapCall;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'alignsae-streams-'));
+  const { model, sae } = await writeTinyPair(dir);
+  const given = { model, sae: sae.path, prompt: 'fay ada ada', maxNewTokens: 6 };
+  generation = { ...given, sampling: null, edits: [] };
+  swap = { ...given, source: 0, target: 1, method: 'LATENT_DECODE', alpha: 1 };
+  calls = new EngineCalls(options);
+});
+afterAll(async () => {
+  await calls.stop();
+  await rm(dir, { recursive: true });
+});
+
+const collect = async (items: AsyncIterable<GenerationItem>) => {
+  const all: GenerationItem[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+};
+
+describe('a stream', () => {
+  test('tells its items in order and ends, in turn with calls', async () => {
+    const [first, answer, second] = await Promise.all([
+      collect(calls.stream('generate', generation)),
+      calls.call('swap', swap),
+      collect(calls.stream('generate', generation)),
+    ]);
+    expect(first.map(({ type }) => type)).toEqual([...Array(first.length - 1).fill('TOKEN'), 'FINISHED']);
+    expect(first.length).toBeGreaterThan(3);
+    expect(first.at(-1)).toMatchObject({ text: answer.baseline.text });
+    expect(second).toEqual(first);
+  });
+
+  test('that is left ends at once, and the queue goes on', async () => {
+    const pid = calls.enginePid;
+    const items = calls.stream('generate', generation);
+    expect(await items.next()).toMatchObject({ value: { type: 'TOKEN', index: 0 } });
+    const waiting = items.next();
+    const queued = calls.stream('generate', generation);
+    const answer = calls.call('swap', swap);
+    expect(await items.return!()).toEqual({ done: true, value: undefined });
+    expect(await queued.return!()).toEqual({ done: true, value: undefined });
+    expect((await queued.next()).done).toBe(true);
+    expect((await waiting).value?.index ?? 1).toBe(1); // a token that was on its way, or the end
+    expect((await items.next()).done).toBe(true);
+    expect(await answer).toMatchObject({ source: 0 });
+    expect(calls.enginePid).toBe(pid);
+  });
+
+  test('throws what the engine refuses', async () => {
+    const refused = calls.stream('generate', { ...generation, prompt: '' });
+    await expect(refused.next()).rejects.toMatchObject({ code: 'INVALID_INPUT', path: ['prompt'] });
+    expect((await refused.next()).done).toBe(true);
+  });
+
+  test('breaks off when the engine crashes; the next has a new one', async () => {
+    const items = collect(calls.stream('generate', generation));
+    process.kill(calls.enginePid!, 'SIGKILL');
+    await expect(items).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect((await collect(calls.stream('generate', generation))).at(-1)).toMatchObject({ type: 'FINISHED' });
+  });
+});
+
+test('a stream that is silent too long ends with its engine; others are refused when it stops or is full', async () => {
+  const hurried = new EngineCalls({ ...options, callTimeoutMs: 1, maxWaiting: 1 });
+  const late = hurried.stream('generate', generation).next();
+  const waiting = hurried.stream('generate', generation).next();
+  const full = hurried.stream('generate', generation).next();
+  await expect(full).rejects.toMatchObject({ code: 'UNAVAILABLE', message: /1 engine calls are waiting/ });
+  await expect(late).rejects.toMatchObject({ code: 'UNAVAILABLE', message: /longer than 1 ms/ });
+  const stopped = expect(waiting).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await hurried.stop();
+  await stopped;
+  await expect(hurried.stream('generate', generation).next()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+});

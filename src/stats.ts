@@ -1,5 +1,11 @@
 /** Statistics that stand beside measured rates. */
 
+/** How many of so many trials came out so. */
+export interface Share {
+  successes: number;
+  trials: number;
+}
+
 export interface Interval {
   low: number;
   high: number;

@@ -1,11 +1,6 @@
 /** A share of trials with its uncertainty. */
-import { wilsonInterval } from '../stats.ts';
+import { type Share, wilsonInterval } from '../stats.ts';
 import { builder } from './builder.ts';
-
-export interface RateShape {
-  successes: number;
-  trials: number;
-}
 
 const Interval = builder.objectRef<{ low: number; high: number }>('Interval').implement({
   description: 'A 95% confidence interval of a share: the Wilson score interval.',
@@ -15,7 +10,7 @@ const Interval = builder.objectRef<{ low: number; high: number }>('Interval').im
   }),
 });
 
-export const RateRef = builder.objectRef<RateShape>('Rate').implement({
+export const RateRef = builder.objectRef<Share>('Rate').implement({
   description: 'A share of trials, with its uncertainty.',
   fields: (t) => ({
     trials: t.exposeInt('trials', { description: 'Number of trials.' }),

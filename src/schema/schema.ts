@@ -13,6 +13,7 @@ import './runEvents.ts';
 import './modelRun.ts';
 import './alignmentRun.ts';
 import './alignmentSweepRun.ts';
+import './compareRuns.ts';
 import './slot.ts';
 import './intervention.ts';
 import './conceptSwap.ts';

@@ -6,12 +6,7 @@ import { runs, splitMeasures, swapMeasures } from '../db/tables.ts';
 import type { SwapMeasure as MeasuredSwap } from '../engine/align/job.ts';
 import type { Split } from '../engine/dataset.ts';
 import type { AlignmentSettings } from '../engine/sae/settings.ts';
-
-/** Successes among trials. */
-export interface Share {
-  successes: number;
-  trials: number;
-}
+import type { Share } from '../stats.ts';
 
 /** One part's figure, or, without a part, all seeds of a layer together. */
 interface LayerRow {

@@ -3,10 +3,18 @@
  * `serialization: 'advanced'`, so typed arrays travel as they are. The child does one job, or serves calls;
  * it reads files by the paths it is given and writes files only into `workDir`.
  */
-import type { AlignmentJob, AlignmentResult } from './align/job.ts';
+import type { AlignmentJob, AlignmentResult, BaselineJob, BaselineResult } from './align/job.ts';
 import type { SwapCall, SwapResult } from './align/swap.ts';
 import type { SwapSweepJob, SwapSweepResult, SweepCell } from './align/sweep/job.ts';
 import type { GenerationCall, GenerationItem } from './generation/job.ts';
+import type {
+  LatentMatch,
+  LatentPage,
+  LatentSearchCall,
+  LatentsCall,
+  LatentTokens,
+  LatentTokensCall,
+} from './latents/job.ts';
 import type { ModelJob, ModelResult } from './model/job.ts';
 import type { NativeAddon } from './native/addon.ts';
 import type { WrittenFile } from './writtenFile.ts';
@@ -38,8 +46,8 @@ export interface Progress {
   etaSeconds: number | null;
 }
 
-export type EngineJob = ModelJob | AlignmentJob | SwapSweepJob;
-export type EngineResult = ModelResult | AlignmentResult | SwapSweepResult;
+export type EngineJob = ModelJob | AlignmentJob | BaselineJob | SwapSweepJob;
+export type EngineResult = ModelResult | AlignmentResult | BaselineResult | SwapSweepResult;
 
 /** What the engine reports while a job runs, besides its result. Every call is cheap; the child batches. */
 export interface JobReporter {
@@ -100,8 +108,17 @@ export type HostMessage =
   | { type: 'wantCheckpoint' };
 
 /** Short requests that a serving child answers; models and SAEs stay loaded between calls. */
-export type EngineCall = { method: 'swap'; params: SwapCall };
-export type EngineCallResult = { method: 'swap'; result: SwapResult };
+export type EngineCall =
+  | { method: 'swap'; params: SwapCall }
+  | { method: 'latents'; params: LatentsCall }
+  | { method: 'searchLatents'; params: LatentSearchCall }
+  | { method: 'latentTokens'; params: LatentTokensCall };
+export type EngineCallResult =
+  | { method: 'swap'; result: SwapResult }
+  /** Null asks for the dataset, which has not been captured yet; a null page is of a latent that does not exist. */
+  | { method: 'latents'; result: (LatentPage | null)[] | null }
+  | { method: 'searchLatents'; result: LatentMatch[] | null }
+  | { method: 'latentTokens'; result: LatentTokens[] };
 
 /** Requests that a serving child answers item by item; their parameters bound how many items there can be. */
 export type EngineStream = { method: 'generate'; params: GenerationCall };

@@ -34,5 +34,5 @@ export interface Context extends Dependencies {
 
 /** The context of one request or subscription. */
 export function createContext(dependencies: Dependencies, viewer: Viewer, requestId: string): Context {
-  return { ...dependencies, viewer, requestId, loaders: new Loaders(dependencies.db) };
+  return { ...dependencies, viewer, requestId, loaders: new Loaders(dependencies) };
 }

@@ -2,9 +2,12 @@
 import DataLoader from 'dataloader';
 import type { Executor } from '../db/client.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
+import type { EngineWork } from '../services/engine.ts';
 
 /** A service function that answers many keys at once, in their order. */
 export type Batch<T> = (db: Executor, keys: readonly string[]) => Promise<readonly T[]>;
+/** The same, where the answers are the engine's work. */
+export type WorkBatch<T> = (work: EngineWork, keys: readonly string[]) => Promise<readonly T[]>;
 /** A service function that reads the same page of many lists at once. */
 export type PageBatch<Row, Args extends PageArgs> = (
   db: Executor,
@@ -14,16 +17,21 @@ export type PageBatch<Row, Args extends PageArgs> = (
 
 /** Remembers what it loaded; make one for each request, and clear it when something was changed. */
 export class Loaders {
-  readonly #db: Executor;
+  readonly #work: EngineWork;
   #loaders = new Map<unknown, Map<string, DataLoader<string, unknown>>>();
 
-  constructor(db: Executor) {
-    this.#db = db;
+  constructor(work: EngineWork) {
+    this.#work = work;
   }
 
   /** `batch` applied to `key`, together with the other keys asked for in this tick. */
   load<T>(batch: Batch<T>, key: string): Promise<T> {
-    return this.#loader(batch, '', (keys) => batch(this.#db, keys)).load(key) as Promise<T>;
+    return this.#loader(batch, '', (keys) => batch(this.#work.db, keys)).load(key) as Promise<T>;
+  }
+
+  /** The same for a `batch` that the engine answers. */
+  loadWork<T>(batch: WorkBatch<T>, key: string): Promise<T> {
+    return this.#loader(batch, '', (keys) => batch(this.#work, keys)).load(key) as Promise<T>;
   }
 
   /** The same, where the key may be missing. */
@@ -38,7 +46,7 @@ export class Loaders {
     args: Args,
   ): Promise<Page<Row>> {
     const load = async (keys: readonly string[]) => {
-      const pages = await batch(this.#db, keys, args);
+      const pages = await batch(this.#work.db, keys, args);
       return keys.map((k) => pages.get(k)!);
     };
     return this.#loader(batch, JSON.stringify(args), load).load(key) as Promise<Page<Row>>;

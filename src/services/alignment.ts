@@ -1,7 +1,7 @@
 /** What work on a finished alignment begins with: the run, its concepts, and a prompt of its dataset. */
-import { asc, eq } from 'drizzle-orm';
+import { asc, eq, inArray } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
-import { readByIds } from '../db/queries/byIds.ts';
+import { groupRows, readByIds } from '../db/queries/byIds.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { concepts, datasets, examples } from '../db/tables.ts';
 import { invalidInput, notFound } from '../errors.ts';
@@ -24,15 +24,21 @@ export async function readAlignment(db: Executor, id: string, what: string): Pro
   );
 }
 
-/** The run's concepts; a concept's index is the engine's number for it. */
-export async function readConcepts(db: Executor, run: Pick<Run, 'datasetId'>): Promise<Concept[]> {
+/** For each dataset the concepts of its ontology; a concept's index is the engine's number for it. */
+export async function conceptsOfDatasets(db: Executor, datasetIds: readonly string[]): Promise<Concept[][]> {
   const rows = await db
-    .select({ concept: concepts })
+    .select({ datasetId: datasets.id, concept: concepts })
     .from(concepts)
     .innerJoin(datasets, eq(datasets.ontologyId, concepts.ontologyId))
-    .where(eq(datasets.id, run.datasetId))
+    .where(inArray(datasets.id, [...datasetIds]))
     .orderBy(asc(concepts.position));
-  return rows.map((row) => row.concept);
+  const groups = groupRows(rows, 'datasetId');
+  return datasetIds.map((id) => (groups.get(id) ?? []).map(({ concept }) => concept));
+}
+
+/** The run's concepts. */
+export async function readConcepts(db: Executor, run: Pick<Run, 'datasetId'>): Promise<Concept[]> {
+  return (await conceptsOfDatasets(db, [run.datasetId]))[0]!;
 }
 
 /** The concept with this key or id. @throws AppError INVALID_INPUT at `path`, naming those that there are. */

@@ -1,5 +1,6 @@
 /** What does the computing: backend, devices, the queue, and the workers that are alive. */
-import type { Executor } from '../db/client.ts';
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { listRunsOf, type Run } from '../db/queries/runs.ts';
 import { listWorkers, type Worker } from '../db/queries/workers.ts';
@@ -20,6 +21,13 @@ export interface Engine {
   /** Items as they are made; `return` ends the work. */
   stream<M extends StreamMethod>(method: M, params: StreamParams<M>): AsyncIterableIterator<StreamItem<M>>;
   info(): Promise<BackendInfo>;
+}
+
+/** What engine work on stored runs needs of its surroundings. */
+export interface EngineWork {
+  db: Db;
+  store: ArtifactStore;
+  engine: Engine;
 }
 
 export { countQueue } from '../db/queries/runs.ts';

@@ -1,14 +1,12 @@
 /** Live generation: the engine continues a prompt while a caller watches and edits. */
 import { z } from 'zod';
-import type { ArtifactStore } from '../db/artifactStore.ts';
-import type { Db } from '../db/client.ts';
 import { SWAP_METHODS } from '../engine/align/swap.ts';
 import { longText } from '../engine/data/text.ts';
 import type { FinishedItem, GenerationEdit, GenerationItem, TokenItem } from '../engine/generation/job.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import { loadModelRef } from '../jobs/load.ts';
 import { chosenAlphaOf, findConcept, readAlignment, readConcepts, readExample } from './alignment.ts';
-import type { Engine } from './engine.ts';
+import type { EngineWork } from './engine.ts';
 import type { Concept } from './ontology.ts';
 
 export const MAX_INTERVENTIONS = 16;
@@ -66,12 +64,6 @@ const generationRequest = z
 export type GenerationRequest = z.input<typeof generationRequest>;
 type Input = z.output<typeof generationRequest>;
 
-export interface GenerationDependencies {
-  db: Db;
-  store: ArtifactStore;
-  engine: Pick<Engine, 'stream'>;
-}
-
 export type GeneratedToken = Omit<TokenItem, 'slots'> & {
   slots: { concept: Concept; activation: number }[];
 };
@@ -83,7 +75,7 @@ export type GenerationEvent = GeneratedToken | FinishedItem;
  * @throws AppError INVALID_INPUT, NOT_FOUND; UNAVAILABLE when the engine cannot be had, also from `next`.
  */
 export async function startGeneration(
-  { db, store, engine }: GenerationDependencies,
+  { db, store, engine }: EngineWork,
   request: GenerationRequest,
 ): Promise<AsyncIterableIterator<GenerationEvent>> {
   const input = parseOrThrow(generationRequest, request);

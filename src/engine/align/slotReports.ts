@@ -20,14 +20,15 @@ export function reportSlots(
     h.set(example.h, i * dModel);
   });
   const slots = readSlots(sae, h);
-  const scores = logitLens(model, sae);
+  const latents = Array.from({ length: nConcepts }, (_, concept) => nFree + concept);
+  const scores = logitLens(model, sae, latents);
   const { dVocab } = model.config;
-  return Array.from({ length: nConcepts }, (_, concept) => {
+  return latents.map((index, concept) => {
     const activationOf = (i: number) => slots[i * nConcepts + concept]!;
     const strongest = largest(examples.length, TOP_EXAMPLES, activationOf);
     const raised = largest(dVocab, TOP_TOKENS, (id) => scores[concept * dVocab + id]!);
     return {
-      index: nFree + concept,
+      index,
       concept,
       topExamples: strongest.map((i) => ({ promptId: examples[i]!.id, activation: activationOf(i) })),
       topTokens: raised.map((id) => ({
@@ -39,17 +40,18 @@ export function reportSlots(
 }
 
 /**
- * How much each slot's decoder column raises each token's logit when written straight into the unembedding (logit
+ * How much each latent's decoder column raises each token's logit when written straight into the unembedding (logit
  * lens, nostalgebraist 2020): the column centred and times the final layer norm's gain, its division left out.
- * `[nConcepts, dVocab]`.
+ * `[latents, dVocab]`.
  */
-function logitLens(
+export function logitLens(
   { weights: model }: LanguageModel,
-  { config, weights, normalization }: LoadedSae,
+  { weights, normalization }: LoadedSae,
+  latents: readonly number[],
 ): Float32Array {
   const scores = tf.tidy(() => {
     const decoder = weights['decoder.weight'] as tf.Tensor2D;
-    const columns = tf.slice2d(decoder, [config.nFree, 0], [config.nConcepts, config.dModel]);
+    const columns = tf.gather(decoder, tf.tensor1d(latents as number[], 'int32'));
     const written = tf.mul(tf.sub(columns, tf.mean(columns, 1, true)), normalization.scale);
     const normed = tf.mul(written, model['ln_f.weight']!) as tf.Tensor2D;
     return tf.matMul(normed, model['wte.weight'] as tf.Tensor2D, false, true);
@@ -60,7 +62,7 @@ function logitLens(
 }
 
 /** Indices of the `top` largest scores of `n`, descending; the first of equals goes first. */
-function largest(n: number, top: number, scoreOf: (i: number) => number): number[] {
+export function largest(n: number, top: number, scoreOf: (i: number) => number): number[] {
   const indices = Array.from({ length: n }, (_, i) => i);
   return indices.sort((a, b) => scoreOf(b) - scoreOf(a) || a - b).slice(0, top);
 }

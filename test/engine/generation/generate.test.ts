@@ -68,7 +68,7 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
             const h = rows.slice(at * dModel, (at + 1) * dModel);
             slots[at - first] = [...readSlots(sae, h)];
             const edits = editsAt(at - first, readSlots(sae, h));
-            const edited = edits.reduce((x, { source, target, alpha, method }) => {
+            const edited = edits.reduce<Float32Array>((x, { source, target, alpha, method }) => {
               return editResid(sae, x, [{ off: nFree + source!, on: nFree + target, alpha }], method).resid;
             }, h);
             rows.set(edited, at * dModel);
@@ -114,7 +114,7 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
 
   test('with an edit of step 0 alone goes on as `swapConcept` does', async () => {
     for (const method of ['LATENT_DECODE', 'LATENT_DELTA', 'DECODER_PAIR', 'MEAN_DIFFERENCE'] as const) {
-      const given = { source: 2, target: 1, method, alpha: 3 };
+      const given = { source: 2, target: 1, method, alpha: 3, armed: false };
       const swapped = await swapConcept(pair, { ...given, prompt: PROMPT, maxNewTokens: LENGTH });
       const items = await collect(call({ edits: [edit({ ...given, untilStep: 0 })] }));
       expect(items.at(-1)).toMatchObject({ text: swapped.result.text });

@@ -60,5 +60,5 @@ ALTER TABLE "runs" ADD CONSTRAINT "runs_baseline_run_id_runs_id_fk" FOREIGN KEY 
 CREATE INDEX "runs_parent" ON "runs" USING btree ("parent_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "runs_alignment" ON "runs" USING btree ("alignment_run_id");--> statement-breakpoint
 CREATE INDEX "runs_baseline" ON "runs" USING btree ("baseline_run_id");--> statement-breakpoint
-ALTER TABLE "run_events" ADD CONSTRAINT "run_events_type" CHECK ("run_events"."type" in ('STATUS', 'LOG', 'PART'));--> statement-breakpoint
+ALTER TABLE "run_events" ADD CONSTRAINT "run_events_type" CHECK ("run_events"."type" in ('STATUS', 'LOG', 'PART', 'CELL'));--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_kind" CHECK ("runs"."kind" in ('MODEL', 'ALIGNMENT', 'BASELINE', 'SWAP_SWEEP', 'ALIGNMENT_SWEEP'));

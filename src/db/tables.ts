@@ -305,7 +305,7 @@ export const checkpoints = pgTable(
   (t) => [index('checkpoints_artifact').on(t.artifactHash)],
 );
 
-/** Status changes, log lines and finished parts; metric rows carry their own `seq` from the same counter. */
+/** Status changes, log lines, finished parts and cells of sweeps; metric rows carry their own `seq` from the same counter. */
 export const runEvents = pgTable(
   'run_events',
   {
@@ -314,12 +314,12 @@ export const runEvents = pgTable(
       .references(() => runs.id, { onDelete: 'cascade' }),
     seq: bigint('seq', { mode: 'number' }).notNull(),
     at: instant('at').notNull(),
-    type: text('type').$type<'STATUS' | 'LOG' | 'PART'>().notNull(),
+    type: text('type').$type<'STATUS' | 'LOG' | 'PART' | 'CELL'>().notNull(),
     payload: jsonb('payload').$type<Record<string, unknown>>().notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.runId, t.seq] }),
-    check('run_events_type', oneOf(t.type, ['STATUS', 'LOG', 'PART'])),
+    check('run_events_type', oneOf(t.type, ['STATUS', 'LOG', 'PART', 'CELL'])),
   ],
 );
 
@@ -431,7 +431,7 @@ export const conceptLatents = pgTable(
     separability: doublePrecision('separability').notNull(),
     /** On TEST_OOD; null where it is empty. */
     heldOutSeparability: doublePrecision('held_out_separability'),
-    /** Mean activation over the concept's TRAIN prompts. */
+    /** Mean activation over the concept's TRAIN prompts on which it fires. */
     meanActivation: doublePrecision('mean_activation').notNull(),
     /** Latents that it takes to reach 95% of what all latents together reach. */
     fragmentation: integer('fragmentation').notNull(),

@@ -41,6 +41,11 @@ const SwapConceptInput = builder.inputType('SwapConceptInput', {
       description:
         "The value for the target's slot, -1000 to 1000. Default: the run's `chosenAlpha`, or 1 where it has none.",
     }),
+    armed: t.boolean({
+      required: false,
+      description:
+        'True: the edit stands ready at every position of prompt and answer and fires only where the source slot is above 0.5. False: it is made at the last prompt token, always. Default: false.',
+    }),
     maxNewTokens: t.int({ required: false, description: 'Longest answer in tokens, 1–256. Default: 16.' }),
   }),
 });

@@ -95,6 +95,10 @@ builder.node(InterventionRef, {
     alpha: t.exposeFloat('alpha', {
       description: "What the target's slot was set to, or the strength of the added direction.",
     }),
+    armed: t.exposeBoolean('armed', {
+      description:
+        'Whether the edit stood ready at every position and fired only where the source slot was above 0.5; otherwise it was made at the last prompt token.',
+    }),
     sourceConcept: t.field({
       type: ConceptRef,
       description: 'The concept that was turned off.',

@@ -1,12 +1,21 @@
 /** The subscription that follows a run. */
-import type { LogEvent, MetricsEvent, PartEvent, RunEventRow, StatusEvent } from '../db/queries/events.ts';
+import type {
+  CellEvent,
+  LogEvent,
+  MetricsEvent,
+  PartEvent,
+  RunEventRow,
+  StatusEvent,
+} from '../db/queries/events.ts';
 import { runsByIds } from '../services/run.ts';
+import { readCell } from '../services/swapSweep.ts';
 import { builder } from './builder.ts';
 import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
 import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
 import { RunRef } from './refs.ts';
 import { RunStatusRef } from './run.ts';
+import { SweepCellRef } from './swapSweepRun.ts';
 
 const RunStatusChanged = builder.objectRef<StatusEvent>('RunStatusChanged').implement({
   description: 'The state or the progress of the run changed.',
@@ -74,16 +83,28 @@ const PartFinished = builder.objectRef<PartEvent>('PartFinished').implement({
   }),
 });
 
+const SwapCellMeasured = builder.objectRef<CellEvent>('SwapCellMeasured').implement({
+  description: 'A swap sweep has measured one method at one alpha, for the slots or for a control.',
+  fields: (t) => ({
+    result: t.field({
+      type: SweepCellRef,
+      description: 'What was measured.',
+      resolve: ({ runId, position }, _args, { db }) => readCell(db, runId, position),
+    }),
+  }),
+});
+
 const TYPENAMES = {
   STATUS: 'RunStatusChanged',
   METRICS: 'MetricsLogged',
   LOG: 'RunLogged',
   PART: 'PartFinished',
+  CELL: 'SwapCellMeasured',
 } as const;
 
 const RunEvent = builder.unionType('RunEvent', {
   description: 'What can happen in a run.',
-  types: [RunStatusChanged, MetricsLogged, RunLogged, PartFinished],
+  types: [RunStatusChanged, MetricsLogged, RunLogged, PartFinished, SwapCellMeasured],
   resolveType: (event) => TYPENAMES[event.type],
 });
 

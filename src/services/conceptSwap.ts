@@ -32,6 +32,8 @@ const swapRequest = z
       .min(-1000, { error: 'must be at least -1000' })
       .max(1000, { error: 'must be at most 1000' })
       .optional(),
+    /** Edit wherever the source slot is on, instead of at the last prompt token. */
+    armed: z.boolean().default(false),
     maxNewTokens: z
       .int({ error: 'must be a whole number' })
       .min(1, { error: 'must be at least 1' })
@@ -82,7 +84,7 @@ export async function swapConcept(
   const alpha = input.alpha ?? chosenAlphaOf(run) ?? 1;
   const call = {
     ...{ prompt: question.prompt, source: source?.position ?? null, target: target.position },
-    ...{ method: input.method, alpha, maxNewTokens: input.maxNewTokens },
+    ...{ method: input.method, alpha, armed: input.armed, maxNewTokens: input.maxNewTokens },
   };
   const answer = await callEngine(dependencies, run, call).catch((error) => {
     throw inCallersTerms(error, target);
@@ -98,6 +100,7 @@ export async function swapConcept(
         prompt: question.prompt,
         method: input.method,
         alpha,
+        armed: input.armed,
       },
       ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
       ...{ baseline, result, slots, expectedAnswer },

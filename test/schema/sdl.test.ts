@@ -24,8 +24,6 @@ const PENDING = [
   'grokking.graphql Grokking',
   'grokking.graphql GrokkingSummary',
   'grokking.graphql StartGrokkingRun',
-  'interventions.graphql StartSwapSweep',
-  'interventions.graphql SwapSweep',
 ];
 
 describe('schema.graphql', () => {

@@ -45,7 +45,13 @@ export interface PartEvent extends EventBase {
   /** The run that is the part. */
   partId: string;
 }
-export type RunEventRow = StatusEvent | LogEvent | MetricsEvent | PartEvent;
+/** A cell of a swap sweep was measured. */
+export interface CellEvent extends EventBase {
+  type: 'CELL';
+  /** The cell's place in the sweep. */
+  position: number;
+}
+export type RunEventRow = StatusEvent | LogEvent | MetricsEvent | PartEvent | CellEvent;
 
 /** One logged step; `at` in milliseconds since the epoch, when the engine measured it. */
 export interface MetricRow {
@@ -190,7 +196,8 @@ export async function notify(tx: Executor, channel: string, payload: string): Pr
   await tx.execute(sql`select pg_notify(${channel}, ${payload})`);
 }
 
-async function lockRun(tx: Executor, claim: Claim): Promise<number | null> {
+/** Locks the run's row for the holder of `claim`; its newest event's number, or null if the claim is void. */
+export async function lockRun(tx: Executor, claim: Claim): Promise<number | null> {
   const [run] = await tx
     .select({ lastSeq: runs.lastSeq })
     .from(runs)
@@ -212,7 +219,7 @@ interface RawEvent extends Record<string, unknown> {
 function toEvent(runId: string, row: RawEvent): RunEventRow {
   const base = { runId, seq: Number(row.seq), at: new Date(row.at) };
   if (row.type !== 'METRICS')
-    return { ...base, type: row.type, ...row.payload } as StatusEvent | LogEvent | PartEvent;
+    return { ...base, type: row.type, ...row.payload } as Exclude<RunEventRow, MetricsEvent>;
   const metrics = row.names!.map((name, i) => ({ name, value: row.values![i]! }));
   return { ...base, type: 'METRICS', step: row.step!, metrics };
 }

@@ -22,6 +22,8 @@ export interface SwapCall {
   target: number;
   method: SwapMethod;
   alpha: number;
+  /** Edit wherever the source slot is on, prompt and answer, and nowhere else; otherwise at the last prompt token. */
+  armed: boolean;
   maxNewTokens: number;
 }
 

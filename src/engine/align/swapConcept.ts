@@ -4,12 +4,13 @@ import type { LoadedPair } from '../loaded.ts';
 import { type Generation, generate } from '../model/generate.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { strongest } from '../sae/validation.ts';
+import { armedHook, SLOT_ON } from './armed.ts';
 import { captureResidPost } from './capture.ts';
 import type { Continuation, SwapCall, SwapResult } from './swap.ts';
 import { editResid, readSlots } from './swapMethods.ts';
 
 /**
- * Continues the prompt greedily as it is, and with the edit at its last token in the SAE's layer.
+ * Continues the prompt greedily as it is, and with the edit in the SAE's layer: at its last token, or armed.
  * @throws {AppError} INVALID_INPUT naming the part of the call that does not fit the model or the SAE.
  */
 export async function swapConcept(
@@ -28,10 +29,15 @@ export async function swapConcept(
   }
   const edit = { off: config.nFree + source, on: config.nFree + call.target, alpha: call.alpha };
   const { resid, before, after } = editResid(sae, h, [edit], call.method);
+  const fires = !call.armed || before[source]! > SLOT_ON;
   const { maxNewTokens } = call;
+  const { layer } = settings;
   const [baseline] = await generate(model, [tokens], { maxNewTokens });
-  const replaced = { layer: settings.layer, values: resid };
-  const [result] = await generate(model, [tokens], { maxNewTokens, edit: replaced });
+  const armed = { ...edit, threshold: SLOT_ON };
+  const how = call.armed
+    ? { hookAt: () => armedHook(sae, layer, [armed], call.method) }
+    : { edit: { layer, values: resid } };
+  const [result] = await generate(model, [tokens], { maxNewTokens, ...how });
   return {
     source,
     target: call.target,
@@ -41,7 +47,7 @@ export async function swapConcept(
       index: config.nFree + concept,
       concept,
       before: value,
-      after: after[concept]!,
+      after: fires ? after[concept]! : value,
     })),
   };
 }

@@ -11,6 +11,8 @@ export interface GenerateOptions {
   /** Absent means greedy. */
   sampling?: Sampling;
   edit?: ResidEdit;
+  /** Rewrites the residual stream at every step, in the place of `edit`; for prompts that make one batch. */
+  hookAt?: PickOptions['hookAt'];
   /** Prompts computed together; results do not depend on it. */
   batchSize?: number;
   /** Awaited between tokens, so that the event loop stays free; by default one turn of it. */
@@ -61,7 +63,8 @@ async function generateBatch(
     ended: false,
   }));
   const open = () => rows.some((row) => !row.ended && row.tokens.length < row.limit);
-  const hookAt = (step: number) => (edit && step === 0 ? replacing(edit, prompts, start) : undefined);
+  const hookAt = (step: number) =>
+    edit && step === 0 ? replacing(edit, prompts, start) : options.hookAt?.(step);
   if (open())
     for await (const picks of pickTokens(model, prompts, { sampling, start, hookAt })) {
       rows.forEach((row, i) => {

@@ -1,0 +1,327 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runAlignment } from '../../../src/engine/align/align.ts';
+import { armedHook } from '../../../src/engine/align/armed.ts';
+import { captureResidPost } from '../../../src/engine/align/capture.ts';
+import { SWAP_METHODS, type SwapMethod } from '../../../src/engine/align/swap.ts';
+import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
+import { editResid, readSlots } from '../../../src/engine/align/swapMethods.ts';
+import { randomLatents, slotLatents } from '../../../src/engine/align/sweep/editors.ts';
+import { continueAll } from '../../../src/engine/align/sweep/isolation.ts';
+import type { SwapSweepJob, SweepCell } from '../../../src/engine/align/sweep/job.ts';
+import { createPlacedEdits } from '../../../src/engine/align/sweep/placed.ts';
+import {
+  type SweepSettings,
+  type SweepSettingsInput,
+  sweepSettings,
+} from '../../../src/engine/align/sweep/settings.ts';
+import { runSwapSweep } from '../../../src/engine/align/sweep/sweep.ts';
+import {
+  choosePrompts,
+  drawIsolationCases,
+  drawSweepTrials,
+} from '../../../src/engine/align/sweep/trials.ts';
+import { sameAnswer } from '../../../src/engine/data/answers.ts';
+import { generateBiographies } from '../../../src/engine/data/biography.ts';
+import { generate } from '../../../src/engine/model/generate.ts';
+import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { modelSettings } from '../../../src/engine/model/settings.ts';
+import { trainModel } from '../../../src/engine/model/train.ts';
+import { loadSae } from '../../../src/engine/sae/file.ts';
+import { resolveAlignmentSettings } from '../../../src/engine/sae/presets.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+import { createRecorder } from '../model/recorder.ts';
+import { handmadeSae } from './handmade.ts';
+
+const dataset = generateBiographies({ people: 10, seed: 3 });
+const PAIRS = [
+  { source: 0, target: 1 },
+  { source: 2, target: 3 },
+];
+let workDir: string;
+let studied: Pick<SwapSweepJob, 'model' | 'sae'>;
+
+/** Trained just enough that some swaps succeed and some fail. */
+beforeAll(async () => {
+  await loadTestBackend();
+  workDir = await mkdtemp(join(tmpdir(), 'sweep-'));
+  const settings = modelSettings.parse({ nLayers: 2, dModel: 32, nHeads: 2, steps: 250, batchSize: 32 });
+  const trained = await trainModel({ kind: 'MODEL', settings, dataset }, createRecorder(workDir));
+  const model = { weights: trained.weights.path, config: trained.config, tokenizer: trained.tokenizer };
+  const alignment = resolveAlignmentSettings({
+    ...{ preset: 'COUNTERFACTUAL', nFree: 32, valueHidden: 16, alphas: [1], swapTrials: 10 },
+    ...{ pretrain: { steps: 30 }, posttrain: { steps: 300 }, weights: { silence: 5 } },
+  });
+  const job = { kind: 'ALIGNMENT', settings: alignment, model, dataset } as const;
+  studied = { model, sae: (await runAlignment(job, createRecorder(workDir))).weights.path };
+});
+afterAll(() => rm(workDir, { recursive: true }));
+
+function settingsOf(input: SweepSettingsInput = {}): SweepSettings {
+  return sweepSettings.parse({
+    ...{ methods: ['LATENT_DECODE', 'DECODER_PAIR'], alphas: [1, 3], controls: ['RANDOM_LATENT'] },
+    ...{ population: 'SEEN', promptsPerPair: 6, isolationPerPair: 6 },
+    ...input,
+  }) as SweepSettings;
+}
+
+async function sweep(input: SweepSettingsInput = {}, done: readonly number[] = []): Promise<SweepCell[]> {
+  const recorder = createRecorder(workDir);
+  const job = { kind: 'SWAP_SWEEP', ...studied, baseline: null, dataset, pairs: PAIRS, done } as const;
+  await runSwapSweep({ ...job, settings: settingsOf(input) }, recorder);
+  return recorder.cells;
+}
+
+describe('a swap sweep', () => {
+  test('measures every method at every alpha, for the slots and for the controls', async () => {
+    const cells = await sweep({ methods: ['LATENT_DELTA', 'MEAN_DIFFERENCE'], controls: ['RANDOM_LATENT'] });
+    expect(cells.map(({ position, edited, method, alpha }) => [position, edited, method, alpha])).toEqual([
+      [0, 'CONCEPT', 'LATENT_DELTA', 1],
+      [1, 'CONCEPT', 'LATENT_DELTA', 3],
+      [2, 'RANDOM_LATENT', 'LATENT_DELTA', 1],
+      [3, 'RANDOM_LATENT', 'LATENT_DELTA', 3],
+      [4, 'MEAN_DIFFERENCE', 'MEAN_DIFFERENCE', 1],
+      [5, 'MEAN_DIFFERENCE', 'MEAN_DIFFERENCE', 3],
+    ]);
+    for (const { trials, successes, pairs, otherPrompts, texts } of cells) {
+      expect(pairs.map(({ source, target, trials }) => ({ source, target, trials }))).toEqual(
+        PAIRS.map((pair) => ({ ...pair, trials: 6 })),
+      );
+      expect(trials).toBe(12);
+      expect(successes).toBe(pairs.reduce((sum, pair) => sum + pair.successes, 0));
+      expect([otherPrompts, texts]).toEqual([12, 12]);
+    }
+  });
+
+  test.each(['LATENT_DECODE', 'DECODER_PAIR'] as const)(
+    'counts what swaps one by one give: %s',
+    async (method) => {
+      const cells = await sweep({
+        methods: [method],
+        alphas: [0.5, 1],
+        controls: [],
+        split: 'TRAIN',
+        promptsPerPair: 20,
+      });
+      const counted = await Promise.all([0.5, 1].map((alpha) => countOneByOne(method, alpha)));
+      expect(cells.map(({ successes }) => successes)).toEqual(counted);
+      expect(Math.max(...counted)).toBeGreaterThan(0);
+      expect(Math.min(...counted)).toBeLessThan(40);
+    },
+  );
+
+  test('finds the same isolation as running every armed swap, also those that never fire', async () => {
+    const input = { methods: ['LATENT_DECODE'], alphas: [3], controls: [], isolationPerPair: 20 } as const;
+    const [cell] = await sweep({ ...input, methods: [...input.methods], alphas: [3], controls: [] });
+    const { prompts, texts } = await isolateAll(
+      settingsOf({ ...input, methods: ['LATENT_DECODE'], alphas: [3], controls: [] }),
+    );
+    expect([cell!.otherPromptsKept, cell!.textsKept]).toEqual([prompts, texts]);
+    expect(prompts + texts).toBeLessThan(80);
+    expect(prompts + texts).toBeGreaterThan(0);
+  });
+
+  test('goes on where an earlier attempt stopped, with the same numbers', async () => {
+    const whole = await sweep();
+    const rest = await sweep({}, [0, 1, 2, 5]);
+    expect(rest).toEqual(whole.filter(({ position }) => ![0, 1, 2, 5].includes(position)));
+  });
+
+  test('with edits armed everywhere is its own measure, and isolation stays what it is', async () => {
+    const [placed] = await sweep({ methods: ['LATENT_DECODE'], controls: [], split: 'TRAIN' });
+    const [armed] = await sweep({
+      methods: ['LATENT_DECODE'],
+      controls: [],
+      split: 'TRAIN',
+      placement: 'ARMED',
+    });
+    expect(armed!.trials).toBe(placed!.trials);
+    expect([armed!.otherPromptsKept, armed!.textsKept]).toEqual([
+      placed!.otherPromptsKept,
+      placed!.textsKept,
+    ]);
+  });
+
+  test('frees every tensor', async () => {
+    await sweep();
+    const before = tf.memory().numTensors;
+    await sweep();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test('says when the dataset has no such prompts', async () => {
+    await expect(
+      sweep({ split: 'VALIDATION', population: 'VALIDATION', promptsPerPair: 1 }),
+    ).resolves.toBeDefined();
+    const nobody = { ...dataset, facts: [] };
+    const job = {
+      kind: 'SWAP_SWEEP',
+      ...studied,
+      baseline: null,
+      dataset: nobody,
+      pairs: PAIRS,
+      done: [],
+    } as const;
+    await expect(
+      runSwapSweep({ ...job, settings: settingsOf() }, createRecorder(workDir)),
+    ).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      message: expect.stringContaining('no TEST_OOD prompt of SEEN entities'),
+    });
+  });
+});
+
+describe('an armed swap of one prompt', () => {
+  const { prompt } = dataset.prompts.find(({ concepts }) => concepts[0] === 0)!;
+  const swap = async (source: number, armed: boolean) => {
+    const { model, sae } = await load();
+    const call = { prompt, source, target: (source + 1) % 6, armed, method: 'LATENT_DECODE' } as const;
+    const answer = await swapConcept({ model, sae }, { ...call, alpha: 4, maxNewTokens: 6 });
+    tf.dispose([model.weights, sae.weights]);
+    return answer;
+  };
+
+  test('edits where the source slot is on', async () => {
+    const { slots, result, baseline } = await swap(0, true);
+    expect(slots[0]!.before).toBeGreaterThan(0.5);
+    expect([slots[0]!.after, slots[1]!.after]).toEqual([0, 4]);
+    expect(result.tokens).not.toEqual(baseline.tokens);
+  });
+
+  test('leaves everything as it is where it is off, which a placed one does not', async () => {
+    const silent = await findSilentSlot(prompt);
+    const { slots, result, baseline } = await swap(silent, true);
+    expect(slots.map(({ after }) => after)).toEqual(slots.map(({ before }) => before));
+    expect(result).toEqual(baseline);
+    const placed = await swap(silent, false);
+    expect(placed.slots[(silent + 1) % 6]!.after).toBe(4);
+    expect(placed.result.tokens).not.toEqual(baseline.tokens);
+  });
+});
+
+async function load() {
+  return { model: await loadLanguageModel(studied.model), sae: await loadSae(studied.sae) };
+}
+
+/** A slot that is nowhere on in the prompt and in how the model goes on with it. */
+async function findSilentSlot(prompt: string): Promise<number> {
+  const { model, sae } = await load();
+  const tokens = model.tokenizer.encode(prompt);
+  const [answer] = await generate(model, [tokens], { maxNewTokens: 6 });
+  const sequence = [...tokens, ...answer!.tokens.map(({ id }) => id)];
+  const positions = [sequence.map((_, position) => position)];
+  const slots = readSlots(
+    sae,
+    await captureResidPost(model, [sequence], { layer: sae.settings.layer, positions }),
+  );
+  tf.dispose([model.weights, sae.weights]);
+  const silent = [0, 1, 2, 3, 4, 5].filter((slot) =>
+    slots.every((value, i) => i % 6 !== slot || value < 0.5),
+  );
+  expect(silent).not.toEqual([]);
+  return silent[0]!;
+}
+
+/** Every trial by itself: capture, edit, generate. */
+async function countOneByOne(method: SwapMethod, alpha: number): Promise<number> {
+  const settings = settingsOf({ split: 'TRAIN', promptsPerPair: 20 });
+  const model = await loadLanguageModel(studied.model);
+  const sae = await loadSae(studied.sae);
+  const prompts = choosePrompts(dataset, sae.settings, settings);
+  let successes = 0;
+  for (const { pair, prompt, expected } of drawSweepTrials(prompts, dataset, PAIRS, settings)) {
+    const tokens = model.tokenizer.encode(prompt.prompt);
+    const { layer } = sae.settings;
+    const h = await captureResidPost(model, [tokens], { layer });
+    const { source, target } = PAIRS[pair]!;
+    const edit = { off: 32 + source, on: 32 + target, alpha };
+    const values = editResid(sae, h, [edit], method).resid;
+    const [answer] = await generate(model, [tokens], { maxNewTokens: 8, edit: { layer, values } });
+    if (expected.some((value) => sameAnswer(answer!.text, value))) successes++;
+  }
+  sae.dispose();
+  model.dispose();
+  return successes;
+}
+
+async function isolateAll(settings: SweepSettings): Promise<{ prompts: number; texts: number }> {
+  const model = await loadLanguageModel(studied.model);
+  const sae = await loadSae(studied.sae);
+  const cases = drawIsolationCases(choosePrompts(dataset, sae.settings, settings), dataset, PAIRS, settings);
+  const latents = slotLatents(sae, PAIRS);
+  const kept = { PROMPT: 0, TEXT: 0 };
+  for (const { pair, kind, text } of cases) {
+    const tokens = model.tokenizer.encode(text);
+    const edit = { ...latents[pair]!, alpha: settings.alphas[0]! };
+    const go = (armed: boolean) =>
+      continueAll(
+        model,
+        [tokens],
+        () => (armed ? armedHook(sae, sae.settings.layer, [edit], 'LATENT_DECODE') : undefined),
+        async () => {},
+      );
+    if (String(await go(true)) === String(await go(false))) kept[kind]++;
+  }
+  sae.dispose();
+  model.dispose();
+  return { prompts: kept.PROMPT, texts: kept.TEXT };
+}
+
+describe('edits that are computed together', () => {
+  test.each(SWAP_METHODS)('equal edits one by one: %s', (method) => {
+    const { sae, activation } = handmadeSae();
+    const rows = [
+      activation({ slots: [1, 0.2], free: [0.5, 2], lost: 1 }),
+      activation({ slots: [0.1, 0.9], free: [0, 1], lost: -2 }),
+      activation({ slots: [0.4, 0.4], free: [3, 0] }),
+    ];
+    const h = Float32Array.from(rows.flatMap((row) => [...row]));
+    const pairs = [
+      { source: 0, target: 1 },
+      { source: 1, target: 0 },
+    ];
+    const latents = slotLatents(sae, pairs);
+    const pairOf = Int32Array.of(0, 1, 0);
+    const edits = createPlacedEdits(
+      { edited: 'CONCEPT', sae, latents, methods: [method] },
+      { h, pairs: pairOf },
+    );
+    for (const alpha of [0.5, 2]) {
+      const one = [...pairOf].map((pair) => ({ ...latents[pair]!, alpha }));
+      const expected = editResid(sae, h, one, method).resid;
+      edits(method, alpha).forEach((value, i) => {
+        expect(value).toBeCloseTo(expected[i]!, 4);
+      });
+    }
+    sae.dispose();
+  });
+
+  test('a latent that stands for both concepts ends at alpha', () => {
+    const { sae, activation } = handmadeSae();
+    const h = activation({ slots: [0, 0], free: [2, 1] });
+    const latents = [{ off: 0, on: 0, scale: 1, threshold: 0 }];
+    const edits = createPlacedEdits(
+      { edited: 'UNSUPERVISED_LATENT', sae, latents, methods: ['LATENT_DECODE'] },
+      { h, pairs: Int32Array.of(0) },
+    );
+    const expected = activation({ slots: [0, 0], free: [5, 1] });
+    edits('LATENT_DECODE', 5).forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[i]!, 4);
+    });
+    sae.dispose();
+  });
+
+  test('random latents are drawn by the seed, in the scale of their own activations', () => {
+    const { sae } = handmadeSae();
+    const scales = Float32Array.of(4, 6);
+    const draw = (seed: number) => randomLatents(sae, scales, PAIRS, seed);
+    expect(draw(1)).toEqual(draw(1));
+    for (const { off, on, scale, threshold } of draw(2)) {
+      expect([scale, threshold]).toEqual([scales[on], scales[off]! / 2]);
+    }
+    sae.dispose();
+  });
+});

@@ -85,6 +85,7 @@ async function runJob({ job, resumeFrom, workDir, checkpointEveryMs }: Message<'
 async function execute(job: EngineJob, context: JobContext): Promise<EngineResult> {
   if (job.kind === 'MODEL') return (await import('./model/train.ts')).trainModel(job, context);
   if (job.kind === 'SWAP_SWEEP') return (await import('./align/sweep/sweep.ts')).runSwapSweep(job, context);
+  if (job.kind === 'BASELINE') return (await import('./align/baseline.ts')).runBaseline(job, context);
   return (await import('./align/align.ts')).runAlignment(job, context);
 }
 

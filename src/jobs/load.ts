@@ -10,6 +10,7 @@ import type { StoredSweepSettings, SwapSweepJob, SweepBaseline } from '../engine
 import type { ModelConfig, ModelRef } from '../engine/model/job.ts';
 import type { ModelSettings } from '../engine/model/settings.ts';
 import type { EngineJob } from '../engine/protocol.ts';
+import type { BaselineSettings } from '../engine/sae/baselineSettings.ts';
 import type { AlignmentSettings } from '../engine/sae/settings.ts';
 import { notFound } from '../errors.ts';
 
@@ -20,6 +21,8 @@ export async function loadJob(db: Executor, store: ArtifactStore, run: Run): Pro
     return { kind: 'MODEL', settings: run.settings as unknown as ModelSettings, dataset };
   const model = await loadModelRef(db, store, run.modelId!);
   if (run.kind === 'SWAP_SWEEP') return loadSweep(db, store, run, { model, dataset });
+  if (run.kind === 'BASELINE')
+    return { kind: 'BASELINE', settings: run.settings as unknown as BaselineSettings, model, dataset };
   return { kind: 'ALIGNMENT', settings: run.settings as unknown as AlignmentSettings, model, dataset };
 }
 

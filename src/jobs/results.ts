@@ -5,8 +5,17 @@ import type { Db, Executor } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
 import type { Claim } from '../db/queries/events.ts';
 import { finishRun, type Run } from '../db/queries/runs.ts';
-import { concepts, datasets, models, slots, splitMeasures, swapMeasures } from '../db/tables.ts';
-import type { AlignmentResult } from '../engine/align/job.ts';
+import {
+  conceptLatents,
+  concepts,
+  datasets,
+  faithfulness,
+  models,
+  slots,
+  splitMeasures,
+  swapMeasures,
+} from '../db/tables.ts';
+import type { AlignmentResult, BaselineResult } from '../engine/align/job.ts';
 import type { ModelResult } from '../engine/model/job.ts';
 import type { EngineResult } from '../engine/protocol.ts';
 import { RunLost } from './writer.ts';
@@ -28,12 +37,25 @@ export async function storeResult(
     }
     const kind = result.kind === 'MODEL' ? 'MODEL' : 'SAE';
     const artifactHash = await storeArtifact(tx, store, result.weights, kind);
-    const outcome =
-      result.kind === 'MODEL'
-        ? await storeModel(tx, run, result, artifactHash)
-        : await storeAlignment(tx, run, result);
+    const outcome = await storeOutcome(tx, run, result, artifactHash);
     if (!(await finishRun(tx, claim, { ...outcome, artifactHash }))) throw new RunLost(claim);
   });
+}
+
+function storeOutcome(
+  tx: Executor,
+  run: Run,
+  result: ModelResult | AlignmentResult | BaselineResult,
+  artifactHash: string,
+) {
+  switch (result.kind) {
+    case 'MODEL':
+      return storeModel(tx, run, result, artifactHash);
+    case 'ALIGNMENT':
+      return storeAlignment(tx, run, result);
+    case 'BASELINE':
+      return storeBaseline(tx, run, result);
+  }
 }
 
 async function storeModel(tx: Executor, run: Run, result: ModelResult, artifactHash: string) {
@@ -55,10 +77,10 @@ async function storeModel(tx: Executor, run: Run, result: ModelResult, artifactH
 }
 
 async function storeAlignment(tx: Executor, run: Run, result: AlignmentResult) {
-  const { measures, swaps, chosenAlpha, bestStep, dModel } = result;
+  const { swaps, chosenAlpha, bestStep, dModel } = result;
   const conceptIds = await readConceptIds(tx, run.datasetId);
   const runId = run.id;
-  if (measures.length > 0) await tx.insert(splitMeasures).values(measures.map((m) => ({ ...m, runId })));
+  await storeMeasures(tx, runId, conceptIds, result);
   await tx
     .insert(slots)
     .values(
@@ -69,6 +91,29 @@ async function storeAlignment(tx: Executor, run: Run, result: AlignmentResult) {
       .insert(swapMeasures)
       .values(swaps.map((swap) => ({ ...swap, runId, chosen: swap.alpha === chosenAlpha })));
   return { result: { bestStep, dModel, chosenAlpha } };
+}
+
+async function storeBaseline(tx: Executor, run: Run, result: BaselineResult) {
+  await storeMeasures(tx, run.id, await readConceptIds(tx, run.datasetId), result);
+  return { result: { dModel: result.dModel } };
+}
+
+/** What is measured of every SAE. */
+async function storeMeasures(
+  tx: Executor,
+  runId: string,
+  conceptIds: readonly string[],
+  result: Pick<BaselineResult, 'measures' | 'conceptLatents' | 'faithfulness'>,
+): Promise<void> {
+  const latents = result.conceptLatents.map(({ concept, ...latent }) => ({
+    ...{ ...latent, runId },
+    conceptId: conceptIds[concept]!,
+  }));
+  const measures = result.measures.map((measure) => ({ ...measure, runId }));
+  const answers = result.faithfulness.map((measure) => ({ ...measure, runId }));
+  if (measures.length > 0) await tx.insert(splitMeasures).values(measures);
+  if (latents.length > 0) await tx.insert(conceptLatents).values(latents);
+  if (answers.length > 0) await tx.insert(faithfulness).values(answers);
 }
 
 /** Concept ids of the dataset's ontology, by position: the engine's concept index. */

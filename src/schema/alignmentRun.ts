@@ -1,5 +1,6 @@
 /** Runs that train an SAE and bind its slots to the concepts of an ontology. */
 import type { AlignmentSettings } from '../engine/sae/settings.ts';
+import { conceptLatentsOfRuns, faithfulnessOfRuns } from '../services/baseline.ts';
 import { pageInterventionsOfRuns } from '../services/intervention.ts';
 import { modelsByIds } from '../services/model.ts';
 import { runsByIds, startAlignmentRun } from '../services/run.ts';
@@ -8,7 +9,15 @@ import { AlignmentSettingsTypes } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
-import { BindingRef, ReconstructionRef, SwapControl, SwapMeasureRef, SwapPopulation } from './measures.ts';
+import {
+  BindingRef,
+  ConceptLatentRef,
+  FaithfulnessRef,
+  ReconstructionRef,
+  SwapControl,
+  SwapMeasureRef,
+  SwapPopulation,
+} from './measures.ts';
 import { addMutation } from './mutation.ts';
 import {
   AlignmentRunRef,
@@ -79,6 +88,19 @@ builder.node(AlignmentRunRef, {
       args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
       resolve: async (run, { split }, { loaders }) =>
         (await loaders.load(measuresOfRuns, run.id)).find((m) => m.split === split),
+    }),
+    conceptLatents: t.field({
+      type: [ConceptLatentRef],
+      description:
+        'How well each slot separates its concept, and over how many of all latents the concept is spread, in the order of the ontology; empty before the end.',
+      resolve: (run, _args, { loaders }) => loaders.load(conceptLatentsOfRuns, run.id),
+    }),
+    faithfulness: t.field({
+      type: [FaithfulnessRef],
+      description: 'What the model still answers with its activations replaced; empty before the end.',
+      args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
+      resolve: async (run, { split }, { loaders }) =>
+        (await loaders.load(faithfulnessOfRuns, run.id)).filter((f) => f.split === split),
     }),
     swaps: t.field({
       type: [SwapMeasureRef],

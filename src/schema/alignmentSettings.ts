@@ -22,12 +22,29 @@ export const PresetRef = builder.enumType('Preset', {
   },
 });
 
-const EncoderActivation = builder.enumType('EncoderActivation', {
+export const EncoderActivationRef = builder.enumType('EncoderActivation', {
   description: "Non-linearity of the SAE's encoder, applied to the free latents; slots are linear.",
   values: {
     LINEAR: { description: "None, as in the authors' code." },
     RELU: { description: 'Negative values become 0.' },
-    TOPK: { description: 'All but the `k` largest values become 0.' },
+    TOPK: {
+      description: 'Of each activation, all but the `k` largest values become 0, and so do negative ones.',
+    },
+    BATCH_TOPK: {
+      description:
+        'Of a training batch, all but the k · batchSize largest values become 0, and so do negative ones; afterwards, values up to a threshold become 0: the mean over training batches of the smallest value kept.',
+    },
+  },
+});
+
+export const DecoderNormRef = builder.enumType('DecoderNorm', {
+  description: 'In which units free latents count for sparsity and among the k largest.',
+  values: {
+    FREE: { description: 'In their own: how long their decoder rows are is left to training.' },
+    UNIT: {
+      description:
+        'In units of what they write into the activation: their decoder rows are kept at length 1, so that sparsity cannot be had by small latents with long rows. Slots stay as they are.',
+    },
   },
 });
 
@@ -55,7 +72,15 @@ const LossWeightsTypes = addSettings<LossWeights>(
   'Weights of the loss terms; 0 leaves a term out. `h` is an activation, `z = [f | s]` its code with free latents f and slots s, `ĥ` its reconstruction.',
   {
     recon: { type: 'Float', description: 'Mean squared error of ĥ against h.' },
-    sparse: { type: 'Float', description: 'Mean |f|; 0 for TOPK, where k is the sparsity.' },
+    sparse: {
+      type: 'Float',
+      description: 'Mean |f|; left out for TOPK and BATCH_TOPK, where k is the sparsity.',
+    },
+    aux: {
+      type: 'Float',
+      description:
+        'Revival of dead latents (Gao et al. 2024): the dModel / 2 strongest latents that have not fired for `deadAfter` steps rebuild ĥ − h by themselves, mean squared error, in both stages. No effect on LINEAR, where none is ever dead.',
+    },
     bindMse: { type: 'Float', description: "Binding: mean squared error of s to the concept's one-hot." },
     bindCrossEntropy: {
       type: 'Float',
@@ -121,8 +146,18 @@ export const AlignmentSettingsTypes = addSettings<AlignmentSettings>(
       type: 'Int',
       description: 'Number of free latents; a slot for each concept comes behind them.',
     },
-    activation: { type: EncoderActivation, description: 'Non-linearity of the encoder.' },
-    k: { type: 'Int', description: 'Free latents that stay active per activation, for TOPK.' },
+    activation: { type: EncoderActivationRef, description: 'Non-linearity of the encoder.' },
+    k: {
+      type: 'Int',
+      description:
+        'Free latents that stay active per activation: at most so many for TOPK, on the mean of a training batch for BATCH_TOPK.',
+    },
+    decoderNorm: { type: DecoderNormRef, description: 'In which units free latents count.' },
+    deadAfter: {
+      type: 'Int',
+      description:
+        'Training steps without firing after which a free latent counts as dead for `weights.aux`.',
+    },
     mode: { type: PostTrainingMode, description: 'What the second stage trains.' },
     orthoStopSlots: {
       type: 'Boolean',

@@ -1,14 +1,17 @@
-/** What an alignment run measures, with the definitions. */
+/** What is measured of SAEs, with the definitions. */
+import type { ConceptLatent, Faithfulness } from '../services/baseline.ts';
+import { conceptsByIds } from '../services/ontology.ts';
 import type { SplitMeasures, SwapMeasure } from '../services/slot.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
+import { RateRef } from './rate.ts';
 import { ConceptRef } from './refs.ts';
 import { SplitRef } from './split.ts';
 
 export const BindingRef = builder.objectRef<SplitMeasures>('Binding').implement({
   description:
-    'How far each slot fires for its concept and for nothing else. A prompt asks about one concept; its strongest slot is compared with that concept’s.',
+    'How far each slot fires for its concept and for nothing else. A prompt asks about one concept; its strongest slot is compared with that concept’s. Of an unsupervised baseline, each concept’s best latent (`conceptLatents`), divided by its mean activation, stands in its slot’s place.',
   fields: (t) => ({
     split: t.field({ type: SplitRef, description: 'On which prompts.', resolve: (m) => m.split }),
     examples: t.exposeInt('examples', { description: 'Number of prompts measured.' }),
@@ -122,6 +125,69 @@ export const SwapMeasureRef = builder.objectRef<SwapMeasure>('SwapMeasure').impl
     }),
     chosen: t.exposeBoolean('chosen', {
       description: 'Whether this alpha is the one chosen on validation.',
+    }),
+  }),
+});
+
+export const ConceptLatentRef = builder.objectRef<ConceptLatent>('ConceptLatent').implement({
+  description:
+    'The latent that stands for a concept: its slot, or in an unsupervised SAE the latent that separates it best. Separability of a latent for a concept is max(0, 2 · AUROC − 1) of its activation on the concept’s prompts against all others: 1 tells them without error, 0 no better than chance or by firing less.',
+  fields: (t) => ({
+    concept: t.field({
+      type: ConceptRef,
+      description: 'The concept.',
+      resolve: async ({ conceptId }, _args, { loaders }) => (await loaders.load(conceptsByIds, conceptId))!,
+    }),
+    latent: t.exposeInt('latent', { description: 'Its index in the SAE; slots follow the free latents.' }),
+    separability: t.exposeFloat('separability', {
+      description:
+        'On the TRAIN prompts of entities that the SAE learned from, where an unsupervised latent is chosen, 0–1.',
+    }),
+    heldOutSeparability: t.float({
+      nullable: true,
+      description: 'On TEST_OOD prompts, 0–1; null where the dataset has none about the concept.',
+      resolve: ({ heldOutSeparability }) => heldOutSeparability,
+    }),
+    meanActivation: t.exposeFloat('meanActivation', {
+      description:
+        'Its mean over the concept’s TRAIN prompts on which it fires; the unit in which an unsupervised latent is steered.',
+    }),
+    fragmentation: t.exposeInt('fragmentation', {
+      description:
+        'Over how many latents the concept is spread: the smallest number of latents, taken in the order of their separability on TRAIN, whose linear readout (ridge regression on TRAIN) reaches 95% of the separability that the readout of all latents reaches, both on TEST_OOD. 1 is what a slot should need. «All» are the 512 most separable.',
+    }),
+  }),
+});
+
+const Replacement = builder.enumType('Replacement', {
+  description: 'What stands in the place of the activation at the last prompt token.',
+  values: {
+    CLEAN: { description: 'The activation itself.' },
+    RECONSTRUCTION: { description: "The SAE's reconstruction of it." },
+    MEAN: { description: 'The mean of the TRAIN activations that the SAE learned from.' },
+    ZERO: { description: 'Zeros.' },
+  },
+});
+
+export const FaithfulnessRef = builder.objectRef<Faithfulness>('Faithfulness').implement({
+  description:
+    'How the language model answers with the activation at the last prompt token, in the layer of the SAE, replaced. Asked are at most 400 of the split’s prompts, drawn by the seed; entities by which alpha is chosen are left out.',
+  fields: (t) => ({
+    replacement: t.field({
+      type: Replacement,
+      description: 'What stands in the place of the activation.',
+      resolve: ({ replacement }) => replacement,
+    }),
+    accuracy: t.field({
+      type: RateRef,
+      description: 'Share of prompts whose whole greedy answer is right.',
+      resolve: ({ prompts, correct }) => ({ trials: prompts, successes: correct }),
+    }),
+    crossEntropy: t.float({
+      nullable: true,
+      description:
+        "Cross-entropy of the right answers' tokens, in nats a token; null where it is not a finite number.",
+      resolve: ({ crossEntropy }) => finiteOrNull(crossEntropy),
     }),
   }),
 });

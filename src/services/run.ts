@@ -62,6 +62,17 @@ export async function planAlignment(
   input: NewAlignmentRun,
 ): Promise<{ settings: AlignmentSettings; model: Model; dataset: Dataset }> {
   const settings = resolveAlignmentSettings(input.settings ?? {});
+  return { settings, ...(await chooseStudied(db, input)) };
+}
+
+/**
+ * The model whose activations are to be studied, and the dataset whose prompts are asked.
+ * @throws AppError NOT_FOUND for either; INVALID_INPUT when the two do not fit or there is nothing to learn from.
+ */
+export async function chooseStudied(
+  db: Executor,
+  input: Pick<NewAlignmentRun, 'modelId' | 'datasetId'>,
+): Promise<{ model: Model; dataset: Dataset }> {
   const model = await readModel(db, input.modelId);
   const dataset = await chooseDataset(db, model, input.datasetId);
   if ((await countTraining(db, dataset.id, 'QUESTION')) === 0)
@@ -69,7 +80,7 @@ export async function planAlignment(
       ['datasetId'],
       `dataset "${dataset.name}" has no questions in its TRAIN split to bind to`,
     );
-  return { settings, model, dataset };
+  return { model, dataset };
 }
 
 /** @throws AppError INVALID_INPUT at `path` when the model has no such layer. */
@@ -128,7 +139,8 @@ export function getMetrics(
   return readMetrics(db, runId, names, maxPoints);
 }
 
-async function queueRun(
+/** Stores a run and puts it into the job queue. */
+export async function queueRun(
   db: Db,
   { kind, settings, modelId }: { kind: RunKind; settings: { seed: number }; modelId: string | null },
   dataset: Dataset,

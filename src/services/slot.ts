@@ -3,7 +3,7 @@ import { asc, eq, inArray } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readByIds, readGroups } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
-import { concepts, slots, splitMeasures, swapMeasures } from '../db/tables.ts';
+import { concepts, datasets, runs, slots, splitMeasures, swapMeasures } from '../db/tables.ts';
 
 export type Slot = typeof slots.$inferSelect;
 export type SplitMeasures = typeof splitMeasures.$inferSelect;
@@ -45,14 +45,15 @@ export function swapsOfRuns(db: Executor, runIds: readonly string[]): Promise<Sw
   return readGroups(db, swapMeasures, swapMeasures.runId, runIds, [control, population, split, alpha]);
 }
 
-/** For each alignment run its concepts, in the order of their slots. */
+/** For each run the concepts of its dataset's ontology, in their order there, which is that of the slots. */
 export async function conceptsOfRuns(db: Executor, runIds: readonly string[]) {
   const rows = await db
-    .select({ runId: slots.runId, concept: concepts })
-    .from(slots)
-    .innerJoin(concepts, eq(concepts.id, slots.conceptId))
-    .where(inArray(slots.runId, [...runIds]))
-    .orderBy(asc(slots.index));
+    .select({ runId: runs.id, concept: concepts })
+    .from(runs)
+    .innerJoin(datasets, eq(datasets.id, runs.datasetId))
+    .innerJoin(concepts, eq(concepts.ontologyId, datasets.ontologyId))
+    .where(inArray(runs.id, [...runIds]))
+    .orderBy(asc(concepts.position));
   return runIds.map((id) => rows.filter((row) => row.runId === id).map((row) => row.concept));
 }
 

@@ -6,12 +6,10 @@ import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts
 import { jobFingerprint } from '../model/trainState.ts';
 import type { JobContext } from '../protocol.ts';
 import { createRandom } from '../random.ts';
-import type { Rows } from '../sae/batches.ts';
 import {
   createLoadedSae,
   fitNormalization,
   type LoadedSae,
-  type Normalization,
   normalize,
   type StoredSae,
   writeSae,
@@ -21,9 +19,21 @@ import type { AlignmentSettings } from '../sae/settings.ts';
 import { trainSae } from '../sae/train.ts';
 import { measureSplit } from './bind.ts';
 import { captureResidPost } from './capture.ts';
+import {
+  capturePrompts,
+  checkLearnable,
+  chooseBy,
+  conceptMeans,
+  firstToken,
+  reportEntities,
+  rowsOf,
+  stack,
+} from './captured.ts';
+import { findConceptLatents } from './conceptLatents.ts';
+import { measureFaithfulness } from './faithfulness.ts';
 import type { AlignmentJob, AlignmentResult, SplitMeasures } from './job.ts';
 import { createPhases, type Phases } from './phases.ts';
-import { type Population, type Populations, splitPopulations } from './population.ts';
+import { type Populations, splitPopulations } from './population.ts';
 import { reportSlots } from './slotReports.ts';
 import { type CapturedPopulations, evaluateSwaps } from './swapEvaluation.ts';
 import type { CapturedPrompt } from './swapTrials.ts';
@@ -60,64 +70,15 @@ export async function runAlignment(job: AlignmentJob, context: JobContext): Prom
 }
 
 /** @throws {AppError} INVALID_INPUT with the path of what makes the job impossible. */
-function checkJob({ settings, model, dataset }: AlignmentJob, { prompts, populationOf }: Populations): void {
-  const { nLayers } = model.config;
-  if (settings.layer >= nLayers) {
-    throw invalidInput(
-      ['settings', 'layer'],
-      `layer must be -1 (before the first block) to ${nLayers - 1}, the model's last block; got ${settings.layer}`,
-    );
-  }
-  const learned = prompts.filter((p) => p.split === 'TRAIN' && populationOf(p.entity) === 'SEEN');
-  if (learned.length === 0) {
-    throw invalidInput(
-      ['dataset'],
-      'the dataset has no prompt of one concept in its TRAIN split to learn from',
-    );
-  }
-  const asked = new Set(learned.map(({ concepts }) => concepts[0]!));
-  const missing = dataset.concepts.find((_, concept) => !asked.has(concept));
-  if (missing) {
-    throw invalidInput(
-      ['dataset'],
-      `concept "${missing.key}" has no TRAIN prompt among the entities the SAE may see; every concept needs one`,
-    );
-  }
+function checkJob(job: AlignmentJob, populations: Populations): void {
+  checkLearnable(job, populations);
+  const { settings, dataset } = job;
   if (settings.weights.silence > 0 && !dataset.texts.some(({ split }) => split === 'TRAIN')) {
     throw invalidInput(
       ['settings', 'weights', 'silence'],
       'the silence term needs TRAIN texts, where no concept is in play; the dataset has none',
     );
   }
-}
-
-function reportEntities(
-  { reporter }: JobContext,
-  { entities, prompts }: Populations,
-  dataset: EngineDataset,
-): void {
-  const { SEEN, VALIDATION, UNSEEN } = entities;
-  reporter.log('INFO', `entities: ${SEEN} to learn from, ${VALIDATION} to choose alpha by, ${UNSEEN} unseen`);
-  const left = dataset.prompts.length - prompts.length;
-  if (left > 0) reporter.log('INFO', `${left} prompts of more than one concept are left out`);
-}
-
-/** Activations at the last token of every one-hop prompt. */
-async function capturePrompts(
-  model: LanguageModel,
-  { prompts, populationOf }: Populations,
-  { layer }: AlignmentSettings,
-  { reporter }: JobContext,
-): Promise<CapturedPopulations> {
-  const { dModel } = model.config;
-  const tokens = prompts.map(({ prompt }) => model.tokenizer.encode(prompt));
-  const h = await captureResidPost(model, tokens, { layer, breathe: () => reporter.breathe() });
-  const captured: Record<Population, CapturedPrompt[]> = { SEEN: [], VALIDATION: [], UNSEEN: [] };
-  prompts.forEach((prompt, i) => {
-    const row = h.subarray(i * dModel, (i + 1) * dModel);
-    captured[populationOf(prompt.entity)].push({ ...prompt, h: row });
-  });
-  return captured;
 }
 
 interface Trained {
@@ -137,7 +98,8 @@ async function train(
   const h = stack(learned, modelConfig.dModel);
   const normalization = fitNormalization(h, modelConfig.dModel);
   const config = saeConfig(settings, dataset, modelConfig);
-  const toRows = (prompts: readonly CapturedPrompt[]) => rowsOf(prompts, model, config, normalization);
+  const toRows = (prompts: readonly CapturedPrompt[]) =>
+    rowsOf(prompts, model, config.nConcepts, normalization);
   const silent = settings.weights.silence > 0 ? await captureTexts(model, dataset, settings, context) : null;
   const best = await trainSae(
     {
@@ -158,7 +120,7 @@ async function train(
     bestStep: best.step,
     weights: best.weights,
     normalization,
-    conceptMeans: conceptMeans(learned, config),
+    conceptMeans: conceptMeans(learned, config.dModel, config.nConcepts),
   };
   return { stored, measuredBy: best };
 }
@@ -173,42 +135,6 @@ function saeConfig(
   return { dModel, nFree, nConcepts: concepts.length, activation, k, valueHeads };
 }
 
-/**
- * What the best weights are chosen by: validation phrasings of entities that are not reported on, or else training
- * phrasings of validation entities; null when neither asks about every concept.
- */
-function chooseBy({ SEEN, VALIDATION }: CapturedPopulations, nConcepts: number): CapturedPrompt[] | null {
-  const choices = [
-    [...SEEN, ...VALIDATION].filter(({ split }) => split === 'VALIDATION'),
-    VALIDATION.filter(({ split }) => split === 'TRAIN'),
-  ];
-  const isComplete = (prompts: readonly CapturedPrompt[]) =>
-    new Set(prompts.map(({ concepts }) => concepts[0])).size === nConcepts;
-  return choices.find(isComplete) ?? null;
-}
-
-function rowsOf(
-  prompts: readonly CapturedPrompt[],
-  { tokenizer }: LanguageModel,
-  { dModel, nConcepts }: SaeConfig,
-  normalization: Normalization,
-): Rows {
-  const entities = new Map<string, number>();
-  for (const { entity } of prompts) if (!entities.has(entity)) entities.set(entity, entities.size);
-  return {
-    x: normalize(stack(prompts, dModel), normalization),
-    dModel,
-    nConcepts,
-    concepts: Int32Array.from(prompts, ({ concepts }) => concepts[0]!),
-    answers: Int32Array.from(prompts, ({ answer }) => firstToken(tokenizer, answer)),
-    entities: Int32Array.from(prompts, ({ entity }) => entities.get(entity)!),
-  };
-}
-
-function firstToken({ encode, eosId }: LanguageModel['tokenizer'], answer: string): number {
-  return encode(` ${answer}`)[0] ?? eosId;
-}
-
 /** Raw activations at every position of a sample of TRAIN texts, `[n, dModel]`. */
 function captureTexts(
   model: LanguageModel,
@@ -221,18 +147,6 @@ function captureTexts(
   const tokens = sample.map(({ text }) => model.tokenizer.encode(text));
   const positions = tokens.map((ids) => ids.map((_, position) => position));
   return captureResidPost(model, tokens, { layer, positions, breathe: () => reporter.breathe() });
-}
-
-function conceptMeans(prompts: readonly CapturedPrompt[], { dModel, nConcepts }: SaeConfig): Float32Array {
-  const sums = new Float64Array(nConcepts * dModel);
-  const counts = new Float64Array(nConcepts);
-  for (const { concepts, h } of prompts) {
-    counts[concepts[0]!]!++;
-    h.forEach((value, j) => {
-      sums[concepts[0]! * dModel + j]! += value;
-    });
-  }
-  return Float32Array.from(sums, (sum, i) => sum / counts[Math.floor(i / dModel)]!);
 }
 
 async function finish(
@@ -259,7 +173,9 @@ async function finish(
   const heldOut = prompts.filter(({ split }) => split === 'TEST_OOD');
   const examples = heldOut.length > 0 ? heldOut : prompts.filter(({ split }) => split === 'TRAIN');
   const slots = reportSlots(pair.model, pair.sae, examples);
-  phases.at('EVALUATE', 0.2);
+  const conceptLatents = await findConceptLatents(pair.sae, captured, breathe);
+  const faithfulness = await measureFaithfulness(pair, captured, breathe);
+  phases.at('EVALUATE', 0.3);
   const { swaps, chosenAlpha } = await evaluateSwaps(pair, dataset, captured, breathe);
   const weights = await writeSae(join(context.workDir, 'sae.safetensors'), stored);
   phases.at('EVALUATE', 1);
@@ -272,6 +188,8 @@ async function finish(
     slots,
     swaps,
     chosenAlpha,
+    conceptLatents,
+    faithfulness,
   };
 }
 
@@ -287,13 +205,4 @@ function measurePrompts(
     answers: prompts.map(({ answer }) => firstToken(model.tokenizer, answer)),
   };
   return measureSplit(sae, split, data, breathe);
-}
-
-/** Activations of prompts as one array, `[n, dModel]`. */
-function stack(prompts: readonly { h: Float32Array }[], dModel: number): Float32Array {
-  const all = new Float32Array(prompts.length * dModel);
-  prompts.forEach(({ h }, i) => {
-    all.set(h, i * dModel);
-  });
-  return all;
 }

@@ -2,9 +2,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Split } from '../dataset.ts';
 import { type LoadedSae, normalize } from '../sae/file.ts';
-import { decode, encode, valueLogits } from '../sae/sae.ts';
+import { decode, encode, joinLatents, valueLogits } from '../sae/sae.ts';
 import { strongest } from '../sae/validation.ts';
-import type { SplitMeasures } from './job.ts';
+import type { ConceptLatent, SplitMeasures } from './job.ts';
 import { bestMatching } from './matching.ts';
 
 /** Raw activations of prompts with their labels. */
@@ -24,14 +24,19 @@ export type BindingMeasures = Pick<
 
 const ROWS_AT_ONCE = 1024;
 
-/** Measures one split; `data` must not be empty. */
+/** A latent that stands in for a slot, in units of `meanActivation`. */
+export type StandIn = Pick<ConceptLatent, 'latent' | 'meanActivation'>;
+
+/** Measures one split; `data` must not be empty. `standIns` take the place of the slots, concept by concept. */
 export async function measureSplit(
   sae: LoadedSae,
   split: Split,
   data: LabelledActivations,
   breathe: () => Promise<void>,
+  standIns: readonly StandIn[] | null = null,
 ): Promise<SplitMeasures> {
-  const { nConcepts, nFree, dModel } = sae.config;
+  const { nFree, dModel } = sae.config;
+  const nConcepts = standIns?.length ?? sae.config.nConcepts;
   const n = data.concepts.length;
   const x = normalize(data.h, sae.normalization);
   const slots = new Float32Array(n * nConcepts);
@@ -40,7 +45,7 @@ export async function measureSplit(
   let named = 0;
   for (let start = 0; start < n; start += ROWS_AT_ONCE) {
     const rows = x.subarray(start * dModel, (start + ROWS_AT_ONCE) * dModel);
-    const part = measureRows(sae, rows, data.concepts.slice(start, start + ROWS_AT_ONCE));
+    const part = measureRows(sae, rows, data.concepts.slice(start, start + ROWS_AT_ONCE), standIns);
     slots.set(part.slots, start * nConcepts);
     part.fired.forEach((count, latent) => {
       fired[latent]! += count;
@@ -71,7 +76,12 @@ interface MeasuredRows {
   named: Int32Array | null;
 }
 
-function measureRows(sae: LoadedSae, rows: Float32Array, concepts: readonly number[]): MeasuredRows {
+function measureRows(
+  sae: LoadedSae,
+  rows: Float32Array,
+  concepts: readonly number[],
+  standIns: readonly StandIn[] | null,
+): MeasuredRows {
   const { config, weights } = sae;
   const tensors = tf.tidy(() => {
     const x = tf.tensor2d(rows, [concepts.length, config.dModel]);
@@ -79,7 +89,8 @@ function measureRows(sae: LoadedSae, rows: Float32Array, concepts: readonly numb
     const fired = tf.sum(tf.cast(tf.notEqual(latents.free, 0), 'float32'), 0);
     const squaredError = tf.sum(tf.squaredDifference(decode(weights, latents), x));
     const named = config.valueHeads ? [nameValues(sae, latents.slots)] : [];
-    return [latents.slots, fired, squaredError, ...named];
+    const slots = standIns ? readStandIns(joinLatents(latents), standIns) : latents.slots;
+    return [slots, fired, squaredError, ...named];
   });
   const [slots, fired, squaredError, named] = tensors.map((tensor) => tensor.dataSync());
   tf.dispose(tensors);
@@ -89,6 +100,16 @@ function measureRows(sae: LoadedSae, rows: Float32Array, concepts: readonly numb
     squaredError: squaredError![0]!,
     named: named ? Int32Array.from(concepts, (concept, i) => named[concept * concepts.length + i]!) : null,
   };
+}
+
+/** Columns of `latents [B, n]`, each divided by its mean activation; of one that never fires, zeros. */
+function readStandIns(latents: tf.Tensor2D, standIns: readonly StandIn[]): tf.Tensor2D {
+  const [C, n] = [standIns.length, latents.shape[1]];
+  const selector = new Float32Array(n * C);
+  standIns.forEach(({ latent, meanActivation }, concept) => {
+    selector[latent * C + concept] = meanActivation === 0 ? 0 : 1 / meanActivation;
+  });
+  return tf.matMul(latents, tf.tensor2d(selector, [n, C]));
 }
 
 /** Every head's likeliest token for every row, `[C · B]` by head; `slots [B, C]`. */

@@ -1,12 +1,21 @@
 /** An alignment job: what it takes and what it returns. The work itself is in `align.ts`. */
 import type { EngineDataset, Split } from '../dataset.ts';
 import type { ModelRef } from '../model/job.ts';
+import type { BaselineSettings } from '../sae/baselineSettings.ts';
 import type { AlignmentSettings } from '../sae/settings.ts';
 import type { WrittenFile } from '../writtenFile.ts';
 
 export interface AlignmentJob {
   kind: 'ALIGNMENT';
   settings: AlignmentSettings;
+  model: ModelRef;
+  dataset: EngineDataset;
+}
+
+/** Trains an SAE without labels, to compare an alignment with. */
+export interface BaselineJob {
+  kind: 'BASELINE';
+  settings: BaselineSettings;
   model: ModelRef;
   dataset: EngineDataset;
 }
@@ -68,4 +77,44 @@ export interface AlignmentResult {
   swaps: SwapMeasure[];
   /** Alpha with the most successes on validation, for `CONCEPT`; null when the dataset allows no swap. */
   chosenAlpha: number | null;
+  conceptLatents: ConceptLatent[];
+  faithfulness: Faithfulness[];
+}
+
+/** The latent that stands for a concept: its slot, or the best single one of an unsupervised SAE. */
+export interface ConceptLatent {
+  concept: number;
+  /** Latent index in the SAE, free latents first. */
+  latent: number;
+  /** `max(0, 2 · AUROC − 1)` of its activation on the concept's prompts against all others, 0–1, on TRAIN prompts. */
+  separability: number;
+  /** The same on TEST_OOD prompts; null where there are none. */
+  heldOutSeparability: number | null;
+  /** Mean activation over the concept's TRAIN prompts on which it fires; 0 where it never does. */
+  meanActivation: number;
+  /** How many latents it takes to tell the concept nearly as well as all of them do; see `conceptLatents.ts`. */
+  fragmentation: number;
+}
+
+/** What stands in the place of the activation at the last prompt token. */
+export type Replacement = 'CLEAN' | 'RECONSTRUCTION' | 'MEAN' | 'ZERO';
+
+/** How the language model answers with that replacement, on one split. */
+export interface Faithfulness {
+  split: Split;
+  replacement: Replacement;
+  prompts: number;
+  /** Prompts whose whole greedy answer is right. */
+  correct: number;
+  /** Of the answers' tokens, the end token left out, in nats a token. */
+  crossEntropy: number;
+}
+
+export interface BaselineResult {
+  kind: 'BASELINE';
+  weights: WrittenFile;
+  dModel: number;
+  measures: SplitMeasures[];
+  conceptLatents: ConceptLatent[];
+  faithfulness: Faithfulness[];
 }

@@ -13,13 +13,16 @@ export interface Populations {
   entities: Record<Population, number>;
 }
 
+/** What decides which entity is in which population. */
+export type PopulationSettings = Pick<AlignmentSettings, 'seed' | 'unseenShare' | 'validationShare'>;
+
 /**
  * Draws the shares of entities by the seed alone: `UNSEEN` and `VALIDATION` entities are rounded down, the rest is
  * `SEEN`. Prompts of several hops are left out.
  */
 export function splitPopulations(
   { prompts }: EngineDataset,
-  { seed, unseenShare, validationShare }: AlignmentSettings,
+  { seed, unseenShare, validationShare }: PopulationSettings,
 ): Populations {
   const oneHop = prompts.filter(({ concepts }) => concepts.length === 1);
   const entities = [...new Set(oneHop.map(({ entity }) => entity))].sort();

@@ -18,7 +18,7 @@ export interface Normalization {
 export interface SaeDescription {
   config: SaeConfig;
   settings: AlignmentSettings;
-  /** Keys of the concepts, slot by slot. */
+  /** Keys of the dataset's concepts, slot by slot; an unsupervised SAE has slots for none of them. */
   concepts: readonly string[];
   /** Post-training step of the weights. */
   bestStep: number;
@@ -27,7 +27,7 @@ export interface SaeDescription {
 export interface StoredSae extends SaeDescription {
   weights: Arrays;
   normalization: Normalization;
-  /** Mean raw activation of each concept's training prompts, `[nConcepts, dModel]`. */
+  /** Mean raw activation of each concept's training prompts, `[concepts.length, dModel]`. */
   conceptMeans: Float32Array;
 }
 
@@ -44,12 +44,12 @@ const CONCEPT_MEANS = 'concept_means';
 
 /** Writes the file; equal SAEs give equal bytes. */
 export function writeSae(path: string, sae: StoredSae): Promise<WrittenFile> {
-  const { dModel, nConcepts } = sae.config;
+  const { dModel } = sae.config;
   const arrays: Arrays = {
     ...sae.weights,
     [MEAN]: { data: sae.normalization.mean, shape: [dModel] },
     [SCALE]: { data: Float32Array.of(sae.normalization.scale), shape: [1] },
-    [CONCEPT_MEANS]: { data: sae.conceptMeans, shape: [nConcepts, dModel] },
+    [CONCEPT_MEANS]: { data: sae.conceptMeans, shape: [sae.concepts.length, dModel] },
   };
   const { config, settings, concepts, bestStep } = sae;
   const description: SaeDescription = { config, settings, concepts, bestStep };
@@ -64,9 +64,12 @@ export async function loadSae(path: string): Promise<LoadedSae> {
   const { arrays, metadata } = await readSafetensors(path);
   if (!metadata.alignsae) throw new AppError('INVALID_INPUT', 'the file holds no SAE of this server');
   const description = JSON.parse(metadata.alignsae) as SaeDescription;
-  const { dModel, nConcepts } = description.config;
+  const { dModel } = description.config;
   const shapes = { ...saeShapes(description.config), [MEAN]: [dModel], [SCALE]: [1] };
-  for (const [name, shape] of Object.entries({ ...shapes, [CONCEPT_MEANS]: [nConcepts, dModel] })) {
+  for (const [name, shape] of Object.entries({
+    ...shapes,
+    [CONCEPT_MEANS]: [description.concepts.length, dModel],
+  })) {
     if (String(arrays[name]?.shape) === String(shape)) continue;
     throw new AppError('INVALID_INPUT', `${name} has shape [${arrays[name]?.shape}], expected [${shape}]`);
   }

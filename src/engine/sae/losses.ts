@@ -7,7 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { softmaxCrossEntropy } from '../ops.ts';
-import { centre, meanAbs, stopGradient, sumSquares } from './ops.ts';
+import { centre, keepWhere, keptMask, meanAbs, stopGradient, sumSquares } from './ops.ts';
 
 /** Mean squared error `mean((x̂ − x)²)`; both `[B, d]`. Paper: reconstruction, in both stages. */
 export function recon(reconstruction: tf.Tensor2D, x: tf.Tensor2D): tf.Scalar {
@@ -28,6 +28,29 @@ export function bindMse(slots: tf.Tensor2D, concepts: tf.Tensor2D): tf.Scalar {
 export function bindCrossEntropy(slots: tf.Tensor2D, concepts: tf.Tensor2D, scale: number): tf.Scalar {
   const logProbabilities = tf.logSoftmax(tf.mul(slots, scale));
   return tf.neg(tf.mean(tf.sum(tf.mul(logProbabilities, concepts), 1)));
+}
+
+/**
+ * Revival of dead latents (AuxK, Gao et al. 2024, section 2.4): `mean((e − ê)²)`, where `e = x − x̂ [B, d]` is what the
+ * others leave over, through which no gradient passes, and ê what the `kAux` strongest dead latents of each row rebuild
+ * of it. Scaled by `min(1, number dead / kAux)`, so that it is 0 where none is dead. As in SAELens (6.54,
+ * `calculate_topk_aux_loss`), pre-activations count as they are, without ReLU: below 0, no gradient would reach them.
+ * `pre [B, nFree]`, `decoder [nFree, d]`, `dead [nFree]` 1 or 0.
+ */
+export function aux(
+  error: tf.Tensor2D,
+  pre: tf.Tensor2D,
+  decoder: tf.Tensor2D,
+  dead: tf.Tensor1D,
+  kAux: number,
+): tf.Scalar {
+  const strongest = keepWhere(pre, (values) => {
+    const alive = tf.mul(tf.sub(1, dead), -1e9); // [nFree], below any pre-activation
+    return tf.mul(keptMask(tf.add(values, alive), kAux), dead);
+  });
+  const rebuilt = tf.matMul(strongest, decoder) as tf.Tensor2D; // [B, d]
+  const scale = tf.minimum(tf.div(tf.sum(dead), kAux), 1);
+  return tf.mul(meanSquaredError(rebuilt, stopGradient(error)), scale);
 }
 
 /**

@@ -2,69 +2,158 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
 import * as losses from './losses.ts';
-import { decode, encode, type Latents, type SaeConfig, valueLogits } from './sae.ts';
-import type { AlignmentSettings } from './settings.ts';
+import {
+  decode,
+  encode,
+  encodeBatch,
+  foldDecoderNorm,
+  joinLatents,
+  type Latents,
+  type SaeConfig,
+  THRESHOLD,
+  type TrainingLatents,
+  valueLogits,
+} from './sae.ts';
+import { type AlignmentSettings, isTopK } from './settings.ts';
 
-type ObjectiveSettings = Pick<AlignmentSettings, 'weights' | 'mode' | 'orthoStopSlots'>;
+export type ObjectiveSettings = Pick<
+  AlignmentSettings,
+  'weights' | 'mode' | 'orthoStopSlots' | 'decoderNorm'
+>;
 type Terms = Record<string, tf.Scalar>;
 
 /**
- * Stage 1, without labels: reconstruction and sparsity over all latents as one dictionary; batch `x [B, dModel]`.
- * With `TOPK` the k is the sparsity, in both stages.
+ * Stage 1, without labels: reconstruction and sparsity over all latents as one dictionary; batch `x [B, dModel]` and,
+ * where dead latents are revived, `dead [nFree]`. With `TOPK` and `BATCH_TOPK` the k is the sparsity, in both stages.
  */
-export function pretrainLoss(config: SaeConfig, { weights }: ObjectiveSettings): LossFunction {
-  return (saeWeights, { x }) => {
-    const latents = encode(config, saeWeights, x as tf.Tensor2D);
-    const terms: Terms = { recon: losses.recon(decode(saeWeights, latents), x as tf.Tensor2D) };
-    if (isSparsePenalised(config, weights.sparse)) {
-      terms.sparse = losses.sparse(tf.concat2d([latents.free, latents.slots], 1));
-    }
-    return weighted(terms, weights);
+export function pretrainLoss(config: SaeConfig, settings: ObjectiveSettings): LossFunction {
+  const { weights: w } = settings;
+  return (trained, batch) => {
+    const weights = inForce(config, settings, trained);
+    const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D);
+    const terms = reconstructionTerms(config, settings, weights, batch, latents);
+    if (isSparsePenalised(config, w.sparse)) terms.sparse = losses.sparse(joinLatents(latents));
+    return { ...weighted(terms, w), ...observed(latents) };
   };
 }
 
 /** Stage 2, with labels; the batch is that of `labelledBatches`. Terms of weight 0 are not computed. */
 export function posttrainLoss(config: SaeConfig, settings: ObjectiveSettings): LossFunction {
-  return (saeWeights, batch) => {
-    const latents = encode(config, saeWeights, batch.x as tf.Tensor2D);
-    return weighted(posttrainTerms(config, settings, saeWeights, batch, latents), settings.weights);
+  return (trained, batch) => {
+    const weights = inForce(config, settings, trained);
+    const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D);
+    const terms = posttrainTerms(config, settings, weights, batch, latents);
+    return { ...weighted(terms, settings.weights), ...observed(latents) };
   };
 }
 
-/** What training looks at on validation batches, all rows together unless said otherwise. */
+/** `rowsFired [nFree]`: rows of a training batch `x` on which each free latent fires. */
+export function firedEval(config: SaeConfig, settings: ObjectiveSettings): EvalFunction {
+  return (trained, { x }) => {
+    const { free } = encodeBatch(config, inForce(config, settings, trained), x as tf.Tensor2D);
+    return { rowsFired: countFired(free) };
+  };
+}
+
+/** How the SAE, used as it would be stored now, rebuilds `x [B, dModel]`; `BATCH_TOPK` takes `threshold [1]` too. */
+export function reconstructionEval(config: SaeConfig, settings: ObjectiveSettings): EvalFunction {
+  return (trained, batch) => {
+    const weights = inUse(config, settings, trained, batch);
+    return measured(weights, encode(config, weights, batch.x as tf.Tensor2D), batch);
+  };
+}
+
+/** The same on a labelled batch, with the loss and what tells whether slots are bound. */
 export function validationEval(config: SaeConfig, settings: ObjectiveSettings): EvalFunction {
-  const { weights } = settings;
-  return (saeWeights, batch) => {
-    const x = batch.x as tf.Tensor2D;
-    const latents = encode(config, saeWeights, x);
-    const { loss } = weighted(posttrainTerms(config, settings, saeWeights, batch, latents), weights);
-    const fired = tf.cast(tf.notEqual(latents.free, 0), 'float32');
+  return (trained, batch) => {
+    const weights = inUse(config, settings, trained, batch);
+    const latents = encode(config, weights, batch.x as tf.Tensor2D);
+    const terms = posttrainTerms(config, settings, weights, batch, { ...latents, pre: null, smallest: null });
     const measures: Tensors = {
-      loss,
+      ...measured(weights, latents, batch),
+      loss: weighted(terms, settings.weights).loss,
       slots: latents.slots, // [B, C]
-      squaredError: tf.sum(tf.squaredDifference(decode(saeWeights, latents), x)),
-      rowsFired: tf.sum(fired, 0), // [nFree]
     };
-    if (config.valueHeads) measures.valueBest = tf.argMax(valueLogits(config, saeWeights, latents.slots), 1); // [B]
+    if (config.valueHeads) measures.valueBest = tf.argMax(valueLogits(config, weights, latents.slots), 1); // [B]
     return measures;
   };
 }
 
+/** The weights that encode and decode, made of those that are trained. */
+function inForce(
+  config: SaeConfig,
+  { decoderNorm }: Pick<ObjectiveSettings, 'decoderNorm'>,
+  trained: Tensors,
+): Tensors {
+  return decoderNorm === 'UNIT' ? foldDecoderNorm(config, trained) : trained;
+}
+
+function inUse(config: SaeConfig, settings: ObjectiveSettings, trained: Tensors, batch: Tensors): Tensors {
+  const weights = inForce(config, settings, trained);
+  return batch[THRESHOLD] ? { ...weights, [THRESHOLD]: batch[THRESHOLD] } : weights;
+}
+
+/** Sums over the batch's rows. */
+function measured(weights: Tensors, latents: Latents, { x }: Tensors): Tensors {
+  return {
+    squaredError: tf.sum(tf.squaredDifference(decode(weights, latents), x!)),
+    rowsFired: countFired(latents.free), // [nFree]
+  };
+}
+
+function countFired(free: tf.Tensor2D): tf.Tensor {
+  return tf.sum(tf.cast(tf.notEqual(free, 0), 'float32'), 0);
+}
+
+/** What training keeps a history of. */
+function observed({ smallest }: TrainingLatents): Terms {
+  return smallest ? { smallest } : {};
+}
+
+/** What needs no labels and is the same in both stages. */
+function reconstructionTerms(
+  config: SaeConfig,
+  { weights: w }: ObjectiveSettings,
+  weights: Tensors,
+  { x, dead }: Tensors,
+  latents: Latents & { pre: tf.Tensor2D | null },
+): Terms {
+  const terms: Terms = {};
+  if (!w.recon && !dead) return terms;
+  const reconstruction = decode(weights, latents);
+  if (w.recon) terms.recon = losses.recon(reconstruction, x as tf.Tensor2D);
+  if (dead && latents.pre) {
+    const decoder = tf.slice2d(
+      weights['decoder.weight'] as tf.Tensor2D,
+      [0, 0],
+      [config.nFree, config.dModel],
+    );
+    const error = tf.sub(x!, reconstruction) as tf.Tensor2D;
+    terms.aux = losses.aux(error, latents.pre, decoder, dead as tf.Tensor1D, kAuxOf(config));
+  }
+  return terms;
+}
+
+/** Dead latents that rebuild the error of a row together: half of dModel (Gao et al. 2024, appendix B.1). */
+function kAuxOf({ dModel, nFree }: SaeConfig): number {
+  return Math.min(nFree, Math.max(1, Math.floor(dModel / 2)));
+}
+
 function posttrainTerms(
   config: SaeConfig,
-  { weights: w, mode, orthoStopSlots }: ObjectiveSettings,
+  settings: ObjectiveSettings,
   saeWeights: Tensors,
   batch: Tensors,
-  latents: Latents,
+  latents: Latents & { pre: tf.Tensor2D | null; smallest: tf.Scalar | null },
 ): Terms {
+  const { weights: w, mode, orthoStopSlots } = settings;
   const { free, slots } = latents;
   const concepts = batch.concepts as tf.Tensor2D;
-  const terms: Terms = {};
-  if (config.valueHeads) {
-    terms.value = losses.value(valueLogits(config, saeWeights, slots), batch.answers as tf.Tensor1D);
-  }
-  if (mode === 'SEPARATE_VALUE') return terms;
-  if (w.recon) terms.recon = losses.recon(decode(saeWeights, latents), batch.x as tf.Tensor2D);
+  const value: Terms = config.valueHeads
+    ? { value: losses.value(valueLogits(config, saeWeights, slots), batch.answers as tf.Tensor1D) }
+    : {};
+  if (mode === 'SEPARATE_VALUE') return value;
+  const terms = { ...value, ...reconstructionTerms(config, settings, saeWeights, batch, latents) };
   if (isSparsePenalised(config, w.sparse)) terms.sparse = losses.sparse(free);
   if (w.bindMse) terms.bindMse = losses.bindMse(slots, concepts);
   if (w.bindCrossEntropy) {
@@ -80,7 +169,7 @@ function posttrainTerms(
 }
 
 function isSparsePenalised({ activation }: SaeConfig, weight: number): boolean {
-  return weight > 0 && activation !== 'TOPK';
+  return weight > 0 && !isTopK(activation);
 }
 
 /** Slot a to 0, slot b to 1, the others as they are. */

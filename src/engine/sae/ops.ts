@@ -2,22 +2,46 @@
 import * as tf from '@tensorflow/tfjs-core';
 
 /**
- * Keeps the k largest of each row and zeroes the others (Gao et al. 2024, without a ReLU: exactly k stay active);
- * equal values count from the left. `x [rows, width]`; the gradient passes where a value was kept.
+ * Keeps the k largest of each row and zeroes the others; equal values count from the left. `x [rows, width]`; the
+ * gradient passes where a value was kept.
  */
 export function topK(x: tf.Tensor2D, k: number): tf.Tensor2D {
+  return keepWhere(x, (values) => keptMask(values, k));
+}
+
+/**
+ * Keeps the positive values among the `count` largest of the whole batch and zeroes the others (BatchTopK, Bussmann et
+ * al. 2024); values equal to the smallest of them are all kept. `x [rows, width]`; the gradient passes where a value
+ * was kept. `smallest` is the least value kept, `NOTHING_KEPT` where there is none; no gradient passes through it.
+ */
+export function batchTopK(x: tf.Tensor2D, count: number): { kept: tf.Tensor2D; smallest: tf.Scalar } {
+  const kept = keepWhere(x, (values) => {
+    const largest = tf.topk(tf.reshape(values, [x.size]), count).values as tf.Tensor1D; // descending
+    const least = tf.slice1d(largest, count - 1, 1);
+    const isKept = tf.logicalAnd(tf.greaterEqual(values, least), tf.greater(values, 0));
+    return tf.cast(isKept, 'float32') as tf.Tensor2D;
+  });
+  const smallest = tf.min(tf.where(tf.greater(kept, 0), kept, tf.fill(x.shape, NOTHING_KEPT)));
+  return { kept, smallest: smallest as tf.Scalar };
+}
+
+/** Stands for the least of no values. */
+export const NOTHING_KEPT = 1e30;
+
+/** `x` times a mask of zeros and ones that depends on it; the gradient passes where the mask is 1. */
+export function keepWhere(x: tf.Tensor2D, maskOf: (x: tf.Tensor2D) => tf.Tensor2D): tf.Tensor2D {
   const op = tf.customGrad((...args) => {
     const [x, save] = args as unknown as [tf.Tensor2D, tf.GradSaveFunc];
-    const kept = keptMask(x, k);
-    save([kept]);
+    const mask = maskOf(x);
+    save([mask]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(dy, saved[0]!);
-    return { value: tf.mul(x, kept), gradFunc };
+    return { value: tf.mul(x, mask), gradFunc };
   });
   return op(x) as tf.Tensor2D;
 }
 
 /** `[rows, width]`: 1 where the value is among its row's k largest. */
-function keptMask(x: tf.Tensor2D, k: number): tf.Tensor2D {
+export function keptMask(x: tf.Tensor2D, k: number): tf.Tensor2D {
   const [rows, width] = x.shape;
   const { indices } = tf.topk(x, k); // [rows, k]
   const starts = tf.expandDims(tf.mul(tf.range(0, rows, 1, 'int32'), tf.scalar(width, 'int32')), 1);

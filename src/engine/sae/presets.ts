@@ -11,6 +11,7 @@ import {
 const PAPER_WEIGHTS: LossWeights = {
   recon: 1,
   sparse: 1e-3,
+  aux: 0,
   bindMse: 6,
   bindCrossEntropy: 1,
   bindLogitScale: 5,
@@ -28,6 +29,8 @@ const PAPER: AlignmentSettings = {
   nFree: 1024,
   activation: 'LINEAR',
   k: 32,
+  decoderNorm: 'FREE',
+  deadAfter: 50,
   mode: 'JOINT',
   orthoStopSlots: true,
   weights: PAPER_WEIGHTS,

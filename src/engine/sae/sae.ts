@@ -8,7 +8,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { createRandom } from '../random.ts';
 import type { Arrays, ArrayValue, Tensors } from '../step/stepper.ts';
-import { topK } from './ops.ts';
+import { batchTopK, topK } from './ops.ts';
 import type { EncoderActivation } from './settings.ts';
 
 /** What decides the shapes of an SAE's weights and how its free latents fire. */
@@ -17,7 +17,7 @@ export interface SaeConfig {
   nFree: number;
   nConcepts: number;
   activation: EncoderActivation;
-  /** Active free latents a row, for `TOPK`. */
+  /** Active free latents a row: at most, for `TOPK`; on the mean over a training batch, for `BATCH_TOPK`. */
   k: number;
   /** Null when the SAE has no value heads. */
   valueHeads: { hidden: number; dVocab: number } | null;
@@ -35,6 +35,12 @@ const DECODER_SCALE = 0.3;
 /** Names of the weights that encode and decode; the others belong to the value heads. */
 export const AUTOENCODER_WEIGHTS = ['encoder.weight', 'encoder.bias', 'decoder.weight', 'decoder.bias'];
 
+/**
+ * The value that a free latent of `BATCH_TOPK` must exceed to fire, `[1]`: the mean over training batches of the
+ * smallest value kept. No training step changes it.
+ */
+export const THRESHOLD = 'threshold';
+
 /** Names of the value heads' weights. */
 export const VALUE_WEIGHTS = [
   'value.hidden.weight',
@@ -44,13 +50,15 @@ export const VALUE_WEIGHTS = [
 ];
 
 /** Every weight's name and shape. */
-export function saeShapes({ dModel, nFree, nConcepts, valueHeads }: SaeConfig): Record<string, number[]> {
+export function saeShapes(config: SaeConfig): Record<string, number[]> {
+  const { dModel, nFree, nConcepts, activation, valueHeads } = config;
   const nLatents = nFree + nConcepts;
   const shapes: Record<string, number[]> = {
     'encoder.weight': [dModel, nLatents],
     'encoder.bias': [nLatents],
     'decoder.weight': [nLatents, dModel],
     'decoder.bias': [dModel],
+    ...(activation === 'BATCH_TOPK' && { [THRESHOLD]: [1] }),
   };
   if (!valueHeads) return shapes;
   const { hidden, dVocab } = valueHeads;
@@ -93,25 +101,80 @@ function transposeInto(target: ArrayValue, source: ArrayValue, scale: number): v
   }
 }
 
-/** Latents of normalised activations; `x [B, dModel]`. */
+/**
+ * Latents of normalised activations `x [B, dModel]`, row by row: `TOPK` keeps the k largest that are above 0 (Gao et
+ * al. 2024), `BATCH_TOPK` those above its threshold (a JumpReLU, as SAELens saves it).
+ */
 export function encode(config: SaeConfig, weights: Tensors, x: tf.Tensor2D): Latents {
-  const { nFree, nConcepts } = config;
-  const [B] = x.shape;
-  const pre = tf.add(tf.matMul(x, weights['encoder.weight'] as tf.Tensor2D), weights['encoder.bias']!);
-  const free = tf.slice2d(pre as tf.Tensor2D, [0, 0], [B, nFree]); // [B, nFree]
-  const slots = tf.slice2d(pre as tf.Tensor2D, [0, nFree], [B, nConcepts]); // [B, C]
-  return { free: activate(config, free), slots };
+  const { pre, slots } = preActivations(config, weights, x);
+  return { free: activate(config, weights, pre), slots };
 }
 
-function activate({ activation, k }: SaeConfig, pre: tf.Tensor2D): tf.Tensor2D {
-  if (activation === 'RELU') return tf.relu(pre);
-  return activation === 'TOPK' ? topK(pre, k) : pre;
+/** What a training step sees: besides the latents, the free latents before their activation, `[B, nFree]`. */
+export interface TrainingLatents extends Latents {
+  pre: tf.Tensor2D;
+  /** `BATCH_TOPK`: the smallest value that was kept. */
+  smallest: tf.Scalar | null;
+}
+
+/** The same in training, where `BATCH_TOPK` keeps the k · B largest of the batch. */
+export function encodeBatch(config: SaeConfig, weights: Tensors, x: tf.Tensor2D): TrainingLatents {
+  const { pre, slots } = preActivations(config, weights, x);
+  if (config.activation !== 'BATCH_TOPK') {
+    return { pre, slots, free: activate(config, weights, pre), smallest: null };
+  }
+  const { kept, smallest } = batchTopK(pre, config.k * x.shape[0]);
+  return { pre, slots, free: kept, smallest };
+}
+
+function preActivations({ nFree, nConcepts }: SaeConfig, weights: Tensors, x: tf.Tensor2D) {
+  const [B] = x.shape;
+  const all = tf.add(tf.matMul(x, weights['encoder.weight'] as tf.Tensor2D), weights['encoder.bias']!);
+  const pre = tf.slice2d(all as tf.Tensor2D, [0, 0], [B, nFree]); // [B, nFree]
+  if (nConcepts === 0) return { pre, slots: tf.zeros([B, 0]) as tf.Tensor2D };
+  return { pre, slots: tf.slice2d(all as tf.Tensor2D, [0, nFree], [B, nConcepts]) }; // slots [B, C]
+}
+
+function activate({ activation, k }: SaeConfig, weights: Tensors, pre: tf.Tensor2D): tf.Tensor2D {
+  switch (activation) {
+    case 'LINEAR':
+      return pre;
+    case 'RELU':
+      return tf.relu(pre);
+    case 'TOPK':
+      return tf.relu(topK(pre, k));
+    case 'BATCH_TOPK':
+      return tf.mul(tf.relu(pre), tf.cast(tf.greater(pre, weights[THRESHOLD]!), 'float32'));
+  }
+}
+
+/**
+ * The same function with the free latents' decoder rows at length 1 and their lengths in the encoder, so that a latent
+ * is as large as what it writes. Slots stay as they are: binding fixes their size. With `RELU` the function is the same
+ * exactly; sparsity and top-k then count what latents write (Anthropic's update of April 2024; SAELens'
+ * `rescale_acts_by_decoder_norm` and `fold_W_dec_norm`).
+ */
+export function foldDecoderNorm({ nFree, nConcepts }: SaeConfig, weights: Tensors): Tensors {
+  const decoder = weights['decoder.weight']!; // [nFree + C, d]
+  const lengths = tf.maximum(tf.sqrt(tf.sum(tf.square(decoder), 1)), 1e-8) as tf.Tensor1D;
+  const free = tf.slice1d(lengths, 0, nFree);
+  const scale = nConcepts === 0 ? free : tf.concat1d([free, tf.ones([nConcepts]) as tf.Tensor1D]);
+  return {
+    ...weights,
+    'encoder.weight': tf.mul(weights['encoder.weight']!, scale),
+    'encoder.bias': tf.mul(weights['encoder.bias']!, scale),
+    'decoder.weight': tf.div(decoder, tf.expandDims(scale, 1)),
+  };
+}
+
+/** Latents as one matrix, free ones first: `[B, nFree + C]`. */
+export function joinLatents({ free, slots }: Latents): tf.Tensor2D {
+  return slots.shape[1] === 0 ? free : tf.concat2d([free, slots], 1);
 }
 
 /** Reconstruction of normalised activations from latents → `[B, dModel]`. */
-export function decode(weights: Tensors, { free, slots }: Latents): tf.Tensor2D {
-  const latents = tf.concat2d([free, slots], 1); // [B, nFree + C]
-  const product = tf.matMul(latents, weights['decoder.weight'] as tf.Tensor2D);
+export function decode(weights: Tensors, latents: Latents): tf.Tensor2D {
+  const product = tf.matMul(joinLatents(latents), weights['decoder.weight'] as tf.Tensor2D);
   return tf.add(product, weights['decoder.bias']!);
 }
 

@@ -5,10 +5,12 @@ const finite = z.number();
 const weight = finite.min(0).max(1e6);
 const count = (max: number) => z.number().int().min(1).max(max);
 
-export const ENCODER_ACTIVATIONS = ['LINEAR', 'RELU', 'TOPK'] as const;
+export const ENCODER_ACTIVATIONS = ['LINEAR', 'RELU', 'TOPK', 'BATCH_TOPK'] as const;
+export const DECODER_NORMS = ['FREE', 'UNIT'] as const;
 export const POST_TRAINING_MODES = ['JOINT', 'SEPARATE_ACTIVATION', 'SEPARATE_VALUE'] as const;
 export const PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
 export type EncoderActivation = (typeof ENCODER_ACTIVATIONS)[number];
+export type DecoderNorm = (typeof DECODER_NORMS)[number];
 export type PostTrainingMode = (typeof POST_TRAINING_MODES)[number];
 export type Preset = (typeof PRESETS)[number];
 
@@ -17,6 +19,8 @@ export const lossWeights = z
   .object({
     recon: weight,
     sparse: weight,
+    /** Revival of dead free latents, by letting them rebuild what the others leave over. */
+    aux: weight,
     /** Mean squared error of the slots to the concept's one-hot. */
     bindMse: weight,
     /** Cross-entropy of `bindLogitScale · slots` against the concept. */
@@ -53,8 +57,12 @@ export const alignmentSettings = z
     layer: z.number().int().min(-1).max(47),
     nFree: count(1_000_000),
     activation: z.enum(ENCODER_ACTIVATIONS),
-    /** Active free latents per activation vector, for `TOPK`. */
+    /** Active free latents per activation vector: exactly for `TOPK`, on the mean for `BATCH_TOPK`. */
     k: count(1_000_000),
+    /** In which units free latents count: their own, or what they write (rows of the decoder at length 1). */
+    decoderNorm: z.enum(DECODER_NORMS),
+    /** Training steps without firing after which a free latent counts as dead for `weights.aux`. */
+    deadAfter: count(10_000_000),
     mode: z.enum(POST_TRAINING_MODES),
     /** Stop ortho's gradient at the slots, so that it cannot shrink them. */
     orthoStopSlots: z.boolean(),
@@ -77,7 +85,7 @@ export const alignmentSettings = z
   })
   .strict()
   .superRefine((s, ctx) => {
-    if (s.activation === 'TOPK' && s.k > s.nFree)
+    if (isTopK(s.activation) && s.k > s.nFree)
       ctx.addIssue({
         code: 'custom',
         path: ['k'],
@@ -95,7 +103,37 @@ export const alignmentSettings = z
         path: ['weights', 'value'],
         message: 'mode SEPARATE_VALUE trains by the value term alone, so its weight must be above 0',
       });
+    for (const [stage, terms] of Object.entries({ pretrain: pretrainTerms(s), posttrain: posttrainTerms(s) }))
+      if (s[stage as 'pretrain' | 'posttrain'].steps > 0 && terms.every((term) => s.weights[term] === 0))
+        ctx.addIssue({
+          code: 'custom',
+          path: ['weights'],
+          message: `${stage} has nothing to train by: give ${terms.join(', ')} a weight above 0, or set ${stage}.steps to 0`,
+        });
   });
+
+/** Whether a fixed number of free latents fires, so that no penalty is needed to make them sparse. */
+export function isTopK(activation: EncoderActivation): boolean {
+  return activation === 'TOPK' || activation === 'BATCH_TOPK';
+}
+
+type Term = Exclude<keyof LossWeights, 'bindLogitScale'>;
+
+/** The terms that can train in the first stage. */
+function pretrainTerms({ activation }: { activation: EncoderActivation }): Term[] {
+  return [
+    'recon',
+    ...(isTopK(activation) ? [] : (['sparse'] as const)),
+    ...(activation === 'LINEAR' ? [] : (['aux'] as const)),
+  ];
+}
+
+/** The terms that can train in the second stage. */
+function posttrainTerms(s: { activation: EncoderActivation; mode: PostTrainingMode }): Term[] {
+  if (s.mode === 'SEPARATE_VALUE') return ['value'];
+  const labelled = ['bindMse', 'bindCrossEntropy', 'indep', 'ortho', 'counterfactual', 'silence'] as const;
+  return [...pretrainTerms(s), ...labelled, ...(s.mode === 'JOINT' ? (['value'] as const) : [])];
+}
 
 export type AlignmentSettings = z.output<typeof alignmentSettings>;
 /** What a caller may leave out is filled from the preset. */

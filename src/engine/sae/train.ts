@@ -1,13 +1,24 @@
 /** Trains an SAE on captured activations: the unlabelled stage, then the labelled one, keeping the best weights. */
 import { join } from 'node:path';
+import { tidy } from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
 import type { JobContext } from '../protocol.ts';
+import { mapValues, toArray, toTensors } from '../step/arrays.ts';
 import { createStepper } from '../step/create.ts';
-import type { Stepper } from '../step/stepper.ts';
+import type { Arrays, Stepper } from '../step/stepper.ts';
 import { type LabelledBatchOptions, labelledBatches, pretrainBatches, type Rows } from './batches.ts';
 import { type Best, isBetter } from './best.ts';
-import { posttrainLoss, pretrainLoss, validationEval } from './objective.ts';
-import { AUTOENCODER_WEIGHTS, initSae, type SaeConfig, VALUE_WEIGHTS } from './sae.ts';
+import {
+  deadLatents,
+  type LatentHistory,
+  noteFired,
+  noteSmallest,
+  revivesDead,
+  startHistory,
+  thresholdOf,
+} from './history.ts';
+import { firedEval, posttrainLoss, pretrainLoss, reconstructionEval, validationEval } from './objective.ts';
+import { AUTOENCODER_WEIGHTS, foldDecoderNorm, initSae, type SaeConfig, VALUE_WEIGHTS } from './sae.ts';
 import type { AlignmentSettings } from './settings.ts';
 import { readSaeTrainState, writeSaeTrainState } from './trainState.ts';
 import { createValidation } from './validation.ts';
@@ -61,7 +72,11 @@ function createSaeStepper({ config, settings }: SaeTraining): Stepper {
         ...(config.valueHeads ? VALUE_WEIGHTS : []),
       ],
     },
-    evals: { validate: validationEval(config, settings) },
+    evals: {
+      fired: firedEval(config, settings),
+      reconstruct: reconstructionEval(config, settings),
+      validate: validationEval(config, settings),
+    },
   });
 }
 
@@ -75,13 +90,14 @@ async function runStages(
   const { reporter, resumeFrom, workDir } = context;
   const lastPretrain = settings.pretrain.steps;
   const last = lastPretrain + settings.posttrain.steps;
-  const takeStep = createSteps(training, stepper);
-  const look = createLooks(training, stepper);
   const saved = resumeFrom ? await readSaeTrainState(resumeFrom, fingerprint) : null;
   if (saved) stepper.writeState(saved.state);
+  const history = saved?.history ?? startHistory(training.config);
+  const takeStep = createSteps(training, stepper, history);
+  const look = createLooks(training, stepper, history);
   let best = saved?.best ?? null;
   for (let step = (saved?.step ?? 0) + 1; step <= last; step++) {
-    const values = takeStep(step);
+    const values = await takeStep(step);
     const looked = await look(step, best);
     best = looked.best;
     const logged = step % settings.logEvery === 0 || step === lastPretrain + 1 || step === last;
@@ -90,31 +106,52 @@ async function runStages(
     progress(step <= lastPretrain ? 'PRETRAIN' : 'POSTTRAIN', step / last);
     if (reporter.checkpointDue()) {
       const path = join(workDir, `checkpoint-${step}.safetensors`);
-      const state = await stepper.readState();
-      await reporter.checkpoint(step, await writeSaeTrainState(path, fingerprint, { step, state, best }));
+      const state = { step, state: await stepper.readState(), best, history };
+      await reporter.checkpoint(step, await writeSaeTrainState(path, fingerprint, state));
     }
     await reporter.breathe();
   }
-  return best ?? { step: 0, accuracy: 0, loss: Number.NaN, weights: (await stepper.readState()).weights };
+  return (
+    best ?? { step: 0, accuracy: 0, loss: Number.NaN, weights: await present(training, stepper, history) }
+  );
+}
+
+/** The weights as they stand, in the form in which they are used. */
+async function present(
+  { config, settings }: SaeTraining,
+  stepper: Stepper,
+  history: LatentHistory,
+): Promise<Arrays> {
+  const { weights } = await stepper.readState();
+  const fold = () => mapValues(foldDecoderNorm(config, toTensors(weights)), toArray);
+  return { ...(settings.decoderNorm === 'UNIT' ? folded(fold) : weights), ...thresholdOf(config, history) };
+}
+
+function folded(fold: () => Arrays): Arrays {
+  let arrays: Arrays = {};
+  tidy(() => {
+    arrays = fold();
+  });
+  return arrays;
 }
 
 /** Step `n`, counted from 1 over both stages; post-training begins with fresh moments. */
-function createSteps({ settings, train, silent }: SaeTraining, stepper: Stepper) {
+function createSteps({ settings, train, silent }: SaeTraining, stepper: Stepper, history: LatentHistory) {
   const { pretrain, posttrain, seed } = settings;
+  const revives = revivesDead(settings);
   const unlabelled = pretrainBatches(train, seed, pretrain.batchSize);
   const labelled = labelledBatches(train, batchOptions(settings, silent));
-  return (step: number): Record<string, number> => {
+  return async (step: number): Promise<Record<string, number>> => {
     const after = step - pretrain.steps;
     if (after === 1) stepper.resetOptimizer();
-    const values =
-      after < 1
-        ? stepper.step('pretrain', unlabelled(step - 1), pretrain.learningRate)
-        : stepper.step(
-            'posttrain',
-            labelled(after - 1),
-            posttrain.learningRate * cosineShare(after, posttrain.steps),
-          );
-    if (!Number.isFinite(values.loss)) throw diverged(step, after < 1 ? 'pretrain' : 'posttrain');
+    const stage = after < 1 ? 'pretrain' : 'posttrain';
+    const drawn = after < 1 ? unlabelled(step - 1) : labelled(after - 1);
+    const share = after < 1 ? 1 : cosineShare(after, posttrain.steps);
+    const batch = revives ? { ...drawn, ...deadLatents(history, settings.deadAfter) } : drawn;
+    if (revives) noteFired(history, (await stepper.evaluate('fired', { x: drawn.x! })).rowsFired!.data);
+    const { smallest, ...values } = stepper.step(stage, batch, settings[stage].learningRate * share);
+    if (!Number.isFinite(values.loss)) throw diverged(step, stage);
+    if (smallest !== undefined) noteSmallest(history, smallest);
     return values;
   };
 }
@@ -124,20 +161,24 @@ function cosineShare(n: number, steps: number): number {
   return 0.5 * (1 + Math.cos((Math.PI * (n - 1)) / steps));
 }
 
-/** Looks at the validation prompts when it is time to, and keeps the best weights. */
-function createLooks({ config, settings, validation, silent }: SaeTraining, stepper: Stepper) {
+/** Looks at the validation prompts when it is time to, and keeps the best weights of the second stage. */
+function createLooks(training: SaeTraining, stepper: Stepper, history: LatentHistory) {
+  const { config, settings, validation, silent } = training;
   const { pretrain, posttrain, validateEvery } = settings;
   const validate = createValidation(config, validation, batchOptions(settings, silent));
   return async (
     step: number,
     best: Best | null,
   ): Promise<{ best: Best | null; values: Record<string, number> }> => {
-    const after = step - pretrain.steps;
-    if (after < 1 || (after % validateEvery !== 0 && after !== posttrain.steps)) return { best, values: {} };
-    const { loss, accuracy, values } = await validate(stepper);
+    const [after, last] =
+      step <= pretrain.steps ? [step, pretrain.steps] : [step - pretrain.steps, posttrain.steps];
+    if (after % validateEvery !== 0 && after !== last) return { best, values: {} };
+    const threshold = thresholdOf(config, history);
+    if (step <= pretrain.steps) return { best, values: await validate.reconstruction(stepper, threshold) };
+    const { loss, accuracy, values } = await validate.look(stepper, threshold);
     const candidate = { step: after, accuracy, loss };
     if (!isBetter(candidate, best)) return { best, values };
-    return { best: { ...candidate, weights: (await stepper.readState()).weights }, values };
+    return { best: { ...candidate, weights: await present(training, stepper, history) }, values };
   };
 }
 

@@ -4,19 +4,21 @@ import { readSafetensors, writeSafetensors } from '../model/checkpoint.ts';
 import type { Arrays, StepperState } from '../step/stepper.ts';
 import type { WrittenFile } from '../writtenFile.ts';
 import type { Best } from './best.ts';
+import type { LatentHistory } from './history.ts';
 
 export interface SaeTrainState {
   /** Steps done, over both stages. */
   step: number;
   state: StepperState;
   best: Best | null;
+  history: LatentHistory;
 }
 
 /** `job` names what is being trained, so that no other job resumes from the file. */
 export function writeSaeTrainState(
   path: string,
   job: string,
-  { step, state, best }: SaeTrainState,
+  { step, state, best, history }: SaeTrainState,
 ): Promise<WrittenFile> {
   const arrays: Arrays = {};
   const groups = { weights: state.weights, m: state.m, v: state.v, best: best?.weights ?? {} };
@@ -24,7 +26,9 @@ export function writeSaeTrainState(
     for (const [name, array] of Object.entries(members)) arrays[`${group}/${name}`] = array;
   }
   const chosen = best && { step: best.step, accuracy: best.accuracy, loss: best.loss };
-  const position = JSON.stringify({ step, updates: state.updates, best: chosen });
+  const { sinceFired, threshold, batches } = history;
+  arrays['history/sinceFired'] = { data: sinceFired, shape: [sinceFired.length] };
+  const position = JSON.stringify({ step, updates: state.updates, best: chosen, threshold, batches });
   return writeSafetensors(path, arrays, { job, position });
 }
 
@@ -37,15 +41,16 @@ export async function readSaeTrainState(path: string, job: string): Promise<SaeT
   if (metadata.job !== job) {
     throw new AppError('CONFLICT', 'the checkpoint to resume from belongs to another job');
   }
-  const groups: Record<string, Arrays> = { weights: {}, m: {}, v: {}, best: {} };
+  const groups: Record<string, Arrays> = { weights: {}, m: {}, v: {}, best: {}, history: {} };
   for (const [name, array] of Object.entries(arrays)) {
     const slash = name.indexOf('/');
     groups[name.slice(0, slash)]![name.slice(slash + 1)] = array;
   }
-  const { step, updates, best } = JSON.parse(metadata.position!);
+  const { step, updates, best, threshold, batches } = JSON.parse(metadata.position!);
   return {
     step,
     state: { weights: groups.weights!, m: groups.m!, v: groups.v!, updates },
     best: best && { ...best, weights: groups.best! },
+    history: { sinceFired: groups.history!.sinceFired!.data as Int32Array, threshold, batches },
   };
 }

@@ -1,5 +1,5 @@
-/** The look at held-out prompts that post-training takes now and then. */
-import type { Stepper } from '../step/stepper.ts';
+/** The look at held-out prompts that training takes now and then. */
+import type { Arrays, Stepper } from '../step/stepper.ts';
 import { fixedBatches, type LabelledBatchOptions, type Rows } from './batches.ts';
 import type { SaeConfig } from './sae.ts';
 
@@ -13,38 +13,69 @@ export interface Look {
   values: Record<string, number>;
 }
 
-/** Returns a function that measures the stepper's present weights by its evaluation `validate`. */
-export function createValidation(config: SaeConfig, rows: Rows, options: LabelledBatchOptions) {
+export interface Validation {
+  /** Reconstruction alone, by the stepper's evaluation `reconstruct`: `fvu`, `l0` and `dead`. */
+  reconstruction(stepper: Stepper, threshold: Arrays): Promise<Record<string, number>>;
+  /** That and the binding, by the stepper's evaluation `validate`. */
+  look(stepper: Stepper, threshold: Arrays): Promise<Look>;
+}
+
+/** Measures a stepper's present weights on these rows; `threshold` is `BATCH_TOPK`'s, else empty. */
+export function createValidation(config: SaeConfig, rows: Rows, options: LabelledBatchOptions): Validation {
   const batches = fixedBatches(rows, options, MAX_BATCHES);
   const variance = batches.reduce((sum, { batch }) => sum + sumSquares(batch.x!.data as Float32Array), 0);
-  return async (stepper: Stepper): Promise<Look> => {
-    const tally = { prompts: 0, bound: 0, named: 0, rows: 0, loss: 0, squaredError: 0 };
-    const fired = new Float64Array(config.nFree);
-    for (const { batch, concepts, fresh } of batches) {
-      const measured = await stepper.evaluate('validate', batch);
-      tally.loss += measured.loss!.data[0]! / batches.length;
-      tally.squaredError += measured.squaredError!.data[0]!;
-      tally.rows += concepts.length;
-      measured.rowsFired!.data.forEach((rows, latent) => {
-        fired[latent]! += rows;
+  return {
+    async reconstruction(stepper, threshold) {
+      const tally = createTally(config, variance);
+      for (const { batch } of batches) {
+        tally.add(await stepper.evaluate('reconstruct', { x: batch.x!, ...threshold }), batch.x!.shape[0]!);
+      }
+      return tally.values();
+    },
+    async look(stepper, threshold) {
+      const tally = createTally(config, variance);
+      const bound = { prompts: 0, right: 0, named: 0, loss: 0 };
+      for (const { batch, concepts, fresh } of batches) {
+        const measured = await stepper.evaluate('validate', { ...batch, ...threshold });
+        tally.add(measured, concepts.length);
+        bound.loss += measured.loss!.data[0]! / batches.length;
+        fresh.forEach((isFresh, i) => {
+          if (!isFresh) return;
+          bound.prompts++;
+          if (strongest(measured.slots!.data, i, config.nConcepts) === concepts[i]) bound.right++;
+          if (measured.valueBest?.data[i] === batch.answers!.data[i]) bound.named++;
+        });
+      }
+      const accuracy = bound.right / bound.prompts;
+      const values = {
+        'validation/loss': bound.loss,
+        'validation/binding': accuracy,
+        ...(config.valueHeads && { 'validation/value': bound.named / bound.prompts }),
+        ...tally.values(),
+      };
+      return { accuracy, loss: bound.loss, values };
+    },
+  };
+}
+
+/** Adds up what evaluations measure of reconstruction; METHOD's FVU, L0 and dead latents. */
+function createTally({ nFree }: SaeConfig, variance: number) {
+  const fired = new Float64Array(nFree);
+  let squaredError = 0;
+  let rows = 0;
+  return {
+    add(measured: Arrays, batchRows: number): void {
+      squaredError += measured.squaredError!.data[0]!;
+      rows += batchRows;
+      measured.rowsFired!.data.forEach((count, latent) => {
+        fired[latent]! += count;
       });
-      fresh.forEach((isFresh, i) => {
-        if (!isFresh) return;
-        tally.prompts++;
-        if (strongest(measured.slots!.data, i, config.nConcepts) === concepts[i]) tally.bound++;
-        if (measured.valueBest?.data[i] === batch.answers!.data[i]) tally.named++;
-      });
-    }
-    const accuracy = tally.bound / tally.prompts;
-    const values = {
-      'validation/loss': tally.loss,
-      'validation/binding': accuracy,
-      ...(config.valueHeads && { 'validation/value': tally.named / tally.prompts }),
-      fvu: tally.squaredError / variance,
-      l0: fired.reduce((sum, rows) => sum + rows, 0) / tally.rows,
-      dead: fired.filter((rows) => rows === 0).length / config.nFree,
-    };
-    return { accuracy, loss: tally.loss, values };
+    },
+    values: () => ({
+      fvu: squaredError / variance,
+      l0: fired.reduce((sum, count) => sum + count, 0) / rows,
+      dead: fired.filter((count) => count === 0).length / nFree,
+    }),
   };
 }
 

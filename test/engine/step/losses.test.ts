@@ -44,7 +44,8 @@ describe.skipIf(!inject('native').available)('compiled as op by op:', () => {
     const { weights } = resolveAlignmentSettings({ preset: 'COUNTERFACTUAL' });
     const settings = {
       ...resolveAlignmentSettings({ preset: 'COUNTERFACTUAL' }),
-      weights: { ...weights, indep: 0.01, silence: 1 },
+      weights: { ...weights, indep: 0.01, silence: 1, aux: 0.1 },
+      decoderNorm: 'UNIT' as const,
     };
     const rows = 6;
     const batch = {
@@ -53,6 +54,8 @@ describe.skipIf(!inject('native').available)('compiled as op by op:', () => {
       targets: oneHot(3, [1, 2, 0, 2, 1, 0]),
       answers: ids(7, rows),
       paired: ones(rows),
+      dead: { data: Float32Array.from({ length: 12 }, (_, i) => Number(i % 3 === 0)), shape: [12] },
+      ...(activation === 'BATCH_TOPK' && { threshold: { data: Float32Array.of(0.1), shape: [1] } }),
     };
     const losses = { pretrain: pretrainLoss(config, settings), posttrain: posttrainLoss(config, settings) };
     const evals = { validate: validationEval(config, settings) };

@@ -1,0 +1,142 @@
+/** The activations that an SAE of a dataset's prompts learns from and is measured on. */
+import { invalidInput } from '../../errors.ts';
+import type { EngineDataset } from '../dataset.ts';
+import type { ModelConfig } from '../model/job.ts';
+import type { LanguageModel } from '../model/languageModel.ts';
+import type { JobContext } from '../protocol.ts';
+import type { Rows } from '../sae/batches.ts';
+import { type Normalization, normalize } from '../sae/file.ts';
+import { captureResidPost } from './capture.ts';
+import type { Population, Populations } from './population.ts';
+import type { CapturedPopulations } from './swapEvaluation.ts';
+import type { CapturedPrompt } from './swapTrials.ts';
+
+/** @throws {AppError} INVALID_INPUT when the layer is not the model's or a concept has nothing to learn from. */
+export function checkLearnable(
+  {
+    settings,
+    model,
+    dataset,
+  }: { settings: { layer: number }; model: { config: ModelConfig }; dataset: EngineDataset },
+  { prompts, populationOf }: Populations,
+): void {
+  const { nLayers } = model.config;
+  if (settings.layer >= nLayers) {
+    throw invalidInput(
+      ['settings', 'layer'],
+      `layer must be -1 (before the first block) to ${nLayers - 1}, the model's last block; got ${settings.layer}`,
+    );
+  }
+  const learned = prompts.filter((p) => p.split === 'TRAIN' && populationOf(p.entity) === 'SEEN');
+  if (learned.length === 0) {
+    throw invalidInput(
+      ['dataset'],
+      'the dataset has no prompt of one concept in its TRAIN split to learn from',
+    );
+  }
+  const asked = new Set(learned.map(({ concepts }) => concepts[0]!));
+  const missing = dataset.concepts.find((_, concept) => !asked.has(concept));
+  if (missing) {
+    throw invalidInput(
+      ['dataset'],
+      `concept "${missing.key}" has no TRAIN prompt among the entities the SAE may see; every concept needs one`,
+    );
+  }
+}
+
+/** Logs how the entities are shared out and what is left out. */
+export function reportEntities(
+  { reporter }: JobContext,
+  { entities, prompts }: Populations,
+  dataset: EngineDataset,
+): void {
+  const { SEEN, VALIDATION, UNSEEN } = entities;
+  reporter.log('INFO', `entities: ${SEEN} to learn from, ${VALIDATION} to choose by, ${UNSEEN} unseen`);
+  const left = dataset.prompts.length - prompts.length;
+  if (left > 0) reporter.log('INFO', `${left} prompts of more than one concept are left out`);
+}
+
+/** Activations at the last token of every one-hop prompt. */
+export async function capturePrompts(
+  model: LanguageModel,
+  { prompts, populationOf }: Populations,
+  { layer }: { layer: number },
+  { reporter }: JobContext,
+): Promise<CapturedPopulations> {
+  const { dModel } = model.config;
+  const tokens = prompts.map(({ prompt }) => model.tokenizer.encode(prompt));
+  const h = await captureResidPost(model, tokens, { layer, breathe: () => reporter.breathe() });
+  const captured: Record<Population, CapturedPrompt[]> = { SEEN: [], VALIDATION: [], UNSEEN: [] };
+  prompts.forEach((prompt, i) => {
+    const row = h.subarray(i * dModel, (i + 1) * dModel);
+    captured[populationOf(prompt.entity)].push({ ...prompt, h: row });
+  });
+  return captured;
+}
+
+/**
+ * What the best weights are chosen by: validation phrasings of entities that are not reported on, or else training
+ * phrasings of validation entities; null when neither asks about every concept.
+ */
+export function chooseBy(
+  { SEEN, VALIDATION }: CapturedPopulations,
+  nConcepts: number,
+): CapturedPrompt[] | null {
+  const choices = [
+    [...SEEN, ...VALIDATION].filter(({ split }) => split === 'VALIDATION'),
+    VALIDATION.filter(({ split }) => split === 'TRAIN'),
+  ];
+  const isComplete = (prompts: readonly CapturedPrompt[]) =>
+    new Set(prompts.map(({ concepts }) => concepts[0])).size === nConcepts;
+  return choices.find(isComplete) ?? null;
+}
+
+/** Training rows of prompts with all their labels; `nConcepts` counts the dataset's concepts. */
+export function rowsOf(
+  prompts: readonly CapturedPrompt[],
+  { config: { dModel }, tokenizer }: LanguageModel,
+  nConcepts: number,
+  normalization: Normalization,
+): Rows {
+  const entities = new Map<string, number>();
+  for (const { entity } of prompts) if (!entities.has(entity)) entities.set(entity, entities.size);
+  return {
+    x: normalize(stack(prompts, dModel), normalization),
+    dModel,
+    nConcepts,
+    concepts: Int32Array.from(prompts, ({ concepts }) => concepts[0]!),
+    answers: Int32Array.from(prompts, ({ answer }) => firstToken(tokenizer, answer)),
+    entities: Int32Array.from(prompts, ({ entity }) => entities.get(entity)!),
+  };
+}
+
+/** Token id of the first token of an answer, as it follows a prompt. */
+export function firstToken({ encode, eosId }: LanguageModel['tokenizer'], answer: string): number {
+  return encode(` ${answer}`)[0] ?? eosId;
+}
+
+/** Mean raw activation of each concept's prompts, `[nConcepts, dModel]`. */
+export function conceptMeans(
+  prompts: readonly CapturedPrompt[],
+  dModel: number,
+  nConcepts: number,
+): Float32Array {
+  const sums = new Float64Array(nConcepts * dModel);
+  const counts = new Float64Array(nConcepts);
+  for (const { concepts, h } of prompts) {
+    counts[concepts[0]!]!++;
+    h.forEach((value, j) => {
+      sums[concepts[0]! * dModel + j]! += value;
+    });
+  }
+  return Float32Array.from(sums, (sum, i) => sum / counts[Math.floor(i / dModel)]!);
+}
+
+/** Activations of prompts as one array, `[n, dModel]`. */
+export function stack(prompts: readonly { h: Float32Array }[], dModel: number): Float32Array {
+  const all = new Float32Array(prompts.length * dModel);
+  prompts.forEach(({ h }, i) => {
+    all.set(h, i * dModel);
+  });
+  return all;
+}

@@ -1,0 +1,145 @@
+/**
+ * Which latent stands for a concept, and over how many latents the concept is spread.
+ *
+ * **Separability** of a latent for a concept: `max(0, 2 · AUROC − 1)` of its activation on the concept's prompts against
+ * all others. The latent is chosen on TRAIN prompts of `SEEN` entities and scored on all TEST_OOD prompts.
+ *
+ * **Fragmentation**: the smallest number of latents, taken in the order of their TRAIN separability, whose linear
+ * readout (`readout.ts`, fitted on the same TRAIN prompts) reaches 95% of the separability that the readout of all
+ * latents reaches, both on TEST_OOD (on TRAIN where there are none). «All» are the `MAX_CANDIDATES` first in that order.
+ */
+
+import { createRandom } from '../random.ts';
+import type { LoadedSae } from '../sae/file.ts';
+import { stack } from './captured.ts';
+import type { ConceptLatent } from './job.ts';
+import { fitReadouts } from './readout.ts';
+import { type ConceptLabels, createAuroc, labelConcepts, MAX_SCORES, separability } from './separability.ts';
+import type { CapturedPopulations } from './swapEvaluation.ts';
+import { readLatents } from './swapMethods.ts';
+import type { CapturedPrompt } from './swapTrials.ts';
+
+/** Latents that a concept's readout may use: its factor takes their number cubed. */
+const MAX_CANDIDATES = 512;
+/** Numbers that the activations of one set of prompts may fill; a sample of the prompts stands for more. */
+const MAX_ACTIVATIONS = 2 ** 25;
+const ROWS_AT_ONCE = 512;
+const ENOUGH = 0.95;
+
+/** Latents of prompts, latent by latent. */
+interface Columns {
+  labels: ConceptLabels;
+  /** Each `[n]`. */
+  latents: readonly Float32Array[];
+}
+
+/** One entry a concept: its slot, or for an SAE without slots its most separable latent, the first of equals. */
+export async function findConceptLatents(
+  sae: LoadedSae,
+  { SEEN, VALIDATION, UNSEEN }: CapturedPopulations,
+  breathe: () => Promise<void>,
+): Promise<ConceptLatent[]> {
+  const learned = SEEN.filter(({ split }) => split === 'TRAIN');
+  const heldOut = [...SEEN, ...VALIDATION, ...UNSEEN].filter(({ split }) => split === 'TEST_OOD');
+  const train = await readColumns(sae, learned, breathe);
+  const test = heldOut.length > 0 ? await readColumns(sae, heldOut, breathe) : null;
+  const aurocs = await rankLatents(train, breathe);
+  const found: ConceptLatent[] = [];
+  for (let concept = 0; concept < sae.concepts.length; concept++) {
+    const aurocOf = (latent: number) => aurocs[latent]![concept]!;
+    const order = train.latents.map((_, latent) => latent).sort((a, b) => aurocOf(b) - aurocOf(a) || a - b);
+    const latent = sae.config.nConcepts > 0 ? sae.config.nFree + concept : order[0]!;
+    const candidates = order.slice(0, MAX_CANDIDATES);
+    found.push({
+      concept,
+      latent,
+      separability: separability(aurocOf(latent)),
+      heldOutSeparability: test && scoreLatent(test, latent, concept),
+      meanActivation: meanWhereFires(train, latent, concept),
+      fragmentation: await countFragments(train, test ?? train, candidates, concept, breathe),
+    });
+  }
+  return found;
+}
+
+async function readColumns(
+  sae: LoadedSae,
+  prompts: readonly CapturedPrompt[],
+  breathe: () => Promise<void>,
+): Promise<Columns> {
+  const { dModel, nFree, nConcepts } = sae.config;
+  const width = nFree + nConcepts;
+  const chosen = sample(
+    prompts,
+    Math.min(MAX_SCORES, Math.floor(MAX_ACTIVATIONS / width)),
+    sae.settings.seed,
+  );
+  const latents = Array.from({ length: width }, () => new Float32Array(chosen.length));
+  for (let start = 0; start < chosen.length; start += ROWS_AT_ONCE) {
+    const read = readLatents(sae, stack(chosen.slice(start, start + ROWS_AT_ONCE), dModel));
+    for (let i = 0; i < read.length; i++) latents[i % width]![start + Math.floor(i / width)] = read[i]!;
+    await breathe();
+  }
+  const concepts = chosen.map(({ concepts }) => concepts[0]!);
+  return { latents, labels: labelConcepts(concepts, sae.concepts.length) };
+}
+
+function sample<T>(items: readonly T[], count: number, seed: number): readonly T[] {
+  if (items.length <= count) return items;
+  return createRandom(seed, 'concept-latents')
+    .shuffle([...items])
+    .slice(0, count);
+}
+
+/** AUROC of every latent for every concept, `[latent][concept]`. */
+async function rankLatents(
+  { latents, labels }: Columns,
+  breathe: () => Promise<void>,
+): Promise<Float64Array[]> {
+  const aurocOf = createAuroc(labels);
+  const aurocs: Float64Array[] = [];
+  for (const [i, column] of latents.entries()) {
+    aurocs.push(aurocOf(column));
+    if (i % 32 === 0) await breathe();
+  }
+  return aurocs;
+}
+
+/** Null where no prompt, or every prompt, is about the concept. */
+function scoreLatent({ latents, labels }: Columns, latent: number, concept: number): number | null {
+  const auroc = createAuroc(labels)(latents[latent]!)[concept]!;
+  return Number.isNaN(auroc) ? null : separability(auroc);
+}
+
+function meanWhereFires({ latents, labels }: Columns, latent: number, concept: number): number {
+  const own = latents[latent]!.filter((value, i) => labels.concepts[i] === concept && value !== 0);
+  return own.length === 0 ? 0 : own.reduce((sum, value) => sum + value, 0) / own.length;
+}
+
+async function countFragments(
+  train: Columns,
+  test: Columns,
+  candidates: readonly number[],
+  concept: number,
+  breathe: () => Promise<void>,
+): Promise<number> {
+  const isAbout = Float32Array.from(train.labels.concepts, (c) => Number(c === concept));
+  const columns = candidates.map((latent) => train.latents[latent]!);
+  const weightsOf = fitReadouts(columns, isAbout);
+  const aurocOf = createAuroc(test.labels);
+  const reached = (m: number) => {
+    const weights = weightsOf(m);
+    const scores = new Float32Array(test.labels.concepts.length);
+    for (let j = 0; j < m; j++) {
+      const column = test.latents[candidates[j]!]!;
+      for (let i = 0; i < scores.length; i++) scores[i]! += weights[j]! * column[i]!;
+    }
+    return separability(aurocOf(scores)[concept]!);
+  };
+  const enough = ENOUGH * reached(candidates.length);
+  for (let m = 1; m < candidates.length; m++) {
+    if (!(reached(m) < enough)) return m;
+    await breathe();
+  }
+  return candidates.length;
+}

@@ -1,0 +1,157 @@
+/** What the language model still answers when the activation at the last prompt token is replaced. */
+import * as tf from '@tensorflow/tfjs-core';
+import { SPLITS } from '../dataset.ts';
+import { longestInput, padBatch, questionSequence, type Sequence } from '../model/batches.ts';
+import { logitsFromResid, residPost } from '../model/gpt2.ts';
+import type { LanguageModel } from '../model/languageModel.ts';
+import { softmaxCrossEntropy } from '../ops.ts';
+import { createRandom } from '../random.ts';
+import { denormalize, type LoadedSae, normalize } from '../sae/file.ts';
+import { decode, encode } from '../sae/sae.ts';
+import { stack } from './captured.ts';
+import type { Faithfulness, Replacement } from './job.ts';
+import type { CapturedPopulations } from './swapEvaluation.ts';
+import type { CapturedPrompt } from './swapTrials.ts';
+
+/** Prompts asked a split. */
+const MAX_PROMPTS = 400;
+/** Prompts computed together, and logits that may be held at once. */
+const MAX_BATCH = 200;
+const MAX_LOGITS = 2 ** 25;
+
+interface Tally {
+  correct: number;
+  loss: number;
+}
+
+/**
+ * Answers with the activation of the SAE's layer at the last prompt token as it is (`CLEAN`), replaced by its
+ * reconstruction, by the mean of the TRAIN activations that the SAE learned from, and by zeros. Asked is a sample, drawn
+ * by the seed, of each split's prompts about `SEEN` and `UNSEEN` entities. Whole greedy answers count, the end token
+ * included; one teacher-forced pass tells, for greedy decoding follows the answer for as long as it is right.
+ */
+export async function measureFaithfulness(
+  { model, sae }: { model: LanguageModel; sae: LoadedSae },
+  { SEEN, UNSEEN }: CapturedPopulations,
+  breathe: () => Promise<void>,
+): Promise<Faithfulness[]> {
+  const measured: Faithfulness[] = [];
+  for (const split of SPLITS) {
+    const asked = [...SEEN, ...UNSEEN].filter((prompt) => prompt.split === split && fits(model, prompt));
+    const random = createRandom(sae.settings.seed, 'faithfulness', split);
+    const prompts = random.shuffle(asked).slice(0, MAX_PROMPTS);
+    if (prompts.length === 0) continue;
+    const tallies = await answerAll(model, sae, prompts, breathe);
+    const tokens = prompts.reduce((sum, prompt) => sum + answerTokens(model, prompt), 0);
+    for (const [replacement, { correct, loss }] of tallies) {
+      measured.push({ split, replacement, prompts: prompts.length, correct, crossEntropy: loss / tokens });
+    }
+  }
+  return measured;
+}
+
+function fits({ tokenizer, config }: LanguageModel, prompt: CapturedPrompt): boolean {
+  return questionSequence(tokenizer, prompt).tokens.length - 1 <= config.nCtx;
+}
+
+function answerTokens({ tokenizer }: LanguageModel, { answer }: CapturedPrompt): number {
+  return tokenizer.encode(` ${answer}`).length;
+}
+
+async function answerAll(
+  model: LanguageModel,
+  sae: LoadedSae,
+  prompts: readonly CapturedPrompt[],
+  breathe: () => Promise<void>,
+): Promise<Map<Replacement, Tally>> {
+  const { dModel, dVocab } = model.config;
+  const sequences = prompts.map((prompt) => questionSequence(model.tokenizer, prompt));
+  const values = replacementsOf(sae, stack(prompts, dModel));
+  const T = longestInput(sequences);
+  const B = Math.max(1, Math.min(MAX_BATCH, Math.floor(MAX_LOGITS / (T * dVocab))));
+  const tallies = new Map<Replacement, Tally>();
+  for (let start = 0; start < sequences.length; start += B) {
+    const batch = sequences.slice(start, start + B);
+    for (const [replacement, h] of Object.entries(values) as [Replacement, Float32Array | null][]) {
+      const rows = h ? h.subarray(start * dModel, (start + B) * dModel) : null;
+      const tally = tallies.get(replacement) ?? { correct: 0, loss: 0 };
+      tallies.set(replacement, tally);
+      add(tally, answerBatch(model, sae.settings.layer, batch, T, rows), batch, T);
+      await breathe();
+    }
+  }
+  return tallies;
+}
+
+/** What replaces raw activations `h [n, dModel]`; null leaves them. */
+function replacementsOf(sae: LoadedSae, h: Float32Array): Record<Replacement, Float32Array | null> {
+  const { mean } = sae.normalization;
+  return {
+    CLEAN: null,
+    RECONSTRUCTION: reconstruct(sae, h),
+    MEAN: h.map((_, i) => mean[i % mean.length]!),
+    ZERO: new Float32Array(h.length),
+  };
+}
+
+/** `ĥ` of raw activations `h [n, dModel]`. */
+function reconstruct({ config, weights, normalization }: LoadedSae, h: Float32Array): Float32Array {
+  const x = normalize(h, normalization);
+  const decoded = tf.tidy(() => {
+    const rows = tf.tensor2d(x, [x.length / config.dModel, config.dModel]);
+    return decode(weights, encode(config, weights, rows));
+  });
+  const data = decoded.dataSync<'float32'>().slice();
+  decoded.dispose();
+  return denormalize(data, normalization);
+}
+
+/** The likeliest next token and the cross-entropy of the true one at every position, `[B · T]`. */
+function answerBatch(
+  { config, weights }: LanguageModel,
+  layer: number,
+  batch: readonly Sequence[],
+  T: number,
+  values: Float32Array | null,
+): { best: ArrayLike<number>; losses: ArrayLike<number> } {
+  const [B, C] = [batch.length, config.dModel];
+  const { tokens, targets } = padBatch(batch, T);
+  const tensors = tf.tidy(() => {
+    const resid = residPost(config, weights, tf.tensor2d(tokens!.data, [B, T], 'int32'), layer); // [B, T, C]
+    const z = logitsFromResid(config, weights, values ? replaceLast(resid, batch, values) : resid, layer);
+    const flat = tf.reshape(z, [B * T, config.dVocab]) as tf.Tensor2D;
+    const expected = tf.tensor1d(targets!.data as Int32Array, 'int32');
+    return [tf.argMax(flat, 1), softmaxCrossEntropy(flat, expected)];
+  });
+  const [best, losses] = tensors.map((tensor) => tensor.dataSync().slice());
+  tf.dispose(tensors);
+  return { best: best!, losses: losses! };
+
+  function replaceLast(resid: tf.Tensor3D, sequences: readonly Sequence[], rows: Float32Array): tf.Tensor3D {
+    const at = new Float32Array(B * T);
+    sequences.forEach(({ from }, i) => {
+      at[i * T + from - 1] = 1;
+    });
+    const chosen = tf.tensor3d(at, [B, T, 1]);
+    const kept = tf.mul(resid, tf.sub(1, chosen));
+    return tf.add(kept, tf.mul(tf.tensor3d(rows, [B, 1, C]), chosen));
+  }
+}
+
+function add(
+  tally: Tally,
+  { best, losses }: ReturnType<typeof answerBatch>,
+  batch: readonly Sequence[],
+  T: number,
+): void {
+  batch.forEach(({ tokens, from }, i) => {
+    const end = tokens.length - 1; // of the end token
+    let right = true;
+    for (let position = from; position <= end; position++) {
+      const place = i * T + position - 1;
+      if (best[place] !== tokens[position]) right = false;
+      if (position < end) tally.loss += losses[place]!;
+    }
+    if (right) tally.correct++;
+  });
+}

@@ -1,0 +1,58 @@
+/** Unsupervised baselines, and what is measured of every SAE: concept latents and faithfulness. */
+import { asc, count, eq, inArray } from 'drizzle-orm';
+import type { Db, Executor } from '../db/client.ts';
+import { groupRows, readGroups } from '../db/queries/byIds.ts';
+import { conceptLatents, concepts, faithfulness } from '../db/tables.ts';
+import { type BaselineSettingsInput, resolveBaselineSettings } from '../engine/sae/baselineSettings.ts';
+import { checkLayer, chooseStudied, queueRun, type Run } from './run.ts';
+
+export type ConceptLatent = typeof conceptLatents.$inferSelect;
+export type Faithfulness = typeof faithfulness.$inferSelect;
+
+export interface NewBaselineRun {
+  modelId: string;
+  /** Prompts to read activations at; the dataset that the model was trained on if left out. */
+  datasetId?: string;
+  settings?: BaselineSettingsInput;
+}
+
+/**
+ * Queues the training of an SAE without labels on a model's activations.
+ * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
+ */
+export async function startBaselineRun(db: Db, input: NewBaselineRun): Promise<Run> {
+  const { model, dataset } = await chooseStudied(db, input);
+  const nConcepts = await countConcepts(db, dataset.ontologyId);
+  const settings = resolveBaselineSettings(input.settings ?? {}, nConcepts);
+  checkLayer(model, settings.layer, ['settings', 'layer']);
+  return queueRun(db, { kind: 'BASELINE', settings, modelId: model.id }, dataset);
+}
+
+/** For each run the latent of each concept, in the order of the ontology. */
+export async function conceptLatentsOfRuns(
+  db: Executor,
+  runIds: readonly string[],
+): Promise<ConceptLatent[][]> {
+  const rows = await db
+    .select({ latent: conceptLatents })
+    .from(conceptLatents)
+    .innerJoin(concepts, eq(concepts.id, conceptLatents.conceptId))
+    .where(inArray(conceptLatents.runId, [...runIds]))
+    .orderBy(asc(concepts.position));
+  const groups = groupRows(
+    rows.map(({ latent }) => latent),
+    'runId',
+  );
+  return runIds.map((id) => groups.get(id) ?? []);
+}
+
+/** For each run how the model answers with its activations replaced, by split and replacement. */
+export function faithfulnessOfRuns(db: Executor, runIds: readonly string[]): Promise<Faithfulness[][]> {
+  const { split, replacement } = faithfulness;
+  return readGroups(db, faithfulness, faithfulness.runId, runIds, [split, replacement]);
+}
+
+async function countConcepts(db: Executor, ontologyId: string): Promise<number> {
+  const [row] = await db.select({ n: count() }).from(concepts).where(eq(concepts.ontologyId, ontologyId));
+  return row!.n;
+}

@@ -70,7 +70,15 @@ test('an alignment run whose engine is killed ends as if it never was', async ()
 test('calls are answered by one engine, which is forked anew after a crash and gone after stop', async () => {
   const calls = new EngineCalls({ backend: 'auto', native: inject('native'), log: silentLog });
   const swap: SwapCall = {
-    ...{ prompt: 'where was', source: 0, target: 1, method: 'LATENT_DECODE', alpha: 1, maxNewTokens: 2 },
+    ...{
+      prompt: 'where was',
+      source: 0,
+      target: 1,
+      method: 'LATENT_DECODE',
+      alpha: 1,
+      armed: false,
+      maxNewTokens: 2,
+    },
     model: await loadModelRef(farm.database.db, farm.store, modelId),
     sae: await farm.store.path(first.artifactHash!),
   };

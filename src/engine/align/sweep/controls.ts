@@ -1,12 +1,15 @@
 /** The controls of a sweep: the same swaps with latents that nobody bound, and without any SAE. */
 import type { LanguageModel } from '../../model/languageModel.ts';
 import type { JobContext } from '../../protocol.ts';
-import { type LoadedSae, loadSae } from '../../sae/file.ts';
-import { captureResidPost } from '../capture.ts';
+import { resolveBaselineSettings } from '../../sae/baselineSettings.ts';
+import { createLoadedSae, type LoadedSae, loadSae } from '../../sae/file.ts';
+import { trainBaseline } from '../baseline.ts';
+import { capturePrompts } from '../captured.ts';
+import { findConceptLatents } from '../conceptLatents.ts';
 import { splitPopulations } from '../population.ts';
-import { freeScales } from '../swapEvaluation.ts';
+import { type CapturedPopulations, freeScales } from '../swapEvaluation.ts';
 import { randomLatents, type SweepEditor, slotLatents, unsupervisedLatents } from './editors.ts';
-import type { SwapSweepJob } from './job.ts';
+import type { SwapSweepJob, SweepBaseline } from './job.ts';
 
 export interface Controls {
   editors: SweepEditor[];
@@ -21,42 +24,62 @@ export async function prepareControls(
   sae: LoadedSae,
   context: JobContext,
 ): Promise<Controls> {
-  const { settings, pairs } = job;
+  const { settings, pairs, dataset } = job;
+  const { controls } = settings;
   const methods = settings.methods.filter((method) => method !== 'MEAN_DIFFERENCE');
   const editors: SweepEditor[] = [];
-  let baseline: LoadedSae | null = null;
-  if (settings.controls.includes('UNSUPERVISED_LATENT') && job.baseline) {
-    baseline = await loadSae(job.baseline.sae);
-    const latents = unsupervisedLatents(job.baseline.latents, pairs);
-    editors.push({ edited: 'UNSUPERVISED_LATENT', sae: baseline, latents, methods });
+  const populations = splitPopulations(dataset, sae.settings);
+  const captured = await capturePrompts(model, populations, sae.settings, context);
+  const baseline = controls.includes('UNSUPERVISED_LATENT')
+    ? await obtainBaseline(job, model, sae, captured, context)
+    : null;
+  if (baseline) {
+    const latents = unsupervisedLatents(baseline.latents, pairs);
+    editors.push({ edited: 'UNSUPERVISED_LATENT', sae: baseline.sae, latents, methods });
   }
-  if (settings.controls.includes('RANDOM_LATENT')) {
-    const scales = await meanActivations(job, model, sae, context);
-    const latents = randomLatents(sae, scales, pairs, settings.seed);
+  if (controls.includes('RANDOM_LATENT')) {
+    const latents = randomLatents(sae, freeScales(sae, learnedOf(captured)), pairs, settings.seed);
     editors.push({ edited: 'RANDOM_LATENT', sae, latents, methods });
   }
-  if (settings.controls.includes('MEAN_DIFFERENCE') || settings.methods.includes('MEAN_DIFFERENCE')) {
+  if (controls.includes('MEAN_DIFFERENCE') || settings.methods.includes('MEAN_DIFFERENCE')) {
     const latents = slotLatents(sae, pairs);
     editors.push({ edited: 'MEAN_DIFFERENCE', sae, latents, methods: ['MEAN_DIFFERENCE'] });
   }
-  return { editors, dispose: () => baseline?.dispose() };
+  return { editors, dispose: () => baseline?.sae.dispose() };
 }
 
-/** Mean activation of each free latent where it fires, on the prompts that the SAE learned from; `[nFree]`. */
-async function meanActivations(
-  { dataset }: SwapSweepJob,
+interface LoadedBaseline {
+  sae: LoadedSae;
+  latents: SweepBaseline['latents'];
+}
+
+/** The baseline that the job names, or one trained on the spot: as large as the alignment's SAE, on the same entities. */
+async function obtainBaseline(
+  { baseline, dataset }: SwapSweepJob,
   model: LanguageModel,
-  sae: LoadedSae,
-  { reporter }: JobContext,
-): Promise<Float32Array> {
-  const { prompts, populationOf } = splitPopulations(dataset, sae.settings);
-  const learned = prompts.filter(({ split, entity }) => split === 'TRAIN' && populationOf(entity) === 'SEEN');
-  const tokens = learned.map(({ prompt }) => model.tokenizer.encode(prompt));
-  const { layer } = sae.settings;
-  const h = await captureResidPost(model, tokens, { layer, breathe: () => reporter.breathe() });
-  const { dModel } = sae.config;
-  return freeScales(
-    sae,
-    learned.map((prompt, i) => ({ ...prompt, h: h.subarray(i * dModel, (i + 1) * dModel) })),
+  { config, settings }: LoadedSae,
+  captured: CapturedPopulations,
+  context: JobContext,
+): Promise<LoadedBaseline> {
+  if (baseline) return { sae: await loadSae(baseline.sae), latents: baseline.latents };
+  context.reporter.log(
+    'INFO',
+    'no baseline run fits this alignment: the sweep trains an unsupervised SAE by itself',
   );
+  const { seed, layer, unseenShare, validationShare } = settings;
+  const size = { nFree: config.nFree + config.nConcepts };
+  const shares = { seed, layer, unseenShare, validationShare };
+  const training = {
+    ...{ model, dataset, captured },
+    settings: resolveBaselineSettings({ ...shares, ...size }, config.nConcepts),
+  };
+  const stored = await trainBaseline(training, context, () =>
+    context.reporter.progress({ phase: 'BASELINE', progress: 0, etaSeconds: null }),
+  );
+  const sae = createLoadedSae(stored);
+  return { sae, latents: await findConceptLatents(sae, captured, () => context.reporter.breathe()) };
+}
+
+function learnedOf({ SEEN }: CapturedPopulations): CapturedPopulations['SEEN'] {
+  return SEEN.filter(({ split }) => split === 'TRAIN');
 }

@@ -3,8 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { openArtifactStore } from '../../src/db/artifactStore.ts';
+import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Database } from '../../src/db/client.ts';
+import { AppError } from '../../src/errors.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { createTestDatabase } from '../helpers/database.ts';
@@ -26,6 +27,7 @@ interface Item {
 
 let dir: string;
 let database: Database;
+let store: ArtifactStore;
 let engine: EngineCalls;
 let api: TestApi;
 let stored: TinyAlignment;
@@ -35,7 +37,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'alignsae-generation-'));
   database = await createTestDatabase();
   engine = new EngineCalls({ backend: 'auto', native: inject('native'), log: silentLog });
-  const store = await openArtifactStore(dir);
+  store = await openArtifactStore(dir);
   stored = await storeTinyAlignment(database.db, store);
   runId = encodeGlobalId('AlignmentRun', stored.runId);
   api = await startTestApi(database, {}, { work: { engine, store } });
@@ -80,7 +82,8 @@ describe.each([
     const interventions = [{ ...edit, untilStep: 0 }];
     const items = await collect({ prompt: PROMPT, maxNewTokens: 6, interventions });
     expect(items.at(-1)!.text).toBe(result.text);
-    items[0]!.slots!.forEach(({ activation }, i) => {
+    const [plain] = await collect({ prompt: PROMPT, maxNewTokens: 1 });
+    plain!.slots!.forEach(({ activation }, i) => {
       expect(activation).toBeCloseTo(slots[i].before, 4);
     });
     // By default with the alpha that the run chose, and from there on.
@@ -144,16 +147,19 @@ describe.each([
     expect(error?.extensions).toMatchObject({ code, path });
   });
 
-  it('tells of a crash on the way by an error with its code', async () => {
-    const items = collect({ prompt: PROMPT });
-    const crashed = items.then(
-      () => null,
-      (error: unknown) => [error].flat()[0] as { extensions: object },
-    );
-    await expect.poll(() => engine.enginePid).not.toBeNull();
-    process.kill(engine.enginePid!, 'SIGKILL');
-    expect((await crashed)?.extensions ?? { code: 'UNAVAILABLE' }).toMatchObject({ code: 'UNAVAILABLE' });
-    expect((await collect({ prompt: PROMPT, maxNewTokens: 1 })).at(-1)).toMatchObject({ reason: 'LENGTH' });
+  it('tells of a failure on the way by an error with its code, and completes', async () => {
+    const token = { type: 'TOKEN', index: 0, text: 'x', probability: 1, slots: [1, 2, 3] } as const;
+    async function* stream() {
+      yield token;
+      throw new AppError('UNAVAILABLE', 'the engine is gone');
+    }
+    const work = { engine: { ...engine, stream } as never, store };
+    const failing = await startTestApi(database, {}, { work });
+    const items = subscribe<Item>(failing, { input: { runId, prompt: PROMPT } }, GENERATION);
+    expect((await items.next()).value).toMatchObject({ text: 'x', slots: [{}, {}, { activation: 3 }] });
+    const error = await items.next().catch((refusal: unknown) => refusal);
+    expect(error).toMatchObject({ message: 'the engine is gone', extensions: { code: 'UNAVAILABLE' } });
+    await failing.stop();
   });
 });
 

@@ -8,6 +8,7 @@ import { idOf, RUN_TYPES } from './ids.ts';
 import { MetricSeriesRef } from './metrics.ts';
 import { addMutation } from './mutation.ts';
 import { DatasetRef, RunConnection, RunRef, WorkerRef } from './refs.ts';
+import { ExportFileRef, exportFilesOf } from './runExports.ts';
 
 const DEFAULT_MAX_POINTS = 1000;
 /** Rows that a metrics field may read, in the terms of the complexity rule. */
@@ -131,6 +132,12 @@ RunRef.implement({
       description:
         'Where its events stand now: pass it to `runEvents(after)` to be told what happens after this reading, and nothing twice.',
       resolve: (run) => encodeEventCursor(run.lastSeq),
+    }),
+    exports: t.field({
+      type: [ExportFileRef],
+      description: 'Its results as files.',
+      complexity: { field: 1, multiplier: 10 },
+      resolve: (run) => exportFilesOf(run, typenameOf(run)),
     }),
     metrics: t.field({
       type: [MetricSeriesRef],

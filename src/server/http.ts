@@ -1,4 +1,4 @@
-/** The HTTP server: health, readiness, GraphQL, and what every request passes before it. */
+/** The HTTP server: health, readiness, GraphQL, exports, and what every request passes before it. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { GraphQLSchema } from 'graphql';
@@ -8,7 +8,10 @@ import type { Logger } from '../log.ts';
 import type { Context, Viewer } from '../schema/context.ts';
 import { type Authenticate, remoteAddressOf } from './auth.ts';
 import { admitBody } from './bodyLimit.ts';
+import { createExportRoute } from './export.ts';
+import { EXPORT_PATH } from './exportStream.ts';
 import { isLoopback, refuseOrigin } from './origins.ts';
+import { failure, reply } from './reply.ts';
 import { serveWebSocket } from './websocket.ts';
 import { createApi, GRAPHQL_PATH } from './yoga.ts';
 
@@ -36,6 +39,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { config, log } = options;
   const yoga = createApi({ ...options, limits: config.limits, corsOrigins: config.corsOrigins });
   const origins = { boundToLoopback: isLoopback(config.host), corsOrigins: config.corsOrigins };
+  const answerExport = createExportRoute(options);
   const state = { draining: false };
   const streams = new Set<ServerResponse>();
   const server = createServer((request, response) => {
@@ -55,6 +59,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const refusal = refuseOrigin(request, origins);
     if (refusal) return reply(response, 403, failure(refusal, 'FORBIDDEN'));
     if (path === '/') return redirect(response, GRAPHQL_PATH);
+    if (path?.startsWith(EXPORT_PATH)) return answerExport(request, response, requestId);
     if (path !== GRAPHQL_PATH)
       return reply(response, 404, failure(`There is nothing at ${path}.`, 'NOT_FOUND'));
     if (!admitBody(request, response, config.limits)) return;
@@ -130,17 +135,8 @@ async function answerReady(
   }
 }
 
-function reply(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-  response.end(JSON.stringify(body));
-}
-
 function redirect(response: ServerResponse, location: string): void {
   response.writeHead(302, { location }).end();
-}
-
-function failure(message: string, code: string): object {
-  return { errors: [{ message, extensions: { code } }] };
 }
 
 function listen(server: Server, host: string, port: number): Promise<string> {

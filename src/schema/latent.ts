@@ -198,14 +198,14 @@ LatentRef.implement({
     }),
     raisedTokens: t.field({
       type: [LatentToken],
-      description: 'The tokens that it makes most likely, strongest first.',
+      description: 'The tokens whose logits it raises, most raised first.',
       ...listOf(10),
       resolve: async (latent, { first }, { loaders }) =>
         (await pageOf(latent, loaders)).raised.slice(0, checkFirst(first)),
     }),
     loweredTokens: t.field({
       type: [LatentToken],
-      description: 'The tokens that it makes least likely, strongest first.',
+      description: 'The tokens whose logits it lowers, most lowered first.',
       ...listOf(10),
       resolve: async (latent, { first }, { loaders }) =>
         (await pageOf(latent, loaders)).lowered.slice(0, checkFirst(first)),

@@ -3,7 +3,7 @@ import type { MetricSeries } from '../db/queries/metrics.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
 
-const MetricPoint = builder.objectRef<MetricSeries['points'][number]>('MetricPoint').implement({
+export const MetricPointRef = builder.objectRef<MetricSeries['points'][number]>('MetricPoint').implement({
   description: 'One value of a metric.',
   fields: (t) => ({
     step: t.exposeInt('step', { description: 'Training step, from 1, counted over the whole run.' }),
@@ -23,7 +23,7 @@ export const MetricSeriesRef = builder.objectRef<MetricSeries>('MetricSeries').i
       description: 'Its name, such as `loss`, or `loss/bind` for one term of the loss.',
     }),
     points: t.field({
-      type: [MetricPoint],
+      type: [MetricPointRef],
       description: 'Its values in the order of steps.',
       complexity: { field: 0, multiplier: 1 },
       resolve: (series) => series.points,

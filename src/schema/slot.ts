@@ -4,8 +4,9 @@ import { invalidInput } from '../errors.ts';
 import { examplesByIds } from '../services/dataset.ts';
 import { conceptsByIds } from '../services/ontology.ts';
 import { runsByIds } from '../services/run.ts';
-import { measuresOfRuns, type Slot, slotsByIds } from '../services/slot.ts';
+import { bindingHistories, measuresOfRuns, type Slot, slotsByIds } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { MetricPointRef } from './metrics.ts';
 import { AlignmentRunRef, ConceptRef, ExampleRef, SlotRef } from './refs.ts';
 import { SplitRef } from './split.ts';
 
@@ -68,6 +69,16 @@ builder.node(SlotRef, {
         const measures = await loaders.load(measuresOfRuns, slot.runId);
         const concept = await loaders.load(conceptsByIds, slot.conceptId);
         return measures.find((m) => m.split === split)?.conceptAccuracy[concept!.position];
+      },
+    }),
+    bindingHistory: t.field({
+      type: [MetricPointRef],
+      description:
+        'Share of the validation prompts about its concept on which it was the strongest slot, at each look that post-training took; the metric `validation/binding/<concept key>`, thinned to 500 points.',
+      complexity: { field: 20, multiplier: 20 },
+      resolve: async (slot, _args, { loaders }) => {
+        const concept = await loaders.load(conceptsByIds, slot.conceptId);
+        return loaders.load(bindingHistories, `${slot.runId}/${concept!.key}`);
       },
     }),
     topExamples: t.field({

@@ -2,8 +2,10 @@
 import { asc, eq, inArray } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readByIds, readGroups } from '../db/queries/byIds.ts';
+import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import { concepts, datasets, runs, slots, splitMeasures, swapMeasures } from '../db/tables.ts';
+import { bindingMetric } from '../engine/align/job.ts';
 
 export type Slot = typeof slots.$inferSelect;
 export type SplitMeasures = typeof splitMeasures.$inferSelect;
@@ -63,4 +65,22 @@ export async function slotsByIndex(db: Executor, keys: readonly string[]): Promi
   const rows = await db.select().from(slots).where(inArray(slots.runId, runIds));
   const found = new Map(rows.map((slot) => [`${slot.runId}/${slot.index}`, slot]));
   return keys.map((key) => found.get(key) ?? null);
+}
+
+/** Points of one slot's history; longer ones are thinned. */
+const HISTORY_POINTS = 500;
+
+/** For each key `<run id>/<concept key>` the binding accuracy of that concept's validation prompts through training. */
+export async function bindingHistories(
+  db: Executor,
+  keys: readonly string[],
+): Promise<MetricSeries['points'][]> {
+  const pairs = keys.map((key) => key.split('/') as [string, string]);
+  const histories = new Map<string, MetricSeries['points']>();
+  for (const runId of new Set(pairs.map(([id]) => id))) {
+    const names = pairs.filter(([id]) => id === runId).map(([, key]) => bindingMetric(key));
+    for (const { name, points } of await readMetrics(db, runId, names, HISTORY_POINTS))
+      histories.set(`${runId}/${name}`, points);
+  }
+  return pairs.map(([runId, key]) => histories.get(`${runId}/${bindingMetric(key)}`) ?? []);
 }

@@ -107,6 +107,7 @@ async function train(
       settings,
       train: toRows(learned),
       validation: toRows(chooseBy(captured, config.nConcepts) ?? learned),
+      concepts: dataset.concepts.map(({ key }) => key),
       silent: silent && normalize(silent, normalization),
       fingerprint: jobFingerprint({ settings, dataset, model: modelConfig }),
     },

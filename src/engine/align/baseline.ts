@@ -85,6 +85,7 @@ export async function trainBaseline(
       settings: training,
       train: rowsOf(learned, model, concepts.length, normalization),
       validation: rowsOf(measuredOn, model, concepts.length, normalization),
+      concepts,
       silent: null,
       fingerprint: jobFingerprint({ settings, dataset, model: model.config }),
     },

@@ -42,6 +42,11 @@ export interface SplitMeasures {
   deadLatents: number;
 }
 
+/** The metric that follows one concept's binding accuracy on the validation prompts through post-training. */
+export function bindingMetric(conceptKey: string): string {
+  return `validation/binding/${conceptKey}`;
+}
+
 /** One slot's page: what drives it and what it writes. */
 export interface SlotReport {
   /** Latent index, `nFree + concept`. */

@@ -44,7 +44,7 @@ export interface LatentPage {
   concepts: { firing: Firing; separability: number | null }[];
   /** Strongest first, above 0. */
   topExamples: { promptId: string; activation: number }[];
-  /** Logit lens of the decoder column, farthest from 0 first. */
+  /** Logit lens of the decoder column: above 0, and below 0; farthest from 0 first. */
   raised: TokenScore[];
   lowered: TokenScore[];
   /** Cosine of decoder columns, largest first. */

@@ -41,8 +41,12 @@ function describe(
     return {
       latent,
       ...describeValues(sae, latent, values, prompts),
-      raised: largest(dVocab, LATENT_LIST, scoreOf).map(token),
-      lowered: largest(dVocab, LATENT_LIST, (id) => -scoreOf(id)).map(token),
+      raised: largest(dVocab, LATENT_LIST, scoreOf)
+        .map(token)
+        .filter(({ score }) => score > 0),
+      lowered: largest(dVocab, LATENT_LIST, (id) => -scoreOf(id))
+        .map(token)
+        .filter(({ score }) => score < 0),
       nearest: largest(nLatents, Math.min(LATENT_LIST, nLatents - 1), cosineOf).map((other) => ({
         latent: other,
         cosine: cosineOf(other),

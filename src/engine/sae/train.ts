@@ -30,6 +30,8 @@ export interface SaeTraining {
   train: Rows;
   /** What the best weights are chosen by. */
   validation: Rows;
+  /** Keys of the rows' concepts, which name their metrics. */
+  concepts: readonly string[];
   /** Activations where no concept is in play, `[n, dModel]`, normalised; used when `weights.silence` is above 0. */
   silent: Float32Array | null;
   /** Names the job, so that no other job's checkpoint is taken for its own. */
@@ -163,9 +165,9 @@ function cosineShare(n: number, steps: number): number {
 
 /** Looks at the validation prompts when it is time to, and keeps the best weights of the second stage. */
 function createLooks(training: SaeTraining, stepper: Stepper, history: LatentHistory) {
-  const { config, settings, validation, silent } = training;
+  const { config, settings, validation, concepts, silent } = training;
   const { pretrain, posttrain, validateEvery } = settings;
-  const validate = createValidation(config, validation, batchOptions(settings, silent));
+  const validate = createValidation(config, validation, concepts, batchOptions(settings, silent));
   return async (
     step: number,
     best: Best | null,

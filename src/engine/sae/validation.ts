@@ -1,4 +1,5 @@
 /** The look at held-out prompts that training takes now and then. */
+import { bindingMetric } from '../align/job.ts';
 import type { Arrays, Stepper } from '../step/stepper.ts';
 import { fixedBatches, type LabelledBatchOptions, type Rows } from './batches.ts';
 import type { SaeConfig } from './sae.ts';
@@ -20,8 +21,16 @@ export interface Validation {
   look(stepper: Stepper, threshold: Arrays): Promise<Look>;
 }
 
-/** Measures a stepper's present weights on these rows; `threshold` is `BATCH_TOPK`'s, else empty. */
-export function createValidation(config: SaeConfig, rows: Rows, options: LabelledBatchOptions): Validation {
+/**
+ * Measures a stepper's present weights on these rows; `threshold` is `BATCH_TOPK`'s, else empty. Binding is measured for
+ * each concept too, under its key.
+ */
+export function createValidation(
+  config: SaeConfig,
+  rows: Rows,
+  keys: readonly string[],
+  options: LabelledBatchOptions,
+): Validation {
   const batches = fixedBatches(rows, options, MAX_BATCHES);
   const variance = batches.reduce((sum, { batch }) => sum + sumSquares(batch.x!.data as Float32Array), 0);
   return {
@@ -35,14 +44,19 @@ export function createValidation(config: SaeConfig, rows: Rows, options: Labelle
     async look(stepper, threshold) {
       const tally = createTally(config, variance);
       const bound = { prompts: 0, right: 0, named: 0, loss: 0 };
+      const asked = keys.map(() => ({ prompts: 0, right: 0 }));
       for (const { batch, concepts, fresh } of batches) {
         const measured = await stepper.evaluate('validate', { ...batch, ...threshold });
         tally.add(measured, concepts.length);
         bound.loss += measured.loss!.data[0]! / batches.length;
         fresh.forEach((isFresh, i) => {
           if (!isFresh) return;
+          const own = asked[concepts[i]!]!;
+          const right = Number(strongest(measured.slots!.data, i, config.nConcepts) === concepts[i]);
           bound.prompts++;
-          if (strongest(measured.slots!.data, i, config.nConcepts) === concepts[i]) bound.right++;
+          bound.right += right;
+          own.prompts++;
+          own.right += right;
           if (measured.valueBest?.data[i] === batch.answers!.data[i]) bound.named++;
         });
       }
@@ -50,6 +64,11 @@ export function createValidation(config: SaeConfig, rows: Rows, options: Labelle
       const values = {
         'validation/loss': bound.loss,
         'validation/binding': accuracy,
+        ...Object.fromEntries(
+          asked.flatMap(({ prompts, right }, concept) =>
+            prompts > 0 ? [[bindingMetric(keys[concept]!), right / prompts]] : [],
+          ),
+        ),
         ...(config.valueHeads && { 'validation/value': bound.named / bound.prompts }),
         ...tally.values(),
       };

@@ -64,6 +64,7 @@ function training(input: AlignmentSettingsInput = {}): SaeTraining {
     settings,
     train: separableRows(1),
     validation: separableRows(2),
+    concepts: Array.from({ length: C }, (_, i) => `c${i}`),
     silent,
     fingerprint: 'x',
   };
@@ -89,6 +90,7 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     const last = recorder.rows.at(-1)!;
     expect(last.step).toBe(210);
     expect(last.values).toMatchObject({ 'validation/binding': 1, 'validation/value': 1 });
+    for (let i = 0; i < C; i++) expect(last.values[`validation/binding/c${i}`]).toBe(1);
     expect(last.values.fvu).toBeLessThan(0.2);
     expect(last.values.l0).toBeGreaterThan(0);
     const terms = Object.keys(last.values).filter((name) => name.startsWith('loss/'));

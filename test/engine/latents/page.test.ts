@@ -1,0 +1,127 @@
+/** Pages and searches over activations made by hand, so that every number on them is known. */
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CapturedPrompts } from '../../../src/engine/latents/capture.ts';
+import type { LatentPage } from '../../../src/engine/latents/job.ts';
+import { describeLatents } from '../../../src/engine/latents/page.ts';
+import { searchLatents } from '../../../src/engine/latents/search.ts';
+import type { LoadedPair } from '../../../src/engine/loaded.ts';
+import { createLanguageModel, initWeights } from '../../../src/engine/model/languageModel.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+import { handmadeSae } from '../align/handmade.ts';
+import { tinyConfig, tinyTokenizer } from '../model/tiny.ts';
+
+/** Latents of the handmade SAE. */
+const [FREE_0, FREE_1, SLOT_0, SLOT_1] = [0, 1, 2, 3];
+
+/** What is asked about, whether the SAE learned from it, and the latents that it sets. */
+const ROWS = [
+  { concept: 0, learned: true, slots: [1, 0], free: [0, 2] },
+  { concept: 0, learned: true, slots: [0.5, 0.25], free: [0, 0] },
+  { concept: 1, learned: true, slots: [0.25, 1], free: [3, 0] },
+  { concept: 1, learned: false, slots: [0.75, 0.75], free: [1, 0] },
+  { concept: 0, learned: false, slots: [1, 0], free: [0, 0] },
+];
+
+describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
+  let pair: LoadedPair;
+  let captured: CapturedPrompts;
+  beforeAll(async () => {
+    await loadTestBackend(choice);
+    const { sae, activation } = handmadeSae();
+    const config = { ...tinyConfig, dModel: 5, nHeads: 1 };
+    const weights = initWeights(config, 0, 0);
+    // Token 3 + j is embedded as axis j; the others as 0.
+    for (let axis = 0; axis < 5; axis++) weights['wte.weight']!.data[(3 + axis) * 5 + axis] = 1;
+    pair = { sae, model: createLanguageModel(config, weights, tinyTokenizer) };
+    captured = {
+      datasetId: 'd',
+      prompts: ROWS.map(({ concept, learned }, i) => {
+        return { id: `p${i}`, concept, learned, split: learned ? 'TRAIN' : 'TEST_OOD' };
+      }),
+      h: Float32Array.from(ROWS.flatMap((row) => [...activation(row)])),
+    };
+  });
+  afterAll(() => {
+    pair.model.dispose();
+    pair.sae.dispose();
+  });
+  const pageOf = (latent: number) => describeLatents(pair, captured, [latent])[0] as LatentPage;
+
+  test('a slot fires above one half, and is measured for each concept', () => {
+    const page = pageOf(SLOT_0);
+    expect(page).toMatchObject({ latent: SLOT_0, firing: { fired: 3, prompts: 5 }, max: 1 });
+    expect(page.mean).toBeCloseTo(0.7, 6);
+    expect(page.concepts).toEqual([
+      { firing: { fired: 2, prompts: 3 }, separability: 1 },
+      { firing: { fired: 1, prompts: 2 }, separability: 0 },
+    ]);
+    expect(page.topExamples.map(({ promptId }) => promptId)).toEqual(['p0', 'p4', 'p3', 'p1', 'p2']);
+    expect(page.topExamples[2]!.activation).toBeCloseTo(0.75, 6);
+  });
+
+  test('a free latent fires at anything but 0; its examples are those above 0', () => {
+    const page = pageOf(FREE_0);
+    expect(page.firing).toEqual({ fired: 2, prompts: 5 });
+    expect(page.topExamples).toEqual([
+      { promptId: 'p2', activation: 3 },
+      { promptId: 'p3', activation: 1 },
+    ]);
+    expect(pageOf(FREE_1).concepts.map(({ separability }) => separability)).toEqual([0.5, 0]);
+  });
+
+  test('a histogram has its extremes in the first and the last of its equal bins', () => {
+    const { histogram } = pageOf(FREE_0);
+    expect(histogram).toHaveLength(20);
+    const counts = histogram.map(({ count }) => count);
+    expect([counts[0], counts[6], counts[19]]).toEqual([3, 1, 1]);
+    expect([histogram[0]!.from, histogram[0]!.to, histogram[19]!.to]).toEqual([0, 3 / 20, 3]);
+    const flat = { ...captured, prompts: captured.prompts.slice(1, 2), h: captured.h.slice(5, 10) };
+    expect(describeLatents(pair, flat, [FREE_1])[0]!.histogram).toEqual([{ from: 0, to: 0, count: 1 }]);
+    expect(describeLatents(pair, flat, [FREE_1])[0]!.concepts[0]!.separability).toBeNull();
+  });
+
+  test('tokens are raised and lowered by the centred decoder column, in the units of the residual stream', () => {
+    const { raised, lowered } = pageOf(FREE_0); // column: axis 2, which token 5 reads; scale 2
+    expect(raised[0]!.token).toBe(tinyTokenizer.decode([5]));
+    expect(raised[0]!.score).toBeCloseTo(2 * (1 - 1 / 5), 5);
+    expect(lowered[0]!.token).toBe(tinyTokenizer.decode([3]));
+    expect(lowered[0]!.score).toBeCloseTo(-2 / 5, 5);
+  });
+
+  test('the nearest latents are those whose columns point the same way', () => {
+    const { nearest } = pageOf(SLOT_0); // [1, 0, 0, ½, 0]
+    expect(nearest.map(({ latent }) => latent)).toEqual([FREE_1, SLOT_1, FREE_0]);
+    const cosines = [0.5 / Math.sqrt(1.25), 0.25 / 1.25, 0];
+    nearest.forEach(({ cosine }, i) => {
+      expect(cosine).toBeCloseTo(cosines[i]!, 5);
+    });
+  });
+
+  test('pages come in the order asked for, null for latents that do not exist', () => {
+    const pages = describeLatents(pair, captured, [SLOT_1, 4, FREE_0, -1]);
+    expect(pages).toEqual([pageOf(SLOT_1), null, pageOf(FREE_0), null]);
+  });
+
+  test('a search ranks by separability where the SAE learned, and reports it where it did not', async () => {
+    expect(await searchLatents(pair.sae, captured, 0, 3)).toEqual([
+      { latent: SLOT_0, separability: 1, heldOutSeparability: 1 },
+      { latent: FREE_1, separability: 0.5, heldOutSeparability: 0 },
+      { latent: FREE_0, separability: 0, heldOutSeparability: 0 },
+    ]);
+    const learned = { ...captured, prompts: captured.prompts.slice(0, 3), h: captured.h.slice(0, 15) };
+    expect(await searchLatents(pair.sae, learned, 1, 1)).toEqual([
+      { latent: FREE_0, separability: 1, heldOutSeparability: null },
+    ]);
+  });
+
+  test('leaves no tensor behind', async () => {
+    const count = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];
+    describeLatents(pair, captured, [0, 1]);
+    await searchLatents(pair.sae, captured, 0, 2);
+    const before = count();
+    describeLatents(pair, captured, [0, 1]);
+    await searchLatents(pair.sae, captured, 0, 2);
+    expect(count()).toEqual(before);
+  });
+});

@@ -1,0 +1,206 @@
+/** Latent pages through the API, on a stored run and the real engine. */
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import { metricPoints } from '../../src/db/tables.ts';
+import { EngineCalls } from '../../src/jobs/calls.ts';
+import { encodeGlobalId } from '../../src/schema/ids.ts';
+import { insertRunningRun } from '../helpers/fixtures.ts';
+import { silentLog } from '../helpers/log.ts';
+import { storeTinyAlignment, type TinyAlignment } from '../helpers/tinyAlignment.ts';
+import { type Api, type Data, openApi } from './api.ts';
+import { contract } from './contract.ts';
+
+const [N_FREE, N_SLOTS] = [4, 3];
+
+let calls: EngineCalls;
+let api: Api;
+let stored: TinyAlignment;
+/** Global ids. */
+let runId: string;
+let baselineId: string;
+
+beforeAll(async () => {
+  calls = new EngineCalls({ backend: 'auto', native: inject('native'), log: silentLog });
+  api = await openApi({ engine: calls });
+  const { store } = api.dependencies;
+  stored = await storeTinyAlignment(api.database.db, store);
+  runId = encodeGlobalId('AlignmentRun', stored.runId);
+  const baseline = await storeTinyAlignment(api.database.db, store, { kind: 'BASELINE' });
+  baselineId = encodeGlobalId('BaselineRun', baseline.runId);
+});
+afterAll(async () => {
+  await calls.stop();
+  await api.close();
+});
+
+const PAGE = /* GraphQL */ `
+  fragment Page on Latent {
+    index concept { key } firingRate { trials successes value interval { low high } } mean max
+    histogram { from to count }
+    firingRateByConcept { concept { key } rate { trials successes } }
+    separability { concept { key } value }
+    topExamples(first: 3) { prompt activation example { id prompt } tokens { text activation } }
+    raisedTokens(first: 4) { token score } loweredTokens(first: 4) { token score }
+    nearest(first: 2) { cosine latent { index concept { key } } }
+  }
+`;
+const LATENT = `${PAGE} query ($id: ID!, $index: Int!) {
+  run(id: $id) { ... on AlignmentRun { latent(index: $index) { ...Page } } ... on BaselineRun { latent(index: $index) { ...Page } } }
+}`;
+const EVERY = Array.from({ length: N_FREE + N_SLOTS }, (_, i) => `l${i}: latent(index: ${i}) { ...Page }`);
+const ALL = `${PAGE} query ($id: ID!) { run(id: $id) { ... on AlignmentRun { ${EVERY.join(' ')} } } }`;
+const SLOTS = `${PAGE} query ($id: ID!) {
+  run(id: $id) { ... on AlignmentRun { slots { edges { node { index latent { ...Page } } } } } }
+}`;
+
+describe('a latent', () => {
+  it.each([
+    ['a free latent', () => runId, 1, null],
+    ['a slot', () => runId, N_FREE + 1, { key: 'b' }],
+    ['one of a baseline', () => baselineId, 1, null],
+  ])('that is %s has a page', async (_what, id, index, concept) => {
+    const { latent } = (await api.ask(LATENT, { id: id(), index })).run;
+    expect(latent).toMatchObject({ index, concept, firingRate: { trials: 18 } });
+    const { successes, value, interval } = latent.firingRate;
+    expect(value).toBeCloseTo(successes / 18);
+    expect(interval.low).toBeLessThanOrEqual(value);
+    expect(interval.high).toBeGreaterThanOrEqual(value);
+    const total = (counts: number[]) => counts.reduce((sum, count) => sum + count, 0);
+    expect(total(latent.histogram.map((bin: Data) => bin.count))).toBe(18);
+    expect(latent.histogram.at(-1).to).toBeCloseTo(latent.max);
+    const byConcept = latent.firingRateByConcept;
+    expect(byConcept.map((each: Data) => each.concept.key)).toEqual(['a', 'b', 'c']);
+    expect(total(byConcept.map((each: Data) => each.rate.successes))).toBe(successes);
+    expect(byConcept.every((each: Data) => each.rate.trials === 6)).toBe(true);
+    expect(latent.separability.map((each: Data) => each.concept.key)).toEqual(['a', 'b', 'c']);
+    expect(Math.max(...latent.separability.map((each: Data) => each.value))).toBeGreaterThan(0);
+    expect(latent.raisedTokens[0].score).toBeGreaterThan(0);
+    expect(latent.loweredTokens[0].score).toBeLessThan(0);
+    expect(latent.nearest[0].cosine).toBeGreaterThanOrEqual(latent.nearest[1].cosine);
+  });
+
+  it('shows its activation at every token of its top examples, the last of which ranks them', async () => {
+    const { latent } = (await api.ask(LATENT, { id: runId, index: N_FREE + 1 })).run;
+    expect(latent.topExamples).toHaveLength(3);
+    expect(latent.topExamples[0].activation).toBeCloseTo(latent.max);
+    for (const { prompt, activation, example, tokens } of latent.topExamples) {
+      expect(example.prompt).toBe(prompt);
+      expect(tokens.map(({ text }: Data) => text).join(' ')).toBe(prompt);
+      expect(tokens.at(-1).activation).toBeCloseTo(activation, 4);
+    }
+  });
+
+  it('is null where the SAE has none of this number, and before the end of its run', async () => {
+    for (const index of [-1, N_FREE + N_SLOTS])
+      expect((await api.ask(LATENT, { id: runId, index })).run.latent).toBeNull();
+    const { id } = await insertRunningRun(api.database.db, { kind: 'ALIGNMENT' });
+    const running = encodeGlobalId('AlignmentRun', id);
+    expect((await api.ask(LATENT, { id: running, index: 0 })).run.latent).toBeNull();
+    const LATENTS =
+      'query ($id: ID!) { run(id: $id) { ... on AlignmentRun { latents(concept: "a") { separability } } } }';
+    const { errors } = await api.answer(LATENTS, { id: running });
+    expect(errors![0]).toMatchObject({ extensions: { code: 'INVALID_INPUT', path: ['concept'] } });
+  });
+
+  it('costs one engine call with all others of its run, and one for their tokens; the dataset travels once', async () => {
+    await api.ask(LATENT, { id: runId, index: 0 });
+    const call = vi.spyOn(calls, 'call');
+    const { run } = await api.ask(ALL, { id: runId });
+    expect(call.mock.calls.map(([method]) => method)).toEqual(['latents', 'latentTokens']);
+    expect(call.mock.calls[0]![1]).toMatchObject({ dataset: null });
+    call.mockClear();
+    const { slots } = (await api.ask(SLOTS, { id: runId })).run;
+    expect(call.mock.calls.map(([method]) => method)).toEqual(['latents', 'latentTokens']);
+    call.mockRestore();
+    slots.edges.forEach(({ node }: Data) => {
+      // Token activations depend on the batch in the last bit.
+      const { topExamples: _, ...page } = run[`l${node.index}`];
+      expect(node.latent).toMatchObject(page);
+    });
+  });
+
+  it('is bounded in its lists', async () => {
+    const ASK =
+      'query ($id: ID!, $first: Int!) { run(id: $id) { ... on AlignmentRun { latent(index: 0) { nearest(first: $first) { cosine } } } } }';
+    for (const first of [-1, 51]) {
+      const { errors } = await api.answer(ASK, { id: runId, first });
+      expect(errors![0]).toMatchObject({ extensions: { code: 'INVALID_INPUT', path: ['first'] } });
+    }
+    expect((await api.ask(ASK, { id: runId, first: 50 })).run.latent.nearest).toHaveLength(
+      N_FREE + N_SLOTS - 1,
+    );
+    const GREEDY = `query ($id: ID!) { run(id: $id) { ... on AlignmentRun {
+      latent(index: 0) { nearest(first: 50) { latent { nearest(first: 50) { latent { topExamples(first: 50) { tokens { text } } } } } } }
+    } } }`;
+    const { errors } = await api.answer(GREEDY, { id: runId });
+    expect(errors![0]).toMatchObject({ extensions: { code: 'LIMIT_EXCEEDED' } });
+  });
+});
+
+describe('latents of a concept', () => {
+  const SEARCH = /* GraphQL */ `
+    query ($id: ID!, $concept: String!, $first: Int) {
+      run(id: $id) {
+        ... on AlignmentRun {
+          latents(concept: $concept, first: $first) {
+            separability heldOutSeparability latent { index separability { concept { key id } value } }
+          }
+        }
+      }
+    }
+  `;
+  it('are found by their separability, best first', async () => {
+    const { latents } = (await api.ask(SEARCH, { id: runId, concept: 'b', first: 7 })).run;
+    expect(latents).toHaveLength(7);
+    const values = latents.map((match: Data) => match.separability);
+    expect(values).toEqual([...values].sort((x: number, y: number) => y - x));
+    expect(values[0]).toBeGreaterThan(0);
+    for (const { separability, heldOutSeparability, latent } of latents) {
+      expect(latent.separability[1].value).toBe(separability);
+      expect(heldOutSeparability).toBeGreaterThanOrEqual(0);
+    }
+    const [{ latent }] = latents;
+    const concept = latent.separability[1].concept.id;
+    const few = (await api.ask(SEARCH, { id: runId, concept, first: 2 })).run.latents;
+    expect(few).toEqual(latents.slice(0, 2));
+  });
+
+  it('are those of the ontology’s concepts alone', async () => {
+    const { errors } = await api.answer(SEARCH, { id: runId, concept: 'z' });
+    expect(errors![0]).toMatchObject({
+      message: expect.stringContaining('a, b, c'),
+      extensions: { code: 'INVALID_INPUT', path: ['concept'] },
+    });
+  });
+});
+
+describe('a slot', () => {
+  it('shows how it was bound through training', async () => {
+    const { db } = api.database;
+    await db.insert(metricPoints).values(
+      [10, 20].flatMap((step) =>
+        ['a', 'b'].map((key, i) => ({
+          ...{ runId: stored.runId, name: `validation/binding/${key}`, step, at: new Date(), seq: step },
+          value: (step + i) / 100,
+        })),
+      ),
+    );
+    const HISTORY = /* GraphQL */ `
+      query ($id: ID!) {
+        run(id: $id) { ... on AlignmentRun { slots { edges { node { bindingHistory { step value } } } } } }
+      }
+    `;
+    const { run } = await api.ask(HISTORY, { id: runId });
+    expect(run.slots.edges.map(({ node }: Data) => node.bindingHistory)).toEqual([
+      [0.1, 0.2].map((value) => ({ step: value * 100, value })),
+      [0.11, 0.21].map((value) => ({ step: Math.floor(value * 10) * 10, value })),
+      [],
+    ]);
+  });
+});
+
+it('live generation needs the scope RUN', async () => {
+  const input = { runId, prompt: 'ada' };
+  await expect(api.subscribe(contract('Generation'), { input }, ['READ'])).rejects.toMatchObject({
+    extensions: { code: 'FORBIDDEN' },
+  });
+});

@@ -158,6 +158,33 @@ describe('an alignment run', () => {
       expect(swap).toEqual({ alpha: run.chosenAlpha, population: 'UNSEEN', control: 'CONCEPT' });
   });
 
+  it('shows how each slot was bound through training, and its page', async () => {
+    const PAGES = /* GraphQL */ `
+      query ($id: ID!) {
+        run(id: $id) {
+          metrics(names: ["validation/binding"], maxPoints: 100) { points { step value } }
+          ... on AlignmentRun {
+            slots { edges { node {
+              bindingHistory { step value }
+              latent { firingRateByConcept { concept { key } rate { value } } }
+            } } }
+            latents(concept: "university", first: 1) { separability latent { index } }
+          }
+        }
+      }
+    `;
+    const { run } = await api.ask(PAGES, { id: runId });
+    const histories = run.slots.edges.map(({ node }: Data) => node.bindingHistory);
+    run.metrics[0].points.forEach(({ step, value }: Data, i: number) => {
+      expect(histories.map((history: Data) => history[i].step)).toEqual(Array(6).fill(step));
+      // Validation has as many prompts of each concept.
+      const mean = histories.reduce((sum: number, history: Data) => sum + history[i].value / 6, 0);
+      expect(mean).toBeCloseTo(value);
+    });
+    for (const { node } of run.slots.edges) expect(node.latent.firingRateByConcept).toHaveLength(6);
+    expect(run.latents[0].separability).toBeGreaterThan(0.9);
+  });
+
   it('is found from its concepts', async () => {
     const { ontology } = await api.ask(contract('OntologyBySlug'), { slug: 'biography' });
     for (const { slots } of ontology.concepts)

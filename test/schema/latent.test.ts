@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import { metricPoints } from '../../src/db/tables.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
+import { tinySae } from '../engine/align/tinySae.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
 import { silentLog } from '../helpers/log.ts';
 import { storeTinyAlignment, type TinyAlignment } from '../helpers/tinyAlignment.ts';
@@ -24,7 +25,9 @@ beforeAll(async () => {
   const { store } = api.dependencies;
   stored = await storeTinyAlignment(api.database.db, store);
   runId = encodeGlobalId('AlignmentRun', stored.runId);
-  const baseline = await storeTinyAlignment(api.database.db, store, { kind: 'BASELINE' });
+  const baseline = await storeTinyAlignment(api.database.db, store, {
+    ...{ kind: 'BASELINE', sae: tinySae(1, { slots: false }) },
+  });
   baselineId = encodeGlobalId('BaselineRun', baseline.runId);
 });
 afterAll(async () => {
@@ -92,6 +95,7 @@ describe('a latent', () => {
   it('is null where the SAE has none of this number, and before the end of its run', async () => {
     for (const index of [-1, N_FREE + N_SLOTS])
       expect((await api.ask(LATENT, { id: runId, index })).run.latent).toBeNull();
+    expect((await api.ask(LATENT, { id: baselineId, index: N_FREE })).run.latent).toBeNull();
     const { id } = await insertRunningRun(api.database.db, { kind: 'ALIGNMENT' });
     const running = encodeGlobalId('AlignmentRun', id);
     expect((await api.ask(LATENT, { id: running, index: 0 })).run.latent).toBeNull();

@@ -4,7 +4,7 @@ import { ALIGNMENT_PRESETS } from '../../../src/engine/sae/presets.ts';
 import { initSae, type SaeConfig } from '../../../src/engine/sae/sae.ts';
 import { tinyConfig } from '../model/tiny.ts';
 
-const config: SaeConfig = {
+const CONFIG: SaeConfig = {
   dModel: tinyConfig.dModel,
   nFree: 4,
   nConcepts: 3,
@@ -13,8 +13,9 @@ const config: SaeConfig = {
   valueHeads: null,
 };
 
-/** Whoever loads it disposes what was loaded. */
-export function tinySae(layer = 1): StoredSae {
+/** Whoever loads it disposes what was loaded. Without slots it is as a baseline's: the concepts have no latents. */
+export function tinySae(layer = 1, { slots = true } = {}): StoredSae {
+  const config = { ...CONFIG, ...(slots ? {} : { nConcepts: 0 }) };
   return {
     config,
     settings: { ...ALIGNMENT_PRESETS.PAPER, layer, nFree: config.nFree },

@@ -1,15 +1,18 @@
 /** Pages and searches over activations made by hand, so that every number on them is known. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readLatents } from '../../../src/engine/align/swapMethods.ts';
 import type { CapturedPrompts } from '../../../src/engine/latents/capture.ts';
 import type { LatentPage } from '../../../src/engine/latents/job.ts';
 import { describeLatents } from '../../../src/engine/latents/page.ts';
 import { searchLatents } from '../../../src/engine/latents/search.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
 import { createLanguageModel, initWeights } from '../../../src/engine/model/languageModel.ts';
+import { createLoadedSae } from '../../../src/engine/sae/file.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { handmadeSae } from '../align/handmade.ts';
-import { tinyConfig, tinyTokenizer } from '../model/tiny.ts';
+import { tinySae } from '../align/tinySae.ts';
+import { tinyConfig, tinyModel, tinyTokenizer } from '../model/tiny.ts';
 
 /** Latents of the handmade SAE. */
 const [FREE_0, FREE_1, SLOT_0, SLOT_1] = [0, 1, 2, 3];
@@ -113,6 +116,21 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     expect(await searchLatents(pair.sae, learned, 1, 1)).toEqual([
       { latent: FREE_0, separability: 1, heldOutSeparability: null },
     ]);
+  });
+
+  test('an SAE without slots has pages of its free latents, and separability for every concept', async () => {
+    const sae = createLoadedSae(tinySae(1, { slots: false }));
+    const model = tinyModel();
+    const h = Float32Array.from({ length: ROWS.length * 8 }, (_, i) => Math.sin(i));
+    const [page, none] = describeLatents({ model, sae }, { ...captured, h }, [3, 4]);
+    expect(page!.concepts).toHaveLength(3);
+    expect(page!.nearest).toHaveLength(3);
+    expect(none).toBeNull();
+    const latents = readLatents(sae, h);
+    expect(page!.max).toBeCloseTo(Math.max(...latents.filter((_, i) => i % 4 === 3)), 4);
+    expect(await searchLatents(sae, { ...captured, h }, 0, 9)).toHaveLength(4);
+    sae.dispose();
+    model.dispose();
   });
 
   test('leaves no tensor behind', async () => {

@@ -34,13 +34,16 @@ CREATE TABLE "sweep_cells" (
 	"other_prompts_kept" integer NOT NULL,
 	"texts" integer NOT NULL,
 	"texts_kept" integer NOT NULL,
+	"statements" integer NOT NULL,
+	"statements_kept" integer NOT NULL,
 	"pairs" jsonb NOT NULL,
 	CONSTRAINT "sweep_cells_run_id_position_pk" PRIMARY KEY("run_id","position"),
 	CONSTRAINT "sweep_cells_what" UNIQUE("run_id","edited","method","alpha"),
 	CONSTRAINT "sweep_cells_edited" CHECK ("sweep_cells"."edited" in ('CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE')),
 	CONSTRAINT "sweep_cells_successes" CHECK ("sweep_cells"."successes" between 0 and "sweep_cells"."trials"),
 	CONSTRAINT "sweep_cells_other_prompts" CHECK ("sweep_cells"."other_prompts_kept" between 0 and "sweep_cells"."other_prompts"),
-	CONSTRAINT "sweep_cells_texts" CHECK ("sweep_cells"."texts_kept" between 0 and "sweep_cells"."texts")
+	CONSTRAINT "sweep_cells_texts" CHECK ("sweep_cells"."texts_kept" between 0 and "sweep_cells"."texts"),
+	CONSTRAINT "sweep_cells_statements" CHECK ("sweep_cells"."statements_kept" between 0 and "sweep_cells"."statements")
 );
 --> statement-breakpoint
 ALTER TABLE "run_events" DROP CONSTRAINT "run_events_type";--> statement-breakpoint

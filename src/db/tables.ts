@@ -481,6 +481,9 @@ export const sweepCells = pgTable(
     otherPromptsKept: integer('other_prompts_kept').notNull(),
     texts: integer('texts').notNull(),
     textsKept: integer('texts_kept').notNull(),
+    /** Texts that state the source's own fact. */
+    statements: integer('statements').notNull(),
+    statementsKept: integer('statements_kept').notNull(),
     /** Source and target by concept index. */
     pairs: jsonb('pairs')
       .$type<{ source: number; target: number; trials: number; successes: number }[]>()
@@ -493,6 +496,7 @@ export const sweepCells = pgTable(
     check('sweep_cells_successes', sql`${t.successes} between 0 and ${t.trials}`),
     check('sweep_cells_other_prompts', sql`${t.otherPromptsKept} between 0 and ${t.otherPrompts}`),
     check('sweep_cells_texts', sql`${t.textsKept} between 0 and ${t.texts}`),
+    check('sweep_cells_statements', sql`${t.statementsKept} between 0 and ${t.statements}`),
   ],
 );
 

@@ -164,6 +164,20 @@ export const AlignmentSettingsTypes = addSettings<AlignmentSettings>(
       description: 'Whether the gradient of `ortho` stops at the slots, so that it cannot shrink them.',
     },
     weights: { type: LossWeightsTypes, description: 'Weights of the loss terms.' },
+    mixEntities: {
+      type: 'Boolean',
+      description:
+        'Extension: whether the counterfactual term also learns from points between the activations of two entities (mixup), which helps with entities that it never saw.',
+    },
+    withheldPairShare: {
+      type: 'Float',
+      description:
+        'Share of (entity, concept) pairs, 0–0.9, that no counterfactual leads to, so that swaps there show what was not taught.',
+    },
+    withheldTargets: {
+      type: ['String'],
+      description: 'Keys of concepts that no counterfactual leads to.',
+    },
     pretrain: {
       type: addStage(
         'PretrainStage',

@@ -7,7 +7,7 @@ type Scalar = 'Int' | 'Float' | 'Boolean';
 
 /** One setting: its type and what it means; `nested` holds the two types of an object-valued setting. */
 export interface Setting {
-  type: Scalar | ['Float'] | EnumRef<Types, string> | [EnumRef<Types, string>] | Nested;
+  type: Scalar | ['Float'] | ['String'] | EnumRef<Types, string> | [EnumRef<Types, string>] | Nested;
   description: string;
 }
 

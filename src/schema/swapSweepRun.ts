@@ -60,12 +60,17 @@ const SweepSettingsTypes = addSettings<SweepSettings>(
     controls: { type: [SweepControl], description: 'Controls measured on the same prompts.' },
     population: { type: SwapPopulation, description: 'The entities that are asked about.' },
     split: { type: SplitRef, description: 'The phrasings that are asked.' },
+    withheldOnly: {
+      type: 'Boolean',
+      description:
+        'Whether only swaps are tried that the alignment was never shown: those of `withheldPairShare` and `withheldTargets`. The pairs were withheld of SEEN entities; an UNSEEN one was never shown at all.',
+    },
     placement: { type: SweepPlacement, description: 'Where success is measured; isolation is always ARMED.' },
     promptsPerPair: { type: 'Int', description: 'Swaps tried for each pair, as far as there are prompts.' },
     isolationPerPair: {
       type: 'Int',
       description:
-        'Prompts about other concepts, and as many texts, on which the armed swap of each pair must change nothing; 0 leaves isolation out.',
+        'Prompts about other concepts, and as many texts, on which the armed swap of each pair must change nothing, and as many texts about the source; 0 leaves isolation out.',
     },
   },
   (key) => JSON.stringify(DEFAULTS[key]).replaceAll('"', ''),
@@ -118,8 +123,15 @@ export const SweepCellRef = builder.interfaceRef<SweepCell>('SweepCell').impleme
     }),
     texts: t.field({
       type: RateRef,
-      description: 'Isolation on texts, which ask nothing: the model goes on behind their first half.',
+      description:
+        'Isolation on texts, which ask nothing, where they state nothing of the source: the model goes on behind their first half.',
       resolve: (cell) => ({ trials: cell.texts, successes: cell.textsKept }),
+    }),
+    statements: t.field({
+      type: RateRef,
+      description:
+        'The same on texts that state the source’s own fact, no part of `isolation`: low where the slot is on also when the model is about to state its concept unasked, 1 where it is on for questions alone.',
+      resolve: (cell) => ({ trials: cell.statements, successes: cell.statementsKept }),
     }),
   }),
 });

@@ -46,7 +46,7 @@ export function findConcept(ontology: readonly Concept[], keyOrId: string, path:
   const concept = ontology.find(({ id, key }) => (UUID.test(keyOrId) ? id === keyOrId : key === keyOrId));
   if (concept) return concept;
   const keys = ontology.map(({ key }) => key).join(', ');
-  throw invalidInput(path, `"${keyOrId}" is not a concept of this run's ontology; its concepts are ${keys}`);
+  throw invalidInput(path, `"${keyOrId}" is not a concept of the run's ontology; its concepts are ${keys}`);
 }
 
 /** @throws AppError NOT_FOUND; INVALID_INPUT at `exampleId` when it is of another dataset than the run's. */

@@ -100,7 +100,7 @@ export const EXPORT_TABLES: Readonly<Record<string, ExportTable>> = {
   },
   binding: {
     description: 'Binding and reconstruction by split.',
-    kinds: ['ALIGNMENT'],
+    kinds: ['ALIGNMENT', 'BASELINE'],
     columns: BINDING_COLUMNS,
     key: ['split'],
     rows: (runId) => sql`select ${BINDING} from split_measures m where m.run_id = ${runId}`,
@@ -175,13 +175,15 @@ export const EXPORT_TABLES: Readonly<Record<string, ExportTable>> = {
     columns: {
       ...{ ...CELL_COLUMNS, trials: number, successes: number, ...successRate },
       ...{ otherPrompts: number, otherPromptsKept: number, texts: number, textsKept: number },
+      ...{ statements: number, statementsKept: number },
       ...rate('promptIsolation', (row) => row.otherPromptsKept, 'otherPrompts'),
       ...rate('textIsolation', (row) => row.textsKept, 'texts'),
     },
     key: ['position'],
     rows: (runId) => sql`
       select position, edited, method, alpha, trials, successes, other_prompts as "otherPrompts",
-        other_prompts_kept as "otherPromptsKept", texts, texts_kept as "textsKept"
+        other_prompts_kept as "otherPromptsKept", texts, texts_kept as "textsKept",
+          statements, statements_kept as "statementsKept"
       from sweep_cells where run_id = ${runId}`,
   },
   pairs: {

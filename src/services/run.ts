@@ -12,6 +12,7 @@ import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/sae/se
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { dequeueRun, enqueueRun } from '../jobs/queue.ts';
 import { CODE_VERSION } from '../version.ts';
+import { findConcept, readConcepts } from './alignment.ts';
 
 export type { Run, RunFilter } from '../db/queries/runs.ts';
 
@@ -62,7 +63,12 @@ export async function planAlignment(
   input: NewAlignmentRun,
 ): Promise<{ settings: AlignmentSettings; model: Model; dataset: Dataset }> {
   const settings = resolveAlignmentSettings(input.settings ?? {});
-  return { settings, ...(await chooseStudied(db, input)) };
+  const studied = await chooseStudied(db, input);
+  const concepts = await readConcepts(db, { datasetId: studied.dataset.id });
+  settings.withheldTargets.forEach((key, i) => {
+    findConcept(concepts, key, ['settings', 'withheldTargets', String(i)]);
+  });
+  return { settings, ...studied };
 }
 
 /**

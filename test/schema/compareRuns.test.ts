@@ -73,7 +73,10 @@ async function insertMeasures(): Promise<void> {
     { ...swap, control: 'CONCEPT', alpha: 5, successes: 1, chosen: false },
     { ...swap, control: 'RANDOM_LATENT', alpha: 2, successes: 0, chosen: true },
   ]);
-  const counts = { trials: 10, successes: 4, otherPrompts: 8, otherPromptsKept: 8, texts: 0, textsKept: 0 };
+  const counts = {
+    ...{ trials: 10, successes: 4, otherPrompts: 8, otherPromptsKept: 8 },
+    ...{ texts: 0, textsKept: 0, statements: 0, statementsKept: 0 },
+  };
   const cell = { runId: sweep, position: 0, edited: 'CONCEPT', method: 'LATENT_DECODE', alpha: 1.5 } as const;
   await db.insert(sweepCells).values({ ...cell, ...counts, pairs: [] });
   await db.insert(faithfulness).values({

@@ -140,6 +140,7 @@ describe('exports', () => {
     await db.insert(sweepCells).values({
       ...{ runId: sweep.id, position: 0, edited: 'CONCEPT', method: 'LATENT_DECODE', alpha: 1, trials: 2 },
       ...{ successes: 1, otherPrompts: 0, otherPromptsKept: 0, texts: 3, textsKept: 3 },
+      ...{ statements: 2, statementsKept: 1 },
       pairs: [{ source: 0, target: 1, trials: 2, successes: 1 }],
     });
     const read = async (type: string, id: string, name: string) =>

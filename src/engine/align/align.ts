@@ -1,11 +1,9 @@
 /** The alignment job: capture activations, train an SAE on them in two stages, measure it, write it. */
 import { join } from 'node:path';
-import { invalidInput } from '../../errors.ts';
 import { type EngineDataset, SPLITS, type Split } from '../dataset.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { jobFingerprint } from '../model/trainState.ts';
 import type { JobContext } from '../protocol.ts';
-import { createRandom } from '../random.ts';
 import {
   createLoadedSae,
   fitNormalization,
@@ -18,7 +16,6 @@ import type { SaeConfig } from '../sae/sae.ts';
 import type { AlignmentSettings } from '../sae/settings.ts';
 import { trainSae } from '../sae/train.ts';
 import { measureSplit } from './bind.ts';
-import { captureResidPost } from './capture.ts';
 import {
   capturePrompts,
   checkLearnable,
@@ -33,13 +30,12 @@ import { findConceptLatents } from './conceptLatents.ts';
 import { measureFaithfulness } from './faithfulness.ts';
 import type { AlignmentJob, AlignmentResult, SplitMeasures } from './job.ts';
 import { createPhases, type Phases } from './phases.ts';
-import { type Populations, splitPopulations } from './population.ts';
+import { splitPopulations } from './population.ts';
+import { captureSilent } from './silent.ts';
 import { reportSlots } from './slotReports.ts';
 import { type CapturedPopulations, evaluateSwaps } from './swapEvaluation.ts';
 import type { CapturedPrompt } from './swapTrials.ts';
-
-/** Texts whose positions stand for «no concept in play», when the silence term is in use. */
-const SILENT_TEXTS = 512;
+import { createWithheld } from './withheld.ts';
 
 /**
  * Runs the job from `context.resumeFrom` if it is given; a resumed run's numbers are those of an uninterrupted one
@@ -50,7 +46,7 @@ const SILENT_TEXTS = 512;
 export async function runAlignment(job: AlignmentJob, context: JobContext): Promise<AlignmentResult> {
   const { settings, dataset } = job;
   const populations = splitPopulations(dataset, settings);
-  checkJob(job, populations);
+  checkLearnable(job, populations);
   const phases = createPhases(context.reporter);
   reportEntities(context, populations, dataset);
   phases.at('CAPTURE', 0);
@@ -66,18 +62,6 @@ export async function runAlignment(job: AlignmentJob, context: JobContext): Prom
     }
   } finally {
     model.dispose();
-  }
-}
-
-/** @throws {AppError} INVALID_INPUT with the path of what makes the job impossible. */
-function checkJob(job: AlignmentJob, populations: Populations): void {
-  checkLearnable(job, populations);
-  const { settings, dataset } = job;
-  if (settings.weights.silence > 0 && !dataset.texts.some(({ split }) => split === 'TRAIN')) {
-    throw invalidInput(
-      ['settings', 'weights', 'silence'],
-      'the silence term needs TRAIN texts, where no concept is in play; the dataset has none',
-    );
   }
 }
 
@@ -100,12 +84,13 @@ async function train(
   const config = saeConfig(settings, dataset, modelConfig);
   const toRows = (prompts: readonly CapturedPrompt[]) =>
     rowsOf(prompts, model, config.nConcepts, normalization);
-  const silent = settings.weights.silence > 0 ? await captureTexts(model, dataset, settings, context) : null;
+  const silent =
+    settings.weights.silence > 0 ? await captureSilent(model, dataset, learned, settings, context) : null;
   const best = await trainSae(
     {
       config,
       settings,
-      train: toRows(learned),
+      train: { ...toRows(learned), withheld: withheldRows(learned, dataset, settings) },
       validation: toRows(chooseBy(captured, config.nConcepts) ?? learned),
       concepts: dataset.concepts.map(({ key }) => key),
       silent: silent && normalize(silent, normalization),
@@ -126,6 +111,16 @@ async function train(
   return { stored, measuredBy: best };
 }
 
+/** 1 where no counterfactual may lead to the prompt. */
+function withheldRows(
+  prompts: readonly CapturedPrompt[],
+  dataset: EngineDataset,
+  settings: AlignmentSettings,
+): Uint8Array {
+  const isWithheld = createWithheld(dataset, settings);
+  return Uint8Array.from(prompts, ({ entity, concepts }) => Number(isWithheld(entity, concepts[0]!)));
+}
+
 function saeConfig(
   { nFree, activation, k, valueHidden, weights, mode }: AlignmentSettings,
   { concepts }: EngineDataset,
@@ -134,20 +129,6 @@ function saeConfig(
   const hasHeads = weights.value > 0 && mode !== 'SEPARATE_ACTIVATION';
   const valueHeads = hasHeads ? { hidden: valueHidden, dVocab } : null;
   return { dModel, nFree, nConcepts: concepts.length, activation, k, valueHeads };
-}
-
-/** Raw activations at every position of a sample of TRAIN texts, `[n, dModel]`. */
-function captureTexts(
-  model: LanguageModel,
-  { texts }: EngineDataset,
-  { layer, seed }: AlignmentSettings,
-  { reporter }: JobContext,
-): Promise<Float32Array> {
-  const stated = texts.filter(({ split }) => split === 'TRAIN');
-  const sample = createRandom(seed, 'silent-texts').shuffle(stated).slice(0, SILENT_TEXTS);
-  const tokens = sample.map(({ text }) => model.tokenizer.encode(text));
-  const positions = tokens.map((ids) => ids.map((_, position) => position));
-  return captureResidPost(model, tokens, { layer, positions, breathe: () => reporter.breathe() });
 }
 
 async function finish(

@@ -14,6 +14,8 @@ export interface Rows {
   answers: Int32Array;
   /** Any number that tells entities apart. */
   entities: Int32Array;
+  /** 1 where a row may not be what a counterfactual leads to; absent means none. */
+  withheld?: Uint8Array;
 }
 
 /** Draws pre-training batches; a batch depends on its step alone, so the step is all a checkpoint must hold. */
@@ -30,6 +32,8 @@ export interface LabelledBatchOptions {
   batchSize: number;
   /** Adds a prompt of the same entity about another concept to each row. */
   counterfactual: boolean;
+  /** Makes rows and their partners, alike, of two entities: between any two entities lies another. */
+  mixEntities: boolean;
   /** Adds so many of these activations (`[n, dModel]`) where no concept is in play. */
   silent: { x: Float32Array; rows: number } | null;
 }
@@ -47,7 +51,7 @@ export function labelledBatches(rows: Rows, options: LabelledBatchOptions): (ste
     const chosen = byConcept.flatMap((group) =>
       Array.from({ length: perConcept }, () => group[random.int(group.length)]!),
     );
-    return labelledBatch(rows, chosen, partners, options.silent, random);
+    return labelledBatch(rows, chosen, { ...options, partners }, random);
   };
 }
 
@@ -69,7 +73,7 @@ export function fixedBatches(
     const places = Array.from({ length: M }, (_, j) => i * M + j);
     const chosen = byConcept.flatMap((group) => places.map((place) => group[place % group.length]!));
     const fresh = byConcept.flatMap((group) => places.map((place) => place < group.length));
-    const batch = labelledBatch(rows, chosen, partners, options.silent, random);
+    const batch = labelledBatch(rows, chosen, { ...options, mixEntities: false, partners }, random);
     return { batch, concepts: Int32Array.from(chosen, (row) => rows.concepts[row]!), fresh };
   });
 }
@@ -82,8 +86,7 @@ export function rowsPerConcept(batchSize: number, nConcepts: number): number {
 function labelledBatch(
   rows: Rows,
   chosen: readonly number[],
-  partners: Partners | null,
-  silent: LabelledBatchOptions['silent'],
+  { partners, mixEntities, silent }: LabelledBatchOptions & { partners: Partners | null },
   random: Random,
 ): Arrays {
   const { nConcepts: C, dModel } = rows;
@@ -95,7 +98,11 @@ function labelledBatch(
     ),
     answers: { data: Int32Array.from(chosen, (row) => rows.answers[row]!), shape: [chosen.length] },
   };
-  if (partners) Object.assign(batch, counterfactualArrays(rows, chosen, partners, random));
+  if (partners) {
+    const pairs = choosePartners(rows, chosen, partners, random);
+    Object.assign(batch, counterfactualArrays(rows, pairs));
+    if (mixEntities) mix(batch, rows, { chosen, pairs, partners }, random);
+  }
   if (silent) {
     const total = silent.x.length / dModel;
     const picked = Array.from({ length: silent.rows }, () => random.int(total));
@@ -107,9 +114,10 @@ function labelledBatch(
 /** Rows of each entity by concept. */
 type Partners = Map<number, Map<number, number[]>>;
 
-function indexPartners({ entities, concepts }: Rows): Partners {
+function indexPartners({ entities, concepts, withheld }: Rows): Partners {
   const partners: Partners = new Map();
   entities.forEach((entity, row) => {
+    if (withheld?.[row]) return;
     const byConcept = partners.get(entity) ?? new Map<number, number[]>();
     partners.set(entity, byConcept);
     const group = byConcept.get(concepts[row]!);
@@ -119,23 +127,32 @@ function indexPartners({ entities, concepts }: Rows): Partners {
   return partners;
 }
 
-/** `partner [B, d]`, `targets [B, C]` one-hot and `paired [B]`, 0 where the entity is asked about one concept only. */
-function counterfactualArrays(
-  rows: Rows,
+/** What a row is led to: a row of the same entity about another concept, or the row itself where there is none. */
+interface Pair {
+  row: number;
+  target: number;
+  paired: boolean;
+}
+
+function choosePartners(
+  { entities, concepts }: Rows,
   chosen: readonly number[],
   partners: Partners,
   random: Random,
-): Arrays {
-  const paired = new Float32Array(chosen.length);
-  const pairs = chosen.map((row, i) => {
-    const byConcept = partners.get(rows.entities[row]!)!;
-    const others = [...byConcept.keys()].filter((concept) => concept !== rows.concepts[row]);
-    if (others.length === 0) return { row, target: rows.concepts[row]! };
-    paired[i] = 1;
+): Pair[] {
+  return chosen.map((row) => {
+    const own = concepts[row]!;
+    const byConcept = partners.get(entities[row]!) ?? new Map<number, number[]>();
+    const others = [...byConcept.keys()].filter((concept) => concept !== own);
+    if (others.length === 0) return { row, target: own, paired: false };
     const target = others[random.int(others.length)]!;
     const group = byConcept.get(target)!;
-    return { row: group[random.int(group.length)]!, target };
+    return { row: group[random.int(group.length)]!, target, paired: true };
   });
+}
+
+/** `partner [B, d]`, `targets [B, C]` one-hot and `paired [B]`, 0 where there is no partner. */
+function counterfactualArrays(rows: Rows, pairs: readonly Pair[]): Arrays {
   return {
     partner: take(
       rows,
@@ -145,8 +162,37 @@ function counterfactualArrays(
       pairs.map(({ target }) => target),
       rows.nConcepts,
     ),
-    paired: { data: paired, shape: [chosen.length] },
+    paired: { data: Float32Array.from(pairs, ({ paired }) => Number(paired)), shape: [pairs.length] },
   };
+}
+
+/**
+ * Moves each row, and its partner as far, towards a row about the same concept of another entity (mixup, Zhang et al.
+ * 2018). Rows stay as they are where that entity has no prompt about the partner's concept.
+ */
+function mix(
+  batch: Arrays,
+  rows: Rows,
+  { chosen, pairs, partners }: { chosen: readonly number[]; pairs: readonly Pair[]; partners: Partners },
+  random: Random,
+): void {
+  const M = chosen.length / rows.nConcepts;
+  const { dModel } = rows;
+  const blend = (data: Float32Array, i: number, other: number, share: number) => {
+    for (let j = 0; j < dModel; j++) {
+      const own = data[i * dModel + j]!;
+      data[i * dModel + j] = share * own + (1 - share) * rows.x[other * dModel + j]!;
+    }
+  };
+  pairs.forEach(({ target, paired }, i) => {
+    // The rows of one concept are a block of M.
+    const other = chosen[Math.floor(i / M) * M + random.int(M)]!;
+    const group = partners.get(rows.entities[other]!)?.get(target);
+    if (!paired || !group) return;
+    const share = random.next();
+    blend(batch.x!.data as Float32Array, i, other, share);
+    blend(batch.partner!.data as Float32Array, i, group[random.int(group.length)]!, share);
+  });
 }
 
 function groupRows(concepts: Int32Array, nConcepts: number): number[][] {

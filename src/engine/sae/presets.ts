@@ -34,6 +34,9 @@ const PAPER: AlignmentSettings = {
   mode: 'JOINT',
   orthoStopSlots: true,
   weights: PAPER_WEIGHTS,
+  mixEntities: false,
+  withheldPairShare: 0,
+  withheldTargets: [],
   pretrain: { steps: 300, learningRate: 3e-3, batchSize: 256 },
   posttrain: { steps: 800, learningRate: 3e-3, batchSize: 256 },
   valueHidden: 256,
@@ -49,12 +52,13 @@ const PAPER: AlignmentSettings = {
 export const ALIGNMENT_PRESETS: Readonly<Record<Preset, AlignmentSettings>> = {
   /** The terms of the paper's curriculum and nothing else; `indep` is off, for it costs the most time of all terms. */
   PAPER,
-  /** With our counterfactual term, which teaches a slot's decoder column what a swap should write. */
+  /** With our terms: one teaches a slot's decoder column what a swap should write, one keeps slots silent elsewhere. */
   COUNTERFACTUAL: {
     ...PAPER,
     preset: 'COUNTERFACTUAL',
     activation: 'RELU',
-    weights: { ...PAPER_WEIGHTS, ortho: 0, counterfactual: 3 },
+    mixEntities: true,
+    weights: { ...PAPER_WEIGHTS, ortho: 0, counterfactual: 3, silence: 2 },
   },
 };
 

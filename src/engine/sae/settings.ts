@@ -67,6 +67,12 @@ export const alignmentSettings = z
     /** Stop ortho's gradient at the slots, so that it cannot shrink them. */
     orthoStopSlots: z.boolean(),
     weights: lossWeights,
+    /** Train the counterfactual term on activations between those of two entities. */
+    mixEntities: z.boolean(),
+    /** Share of (entity, concept) pairs that no counterfactual leads to. */
+    withheldPairShare: finite.min(0).max(0.9),
+    /** Keys of concepts that no counterfactual leads to. */
+    withheldTargets: z.array(z.string()).max(10_000),
     pretrain: stage,
     posttrain: stage,
     /** Hidden width of a slot's value head. */

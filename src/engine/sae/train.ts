@@ -16,6 +16,7 @@ import {
   revivesDead,
   startHistory,
   thresholdOf,
+  unfiredShare,
 } from './history.ts';
 import { firedEval, posttrainLoss, pretrainLoss, reconstructionEval, validationEval } from './objective.ts';
 import { AUTOENCODER_WEIGHTS, foldDecoderNorm, initSae, type SaeConfig, VALUE_WEIGHTS } from './sae.ts';
@@ -64,7 +65,7 @@ export async function trainSae(
 
 function createSaeStepper({ config, settings }: SaeTraining): Stepper {
   return createStepper({
-    weights: initSae(config, settings.seed),
+    weights: initialWeights(config, settings),
     optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, clipNorm: null },
     losses: { pretrain: pretrainLoss(config, settings), posttrain: posttrainLoss(config, settings) },
     trainable: {
@@ -80,6 +81,12 @@ function createSaeStepper({ config, settings }: SaeTraining): Stepper {
       validate: validationEval(config, settings),
     },
   });
+}
+
+/** With `UNIT` rows of length 1 to begin with, the function unchanged: Adam's steps are then small against them. */
+function initialWeights(config: SaeConfig, { seed, decoderNorm }: AlignmentSettings): Arrays {
+  const weights = initSae(config, seed);
+  return decoderNorm === 'UNIT' ? foldArrays(config, weights) : weights;
 }
 
 async function runStages(
@@ -125,16 +132,16 @@ async function present(
   history: LatentHistory,
 ): Promise<Arrays> {
   const { weights } = await stepper.readState();
-  const fold = () => mapValues(foldDecoderNorm(config, toTensors(weights)), toArray);
-  return { ...(settings.decoderNorm === 'UNIT' ? folded(fold) : weights), ...thresholdOf(config, history) };
+  const used = settings.decoderNorm === 'UNIT' ? foldArrays(config, weights) : weights;
+  return { ...used, ...thresholdOf(config, history) };
 }
 
-function folded(fold: () => Arrays): Arrays {
-  let arrays: Arrays = {};
+function foldArrays(config: SaeConfig, weights: Arrays): Arrays {
+  let folded: Arrays = {};
   tidy(() => {
-    arrays = fold();
+    folded = mapValues(foldDecoderNorm(config, toTensors(weights)), toArray);
   });
-  return arrays;
+  return folded;
 }
 
 /** Step `n`, counted from 1 over both stages; post-training begins with fresh moments. */
@@ -154,7 +161,7 @@ function createSteps({ settings, train, silent }: SaeTraining, stepper: Stepper,
     const { smallest, ...values } = stepper.step(stage, batch, settings[stage].learningRate * share);
     if (!Number.isFinite(values.loss)) throw diverged(step, stage);
     if (smallest !== undefined) noteSmallest(history, smallest);
-    return values;
+    return { ...values, ...(revives && { unfired: unfiredShare(history, settings.deadAfter) }) };
   };
 }
 
@@ -189,6 +196,7 @@ function batchOptions(settings: AlignmentSettings, silent: Float32Array | null):
     seed: settings.seed,
     batchSize: settings.posttrain.batchSize,
     counterfactual: settings.weights.counterfactual > 0,
+    mixEntities: settings.mixEntities,
     silent: silent && settings.weights.silence > 0 ? { x: silent, rows: SILENT_ROWS } : null,
   };
 }

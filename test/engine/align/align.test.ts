@@ -185,19 +185,27 @@ describe('an alignment', () => {
     ],
     ['prompts of two concepts alone', {}, { prompts: twoHop }, ['dataset'], 'one concept'],
     ['a concept without prompts', {}, { prompts: noEmployer }, ['dataset'], '"employer"'],
-    [
-      'silence without texts',
-      { weights: { silence: 1 } },
-      { texts: [] },
-      ['settings', 'weights', 'silence'],
-      'texts',
-    ],
   ])('refuses %s before any work', async (_, input, part, path, message) => {
     const recorder = createRecorder(workDir);
     const refused = runAlignment(job(input, { ...dataset, ...part }), recorder);
     await expect(refused).rejects.toMatchObject({ code: 'INVALID_INPUT', path });
     await expect(refused).rejects.toThrow(message);
     expect(recorder.progressed).toEqual([]);
+  });
+
+  test('refuses silence where every position asks', async () => {
+    const prompts = dataset.prompts.map((prompt) => ({ ...prompt, prompt: 'where' }));
+    const recorder = createRecorder(workDir);
+    const refused = runAlignment(
+      job({ weights: { silence: 1 } }, { ...dataset, prompts, texts: [] }),
+      recorder,
+    );
+    await expect(refused).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      path: ['settings', 'weights', 'silence'],
+      message: expect.stringContaining('TRAIN texts, or prompts of several tokens'),
+    });
+    expect(recorder.rows).toEqual([]);
   });
 });
 

@@ -23,6 +23,7 @@ import {
   choosePrompts,
   drawIsolationCases,
   drawSweepTrials,
+  type IsolationCase,
 } from '../../../src/engine/align/sweep/trials.ts';
 import { sameAnswer } from '../../../src/engine/data/answers.ts';
 import { generateBiographies } from '../../../src/engine/data/biography.ts';
@@ -86,13 +87,13 @@ describe('a swap sweep', () => {
       [4, 'MEAN_DIFFERENCE', 'MEAN_DIFFERENCE', 1],
       [5, 'MEAN_DIFFERENCE', 'MEAN_DIFFERENCE', 3],
     ]);
-    for (const { trials, successes, pairs, otherPrompts, texts } of cells) {
+    for (const { trials, successes, pairs, otherPrompts, texts, statements } of cells) {
       expect(pairs.map(({ source, target, trials }) => ({ source, target, trials }))).toEqual(
         PAIRS.map((pair) => ({ ...pair, trials: 6 })),
       );
       expect(trials).toBe(12);
       expect(successes).toBe(pairs.reduce((sum, pair) => sum + pair.successes, 0));
-      expect([otherPrompts, texts]).toEqual([12, 12]);
+      expect([otherPrompts, texts, statements]).toEqual([12, 12, 12]);
     }
   });
 
@@ -116,12 +117,13 @@ describe('a swap sweep', () => {
   test('finds the same isolation as running every armed swap, also those that never fire', async () => {
     const input = { methods: ['LATENT_DECODE'], alphas: [3], controls: [], isolationPerPair: 20 } as const;
     const [cell] = await sweep({ ...input, methods: [...input.methods], alphas: [3], controls: [] });
-    const { prompts, texts } = await isolateAll(
+    const kept = await isolateAll(
       settingsOf({ ...input, methods: ['LATENT_DECODE'], alphas: [3], controls: [] }),
     );
-    expect([cell!.otherPromptsKept, cell!.textsKept]).toEqual([prompts, texts]);
-    expect(prompts + texts).toBeLessThan(80);
-    expect(prompts + texts).toBeGreaterThan(0);
+    const { otherPromptsKept, textsKept, statementsKept } = cell!;
+    expect([otherPromptsKept, textsKept, statementsKept]).toEqual([kept.PROMPT, kept.TEXT, kept.STATEMENT]);
+    expect(kept.STATEMENT).toBeLessThan(40);
+    expect(kept.TEXT).toBeGreaterThan(kept.STATEMENT);
   });
 
   test('goes on where an earlier attempt stopped, with the same numbers', async () => {
@@ -169,7 +171,7 @@ describe('a swap sweep', () => {
       runSwapSweep({ ...job, settings: settingsOf() }, createRecorder(workDir)),
     ).rejects.toMatchObject({
       code: 'INVALID_INPUT',
-      message: expect.stringContaining('no TEST_OOD prompt of SEEN entities'),
+      message: expect.stringContaining('no swap in the TEST_OOD prompts of SEEN entities'),
     });
   });
 });
@@ -247,12 +249,12 @@ async function countOneByOne(method: SwapMethod, alpha: number): Promise<number>
   return successes;
 }
 
-async function isolateAll(settings: SweepSettings): Promise<{ prompts: number; texts: number }> {
+async function isolateAll(settings: SweepSettings): Promise<Record<IsolationCase['kind'], number>> {
   const model = await loadLanguageModel(studied.model);
   const sae = await loadSae(studied.sae);
   const cases = drawIsolationCases(choosePrompts(dataset, sae.settings, settings), dataset, PAIRS, settings);
   const latents = slotLatents(sae, PAIRS);
-  const kept = { PROMPT: 0, TEXT: 0 };
+  const kept = { PROMPT: 0, TEXT: 0, STATEMENT: 0 };
   for (const { pair, kind, text } of cases) {
     const tokens = model.tokenizer.encode(text);
     const edit = { ...latents[pair]!, alpha: settings.alphas[0]! };
@@ -267,7 +269,7 @@ async function isolateAll(settings: SweepSettings): Promise<{ prompts: number; t
   }
   sae.dispose();
   model.dispose();
-  return { prompts: kept.PROMPT, texts: kept.TEXT };
+  return kept;
 }
 
 describe('edits that are computed together', () => {

@@ -95,7 +95,7 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     expect(last.values.l0).toBeGreaterThan(0);
     const terms = Object.keys(last.values).filter((name) => name.startsWith('loss/'));
     expect(terms.sort()).toEqual(
-      ['bindCrossEntropy', 'bindMse', 'counterfactual', 'ortho', 'recon', 'sparse', 'value'].map(
+      ['bindCrossEntropy', 'bindMse', 'counterfactual', 'ortho', 'recon', 'silence', 'sparse', 'value'].map(
         (term) => `loss/${term}`,
       ),
     );

@@ -1,4 +1,4 @@
-/** Armed swaps where they must change nothing: prompts about other concepts, and texts that ask nothing. */
+/** Armed swaps where they must change nothing, prompts and texts about other concepts, and how far they reach into texts about their own. */
 import { type Branch, continueBranches, runPrefixes } from '../../model/continue.ts';
 import type { LanguageModel } from '../../model/languageModel.ts';
 import type { Tokens } from '../../model/tokens.ts';
@@ -17,6 +17,8 @@ export interface IsolationCounts {
   otherPromptsKept: number;
   texts: number;
   textsKept: number;
+  statements: number;
+  statementsKept: number;
 }
 
 /** A prompt or text with how the model goes on by itself. */
@@ -67,6 +69,8 @@ export async function prepareIsolation(
         otherPromptsKept: count('PROMPT') - changed.PROMPT,
         texts: count('TEXT'),
         textsKept: count('TEXT') - changed.TEXT,
+        statements: count('STATEMENT'),
+        statementsKept: count('STATEMENT') - changed.STATEMENT,
       };
     },
   };
@@ -120,7 +124,7 @@ async function countChanged(
   undisturbed: ReadonlyMap<string, Undisturbed>,
   breathe: () => Promise<void>,
 ): Promise<Record<IsolationCase['kind'], number>> {
-  const changed = { PROMPT: 0, TEXT: 0 };
+  const changed = { PROMPT: 0, TEXT: 0, STATEMENT: 0 };
   const prompts = fired.map(({ text }) => undisturbed.get(text)!.tokens);
   const edits = armedEdits(
     editor,

@@ -44,9 +44,12 @@ export interface SweepCell {
   /** Armed swaps on prompts about other concepts, and those that left the answer as it was. */
   otherPrompts: number;
   otherPromptsKept: number;
-  /** The same on texts, which ask nothing. */
+  /** The same on texts that state nothing of the source. */
   texts: number;
   textsKept: number;
+  /** The same on texts that state the source's fact. */
+  statements: number;
+  statementsKept: number;
   pairs: { source: number; target: number; trials: number; successes: number }[];
 }
 

@@ -40,10 +40,12 @@ export const sweepSettings = z
     population: z.enum(SWEEP_POPULATIONS).default('UNSEEN'),
     /** Which phrasings are asked. */
     split: z.enum(SPLITS as [string, ...string[]]).default('TEST_OOD'),
+    /** Only swaps that the alignment's counterfactuals were never shown: `withheldPairShare`, `withheldTargets`. */
+    withheldOnly: z.boolean().default(false),
     placement: z.enum(SWEEP_PLACEMENTS).default('LAST_TOKEN'),
     /** Swaps tried for each pair of concepts, as far as there are prompts. */
     promptsPerPair: z.number().int().min(1).max(10_000).default(20),
-    /** Prompts about other concepts, and texts, on which each pair's armed swap must change nothing; 0 leaves isolation out. */
+    /** Prompts about other concepts, texts about others and texts about the source a pair; 0 leaves isolation out. */
     isolationPerPair: z.number().int().min(0).max(10_000).default(20),
   })
   .strict();

@@ -9,6 +9,7 @@ import { type LoadedSae, loadSae } from '../../sae/file.ts';
 import { armedHook } from '../armed.ts';
 import { captureResidPost } from '../capture.ts';
 import type { SwapMethod } from '../swap.ts';
+import { createWithheld } from '../withheld.ts';
 import { prepareControls } from './controls.ts';
 import { type SweepEditor, slotLatents } from './editors.ts';
 import { armedEdits, continueAll, type Isolation, prepareIsolation } from './isolation.ts';
@@ -65,11 +66,12 @@ async function prepare(
   const { layer } = sae.settings;
   const breathe = () => context.reporter.breathe();
   const asked = choosePrompts(dataset, sae.settings, settings);
-  const trials = drawSweepTrials(asked, dataset, pairs, settings);
+  const counts = settings.withheldOnly ? createWithheld(dataset, sae.settings) : undefined;
+  const trials = drawSweepTrials(asked, dataset, pairs, settings, counts);
   if (trials.length === 0) {
     throw invalidInput(
       ['settings', 'population'],
-      `the dataset has no ${settings.split} prompt of ${settings.population} entities to swap these concepts on`,
+      `there is no ${settings.withheldOnly ? 'withheld swap among the' : 'swap in the'} ${settings.split} prompts of ${settings.population} entities about these concepts`,
     );
   }
   const texts = [...new Set(trials.map(({ prompt }) => prompt.prompt))];

@@ -20,8 +20,8 @@ export interface SweepTrial {
 /** What an armed swap of the pair must leave as it is. */
 export interface IsolationCase {
   pair: number;
-  kind: 'PROMPT' | 'TEXT';
-  /** A question about a concept that is neither the pair's source nor asked to change, or a text that asks nothing. */
+  /** A question about another concept than the source; a text that states nothing of the source; one that does. */
+  kind: 'PROMPT' | 'TEXT' | 'STATEMENT';
   text: string;
 }
 
@@ -35,12 +35,16 @@ export function choosePrompts(
   return prompts.filter((prompt) => prompt.split === split && populationOf(prompt.entity) === population);
 }
 
-/** Up to `promptsPerPair` swaps a pair; left out are those whose two answers coincide or whose entity lacks the fact. */
+/**
+ * Up to `promptsPerPair` swaps a pair; `counts` tells which swaps of an entity to a target may be tried. Left out are
+ * those whose two answers coincide or whose entity lacks the fact.
+ */
 export function drawSweepTrials(
   prompts: readonly Prompt[],
   { facts }: EngineDataset,
   pairs: readonly ConceptPair[],
   { seed, promptsPerPair }: SweepSettings,
+  counts: (entity: string, target: number) => boolean = () => true,
 ): SweepTrial[] {
   const valuesOf = indexFacts(facts);
   return pairs.flatMap(({ source, target }, pair) => {
@@ -49,27 +53,39 @@ export function drawSweepTrials(
     const trials = about.flatMap((prompt): SweepTrial[] => {
       const expected = valuesOf(prompt.entity).get(target) ?? [];
       const tells = expected.length > 0 && !expected.some((value) => sameAnswer(value, prompt.answer));
-      return tells ? [{ pair, prompt, expected }] : [];
+      return tells && counts(prompt.entity, target) ? [{ pair, prompt, expected }] : [];
     });
     return trials.slice(0, promptsPerPair);
   });
 }
 
-/** Up to `isolationPerPair` prompts about other concepts, and as many texts, a pair. */
+/** Up to `isolationPerPair` cases of each kind a pair. */
 export function drawIsolationCases(
   prompts: readonly Prompt[],
-  { texts }: EngineDataset,
+  { texts, facts }: EngineDataset,
   pairs: readonly ConceptPair[],
   { seed, isolationPerPair }: SweepSettings,
 ): IsolationCase[] {
+  const valuesOf = indexFacts(facts);
   return pairs.flatMap(({ source, target }, pair) => {
     const random = createRandom(seed, 'sweep', 'isolation', source, target);
-    const draw = <T>(items: T[]) => random.shuffle(items).slice(0, isolationPerPair);
-    const others = draw(prompts.filter(({ concepts }) => concepts[0] !== source));
-    const silent = draw([...texts]);
+    const draw = (kind: IsolationCase['kind'], candidates: string[]) =>
+      random
+        .shuffle(candidates)
+        .slice(0, isolationPerPair)
+        .map((text): IsolationCase => ({ pair, kind, text }));
+    const states = ({ text, entity }: Text) => {
+      const said = text.toLowerCase();
+      return (valuesOf(entity).get(source) ?? []).some((value) => said.includes(value.toLowerCase()));
+    };
+    const others = prompts.filter(({ concepts }) => concepts[0] !== source);
     return [
-      ...others.map(({ prompt }): IsolationCase => ({ pair, kind: 'PROMPT', text: prompt })),
-      ...silent.map((text): IsolationCase => ({ pair, kind: 'TEXT', text: beginningOf(text) })),
+      ...draw(
+        'PROMPT',
+        others.map(({ prompt }) => prompt),
+      ),
+      ...draw('TEXT', texts.filter((text) => !states(text)).map(beginningOf)),
+      ...draw('STATEMENT', texts.filter(states).map(beginningOf)),
     ];
   });
 }

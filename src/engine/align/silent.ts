@@ -1,0 +1,49 @@
+/** Activations where no concept is asked about: what the silence term keeps slots quiet on. */
+import { invalidInput } from '../../errors.ts';
+import type { EngineDataset } from '../dataset.ts';
+import type { LanguageModel } from '../model/languageModel.ts';
+import type { JobContext } from '../protocol.ts';
+import { createRandom } from '../random.ts';
+import type { AlignmentSettings } from '../sae/settings.ts';
+import { captureResidPost } from './capture.ts';
+
+/** Texts, and as many prompts, that are sampled. */
+const SAMPLE = 512;
+
+/**
+ * Raw activations `[n, dModel]` at every position of a sample of TRAIN texts, and at every position before the last of
+ * a sample of the prompts that the SAE learns from: there a question is not asked yet.
+ * @throws {AppError} INVALID_INPUT when there is no such position.
+ */
+export async function captureSilent(
+  model: LanguageModel,
+  { texts }: EngineDataset,
+  learned: readonly { prompt: string }[],
+  { layer, seed }: AlignmentSettings,
+  { reporter }: JobContext,
+): Promise<Float32Array> {
+  const draw = <T>(stream: string, items: readonly T[]) =>
+    createRandom(seed, stream)
+      .shuffle([...items])
+      .slice(0, SAMPLE);
+  const stated = draw(
+    'silent-texts',
+    texts.filter(({ split }) => split === 'TRAIN'),
+  ).map(({ text }) => model.tokenizer.encode(text));
+  const asked = draw('silent-prompts', learned).map(({ prompt }) => model.tokenizer.encode(prompt));
+  const positions = [
+    ...stated.map((tokens) => tokens.map((_, position) => position)),
+    ...asked.map((tokens) => tokens.slice(1).map((_, position) => position)),
+  ];
+  if (positions.every((chosen) => chosen.length === 0)) {
+    throw invalidInput(
+      ['settings', 'weights', 'silence'],
+      'the silence term needs positions where no concept is asked about: TRAIN texts, or prompts of several tokens',
+    );
+  }
+  return captureResidPost(model, [...stated, ...asked], {
+    layer,
+    positions,
+    breathe: () => reporter.breathe(),
+  });
+}

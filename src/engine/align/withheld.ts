@@ -1,0 +1,16 @@
+/** What post-training's counterfactuals never lead to, so that swaps there show what was not taught. */
+import type { EngineDataset } from '../dataset.ts';
+import { createRandom } from '../random.ts';
+import type { AlignmentSettings } from '../sae/settings.ts';
+
+/** Tells whether swaps of this entity to this concept were withheld; drawn by the alignment's seed alone. */
+export function createWithheld(
+  { concepts }: Pick<EngineDataset, 'concepts'>,
+  { seed, withheldPairShare, withheldTargets }: AlignmentSettings,
+): (entity: string, concept: number) => boolean {
+  return (entity, concept) => {
+    const { key } = concepts[concept]!;
+    if (withheldTargets.includes(key)) return true;
+    return withheldPairShare > 0 && createRandom(seed, 'withheld', entity, key).next() < withheldPairShare;
+  };
+}

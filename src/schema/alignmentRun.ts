@@ -29,6 +29,7 @@ import {
   SlotRef,
 } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
+import { SaeLensRef, saeLensFilesOf } from './saeLens.ts';
 import { SplitRef } from './split.ts';
 
 /** What such a run stores of its result besides rows. */
@@ -127,6 +128,11 @@ builder.node(AlignmentRunRef, {
             (split == null || swap.split === split) &&
             (chosen == null || swap.chosen === chosen),
         ),
+    }),
+    saeLens: t.field({
+      type: SaeLensRef,
+      description: 'Its SAE as files for SAELens.',
+      resolve: (run) => saeLensFilesOf(run, 'AlignmentRun'),
     }),
     slots: t.connection(
       {

@@ -12,6 +12,7 @@ import { BindingRef, ConceptLatentRef, FaithfulnessRef, ReconstructionRef } from
 import { addMutation } from './mutation.ts';
 import { BaselineRunRef, ModelRef, RunRef } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
+import { SaeLensRef, saeLensFilesOf } from './saeLens.ts';
 import { SplitRef } from './split.ts';
 
 builder.node(BaselineRunRef, {
@@ -38,6 +39,11 @@ builder.node(BaselineRunRef, {
       type: ModelRef,
       description: 'The model that it studies.',
       resolve: async (run, _args, { loaders }) => (await loaders.load(modelsByIds, run.modelId!))!,
+    }),
+    saeLens: t.field({
+      type: SaeLensRef,
+      description: 'Its SAE as files for SAELens.',
+      resolve: (run) => saeLensFilesOf(run, 'BaselineRun'),
     }),
     conceptLatents: t.field({
       type: [ConceptLatentRef],

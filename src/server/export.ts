@@ -1,14 +1,19 @@
-/** The route of exports: methods, origins, keys and errors, as for every request, around the stream. */
+/** The route of exports: methods, origins, keys and errors, as for every request, around the file. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GraphQLError } from 'graphql';
 import type { Config } from '../config.ts';
+import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Context, Viewer } from '../schema/context.ts';
 import { type Authenticate, remoteAddressOf } from './auth.ts';
 import { allowOrigin, answerPreflight } from './cors.ts';
-import { streamExport } from './exportStream.ts';
+import { type ExportFile, sendFile } from './exportFile.ts';
 import { createMaskError } from './maskError.ts';
 import { failure, reply } from './reply.ts';
+import { openSaeLensFile } from './saeLensExport.ts';
+import { openTable } from './tableExport.ts';
+
+export const EXPORT_PATH = '/export/';
 
 export interface ExportRouteOptions {
   config: Pick<Config, 'corsOrigins'>;
@@ -38,7 +43,9 @@ export function createExportRoute({ config, log, authenticate, createContext }: 
     }
     try {
       const viewer = await authenticate(request.headers.authorization, remoteAddressOf(request));
-      await streamExport(request, response, createContext(viewer, requestId), log);
+      const context = createContext(viewer, requestId);
+      const file = await openFile(new URL(request.url!, 'http://server').pathname, context);
+      await sendFile(request, response, file, context, log);
     } catch (error) {
       const { message, extensions } = mask(error, '') as GraphQLError;
       const status = STATUSES[String(extensions.code)] ?? 500;
@@ -46,4 +53,20 @@ export function createExportRoute({ config, log, authenticate, createContext }: 
       reply(response, status, { errors: [{ message, extensions: { ...extensions, http: undefined } }] });
     }
   };
+}
+
+/** @throws AppError FORBIDDEN without the scope READ; NOT_FOUND where there is no file. */
+async function openFile(path: string, context: Context): Promise<ExportFile> {
+  const { scopes } = context.viewer;
+  if (!scopes.includes('READ'))
+    throw new AppError(
+      'FORBIDDEN',
+      `An export needs the scope READ; this caller has ${scopes.join(', ') || 'none'}`,
+    );
+  const file = (await openSaeLensFile(path, context)) ?? (await openTable(path, context));
+  if (file) return file;
+  throw new AppError(
+    'NOT_FOUND',
+    `There is nothing at ${path}: exports are at ${EXPORT_PATH}runs/{id of a run}/{name}.{jsonl|csv}; \`Run.exports\` lists them`,
+  );
 }

@@ -42,7 +42,7 @@ export async function writeSafetensors(
   let bytes = 0;
   const file = await open(temporary, 'w');
   try {
-    for (const chunk of [encodeHeader(arrays, metadata), ...Object.values(arrays).map(bytesOf)]) {
+    for (const chunk of [encodeHeader(typesOf(arrays), metadata), ...Object.values(arrays).map(bytesOf)]) {
       hash.update(chunk);
       for (let done = 0; done < chunk.byteLength; ) {
         done += (await file.write(chunk, done, chunk.byteLength - done)).bytesWritten;
@@ -89,14 +89,18 @@ export function readSafetensors(
   });
 }
 
-function encodeHeader(arrays: Arrays, metadata: Record<string, string>): Buffer {
+/** What stands before the tensors of these types and shapes, which follow in this order without gaps. */
+export function encodeHeader(
+  tensors: Readonly<Record<string, { dtype: Dtype; shape: readonly number[] }>>,
+  metadata: Record<string, string>,
+): Buffer {
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
   let offset = 0;
-  for (const [name, { data, shape }] of Object.entries(arrays)) {
-    const dtype: Dtype = data instanceof Float32Array ? 'F32' : 'I32';
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
-    offset += data.byteLength;
+  for (const [name, { dtype, shape }] of Object.entries(tensors)) {
+    const end = offset + 4 * shape.reduce((product, size) => product * size, 1);
+    header[name] = { dtype, shape, data_offsets: [offset, end] };
+    offset = end;
   }
   const json = Buffer.from(JSON.stringify(header));
   const padded = Math.ceil(json.byteLength / 8) * 8; // keeps the tensors aligned; spaces end the JSON
@@ -104,6 +108,14 @@ function encodeHeader(arrays: Arrays, metadata: Record<string, string>): Buffer 
   buffer.writeBigUInt64LE(BigInt(padded));
   json.copy(buffer, LENGTH_BYTES);
   return buffer;
+}
+
+function typesOf(arrays: Arrays): Record<string, { dtype: Dtype; shape: readonly number[] }> {
+  const entries = Object.entries(arrays).map(([name, { data, shape }]) => {
+    const dtype: Dtype = data instanceof Float32Array ? 'F32' : 'I32';
+    return [name, { dtype, shape }] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 function bytesOf({ data }: ArrayValue): Buffer {
@@ -192,7 +204,13 @@ async function readRange(file: FileHandle, label: string, begin: number, end: nu
   return buffer;
 }
 
-async function readInto(file: FileHandle, label: string, buffer: Buffer, begin: number): Promise<void> {
+/** Fills the buffer from byte `begin` on. @throws {AppError} INVALID_INPUT when the file, named `label`, ends early. */
+export async function readInto(
+  file: FileHandle,
+  label: string,
+  buffer: Buffer,
+  begin: number,
+): Promise<void> {
   for (let done = 0; done < buffer.byteLength; ) {
     const { bytesRead } = await file.read(buffer, done, buffer.byteLength - done, begin + done);
     if (bytesRead === 0) throw malformed(label, 'it ends early');

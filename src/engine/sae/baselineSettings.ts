@@ -2,13 +2,7 @@
 import { z } from 'zod';
 import { parseOrThrow } from '../../errors.ts';
 import { ALIGNMENT_PRESETS } from './presets.ts';
-import {
-  type AlignmentSettings,
-  alignmentSettings,
-  DECODER_NORMS,
-  isTopK,
-  type LossWeights,
-} from './settings.ts';
+import { type AlignmentSettings, alignmentSettings, isTopK, type LossWeights } from './settings.ts';
 
 /** Sparse ones alone: the latents of a linear dictionary are any rotation of one another. */
 export const BASELINE_ACTIVATIONS = ['RELU', 'TOPK', 'BATCH_TOPK'] as const;
@@ -24,9 +18,9 @@ export const baselineSettings = z
     nFree: shape.nFree,
     activation: z.enum(BASELINE_ACTIVATIONS).default('RELU'),
     k: shape.k.default(PAPER.k),
-    decoderNorm: z.enum(DECODER_NORMS).default('UNIT'),
+    decoderNorm: shape.decoderNorm.default(PAPER.decoderNorm),
     /** Weight of mean |f|, for `RELU`. */
-    sparse: shape.weights.shape.sparse.default(1),
+    sparse: shape.weights.shape.sparse.default(15),
     /** Weight of the revival of dead latents. */
     aux: shape.weights.shape.aux.default(1 / 32),
     deadAfter: shape.deadAfter.default(PAPER.deadAfter),

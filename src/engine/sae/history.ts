@@ -30,6 +30,11 @@ export function deadLatents({ sinceFired }: LatentHistory, deadAfter: number): A
   return { dead: { data, shape: [data.length] } };
 }
 
+/** Share of free latents that have not fired in the last `deadAfter` batches. */
+export function unfiredShare({ sinceFired }: LatentHistory, deadAfter: number): number {
+  return sinceFired.reduce((sum, batches) => sum + Number(batches >= deadAfter), 0) / sinceFired.length;
+}
+
 /** Notes on how many rows of a batch each latent fired. */
 export function noteFired({ sinceFired }: LatentHistory, rowsFired: ArrayLike<number>): void {
   for (let i = 0; i < sinceFired.length; i++) sinceFired[i] = rowsFired[i]! > 0 ? 0 : sinceFired[i]! + 1;

@@ -31,6 +31,8 @@ const MEASURE_DESCRIPTIONS: Record<MeasureName, string> = {
   PROMPT_ISOLATION:
     'Share of prompts about other concepts that an armed swap leaves as they are, in a swap sweep.',
   TEXT_ISOLATION: 'Share of texts that ask nothing that an armed swap leaves as they are, in a swap sweep.',
+  STATEMENT_ISOLATION:
+    'Share of texts that state the source’s own fact that an armed swap leaves as they are, in a swap sweep.',
   FAITHFUL_ACCURACY:
     'Share of prompts that the model answers exactly with the activation replaced, by `replacement`.',
   CROSS_ENTROPY:

@@ -107,8 +107,8 @@ export const EXPORT_TABLES: Readonly<Record<string, ExportTable>> = {
   },
   matrix: {
     description:
-      'The binding matrix: share of the prompts about a concept whose strongest slot is that of another.',
-    kinds: ['ALIGNMENT'],
+      'The binding matrix: share of the prompts about a concept whose strongest slot (of a baseline: best latent) is that of another.',
+    kinds: ['ALIGNMENT', 'BASELINE'],
     columns: { split: text, concept: text, slot: text, share: number },
     key: ['split', 'row', 'col'],
     rows: (runId) => sql`
@@ -178,6 +178,7 @@ export const EXPORT_TABLES: Readonly<Record<string, ExportTable>> = {
       ...{ statements: number, statementsKept: number },
       ...rate('promptIsolation', (row) => row.otherPromptsKept, 'otherPrompts'),
       ...rate('textIsolation', (row) => row.textsKept, 'texts'),
+      ...rate('statementIsolation', (row) => row.statementsKept, 'statements'),
     },
     key: ['position'],
     rows: (runId) => sql`

@@ -29,6 +29,7 @@ export const MEASURES = [
   'SWAP_SUCCESS',
   'PROMPT_ISOLATION',
   'TEXT_ISOLATION',
+  'STATEMENT_ISOLATION',
   'FAITHFUL_ACCURACY',
   'CROSS_ENTROPY',
   'SEPARABILITY',
@@ -165,6 +166,7 @@ async function readCells(db: Executor, ids: readonly string[]): Promise<ByRun> {
       ...share('SWAP_SUCCESS', row.successes, row.trials, { of }),
       ...share('PROMPT_ISOLATION', row.otherPromptsKept, row.otherPrompts, { of }),
       ...share('TEXT_ISOLATION', row.textsKept, row.texts, { of }),
+      ...share('STATEMENT_ISOLATION', row.statementsKept, row.statements, { of }),
     ];
   });
 }

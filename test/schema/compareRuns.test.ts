@@ -75,7 +75,7 @@ async function insertMeasures(): Promise<void> {
   ]);
   const counts = {
     ...{ trials: 10, successes: 4, otherPrompts: 8, otherPromptsKept: 8 },
-    ...{ texts: 0, textsKept: 0, statements: 0, statementsKept: 0 },
+    ...{ texts: 0, textsKept: 0, statements: 4, statementsKept: 3 },
   };
   const cell = { runId: sweep, position: 0, edited: 'CONCEPT', method: 'LATENT_DECODE', alpha: 1.5 } as const;
   await db.insert(sweepCells).values({ ...cell, ...counts, pairs: [] });
@@ -137,6 +137,7 @@ describe('compareRuns', () => {
       { value: 0.4 },
     ]);
     expect(find('PROMPT_ISOLATION', 'CONCEPT', 'LATENT_DECODE', '1.5')[2].value).toBe(1);
+    expect(find('STATEMENT_ISOLATION', 'CONCEPT', 'LATENT_DECODE', '1.5')[2].value).toBe(0.75);
     expect(measures.some(({ name }: Data) => name === 'TEXT_ISOLATION')).toBe(false);
     expect(find('FAITHFUL_ACCURACY', 'ZERO')[0]).toMatchObject({ value: 0.25, rate: { trials: 40 } });
     expect(find('CROSS_ENTROPY', 'ZERO')[0]).toMatchObject({ value: 2.5, rate: null });

@@ -169,7 +169,12 @@ describe('exports', () => {
     expect(await read('AlignmentRun', runId, 'faithfulness')).toEqual([]);
     expect(await read('AlignmentRun', runId, 'latents')).toEqual([]);
     const [cell] = await read('SwapSweepRun', sweep.id, 'sweep');
-    expect(cell).toMatchObject({ successRate: 0.5, promptIsolation: null, textIsolation: 1 });
+    expect(cell).toMatchObject({
+      successRate: 0.5,
+      promptIsolation: null,
+      textIsolation: 1,
+      statementIsolation: 0.5,
+    });
     expect(cell.textIsolationLow).toBeLessThan(1);
     expect(await read('SwapSweepRun', sweep.id, 'pairs')).toMatchObject([
       { source: a, target: b, successes: 1 },

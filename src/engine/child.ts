@@ -102,7 +102,8 @@ async function serveStream({ id, stream }: Message<'stream'>): Promise<void> {
   const { signal } = streams.get(id)!;
   try {
     const { open } = await import('./calls.ts');
-    for await (const item of open(stream)) {
+    const items = signal.aborted ? [] : open(stream);
+    for await (const item of items) {
       if (signal.aborted) break;
       send({ type: 'item', id, item });
       await turnOfTheLoop(); // for a cancel to come in

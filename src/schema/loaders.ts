@@ -29,14 +29,14 @@ export class Loaders {
     return this.#loader(batch, '', (keys) => batch(this.#work.db, keys)).load(key) as Promise<T>;
   }
 
-  /** The same for a `batch` that the engine answers. */
-  loadWork<T>(batch: WorkBatch<T>, key: string): Promise<T> {
-    return this.#loader(batch, '', (keys) => batch(this.#work, keys)).load(key) as Promise<T>;
-  }
-
   /** The same, where the key may be missing. */
   loadMaybe<T>(batch: Batch<T>, key: string | null): Promise<T> | null {
     return key === null ? null : this.load(batch, key);
+  }
+
+  /** As `load`, for a `batch` that the engine answers. */
+  loadWork<T>(batch: WorkBatch<T>, key: string): Promise<T> {
+    return this.#loader(batch, '', (keys) => batch(this.#work, keys)).load(key) as Promise<T>;
   }
 
   /** One page of the list of `key`, together with the same page of other lists. */

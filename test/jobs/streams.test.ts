@@ -2,12 +2,29 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import type { SwapCall } from '../../src/engine/align/swap.ts';
-import type { GenerationCall, GenerationItem } from '../../src/engine/generation/job.ts';
+import type { GenerationCall, GenerationEdit, GenerationItem } from '../../src/engine/generation/job.ts';
+import type { ChildMessage } from '../../src/engine/protocol.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
+import { forkEngine } from '../../src/jobs/host.ts';
 import { silentLog } from '../helpers/log.ts';
 import { writeTinyPair } from '../helpers/tinyAlignment.ts';
+
+/** Types of the messages to engines. */
+const sent = vi.hoisted(() => [] as string[]);
+vi.mock('../../src/jobs/host.ts', async (original) => {
+  const host = await original<typeof import('../../src/jobs/host.ts')>();
+  const forkEngine: typeof host.forkEngine = (engineOptions) => {
+    const engine = host.forkEngine(engineOptions);
+    const send: typeof engine.send = (message) => {
+      sent.push(message.type);
+      engine.send(message);
+    };
+    return { ...engine, send };
+  };
+  return { ...host, forkEngine };
+});
 
 const options = { backend: 'auto', native: inject('native'), log: silentLog } as const;
 let dir: string;
@@ -27,6 +44,12 @@ afterAll(async () => {
   await calls.stop();
   await rm(dir, { recursive: true });
 });
+
+/** With this the tiny model does not end its text. */
+const ENDLESS: GenerationEdit = {
+  ...{ source: 0, target: 1, method: 'LATENT_DECODE', alpha: 4 },
+  ...{ fromStep: 0, untilStep: null, armed: false },
+};
 
 const collect = async (items: AsyncIterable<GenerationItem>) => {
   const all: GenerationItem[] = [];
@@ -49,6 +72,7 @@ describe('a stream', () => {
 
   test('that is left ends at once, and the queue goes on', async () => {
     const pid = calls.enginePid;
+    sent.length = 0;
     const items = calls.stream('generate', generation);
     expect(await items.next()).toMatchObject({ value: { type: 'TOKEN', index: 0 } });
     const waiting = items.next();
@@ -60,6 +84,7 @@ describe('a stream', () => {
     expect((await waiting).value?.index ?? 1).toBe(1); // a token that was on its way, or the end
     expect((await items.next()).done).toBe(true);
     expect(await answer).toMatchObject({ source: 0 });
+    expect(sent).toEqual(['stream', 'cancel', 'call']); // what only waited was never sent
     expect(calls.enginePid).toBe(pid);
   });
 
@@ -75,6 +100,31 @@ describe('a stream', () => {
     await expect(items).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect((await collect(calls.stream('generate', generation))).at(-1)).toMatchObject({ type: 'FINISHED' });
   });
+});
+
+test('the engine ends a cancelled stream at its next item, and one that waits before its first', async () => {
+  const engine = forkEngine(options);
+  await engine.ready;
+  const heard: ChildMessage[] = [];
+  const bothEnded = new Promise<void>((resolve) => {
+    engine.onMessage((message) => {
+      heard.push(message);
+      if (message.type === 'item' && message.id === 1) engine.send({ type: 'cancel', id: 1 });
+      if (message.type === 'ended' && message.id === 2) resolve();
+    });
+  });
+  const long = { ...generation, prompt: 'fay', maxNewTokens: 11, edits: [ENDLESS] };
+  for (const id of [1, 2]) engine.send({ type: 'stream', id, stream: { method: 'generate', params: long } });
+  engine.send({ type: 'cancel', id: 2 });
+  await bothEnded;
+  await engine.kill();
+  const items = heard.filter((message) => message.type === 'item');
+  expect(items.length).toBeLessThan(11);
+  expect(items.every(({ item }) => item.item.type === 'TOKEN')).toBe(true);
+  expect(heard.slice(items.length)).toEqual([
+    { type: 'ended', id: 1 },
+    { type: 'ended', id: 2 },
+  ]);
 });
 
 test('a stream that is silent too long ends with its engine; others are refused when it stops or is full', async () => {

@@ -1,0 +1,107 @@
+/** What the report asks of the API. */
+
+export const START_BASELINE_RUN = /* GraphQL */ `
+  mutation StartBaselineRun($input: StartBaselineRunInput!) {
+    startBaselineRun(input: $input) {
+      __typename
+      ... on StartRunSuccess { run { id } }
+      ... on Error { message }
+      ... on InputError { path }
+    }
+  }
+`;
+
+export const START_SWAP_SWEEP = /* GraphQL */ `
+  mutation StartSwapSweep($input: StartSwapSweepInput!) {
+    startSwapSweep(input: $input) {
+      __typename
+      ... on StartRunSuccess { run { id } }
+      ... on Error { message }
+      ... on InputError { path }
+    }
+  }
+`;
+
+export const START_ALIGNMENT_SWEEP = /* GraphQL */ `
+  mutation StartAlignmentSweep($input: StartAlignmentSweepInput!) {
+    startAlignmentSweep(input: $input) {
+      __typename
+      ... on StartRunSuccess { run { id } }
+      ... on Error { message }
+      ... on InputError { path }
+    }
+  }
+`;
+
+const RATE = 'trials successes value interval { low high }';
+
+export const MODEL = /* GraphQL */ `
+  query Model($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      backend
+      ... on ModelRun { model { id train: accuracy(split: TRAIN) testOod: accuracy(split: TEST_OOD) } }
+    }
+  }
+`;
+
+export const ALIGNMENT = /* GraphQL */ `
+  query Alignment($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on AlignmentRun {
+        chosenAlpha
+        binding(split: TEST_OOD) { examples accuracy diagonalAccuracy diagonalStrength }
+        reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
+        swaps(chosen: true) { control population split trials successes }
+        conceptLatents { concept { key } fragmentation heldOutSeparability }
+        faithfulness(split: TEST_OOD) { replacement accuracy { ${RATE} } crossEntropy }
+      }
+    }
+  }
+`;
+
+export const BASELINE = /* GraphQL */ `
+  query Baseline($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on BaselineRun {
+        binding(split: TEST_OOD) { accuracy }
+        reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
+        conceptLatents { concept { key } fragmentation heldOutSeparability }
+      }
+    }
+  }
+`;
+
+const CELL = `method alpha success { ${RATE} } otherPrompts { ${RATE} } texts { ${RATE} } statements { ${RATE} }`;
+
+export const SWEEP = /* GraphQL */ `
+  query Sweep($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on SwapSweepRun {
+        editsPerSecond
+        results { ${CELL} }
+        controls { kind ${CELL} }
+      }
+    }
+  }
+`;
+
+export const LAYERS = /* GraphQL */ `
+  query Layers($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on AlignmentSweepRun {
+        bindingByLayer { layer seed rate { ${RATE} } }
+        swapSuccessByLayer { layer seed alpha rate { ${RATE} } random { ${RATE} } }
+      }
+    }
+  }
+`;

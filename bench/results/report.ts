@@ -1,0 +1,331 @@
+/** The report's tables, from what was measured. */
+
+import { wilsonInterval } from '../../src/stats.ts';
+import type { Alignment, Cell, Layers, Rate, SeedStudy } from './study.ts';
+
+const PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
+type Preset = (typeof PRESETS)[number];
+type Row = readonly (string | number)[];
+
+export interface Report {
+  machine: string;
+  backend: string;
+  minutes: number;
+  seeds: readonly SeedStudy[];
+  layers: Layers;
+}
+
+export function renderReport(report: Report): string {
+  const { machine, backend, minutes, seeds } = report;
+  return `${[
+    '# Results',
+    `Written by \`npm run results\`, which starts a server of its own and does everything through the public API: for each seed a dataset of 100 people, a language model, an alignment with each preset, an unsupervised baseline, swap sweeps, and alignments that withhold what they are judged by. ${machine}; ${backend}; ${minutes.toFixed(0)} minutes. Settings are the API's defaults, layer 0, unless a table says otherwise.`,
+    'A share stands with its 95% Wilson interval, which is about the prompts; figures over seeds pool their trials, and the spread between seeds is shown beside them. Swaps are on people whom the SAE never saw, and alpha is the one chosen on ten other people (VALIDATION), never on what is reported. The presets were found with seeds 0 to 2 in view; 3 and 4 are fresh.',
+    summary(report),
+    '## Swap success',
+    swapTable(seeds),
+    alphaTable(seeds),
+    '## Methods and controls',
+    methodTable(seeds[0]!),
+    '## Isolation',
+    'Armed swaps stand ready at every position and fire where the source slot is above 0.5. Texts are biography lines: the model goes on behind their first half. Those that state the source’s own fact are counted apart, for there the model is about to say it and the slot is rightly on; with them among the texts, isolation on texts is the last column.',
+    isolationTable(seeds),
+    '## What was withheld',
+    'Swaps that training’s counterfactuals never led to: (person, target) pairs, 20% of them, on the people the SAE learned from; and whole target concepts, on unseen people. COUNTERFACTUAL, known phrasings.',
+    withheldTable(seeds),
+    '## Layers',
+    'COUNTERFACTUAL on the model of seed 0. Layer -1 is the residual stream before the first block, where the last token knows nothing of the question.',
+    layerTable(report.layers),
+    '## Binding, reconstruction and faithfulness',
+    'Held-out phrasings. Faithfulness: whole answers right with the last prompt token’s activation replaced.',
+    bindingTable(seeds),
+    faithfulnessTable(seeds),
+    '## Fragmentation',
+    'Latents that it takes to reach 95% of a concept’s separability, mean over the concepts (most in brackets).',
+    fragmentationTable(seeds),
+  ].join('\n\n')}\n`;
+}
+
+function summary({ seeds, layers }: Report): string {
+  const counterfactual = pooled(seeds.map((s) => swapsOf(s.alignments.COUNTERFACTUAL, 'CONCEPT')));
+  const paper = bestPooled(seeds, 'PAPER', [1.5, 2, 2.5]);
+  const random = pooled(PRESETS.flatMap((p) => seeds.map((s) => swapsOf(s.alignments[p], 'RANDOM_LATENT'))));
+  const isolation = seeds.map((s) => chosenCell(s, 'COUNTERFACTUAL'));
+  const unsupervised = Math.max(
+    ...seeds.map(
+      (s) =>
+        best(s.sweeps.COUNTERFACTUAL.controls, 'UNSUPERVISED_LATENT', 'LATENT_DECODE')?.success.value ?? 0,
+    ),
+  );
+  const ours = Math.min(...isolation.map((cell) => cell.success.value!));
+  const bindings = layers.bindingByLayer.filter(({ seed }) => seed !== null);
+  const swaps = layers.swapSuccessByLayer
+    .filter(({ seed }) => seed !== null)
+    .map(({ rate }) => rate.value ?? 0);
+  const speed = Math.max(...seeds.map((s) => s.sweeps.COUNTERFACTUAL.editsPerSecond));
+  const pairs = pooled(seeds.map((s) => s.withheld.pairs.success));
+  const targets = pooled(seeds.flatMap((s) => s.withheld.targets.map(({ cell }) => cell.success)));
+  return markdown(
+    ['what', 'aim', 'reached'],
+    ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .95', show(counterfactual)],
+    [
+      'swaps, unseen people, PAPER, best alpha of 1.5 to 2.5',
+      '≥ .85',
+      `${show(paper.rate)} at ${paper.alpha}`,
+    ],
+    ['withheld (person, target) pairs', '≥ .80', show(pairs)],
+    ['withheld target concepts', '≥ .80', show(targets)],
+    ['isolation, prompts about other concepts', '≥ .98', show(pooled(isolation.map((c) => c.otherPrompts)))],
+    [
+      'isolation, texts that state nothing of the source',
+      '≥ .95',
+      show(pooled(isolation.map((c) => c.texts))),
+    ],
+    ['isolation, all texts', '≥ .95', share(allTexts(isolation))],
+    ['random latents', '≤ .02', show(random)],
+    [
+      'unsupervised SAE, same method, best alpha, best seed, against our worst seed',
+      '≤ ¼',
+      `${share(unsupervised)} / ${share(ours)}`,
+    ],
+    [
+      'binding by layer, first → best',
+      '≤ .30 → ≥ .99',
+      `${share(bindings[0]!.rate.value)} → ${share(Math.max(...bindings.map(({ rate }) => rate.value ?? 0)))}`,
+    ],
+    ['swaps by layer, best less worst', '≥ .81', share(Math.max(...swaps) - Math.min(...swaps))],
+    ['edits a second in a sweep', '≥ 2,000', Math.round(speed).toLocaleString('en')],
+  );
+}
+
+function swapTable(seeds: readonly SeedStudy[]): string {
+  const rows = PRESETS.flatMap((preset) => {
+    const of = (split: string) => seeds.map((s) => swapsOf(s.alignments[preset], 'CONCEPT', split));
+    const own = seeds.map((s, i): Row => {
+      const { chosenAlpha } = s.alignments[preset];
+      const random = swapsOf(s.alignments[preset], 'RANDOM_LATENT');
+      return [preset, s.seed, chosenAlpha, show(of('TRAIN')[i]!), show(of('TEST_OOD')[i]!), show(random)];
+    });
+    const deviation = (split: string) => `${show(pooled(of(split)))}, s.d. ${share(spread(of(split)))}`;
+    return [...own, [preset, 'all', '', deviation('TRAIN'), deviation('TEST_OOD'), ''] as Row];
+  });
+  return markdown(
+    ['preset', 'seed', 'alpha', 'known phrasings', 'held-out phrasings', 'random latents'],
+    ...rows,
+  );
+}
+
+function alphaTable(seeds: readonly SeedStudy[]): string {
+  const alphas = seeds[0]!.sweeps.PAPER.results
+    .filter((c) => c.method === 'LATENT_DECODE')
+    .map((c) => c.alpha);
+  const rows = PRESETS.map(
+    (preset): Row => [preset, ...alphas.map((alpha) => share(pooledCell(seeds, preset, alpha).value))],
+  );
+  return `Success by alpha, held-out phrasings, all seeds (LATENT_DECODE):\n\n${markdown(['preset', ...alphas.map(String)], ...rows)}`;
+}
+
+function methodTable({ seed, sweeps }: SeedStudy): string {
+  const sections = PRESETS.map((preset) => {
+    const { results, controls } = sweeps[preset];
+    const methods = [...new Set(results.map(({ method }) => method))];
+    const rows = methods.map((method): Row => {
+      const ours = bestOf(results.filter((cell) => cell.method === method));
+      const control = (kind: string) => {
+        const found = best(controls, kind, method);
+        return found ? `${show(found.success)} at ${found.alpha}` : '–';
+      };
+      return [
+        method,
+        `${show(ours.success)} at ${ours.alpha}`,
+        share(ours.otherPrompts.value),
+        share(ours.texts.value),
+        control('UNSUPERVISED_LATENT'),
+        control('RANDOM_LATENT'),
+      ];
+    });
+    const head = [
+      'method',
+      'slots, best alpha',
+      'prompts kept',
+      'texts kept',
+      'unsupervised latents',
+      'random latents',
+    ];
+    return `${preset}, seed ${seed}, held-out phrasings; every entry at its own best alpha, chosen on these very prompts:\n\n${markdown(head, ...rows)}`;
+  });
+  return sections.join('\n\n');
+}
+
+function isolationTable(seeds: readonly SeedStudy[]): string {
+  const rows = PRESETS.flatMap((preset) =>
+    seeds.map((s): Row => {
+      const cell = chosenCell(s, preset);
+      return [
+        preset,
+        s.seed,
+        cell.alpha,
+        show(cell.otherPrompts),
+        show(cell.texts),
+        show(cell.statements),
+        share(allTexts([cell])),
+      ];
+    }),
+  );
+  const head = [
+    'preset',
+    'seed',
+    'alpha',
+    'other prompts',
+    'other texts',
+    'statements of the source',
+    'all texts',
+  ];
+  return markdown(head, ...rows);
+}
+
+function withheldTable(seeds: readonly SeedStudy[]): string {
+  const rows = seeds.flatMap(({ seed, withheld }): Row[] => [
+    [seed, 'pairs, 20%', withheld.pairs.alpha, show(withheld.pairs.success)],
+    ...withheld.targets.map(({ key, cell }): Row => [seed, `target ${key}`, cell.alpha, show(cell.success)]),
+  ]);
+  return markdown(['seed', 'withheld', 'alpha', 'success'], ...rows);
+}
+
+function layerTable({ bindingByLayer, swapSuccessByLayer }: Layers): string {
+  const rows = bindingByLayer
+    .filter(({ seed }) => seed !== null)
+    .map(({ layer, rate }): Row => {
+      const swaps = swapSuccessByLayer.find((row) => row.layer === layer && row.seed !== null);
+      return [
+        layer,
+        show(rate),
+        swaps ? show(swaps.rate) : '–',
+        swaps?.alpha ?? '–',
+        share(swaps?.random?.value),
+      ];
+    });
+  return markdown(['layer', 'binding, held-out', 'swaps, unseen', 'alpha', 'random latents'], ...rows);
+}
+
+function bindingTable(seeds: readonly SeedStudy[]): string {
+  const rows = seeds.flatMap((s): Row[] => [
+    ...PRESETS.map((preset): Row => {
+      const { binding, reconstruction: r } = s.alignments[preset];
+      const { train, testOod } = s.model;
+      return [
+        ...[s.seed, preset, `${share(train)} / ${share(testOod)}`, share(binding.accuracy)],
+        ...[share(binding.diagonalAccuracy), share(r.fvu), r.l0.toFixed(0), share(r.deadLatents)],
+      ];
+    }),
+    [
+      ...[s.seed, 'unsupervised', '', share(s.baseline.binding.accuracy), ''],
+      ...[share(s.baseline.reconstruction.fvu), s.baseline.reconstruction.l0.toFixed(0)],
+      share(s.baseline.reconstruction.deadLatents),
+    ],
+  ]);
+  const head = ['seed', 'SAE', 'model, train / held-out', 'binding', 'diagonal', 'FVU', 'L0', 'dead'];
+  return markdown(head, ...rows);
+}
+
+function faithfulnessTable(seeds: readonly SeedStudy[]): string {
+  const rows = seeds.flatMap((s) =>
+    PRESETS.map((preset): Row => {
+      const of = (replacement: string) => {
+        const found = s.alignments[preset].faithfulness.find((f) => f.replacement === replacement)!;
+        return `${share(found.accuracy.value)}, ${found.crossEntropy.toFixed(2)}`;
+      };
+      return [s.seed, preset, of('CLEAN'), of('RECONSTRUCTION'), of('MEAN'), of('ZERO')];
+    }),
+  );
+  const head = ['seed', 'preset', 'clean', 'reconstruction', 'mean', 'zero'];
+  return `Accuracy, and cross-entropy in nats a token:\n\n${markdown(head, ...rows)}`;
+}
+
+function fragmentationTable(seeds: readonly SeedStudy[]): string {
+  const of = (latents: readonly { fragmentation: number }[]) => {
+    const counts = latents.map(({ fragmentation }) => fragmentation);
+    return `${(counts.reduce((a, b) => a + b, 0) / counts.length).toFixed(1)} (${Math.max(...counts)})`;
+  };
+  const rows = seeds.map(
+    (s): Row => [
+      s.seed,
+      ...PRESETS.map((preset) => of(s.alignments[preset].conceptLatents)),
+      of(s.baseline.conceptLatents),
+    ],
+  );
+  return markdown(['seed', ...PRESETS.map((p) => `slots, ${p}`), 'unsupervised SAE'], ...rows);
+}
+
+function swapsOf({ swaps }: Alignment, control: string, split?: string): Rate {
+  return pooled(
+    swaps
+      .filter((s) => s.control === control && s.population === 'UNSEEN' && (!split || s.split === split))
+      .map(({ trials, successes }) => ({ trials, successes })),
+  );
+}
+
+function pooled(rates: readonly { trials: number; successes: number }[]): Rate {
+  const sum = (key: 'trials' | 'successes') => rates.reduce((total, rate) => total + rate[key], 0);
+  const [trials, successes] = [sum('trials'), sum('successes')];
+  return {
+    trials,
+    successes,
+    value: trials ? successes / trials : null,
+    interval: wilsonInterval(successes, trials),
+  };
+}
+
+/** The sweep's cell at the alpha that the alignment chose. */
+function chosenCell({ alignments, sweeps }: SeedStudy, preset: Preset): Cell {
+  const { chosenAlpha } = alignments[preset];
+  const cells = sweeps[preset].results.filter(({ method }) => method === 'LATENT_DECODE');
+  const near = (cell: Cell) => Math.abs(cell.alpha - chosenAlpha);
+  return cells.reduce((a, b) => (near(b) < near(a) ? b : a));
+}
+
+function pooledCell(seeds: readonly SeedStudy[], preset: Preset, alpha: number): Rate {
+  const cells = seeds.flatMap((s) => s.sweeps[preset].results);
+  return pooled(cells.filter((c) => c.method === 'LATENT_DECODE' && c.alpha === alpha).map((c) => c.success));
+}
+
+function bestPooled(seeds: readonly SeedStudy[], preset: Preset, alphas: readonly number[]) {
+  const all = alphas.map((alpha) => ({ alpha, rate: pooledCell(seeds, preset, alpha) }));
+  return all.reduce((a, b) => ((b.rate.value ?? 0) > (a.rate.value ?? 0) ? b : a));
+}
+
+function best(controls: readonly Cell[], kind: string, method: string): Cell | undefined {
+  const cells = controls.filter((cell) => cell.kind === kind && cell.method === method);
+  return cells.length > 0 ? bestOf(cells) : undefined;
+}
+
+function bestOf(cells: readonly Cell[]): Cell {
+  return cells.reduce((a, b) => ((b.success.value ?? 0) > (a.success.value ?? 0) ? b : a));
+}
+
+/** One text in so many is about the source, as many as there are concepts: biographies state each as often. */
+function allTexts(cells: readonly Cell[]): number {
+  const texts = pooled(cells.map((cell) => cell.texts)).value!;
+  const statements = pooled(cells.map((cell) => cell.statements)).value!;
+  return (5 * texts + statements) / 6;
+}
+
+function spread(rates: readonly Rate[]): number {
+  const values = rates.map(({ value }) => value!);
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / Math.max(1, values.length - 1));
+}
+
+function show({ value, interval }: Rate): string {
+  return value === null ? '–' : `${share(value)} [${share(interval!.low)}, ${share(interval!.high)}]`;
+}
+
+function share(value: number | null | undefined): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return '–';
+  return value.toFixed(3).replace(/^(-?)0\./, '$1.');
+}
+
+function markdown(head: readonly string[], ...rows: readonly Row[]): string {
+  const line = (cells: Row) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}

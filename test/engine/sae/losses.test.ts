@@ -2,8 +2,16 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createRandom } from '../../../src/engine/random.ts';
 import * as losses from '../../../src/engine/sae/losses.ts';
-import { stopGradient, topK } from '../../../src/engine/sae/ops.ts';
-import { decode, encode, initSae, type SaeConfig, valueLogits } from '../../../src/engine/sae/sae.ts';
+import { batchTopK, NOTHING_KEPT, stopGradient, topK } from '../../../src/engine/sae/ops.ts';
+import {
+  decode,
+  encode,
+  encodeBatch,
+  foldDecoderNorm,
+  initSae,
+  type SaeConfig,
+  valueLogits,
+} from '../../../src/engine/sae/sae.ts';
 import { toTensors } from '../../../src/engine/step/arrays.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
@@ -22,6 +30,9 @@ const matrix = (values: ArrayLike<number>, width: number): number[][] =>
     Array.from({ length: width }, (_, j) => values[i * width + j]!),
   );
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+function matrixOf(rows: number, width: number): number[][] {
+  return matrix(normal(rows * width), width);
+}
 const mean = (values: readonly number[]) => sum(values) / values.length;
 const meanSquare = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   mean(Array.from(a, (value, i) => (value - b[i]!) ** 2));
@@ -48,6 +59,16 @@ interface Case {
 }
 
 const concepts = () => tf.tensor2d(oneHot, [B, C]);
+const decoderRows = matrixOf(F, D);
+const dead = [1, 0, 1, 1, 0, 0, 1];
+/** What the `kAux` strongest dead latents of a row rebuild. */
+const rebuild = (row: number[], kAux: number) => {
+  const strongest = dead
+    .flatMap((isDead, i) => (isDead ? [i] : []))
+    .sort((a, b) => row[b]! - row[a]!)
+    .slice(0, kAux);
+  return Array.from({ length: D }, (_, j) => sum(strongest.map((i) => row[i]! * decoderRows[i]![j]!)));
+};
 const paired = [1, 0, 1, 1, 0, 1];
 const cases: Case[] = [
   {
@@ -78,6 +99,17 @@ const cases: Case[] = [
     term: (at) => losses.bindCrossEntropy(at, concepts(), 5),
     naive: (at) => -mean(at.map((row, i) => logSoftmax(row.map((s) => 5 * s))[labels[i]!]!)),
   },
+  ...[2, 6].map((kAux) => ({
+    name: `aux, with ${kAux} for 4 dead latents`,
+    at: free,
+    width: F,
+    term: (at: tf.Tensor2D) =>
+      losses.aux(tf.tensor2d(x, [B, D]), at, tf.tensor2d(decoderRows), tf.tensor1d(dead), kAux),
+    naive: (at: number[][]) => {
+      const errors = at.flatMap((row, i) => rebuild(row, kAux).map((v, j) => (v - x[i * D + j]!) ** 2));
+      return mean(errors) * Math.min(1, 4 / kAux);
+    },
+  })),
   {
     name: 'indep, against the explicit covariance matrix',
     at: free,
@@ -176,6 +208,67 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     expect([...slope.dataSync()]).toEqual([1, -2, 3]); // and not twice as much
   });
 
+  test('nothing is to be revived where no latent is dead', () => {
+    const terms = tf.tidy(() => {
+      const [error, decoder] = [tf.tensor2d(x, [B, D]), tf.tensor2d(decoderRows)];
+      const term = (pre: tf.Tensor) => losses.aux(error, pre as tf.Tensor2D, decoder, tf.zeros([F]), 2);
+      const pre = tf.tensor2d(free, [B, F]);
+      return [term(pre).dataSync()[0]!, ...tf.grad(term)(pre).dataSync()];
+    });
+    expect(terms.every((value) => value === 0)).toBe(true);
+  });
+
+  test('BATCH_TOPK keeps the k · B largest of the batch, wherever they are, and nothing below 0', () => {
+    const t = tf.tensor2d([9, 8, 7, 6, 1, -1, -2, 5], [2, 4]);
+    const keep = (count: number) => {
+      const { kept, smallest } = batchTopK(t, count);
+      return [kept.arraySync().map((row) => row.map((v) => v + 0)), smallest.dataSync()[0]] as const;
+    };
+    expect(keep(4)).toEqual([
+      [
+        [9, 8, 7, 6],
+        [0, 0, 0, 0],
+      ],
+      6,
+    ]);
+    expect(keep(8)).toEqual([
+      [
+        [9, 8, 7, 6],
+        [1, 0, 0, 5],
+      ],
+      1,
+    ]);
+    expect(batchTopK(tf.neg(tf.relu(t)), 2).smallest.dataSync()[0]).toBe(Math.fround(NOTHING_KEPT));
+    const slope = tf.grad(
+      (v: tf.Tensor) => tf.sum(tf.mul(batchTopK(v as tf.Tensor2D, 3).kept, 2)) as tf.Scalar,
+    );
+    expect(slope(t).arraySync()).toEqual([
+      [2, 2, 2, 0],
+      [0, 0, 0, 0],
+    ]);
+  });
+
+  test('a folded decoder has free rows of length 1 and is the same RELU function', () => {
+    const config: SaeConfig = {
+      dModel: D,
+      nFree: F,
+      nConcepts: C,
+      activation: 'RELU',
+      k: 2,
+      valueHeads: null,
+    };
+    tf.tidy(() => {
+      const weights = toTensors(initSae(config, 3));
+      const folded = foldDecoderNorm(config, weights);
+      const lengths = tf.norm(folded['decoder.weight']!, 'euclidean', 1).dataSync();
+      const slotLengths = tf.norm(weights['decoder.weight']!, 'euclidean', 1).dataSync().slice(F);
+      expectClose(lengths, [...new Array(F).fill(1), ...slotLengths], 1e-5);
+      const input = tf.tensor2d(x, [B, D]);
+      const rebuilt = (w: typeof weights) => decode(w, encode(config, w, input)).dataSync();
+      expectClose(rebuilt(folded), rebuilt(weights), 1e-5);
+    });
+  });
+
   test('TOPK keeps exactly k of each row, the largest, and passes the gradient through them', () => {
     const t = tf.tensor2d([3, -1, 2, 2, 2, 0, -5, -4, -6, -7, -4, -9], [2, 6]);
     const kept = tf.add(topK(t, 3), 0); // −0 to 0
@@ -190,38 +283,59 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     ]);
   });
 
-  test.each(['LINEAR', 'RELU', 'TOPK'] as const)('%s latents are what the definition says', (activation) => {
-    const config: SaeConfig = { dModel: D, nFree: F, nConcepts: C, activation, k: 2, valueHeads: null };
-    const weights = initSae(config, 3);
-    const pre = matrix(x, D).map((row) =>
-      Array.from({ length: F + C }, (_, j) => {
-        const column = Array.from({ length: D }, (_, i) => weights['encoder.weight']!.data[i * (F + C) + j]!);
-        return sum(row.map((value, i) => value * column[i]!));
-      }),
-    );
-    const expected = pre.map((row) => {
-      const latents = row.slice(0, F);
-      const threshold = [...latents].sort((a, b) => b - a)[1]!;
-      const fire = { LINEAR: () => true, RELU: (v: number) => v > 0, TOPK: (v: number) => v >= threshold };
-      return latents.map((value) => (fire[activation](value) ? value : 0));
-    });
-    tf.tidy(() => {
-      const tensors = toTensors(weights);
-      const latents = encode(config, tensors, tf.tensor2d(x, [B, D]));
-      expectClose(latents.free.dataSync(), expected.flat(), 1e-4);
-      expectClose(
-        latents.slots.dataSync(),
-        pre.flatMap((row) => row.slice(F)),
-        1e-4,
-      ); // linear always
-      const all = tf.concat2d([latents.free, latents.slots], 1);
-      const plain = tf.add(
-        tf.matMul(all, tensors['decoder.weight'] as tf.Tensor2D),
-        tensors['decoder.bias']!,
+  test.each(['LINEAR', 'RELU', 'TOPK', 'BATCH_TOPK'] as const)(
+    '%s latents are what the definition says',
+    (activation) => {
+      const config: SaeConfig = { dModel: D, nFree: F, nConcepts: C, activation, k: 2, valueHeads: null };
+      const weights = initSae(config, 3);
+      if (weights.threshold) weights.threshold.data[0] = 0.5;
+      weights['encoder.bias']!.data.fill(-0.4); // so that among the largest there are some below 0
+      const pre = matrix(x, D).map((row) =>
+        Array.from({ length: F + C }, (_, j) => {
+          const column = Array.from(
+            { length: D },
+            (_, i) => weights['encoder.weight']!.data[i * (F + C) + j]!,
+          );
+          return sum(row.map((value, i) => value * column[i]!)) - 0.4;
+        }),
       );
-      expectClose(decode(tensors, latents).dataSync(), plain.dataSync(), 1e-5);
-    });
-  });
+      const expected = pre.map((row) => {
+        const latents = row.slice(0, F);
+        const threshold = [...latents].sort((a, b) => b - a)[1]!;
+        const fire = {
+          LINEAR: () => true,
+          RELU: (v: number) => v > 0,
+          TOPK: (v: number) => v >= threshold && v > 0,
+          BATCH_TOPK: (v: number) => v > 0.5,
+        };
+        return latents.map((value) => (fire[activation](value) ? value : 0));
+      });
+      tf.tidy(() => {
+        const tensors = toTensors(weights);
+        const latents = encode(config, tensors, tf.tensor2d(x, [B, D]));
+        const inTraining = encodeBatch(config, tensors, tf.tensor2d(x, [B, D]));
+        if (activation === 'BATCH_TOPK') expectClose([countOf(inTraining.free)], [2 * B], 0);
+        else expectClose(inTraining.free.dataSync(), expected.flat(), 1e-4);
+        expectClose(
+          inTraining.pre.dataSync(),
+          pre.flatMap((row) => row.slice(0, F)),
+          1e-4,
+        );
+        expectClose(latents.free.dataSync(), expected.flat(), 1e-4);
+        expectClose(
+          latents.slots.dataSync(),
+          pre.flatMap((row) => row.slice(F)),
+          1e-4,
+        ); // linear always
+        const all = tf.concat2d([latents.free, latents.slots], 1);
+        const plain = tf.add(
+          tf.matMul(all, tensors['decoder.weight'] as tf.Tensor2D),
+          tensors['decoder.bias']!,
+        );
+        expectClose(decode(tensors, latents).dataSync(), plain.dataSync(), 1e-5);
+      });
+    },
+  );
 
   test("a value head sees its own slot and nothing else, and is its concept's own", () => {
     const valueHeads = { hidden: 5, dVocab: 8 };
@@ -252,6 +366,10 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     expect([tf.memory().numTensors, tf.engine().backend.numDataIds()]).toEqual(before);
   });
 });
+
+function countOf(latents: tf.Tensor): number {
+  return latents.dataSync().filter((value) => value !== 0).length;
+}
 
 function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
   expect(got.length).toBe(expected.length);

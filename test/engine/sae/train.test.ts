@@ -7,9 +7,10 @@ import { createRandom } from '../../../src/engine/random.ts';
 import type { Rows } from '../../../src/engine/sae/batches.ts';
 import { isBetter } from '../../../src/engine/sae/best.ts';
 import { ALIGNMENT_PRESETS, resolveAlignmentSettings } from '../../../src/engine/sae/presets.ts';
-import type { SaeConfig } from '../../../src/engine/sae/sae.ts';
+import { decode, encode, type SaeConfig } from '../../../src/engine/sae/sae.ts';
 import type { AlignmentSettingsInput } from '../../../src/engine/sae/settings.ts';
 import { type SaeTraining, trainSae } from '../../../src/engine/sae/train.ts';
+import { toTensors } from '../../../src/engine/step/arrays.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder, Killed } from '../model/recorder.ts';
 
@@ -101,14 +102,17 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     );
   });
 
-  test('goes on from a checkpoint of either stage with the same numbers', async () => {
-    const whole = run(training());
+  test.each<AlignmentSettingsInput>([
+    {},
+    { activation: 'BATCH_TOPK', k: 2, decoderNorm: 'UNIT', deadAfter: 3, weights: { aux: 0.1 } },
+  ])('goes on from a checkpoint of either stage with the same numbers, %j', async (input) => {
+    const whole = run(training(input));
     const expected = await whole.result;
     for (const step of [10, 20]) {
-      const killed = run(training(), { checkpointAt: [step], killAt: step + 10 });
+      const killed = run(training(input), { checkpointAt: [step], killAt: step + 10 });
       await expect(killed.result).rejects.toThrow(Killed);
       const { file } = killed.recorder.checkpoints[0]!;
-      const resumed = run(training(), { resumeFrom: file.path });
+      const resumed = run(training(input), { resumeFrom: file.path });
       expect(await resumed.result).toEqual(expected);
       const values = ({ rows }: typeof whole.recorder) =>
         rows.filter((row) => row.step > step).map((row) => [row.step, row.values]);
@@ -177,6 +181,33 @@ describe('on the best backend', () => {
     expect(await moved({ mode })).toEqual(names);
   });
 
+  const TERMS = Object.keys(ALIGNMENT_PRESETS.PAPER.weights).filter((term) => term !== 'bindLogitScale');
+  const ALL = { recon: 1, sparse: 1e-3, aux: 0.03, bindMse: 1, bindCrossEntropy: 1, indep: 1e-3, ortho: 0.1 };
+  test.each(TERMS)(
+    'weight %s can be zero: the term is gone from both stages, the others stay',
+    async (term) => {
+      const weights = {
+        ...ALL,
+        value: 0.5,
+        counterfactual: 1,
+        silence: 1,
+        counterfactualAcross: 1,
+        [term]: 0,
+      };
+      const known = Object.fromEntries(Object.entries(weights).filter(([name]) => TERMS.includes(name)));
+      const { recorder, result } = run(
+        training({ weights: known, logEvery: 1, pretrain: { steps: 2 }, posttrain: { steps: 2 } }),
+      );
+      await result;
+      const stages = [recorder.rows[1]!, recorder.rows[3]!].map(({ values }) =>
+        Object.keys(values).flatMap((name) => (name.startsWith('loss/') ? [name.slice('loss/'.length)] : [])),
+      );
+      const left = (terms: readonly string[]) => terms.filter((name) => name !== term).sort();
+      expect(stages[0]!.sort()).toEqual(left(['aux', 'recon', 'sparse']));
+      expect(stages[1]!.sort()).toEqual(left(TERMS));
+    },
+  );
+
   test('the silence term keeps slots quiet where no concept is in play', async () => {
     const quiet = await run(training({ weights: { silence: 10 }, posttrain: { steps: 150 } }));
     await quiet.result;
@@ -194,6 +225,65 @@ describe('on the best backend', () => {
   });
 });
 
+describe('sparse free latents', () => {
+  beforeAll(() => loadTestBackend());
+  const unlabelled = (input: AlignmentSettingsInput): SaeTraining => {
+    const stages = {
+      pretrain: { steps: 150, batchSize: 36, learningRate: 1e-2 },
+      posttrain: { steps: 0, batchSize: 36 },
+    };
+    const base = training({ ...input, ...stages });
+    const config = { ...base.config, nConcepts: 0, valueHeads: null };
+    return { ...base, config, validation: base.train };
+  };
+
+  test('an SAE without slots trains on the first stage alone and says how it rebuilds', async () => {
+    const what = unlabelled({ activation: 'TOPK', k: 3 });
+    const { recorder, result } = run(what);
+    const { weights } = await result;
+    const last = recorder.rows.at(-1)!;
+    expect(last.step).toBe(150);
+    // The same by the definition: x rebuilt with the stored weights, row by row.
+    const measured = tf.tidy(() => {
+      const tensors = toTensors(weights);
+      const x = tf.tensor2d(what.train.x, [what.train.concepts.length, D]);
+      const latents = encode(what.config, tensors, x);
+      const fired = tf.cast(tf.notEqual(latents.free, 0), 'float32');
+      return {
+        fvu: tf
+          .div(tf.sum(tf.squaredDifference(decode(tensors, latents), x)), tf.sum(tf.square(x)))
+          .dataSync()[0]!,
+        l0: tf.mean(tf.sum(fired, 1)).dataSync()[0]!,
+        dead:
+          tf
+            .sum(fired, 0)
+            .dataSync()
+            .filter((rows) => rows === 0).length / 16,
+      };
+    });
+    expect(last.values.fvu).toBeCloseTo(measured.fvu, 4);
+    expect(last.values.l0).toBeCloseTo(measured.l0, 4);
+    expect(last.values.dead).toBeCloseTo(measured.dead, 4);
+    const looks = recorder.rows.filter(({ values }) => values.fvu !== undefined).map(({ step }) => step);
+    expect(looks).toEqual(Array.from({ length: 15 }, (_, i) => 10 * (i + 1)));
+  });
+
+  test('BATCH_TOPK fires k times a row on the mean, by the threshold that it stores', async () => {
+    const what = unlabelled({ activation: 'BATCH_TOPK', k: 3 });
+    const { recorder, result } = run(what);
+    expect((await result).weights.threshold!.data[0]).toBeGreaterThan(0);
+    expect(Math.abs(recorder.rows.at(-1)!.values.l0! - 3)).toBeLessThan(0.3);
+  });
+
+  test('rows of the decoder are stored at length 1 where that is asked for', async () => {
+    const { weights } = await run(training({ decoderNorm: 'UNIT' })).result;
+    const { data } = weights['decoder.weight']!;
+    for (let latent = 0; latent < 16; latent++) {
+      expect(Math.hypot(...data.subarray(latent * D, (latent + 1) * D))).toBeCloseTo(1, 5);
+    }
+  });
+});
+
 describe('the best checkpoint', () => {
   test('has the highest slot accuracy, ties go by loss, and the first of equals stays', () => {
     const best = { step: 10, accuracy: 0.9, loss: 1 };
@@ -205,7 +295,18 @@ describe('the best checkpoint', () => {
   });
 });
 
+const NOTHING = Object.fromEntries(
+  Object.keys(ALIGNMENT_PRESETS.PAPER.weights).flatMap((term) =>
+    term === 'bindLogitScale' ? [] : [[term, 0]],
+  ),
+);
+
 describe('settings', () => {
+  test('may leave everything out where there is nothing to train', () => {
+    const none = { pretrain: { steps: 0 }, posttrain: { steps: 0 }, weights: NOTHING };
+    expect(resolveAlignmentSettings(none).weights.recon).toBe(0);
+  });
+
   test('are the preset where nothing else is said, PAPER by default', () => {
     expect(resolveAlignmentSettings({})).toEqual(ALIGNMENT_PRESETS.PAPER);
     expect(resolveAlignmentSettings({ preset: 'COUNTERFACTUAL' })).toEqual(ALIGNMENT_PRESETS.COUNTERFACTUAL);
@@ -224,6 +325,10 @@ describe('settings', () => {
     [{ unseenShare: 0.6, validationShare: 0.5 }, ['settings', 'unseenShare']],
     [{ mode: 'SEPARATE_VALUE', weights: { value: 0 } }, ['settings', 'weights', 'value']],
     [{ preset: 'OTHER' as 'PAPER' }, ['settings', 'preset']],
+    [{ activation: 'BATCH_TOPK', k: 2000 }, ['settings', 'k']],
+    [{ activation: 'TOPK', weights: { recon: 0 } }, ['settings', 'weights']],
+    [{ activation: 'LINEAR', weights: { recon: 0, sparse: 0, aux: 1 } }, ['settings', 'weights']],
+    [{ pretrain: { steps: 0 }, weights: NOTHING }, ['settings', 'weights']],
   ])('%j is refused with its path', (input, path) => {
     expect(() => resolveAlignmentSettings(input)).toThrow(
       expect.objectContaining({ code: 'INVALID_INPUT', path }),

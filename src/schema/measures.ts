@@ -19,6 +19,11 @@ export const BindingRef = builder.objectRef<SplitMeasures>('Binding').implement(
       description:
         "Share of prompts whose strongest slot is their concept's, 0–1. Chance is 1 / number of concepts.",
     }),
+    rate: t.field({
+      type: RateRef,
+      description: '`accuracy` with its uncertainty.',
+      resolve: ({ examples, accuracy }) => ({ trials: examples, successes: Math.round(accuracy * examples) }),
+    }),
     top3: t.exposeFloat('top3', {
       description: "Share of prompts whose concept's slot is among the three strongest, 0–1.",
     }),
@@ -122,6 +127,11 @@ export const SwapMeasureRef = builder.objectRef<SwapMeasure>('SwapMeasure').impl
       nullable: true,
       description: '`successes / trials`, 0–1; null without trials.',
       resolve: ({ trials, successes }) => (trials === 0 ? null : successes / trials),
+    }),
+    rate: t.field({
+      type: RateRef,
+      description: '`successRate` with its uncertainty.',
+      resolve: ({ trials, successes }) => ({ trials, successes }),
     }),
     chosen: t.exposeBoolean('chosen', {
       description: 'Whether this alpha is the one chosen on validation.',

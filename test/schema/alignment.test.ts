@@ -54,7 +54,12 @@ afterAll(async () => {
 
 /** Starts a run and follows it to its end, as a client would. */
 async function finish(operation: string, input: object): Promise<string> {
-  const started = Object.values(await api.ask(contract(operation), { input }))[0] as Data;
+  return followed(await api.ask(contract(operation), { input }));
+}
+
+/** Follows what a mutation started. */
+async function followed(answer: Data): Promise<string> {
+  const started = Object.values(answer)[0] as Data;
   expect(started).toMatchObject({ __typename: 'StartRunSuccess' });
   const { id } = started.run;
   const events: Data[] = [];
@@ -186,12 +191,110 @@ describe('an alignment run', () => {
     expect(run.latents[0].separability).toBeGreaterThanOrEqual(university);
   });
 
+  it('says which latents stand for the concepts, and what the model answers without the activation', async () => {
+    const { run } = await api.ask(MEASURES('AlignmentRun'), { id: runId });
+    expectMeasures(run);
+    expect(run.conceptLatents.map(({ latent }: Data) => latent)).toEqual(
+      run.binding.concepts.map((_: Data, i: number) => N_FREE + i),
+    );
+    const swaps =
+      'query ($id: ID!) { run(id: $id) { ... on AlignmentRun { swaps { successRate rate { value } } } } }';
+    for (const swap of (await api.ask(swaps, { id: runId })).run.swaps)
+      expect(swap.rate.value).toBe(swap.successRate);
+  });
+
   it('is found from its concepts', async () => {
     const { ontology } = await api.ask(contract('OntologyBySlug'), { slug: 'biography' });
     for (const { slots } of ontology.concepts)
       expect(slots.edges).toMatchObject([
         { node: { run: { id: runId }, bindingAccuracy: expect.any(Number) } },
       ]);
+  });
+});
+
+/** What an alignment and a baseline are compared by. */
+const MEASURES = (type: string) => /* GraphQL */ `
+  query ($id: ID!) {
+    run(id: $id) {
+      kind status
+      metrics(names: ["fvu", "l0", "dead", "validation/binding"], maxPoints: 100) { name points { step } }
+      ... on ${type} {
+        layer
+        model { id }
+        binding(split: TEST_OOD) {
+          accuracy valueAccuracy matrix concepts { key } rate { trials successes value interval { low high } }
+        }
+        reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
+        conceptLatents { concept { key } latent separability heldOutSeparability meanActivation fragmentation }
+        faithfulness(split: TEST_OOD) {
+          replacement crossEntropy accuracy { trials successes value interval { low high } }
+        }
+      }
+    }
+  }
+`;
+
+function expectMeasures(run: Data): void {
+  expect(run.binding.concepts.map(({ key }: Data) => key)).toEqual(
+    run.conceptLatents.map(({ concept }: Data) => concept.key),
+  );
+  expect(run.binding.matrix).toHaveLength(6);
+  expect(run.binding.rate.value).toBeCloseTo(run.binding.accuracy);
+  for (const { separability, heldOutSeparability, fragmentation } of run.conceptLatents) {
+    expect(separability).toBeGreaterThanOrEqual(0);
+    expect(heldOutSeparability).toBeLessThanOrEqual(1);
+    expect(fragmentation).toBeGreaterThanOrEqual(1);
+  }
+  const replacements = run.faithfulness.map(({ replacement }: Data) => replacement);
+  expect(new Set(replacements)).toEqual(new Set(['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO']));
+  for (const { accuracy, crossEntropy } of run.faithfulness) {
+    expect(accuracy.value).toBe(accuracy.successes / accuracy.trials);
+    expect(accuracy.interval.low).toBeLessThanOrEqual(accuracy.value);
+    expect(accuracy.interval.high).toBeGreaterThanOrEqual(accuracy.value);
+    expect(crossEntropy).toBeGreaterThan(0);
+  }
+}
+
+describe('a baseline run', () => {
+  const START = /* GraphQL */ `
+    mutation ($input: StartBaselineRunInput!) {
+      startBaselineRun(input: $input) {
+        __typename
+        ... on StartRunSuccess { run { id kind } }
+        ... on InputError { message path }
+      }
+    }
+  `;
+  const settings = { steps: 30, batchSize: 64, unseenShare: 0.3, validationShare: 0.3, validateEvery: 10 };
+  const modelOf = async () => (await api.ask(MEASURES('AlignmentRun'), { id: runId })).run.model.id;
+
+  it('is as large as an alignment by default, and ends with the same measures', async () => {
+    const modelId = await modelOf();
+    const id = await followed(await api.ask(START, { input: { modelId, settings } }));
+    const { run } = await api.ask(MEASURES('BaselineRun'), { id });
+    expect(run).toMatchObject({ kind: 'BASELINE', status: 'SUCCEEDED', layer: 0, model: { id: modelId } });
+    expectMeasures(run);
+    expect(run.binding.valueAccuracy).toBeNull();
+    expect(run.metrics.map(({ name, points }: Data) => [name, points.map(({ step }: Data) => step)])).toEqual(
+      ['dead', 'fvu', 'l0'].map((name) => [name, [10, 20, 30]]),
+    );
+    const shown = await api.ask(
+      'query ($id: ID!) { run(id: $id) { ... on BaselineRun { settings { nFree activation steps k aux } } } }',
+      { id },
+    );
+    expect(shown.run.settings).toEqual({ nFree: 1030, activation: 'RELU', steps: 30, k: 32, aux: 1 / 32 });
+  });
+
+  it('refuses what cannot be, with the path', async () => {
+    const modelId = await modelOf();
+    for (const [given, path] of [
+      [{ layer: 2 }, ['settings', 'layer']],
+      [{ activation: 'LINEAR' }, ['settings', 'activation']],
+      [{ activation: 'TOPK', k: 2000 }, ['settings', 'k']],
+    ] as const) {
+      const { startBaselineRun } = await api.ask(START, { input: { modelId, settings: given } });
+      expect(startBaselineRun).toMatchObject({ __typename: 'InputError', path });
+    }
   });
 });
 

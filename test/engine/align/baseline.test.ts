@@ -111,6 +111,12 @@ test('clean answers are those of greedy generation, and the reconstruction stand
   );
   expect(of('CLEAN').correct).toBe(right.length);
   expect(right.length).toBeGreaterThan(0);
+  // Of what is answered right, generation tells the probability of each token of the answer.
+  const isRight = (i: number) => right.includes(answers[i]!);
+  const known = { SEEN: asked.filter((_, i) => isRight(i)), VALIDATION: [], UNSEEN: [] };
+  const [clean] = await measureFaithfulness({ model, sae }, known, async () => {});
+  const logs = right.flatMap(({ tokens }) => tokens.map(({ probability }) => Math.log(probability)));
+  expect(clean!.crossEntropy).toBeCloseTo(-logs.reduce((sum, log) => sum + log, 0) / logs.length, 4);
   // Zeros written by hand into the same place change the answers alike.
   const zeroed = await generate(
     model,

@@ -70,6 +70,20 @@ describe.each(['auto', 'wasm'] as const)('a split on the %s backend', (choice) =
     expect(measures.fvu).toBeCloseTo(3 / 7.5, 5);
     sae.dispose();
   });
+
+  test('is measured by free latents in the place of slots, each in units of its own mean', async () => {
+    const { sae, activation } = handmadeSae();
+    const rows = [activation({ slots: [0, 0], free: [9, 0.5] }), activation({ slots: [0, 0], free: [5, 2] })];
+    const h = Float32Array.from(rows.flatMap((row) => [...row]));
+    const measure = (...means: number[]) => {
+      const standIns = means.map((meanActivation, latent) => ({ latent, meanActivation }));
+      return measureSplit(sae, 'TRAIN', { h, concepts: [0, 1], answers: [] }, async () => {}, standIns);
+    };
+    expect((await measure(8, 2)).accuracy).toBe(1); // 9/8 above ½/2, 5/8 below 2/2
+    expect((await measure(1, 1)).conceptAccuracy).toEqual([1, 0]);
+    expect((await measure(0, 2)).conceptAccuracy).toEqual([0, 1]); // one that never fires stands for nothing
+    sae.dispose();
+  });
 });
 
 function permutations(n: number): number[][] {

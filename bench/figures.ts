@@ -131,6 +131,7 @@ function quietContext(workDir: string): JobContext {
       progress() {},
       log: (level, message) => level !== 'INFO' && console.error(level, message),
       part() {},
+      snapshot() {},
       checkpointDue: () => false,
       checkpoint: async () => {},
       breathe: async () => {},

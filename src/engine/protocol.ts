@@ -15,7 +15,7 @@ import type {
   LatentTokens,
   LatentTokensCall,
 } from './latents/job.ts';
-import type { ModelJob, ModelResult } from './model/job.ts';
+import type { ModelJob, ModelResult, ModelSnapshot } from './model/job.ts';
 import type { NativeAddon } from './native/addon.ts';
 import type { WrittenFile } from './writtenFile.ts';
 
@@ -56,6 +56,8 @@ export interface JobReporter {
   log(level: 'INFO' | 'WARN' | 'ERROR', message: string): void;
   /** Hands over a finished part of the result, which is stored at once; an attempt that goes on is told of it. */
   part(cell: SweepCell): void;
+  /** Hands over the model as it is; the host stores it before any later checkpoint and before the result. */
+  snapshot(snapshot: ModelSnapshot): void;
   /**
    * Asked after each training step; true when it is time to write a checkpoint (by the host's interval).
    */
@@ -138,6 +140,7 @@ export type ChildMessage =
   | { type: 'progress'; progress: Progress }
   | { type: 'log'; level: 'INFO' | 'WARN' | 'ERROR'; message: string; at: number }
   | { type: 'part'; cell: SweepCell }
+  | { type: 'snapshot'; snapshot: ModelSnapshot }
   | { type: 'checkpoint'; step: number; file: WrittenFile }
   | { type: 'done'; result: EngineResult }
   | { type: 'failed'; error: EngineFailure }

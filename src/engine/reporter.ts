@@ -1,6 +1,7 @@
 /** The child's side of reporting: batches metrics, throttles progress, paces checkpoints and applies back-pressure. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import type { SweepCell } from './align/sweep/job.ts';
+import type { ModelSnapshot } from './model/job.ts';
 import type { ChildMessage, JobReporter, MetricRow, Progress } from './protocol.ts';
 import type { WrittenFile } from './writtenFile.ts';
 
@@ -51,6 +52,11 @@ export class ChildReporter implements JobReporter {
   part(cell: SweepCell): void {
     this.flush();
     this.#send({ type: 'part', cell });
+  }
+
+  snapshot(snapshot: ModelSnapshot): void {
+    this.flush();
+    this.#send({ type: 'snapshot', snapshot });
   }
 
   checkpointDue(): boolean {

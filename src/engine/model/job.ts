@@ -7,6 +7,17 @@ export interface ModelJob {
   kind: 'MODEL';
   settings: ModelSettings;
   dataset: EngineDataset;
+  /** Steps after which the weights are handed over, ascending; 0 is before training. */
+  keepSteps?: readonly number[];
+}
+
+/** A model as it was after some step of its training. */
+export interface ModelSnapshot {
+  step: number;
+  weights: WrittenFile;
+  config: ModelConfig;
+  tokenizer: unknown;
+  nParams: number;
 }
 
 /** A trained (or imported) language model as a file plus what is needed to rebuild it. */

@@ -16,7 +16,7 @@ import {
   trainingSequences,
 } from './batches.ts';
 import { writeSafetensors } from './checkpoint.ts';
-import type { ModelConfig, ModelJob, ModelResult } from './job.ts';
+import type { ModelConfig, ModelJob, ModelResult, ModelSnapshot } from './job.ts';
 import { initWeights } from './languageModel.ts';
 import { greedyPredictions, nextTokenLoss } from './loss.ts';
 import { createEta, learningRateAt } from './schedule.ts';
@@ -42,6 +42,8 @@ interface Plan {
   /** Questions by split, and the width that fits them all. */
   questions: ReadonlyMap<Split, Sequence[]>;
   T: number;
+  /** Steps after which the model is handed over. */
+  keepSteps: ReadonlySet<number>;
   fingerprint: string;
 }
 
@@ -57,19 +59,15 @@ export async function trainModel(job: ModelJob, context: JobContext): Promise<Mo
     const finalLoss = await runSteps(plan, stepper, context);
     context.reporter.progress({ phase: 'EVALUATE', progress: 0.99, etaSeconds: null });
     const accuracy = await measureSplits(plan, plan.questions, stepper, context);
-    const { weights } = await stepper.readState();
-    const metadata = { format: 'pt', config: JSON.stringify(plan.config) };
-    const file = await writeSafetensors(join(context.workDir, 'model.safetensors'), weights, metadata);
-    const nParams = Object.values(weights).reduce((sum, { data }) => sum + data.length, 0);
+    const written = await writeModel(plan, stepper, context, 'model');
     context.reporter.progress({ phase: 'EVALUATE', progress: 1, etaSeconds: 0 });
-    const { config, tokenizer } = plan;
-    return { kind: 'MODEL', weights: file, config, tokenizer, nParams, finalLoss, accuracy };
+    return { kind: 'MODEL', ...written, finalLoss, accuracy };
   } finally {
     stepper.dispose();
   }
 }
 
-function planTraining({ settings, dataset }: ModelJob): Plan {
+function planTraining({ settings, dataset, keepSteps = [] }: ModelJob): Plan {
   const { nLayers, nHeads, dModel, nCtx } = settings;
   const { prompts, texts } = dataset;
   const json = buildWordLevelTokenizer([
@@ -98,6 +96,7 @@ function planTraining({ settings, dataset }: ModelJob): Plan {
     batchAt: createBatches(trainingSequences(tokenizer, dataset, nCtx), settings),
     questions,
     T: longestInput([...questions.values()].flat()),
+    keepSteps: new Set(keepSteps),
     fingerprint: jobFingerprint({ settings, dataset }),
   };
 }
@@ -127,7 +126,7 @@ async function runSteps(plan: Plan, stepper: Stepper, context: JobContext): Prom
     const saved = await readTrainState<Position>(resumeFrom, plan.fingerprint);
     stepper.writeState(saved.state);
     position = saved.position;
-  }
+  } else if (plan.keepSteps.has(0)) await handOver(plan, stepper, context, 0);
   const probe = createProbe(plan, stepper, context);
   const eta = createEta(position.step, steps);
   for (let step = position.step + 1; step <= steps; step++) {
@@ -139,10 +138,30 @@ async function runSteps(plan: Plan, stepper: Stepper, context: JobContext): Prom
     const row = { ...(logged && { ...values, learningRate }), ...(await probe(step)) };
     if (Object.keys(row).length > 0) reporter.metrics({ step, at: Date.now(), values: row });
     reporter.progress({ phase: 'TRAIN', progress: (0.99 * step) / steps, etaSeconds: eta(step) });
+    if (plan.keepSteps.has(step)) await handOver(plan, stepper, context, step);
     if (reporter.checkpointDue()) await saveCheckpoint(plan, stepper, context, position);
     await reporter.breathe();
   }
   return position.loss;
+}
+
+/** A checkpoint of the same step follows it, so that a run that goes on has handed over all before. */
+async function handOver(plan: Plan, stepper: Stepper, context: JobContext, step: number): Promise<void> {
+  const written = await writeModel(plan, stepper, context, `step-${step}`);
+  context.reporter.snapshot({ step, ...written });
+}
+
+async function writeModel(
+  { config, tokenizer }: Plan,
+  stepper: Stepper,
+  { workDir }: JobContext,
+  name: string,
+): Promise<Omit<ModelSnapshot, 'step'>> {
+  const { weights: arrays } = await stepper.readState();
+  const metadata = { format: 'pt', config: JSON.stringify(config) };
+  const weights = await writeSafetensors(join(workDir, `${name}.safetensors`), arrays, metadata);
+  const nParams = Object.values(arrays).reduce((sum, { data }) => sum + data.length, 0);
+  return { weights, config, tokenizer, nParams };
 }
 
 async function saveCheckpoint(

@@ -1,12 +1,15 @@
 /** A job's surroundings in a test: keeps what was reported, takes checkpoints at given steps, can be "killed". */
-import type { JobContext, JobReporter, MetricRow, Progress } from '../../../src/engine/protocol.ts';
+
 import type { SweepCell } from '../../../src/engine/align/sweep/job.ts';
+import type { ModelSnapshot } from '../../../src/engine/model/job.ts';
+import type { JobContext, JobReporter, MetricRow, Progress } from '../../../src/engine/protocol.ts';
 import type { WrittenFile } from '../../../src/engine/writtenFile.ts';
 
 export interface Recorder extends JobContext {
   rows: MetricRow[];
   progressed: Progress[];
   cells: SweepCell[];
+  snapshots: ModelSnapshot[];
   checkpoints: { step: number; file: WrittenFile }[];
 }
 
@@ -20,6 +23,7 @@ export function createRecorder(
   const rows: MetricRow[] = [];
   const progressed: Progress[] = [];
   const cells: SweepCell[] = [];
+  const snapshots: ModelSnapshot[] = [];
   const checkpoints: Recorder['checkpoints'] = [];
   const latest = () => rows.at(-1)?.step ?? 0;
   const reporter: JobReporter = {
@@ -27,6 +31,7 @@ export function createRecorder(
     progress: (progress) => progressed.push(progress),
     log: () => {},
     part: (cell) => cells.push(cell),
+    snapshot: (snapshot) => snapshots.push(snapshot),
     checkpointDue: () => checkpointAt.includes(latest()) && checkpoints.at(-1)?.step !== latest(),
     checkpoint: async (step, file) => {
       checkpoints.push({ step, file });
@@ -35,5 +40,5 @@ export function createRecorder(
       if (killAt !== undefined && latest() >= killAt) throw new Killed();
     },
   };
-  return { reporter, workDir, resumeFrom, rows, progressed, cells, checkpoints };
+  return { reporter, workDir, resumeFrom, rows, progressed, cells, snapshots, checkpoints };
 }

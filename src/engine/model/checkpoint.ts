@@ -15,7 +15,7 @@ const LENGTH_BYTES = 8;
 /** The limit of the reference implementation; a larger length is a sign of another format. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-interface TensorEntry {
+export interface TensorEntry {
   dtype: string;
   shape: number[];
   /** Byte range in the file, `[begin, end)`. */
@@ -28,21 +28,41 @@ export interface SafetensorsHeader {
   metadata: Record<string, string>;
 }
 
+/** Where bytes are read by range: a file, or what stands on another machine. */
+export interface ByteSource {
+  size: number;
+  /** Bytes `[begin, end)`, all of them. */
+  read(begin: number, end: number): Promise<Buffer>;
+}
+
 /**
  * Writes tensors and string metadata to `path` through a temporary file and a rename, so that a reader or a
  * crash never meets half a file; equal contents give equal bytes and so an equal hash.
  */
-export async function writeSafetensors(
+export function writeSafetensors(
   path: string,
   arrays: Arrays,
   metadata: Record<string, string> = {},
+): Promise<WrittenFile> {
+  return writeChunks(path, chunksOf(arrays, metadata));
+}
+
+function* chunksOf(arrays: Arrays, metadata: Record<string, string>): Generator<Buffer> {
+  yield encodeHeader(typesOf(arrays), metadata);
+  for (const array of Object.values(arrays)) yield bytesOf(array);
+}
+
+/** Writes a file piece by piece, as `writeSafetensors` does. */
+export async function writeChunks(
+  path: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): Promise<WrittenFile> {
   const temporary = `${path}.${process.pid}.tmp`;
   const hash = createHash('sha256');
   let bytes = 0;
   const file = await open(temporary, 'w');
   try {
-    for (const chunk of [encodeHeader(typesOf(arrays), metadata), ...Object.values(arrays).map(bytesOf)]) {
+    for await (const chunk of chunks) {
       hash.update(chunk);
       for (let done = 0; done < chunk.byteLength; ) {
         done += (await file.write(chunk, done, chunk.byteLength - done)).bytesWritten;
@@ -65,7 +85,7 @@ export async function writeSafetensors(
  * @throws {AppError} INVALID_INPUT when the file is not well-formed safetensors.
  */
 export function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
-  return withFile(path, (file) => readHeader(file, basename(path)));
+  return withFile(path, async (file) => readHeader(await sourceOf(file, basename(path)), basename(path)));
 }
 
 /**
@@ -78,7 +98,7 @@ export function readSafetensors(
 ): Promise<{ arrays: Arrays; metadata: Record<string, string> }> {
   const label = basename(path);
   return withFile(path, async (file) => {
-    const { tensors, metadata } = await readHeader(file, label);
+    const { tensors, metadata } = await readHeader(await sourceOf(file, label), label);
     const arrays: Arrays = {};
     for (const name of names ?? Object.keys(tensors)) {
       const entry = tensors[name];
@@ -131,14 +151,29 @@ async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>):
   }
 }
 
-async function readHeader(file: FileHandle, label: string): Promise<SafetensorsHeader> {
+/** A file as a source; the caller closes it. `label` names it in messages. */
+export async function sourceOf(file: FileHandle, label: string): Promise<ByteSource> {
   const { size } = await file.stat();
+  return {
+    size,
+    async read(begin, end) {
+      // In memory of its own, which begins where any typed array may.
+      const buffer = Buffer.from(new ArrayBuffer(end - begin));
+      await readInto(file, label, buffer, begin);
+      return buffer;
+    },
+  };
+}
+
+/** @throws {AppError} INVALID_INPUT when the source, named `label`, is not well-formed safetensors. */
+export async function readHeader(source: ByteSource, label: string): Promise<SafetensorsHeader> {
+  const { size } = source;
   if (size < LENGTH_BYTES) throw malformed(label, `it has ${size} bytes, fewer than a header's length needs`);
-  const length = Number((await readRange(file, label, 0, LENGTH_BYTES)).readBigUInt64LE());
+  const length = Number((await source.read(0, LENGTH_BYTES)).readBigUInt64LE());
   if (length > MAX_HEADER_BYTES || LENGTH_BYTES + length > size) {
     throw malformed(label, `its header claims ${length} bytes, but the file has ${size}`);
   }
-  const json = (await readRange(file, label, LENGTH_BYTES, LENGTH_BYTES + length)).toString('utf8');
+  const json = (await source.read(LENGTH_BYTES, LENGTH_BYTES + length)).toString('utf8');
   return parseHeader(label, json, LENGTH_BYTES + length, size);
 }
 
@@ -198,12 +233,6 @@ async function readTensor(
   return { data, shape };
 }
 
-async function readRange(file: FileHandle, label: string, begin: number, end: number): Promise<Buffer> {
-  const buffer = Buffer.alloc(end - begin);
-  await readInto(file, label, buffer, begin);
-  return buffer;
-}
-
 /** Fills the buffer from byte `begin` on. @throws {AppError} INVALID_INPUT when the file, named `label`, ends early. */
 export async function readInto(
   file: FileHandle,
@@ -226,6 +255,7 @@ function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
 }
 
-function malformed(label: string, why: string, cause?: unknown): AppError {
+/** The error for a file, named `label`, that cannot be read as safetensors. */
+export function malformed(label: string, why: string, cause?: unknown): AppError {
   return new AppError('INVALID_INPUT', `${label} is not a readable safetensors file: ${why}`, { cause });
 }

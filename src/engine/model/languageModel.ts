@@ -4,8 +4,8 @@ import { AppError } from '../../errors.ts';
 import { createRandom } from '../random.ts';
 import type { Arrays, ArrayValue, Tensors } from '../step/stepper.ts';
 import { readSafetensors } from './checkpoint.ts';
-import { weightShapes } from './gpt2.ts';
 import type { ModelConfig, ModelRef } from './job.ts';
+import { weightShapes } from './shapes.ts';
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
 
 export interface LanguageModel {

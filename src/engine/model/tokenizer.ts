@@ -9,7 +9,9 @@ const UNK = '<unk>';
 export interface TokenizerJson {
   version: string;
   added_tokens: { id: number; content: string; special: boolean; [key: string]: unknown }[];
-  model: { type: string; vocab: Record<string, number>; unk_token?: string; [key: string]: unknown };
+  model: { type: string; vocab: Record<string, number>; unk_token?: string | null; [key: string]: unknown };
+  /** The added token that ends a text; not part of the format, which leaves it to `tokenizer_config.json`. */
+  eos_token?: string;
   [key: string]: unknown;
 }
 
@@ -46,9 +48,9 @@ export function buildWordLevelTokenizer(texts: Iterable<string>): TokenizerJson 
  * @throws Error when it names no end-of-text token, or cannot be read.
  */
 export function loadTokenizer(json: unknown): Tokenizer {
-  const { added_tokens: added = [], model } = json as TokenizerJson;
+  const { added_tokens: added = [], model, eos_token: eosToken } = json as TokenizerJson;
   const idOf = (...names: string[]): number | undefined => added.find((t) => names.includes(t.content))?.id;
-  const eosId = idOf(EOS, '<|endoftext|>', '</s>');
+  const eosId = eosToken === undefined ? idOf(EOS, '<|endoftext|>', '</s>') : idOf(eosToken);
   if (eosId === undefined)
     throw new Error('the tokenizer has no <eos>, <|endoftext|> or </s> among its added tokens');
   const padId = idOf(PAD, '[PAD]') ?? eosId;

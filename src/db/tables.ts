@@ -41,6 +41,11 @@ export const REPLACEMENTS = ['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO'] as const
 /** What the cells of a swap sweep edit: the bound slots, or a control. */
 export const SWEEP_EDITED = ['CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'] as const;
 
+/** Where a model that was not trained here comes from. */
+export type ModelSource =
+  | { kind: 'DIRECTORY'; path: string }
+  | { kind: 'HUB'; repo: string; revision: string; commit: string };
+
 export type DatasetKind = (typeof DATASET_KINDS)[number];
 export type RunKind = (typeof RUN_KINDS)[number];
 export type RunStatus = (typeof RUN_STATUSES)[number];
@@ -139,7 +144,7 @@ export const examples = pgTable(
     split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
     /** The question, or the whole text. */
     prompt: text('prompt').notNull(),
-    /** Null for texts. */
+    /** Null for texts, and for prompts that only say what they are about. */
     answer: text('answer'),
     entity: text('entity').notNull(),
     template: text('template').notNull().default(''),
@@ -149,7 +154,7 @@ export const examples = pgTable(
     index('examples_dataset_split').on(t.datasetId, t.split, t.position),
     check('examples_kind', oneOf(t.kind, EXAMPLE_KINDS)),
     check('examples_split', oneOf(t.split, SPLIT_NAMES)),
-    check('examples_answer', sql`(${t.kind} = 'TEXT') = (${t.answer} is null)`),
+    check('examples_answer', sql`${t.kind} = 'QUESTION' or ${t.answer} is null`),
   ],
 );
 
@@ -210,6 +215,8 @@ export const models = pgTable(
     id: id(),
     name: text('name').notNull(),
     datasetId: uuid('dataset_id').references(() => datasets.id),
+    /** Null for a model that was trained here. */
+    source: jsonb('source').$type<ModelSource>(),
     config: jsonb('config').$type<Record<string, number>>().notNull(),
     tokenizer: jsonb('tokenizer').$type<unknown>().notNull(),
     nParams: bigint('n_params', { mode: 'number' }).notNull(),
@@ -247,6 +254,8 @@ export const runs = pgTable(
     modelId: uuid('model_id').references(() => models.id),
     /** The sweep of which this run is a part. */
     parentId: uuid('parent_id').references((): AnyPgColumn => runs.id, { onDelete: 'cascade' }),
+    /** Of a MODEL run: the model whose weights it began with; null where they were drawn. */
+    initialModelId: uuid('initial_model_id').references((): AnyPgColumn => models.id),
     /** Of a SWAP_SWEEP: the alignment whose slots it edits. */
     alignmentRunId: uuid('alignment_run_id').references((): AnyPgColumn => runs.id),
     /** Of a SWAP_SWEEP: the unsupervised SAE it compares with; null where it trains one itself. */
@@ -275,6 +284,7 @@ export const runs = pgTable(
     index('runs_dataset').on(t.datasetId),
     index('runs_model').on(t.modelId),
     index('runs_parent').on(t.parentId, t.createdAt, t.id),
+    index('runs_initial_model').on(t.initialModelId),
     index('runs_alignment').on(t.alignmentRunId),
     index('runs_baseline').on(t.baselineRunId),
     index('runs_artifact').on(t.artifactHash),

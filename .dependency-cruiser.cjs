@@ -3,7 +3,7 @@ const from = (path, pathNot) => ({ path: `^src/${path}`, ...(pathNot ? { pathNot
 
 /** Types and settings of the engine that name what a run takes and returns; they import no tensors. */
 const ENGINE_BOUNDARY =
-  '^src/engine/(dataset|protocol|random)\\.ts$|^src/engine/(data|.*/(job|settings|baselineSettings|presets|swap|saeLens))(/|\\.ts$)';
+  '^src/engine/(dataset|protocol|random)\\.ts$|^src/engine/(data|model/checkpoint|.*/(job|settings|baselineSettings|presets|swap|saeLens|huggingFace))(/|\\.ts$)';
 
 module.exports = {
   forbidden: [

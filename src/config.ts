@@ -55,6 +55,15 @@ const environment = z.object({
   CACHE_DIR: z.string().min(1, { message: 'accepts a directory' }).optional(),
   XDG_CACHE_HOME: z.string().optional(),
   IMPORT_DIR: z.string().min(1, { message: 'accepts a directory' }).default('data'),
+  HF_ENDPOINT: z
+    .string()
+    .regex(/^https?:\/\/[^/]+$/, { message: 'accepts an origin, such as https://huggingface.co' })
+    .default('https://huggingface.co'),
+  HF_TOKEN: z
+    .string()
+    .regex(/^hf_\w+$/, { message: 'accepts a token of the hub, which begins with hf_' })
+    .optional(),
+  MAX_MODEL_SIZE: size('16gb'),
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, { message: 'accepts postgres://user:password@host:port/database' })
@@ -108,6 +117,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env) {
     dataDir: resolve(v.DATA_DIR),
     cacheDir: resolve(v.CACHE_DIR ?? join(v.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'alignsae')),
     importDir: resolve(v.IMPORT_DIR),
+    hub: { url: v.HF_ENDPOINT, token: v.HF_TOKEN ?? null },
     databaseUrl: v.DATABASE_URL ?? null,
     databasePoolSize: v.DATABASE_POOL_SIZE,
     engineBackend: v.ENGINE_BACKEND,
@@ -120,6 +130,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env) {
     limits: {
       bodyBytes: v.MAX_BODY_SIZE,
       uploadBytes: v.MAX_UPLOAD_SIZE,
+      modelBytes: v.MAX_MODEL_SIZE,
       depth: v.MAX_QUERY_DEPTH,
       aliases: v.MAX_QUERY_ALIASES,
       tokens: v.MAX_QUERY_TOKENS,
@@ -131,7 +142,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env) {
   };
 }
 
-const SECRETS = new Set(['ADMIN_API_KEY', 'DATABASE_URL']);
+const SECRETS = new Set(['ADMIN_API_KEY', 'DATABASE_URL', 'HF_TOKEN']);
 
 function describe(issues: { path: PropertyKey[]; message: string }[], env: Record<string, unknown>): string {
   return issues

@@ -76,10 +76,10 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
   closers.add(() => calls.stop());
   const feed = createRunFeed({ db: database.db, notifications, log });
   closers.add(() => feed.close());
-  const { importDir, limits } = config;
+  const { importDir, hub, limits } = config;
   return serve(
     config,
-    { db: database.db, store, feed, engine: calls, importDir, limits },
+    { db: database.db, store, feed, engine: calls, importDir, hub, limits },
     database,
     log,
     closers,

@@ -30,6 +30,8 @@ export interface ArtifactStore {
    * @throws AppError INTERNAL if its bytes are not what `sha256` says.
    */
   put(file: NewFile): Promise<void>;
+  /** A path of one's own at which to write what `put` is to take; forgotten when it is left there. */
+  newPath(): string;
   /**
    * Where to read the file.
    *
@@ -46,6 +48,7 @@ export async function openArtifactStore(root: string): Promise<ArtifactStore> {
   await mkdir(join(root, 'incoming'), { recursive: true });
   const locate = (hash: string) => join(root, hash.slice(0, 2), `${hash}${SUFFIX}`);
   return {
+    newPath: () => join(root, 'incoming', randomUUID()),
     put: (file) => put(file, locate(file.sha256), join(root, 'incoming')),
     async path(hash) {
       const path = locate(hash);

@@ -4,6 +4,7 @@ import type { Db } from '../db/client.ts';
 import type { RunFeed } from '../db/runFeed.ts';
 import type { Scope } from '../db/tables.ts';
 import type { Engine } from '../services/engine.ts';
+import type { HubOptions } from '../services/hub.ts';
 import { Loaders } from './loaders.ts';
 
 /** Who is calling. */
@@ -20,9 +21,11 @@ export interface Dependencies {
   feed: RunFeed;
   /** Serves swaps from a process of its own. */
   engine: Engine;
-  /** Directory whose files `importDataset` may read. */
+  /** Directory whose files `importDataset` and `importModel` may read. */
   importDir: string;
-  limits: { complexity: number };
+  /** Where models are imported from by name. */
+  hub: HubOptions;
+  limits: { complexity: number; modelBytes: number };
 }
 
 export interface Context extends Dependencies {

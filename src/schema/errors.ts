@@ -46,9 +46,13 @@ export const TYPED_ERRORS = {
     'ConflictError',
     'The present state of things does not allow it, such as a name that is taken or a run that has ended.',
   ),
+  UNAVAILABLE: errorRef(
+    'UnavailableError',
+    'Something outside the server that this needs cannot be reached now; nothing was changed, and trying again later may help.',
+  ),
 } as const;
 
-export type TypedErrorCode = 'INVALID_INPUT' | 'NOT_FOUND' | 'CONFLICT';
+export type TypedErrorCode = 'INVALID_INPUT' | 'NOT_FOUND' | 'CONFLICT' | 'UNAVAILABLE';
 
 /** The thrown error as a value, if its code is one of these; null for all others. */
 export function toTypedError(error: unknown, codes: readonly TypedErrorCode[]): TypedError | null {

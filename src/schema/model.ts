@@ -9,6 +9,7 @@ import {
 } from '../services/model.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
+import { ModelSourceRef } from './modelImport.ts';
 import {
   AlignmentRunConnection,
   AlignmentRunRef,
@@ -33,7 +34,7 @@ const ModelConfigRef = builder.objectRef<ModelConfig>('ModelConfig').implement({
 });
 
 builder.node(ModelRef, {
-  description: 'A trained language model, frozen from then on.',
+  description: 'A trained or imported language model, frozen from then on.',
   id: { resolve: (model) => model.id },
   loadOne: (id, { loaders }) => loaders.load(modelsByIds, id),
   fields: (t) => ({
@@ -59,14 +60,23 @@ builder.node(ModelRef, {
       description: 'What it was trained on; null for a model trained elsewhere.',
       resolve: ({ datasetId }, _args, { loaders }) => loaders.loadMaybe(datasetsByIds, datasetId),
     }),
+    source: t.field({
+      type: ModelSourceRef,
+      nullable: true,
+      description: 'Where it was imported from; null for a model trained here.',
+      resolve: ({ source }) => source,
+    }),
     artifactHash: t.exposeString('artifactHash', {
       description: 'SHA-256 of its weights: equal hashes mean equal models.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When its training ended.' }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When its training ended, or it was imported.',
+    }),
     run: t.field({
       type: ModelRunRef,
       nullable: true,
-      description: 'The run that trained it.',
+      description: 'The run that trained it; null for a model trained elsewhere.',
       resolve: (model, _args, { loaders }) => loaders.load(trainingRunsOfModels, model.id),
     }),
     alignmentRuns: t.connection(

@@ -8,6 +8,7 @@ import './ontology.ts';
 import './dataset.ts';
 import './datasetCreation.ts';
 import './model.ts';
+import './modelImport.ts';
 import './run.ts';
 import './runEvents.ts';
 import './modelRun.ts';

@@ -4,7 +4,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Bytes } from '../engine/data/lines.ts';
 import { shortText } from '../engine/data/text.ts';
-import { invalidInput, parseOrThrow } from '../errors.ts';
+import { type AppError, invalidInput, parseOrThrow } from '../errors.ts';
 
 export interface ImportFile {
   name: string;
@@ -70,18 +70,31 @@ function openPaths(paths: readonly string[]): OpenSource {
   };
 }
 
-async function resolveImportPath(path: string, importDir: string): Promise<string> {
-  const refuse = (reason: string) => invalidInput(['path'], `path "${path}" ${reason}`);
-  if (path.includes('\0')) throw refuse('must not contain a null character');
-  if (isAbsolute(path)) throw refuse('must be relative to the import directory');
-  if (!isWithin(resolve(importDir, path), resolve(importDir)))
-    throw refuse('leads out of the import directory');
-  const root = await realpath(importDir).catch(() => null);
-  if (!root) throw refuse('cannot be read: the server has no import directory');
-  const real = await realpath(join(root, path)).catch(() => null);
-  if (!real) throw refuse('does not exist in the import directory');
-  if (!isWithin(real, root)) throw refuse('leads out of the import directory');
+/**
+ * Where a path below `importDir` leads, links followed.
+ * @throws AppError INVALID_INPUT as `openSource` does.
+ */
+export async function resolveImportPath(path: string, importDir: string): Promise<string> {
+  const real = await findImportPath(path, importDir);
+  if (real === null) throw refuse(path, 'does not exist in the import directory');
   return real;
+}
+
+/** As `resolveImportPath`; null where there is nothing. */
+export async function findImportPath(path: string, importDir: string): Promise<string | null> {
+  if (path.includes('\0')) throw refuse(path, 'must not contain a null character');
+  if (isAbsolute(path)) throw refuse(path, 'must be relative to the import directory');
+  if (!isWithin(resolve(importDir, path), resolve(importDir)))
+    throw refuse(path, 'leads out of the import directory');
+  const root = await realpath(importDir).catch(() => null);
+  if (!root) throw refuse(path, 'cannot be read: the server has no import directory');
+  const real = await realpath(join(root, path)).catch(() => null);
+  if (real && !isWithin(real, root)) throw refuse(path, 'leads out of the import directory');
+  return real;
+}
+
+function refuse(path: string, reason: string): AppError {
+  return invalidInput(['path'], `path "${path}" ${reason}`);
 }
 
 function isWithin(path: string, directory: string): boolean {

@@ -6,6 +6,8 @@ import { type Page, type PageArgs, readPage, readPages } from '../db/queries/pag
 import type { Run } from '../db/queries/runs.ts';
 import { models, runs } from '../db/tables.ts';
 
+export type { ModelSource } from '../db/tables.ts';
+
 export type Model = typeof models.$inferSelect;
 
 export interface ModelFilter {

@@ -42,7 +42,15 @@ export interface Api {
 }
 
 const ALL: readonly Scope[] = ['READ', 'RUN', 'ADMIN'];
-const limits = { bodyBytes: 1e6, uploadBytes: 1e7, depth: 12, aliases: 30, tokens: 2000, complexity: 50_000 };
+const limits = {
+  bodyBytes: 1e6,
+  uploadBytes: 1e7,
+  depth: 12,
+  aliases: 30,
+  tokens: 2000,
+  complexity: 50_000,
+  modelBytes: 1e8,
+};
 
 export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Api> {
   const database = await createTestDatabase();
@@ -59,6 +67,8 @@ export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Ap
     feed,
     engine,
     importDir,
+    // Where nobody listens.
+    hub: { url: 'http://127.0.0.1:9', token: null },
     limits,
     ...overrides,
   };

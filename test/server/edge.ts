@@ -44,7 +44,7 @@ export async function startTestApi(
     log,
   });
   const dependencies = {
-    ...{ db: database.db, feed, importDir: config.importDir, limits: config.limits },
+    ...{ db: database.db, feed, importDir: config.importDir, hub: config.hub, limits: config.limits },
     ...(options.work ?? { engine, store: null as never }),
   };
   const server = await startApiServer({

@@ -1,4 +1,5 @@
 /** Checkpoints that transformers wrote (`test/fixtures/gpt2/make.py`), computed here. */
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ByteSource, writeChunks } from '../../../../src/engine/model/checkpoint.ts';
 import { logits } from '../../../../src/engine/model/gpt2.ts';
-import { openDirectory } from '../../../../src/engine/model/huggingFace/directory.ts';
+import { openFiles } from '../../../../src/engine/model/huggingFace/files.ts';
 import { type ImportedModel, openCheckpoint } from '../../../../src/engine/model/huggingFace/importModel.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../../src/engine/model/languageModel.ts';
 import { loadTestBackend } from '../../../helpers/engine.ts';
@@ -29,8 +30,13 @@ interface Case {
   logits: number[];
 }
 
+function openFixture(name: string) {
+  const located = (file: string) => join(FIXTURES, name, file);
+  return openFiles(async (file) => (existsSync(located(file)) ? located(file) : null));
+}
+
 async function withFixture<T>(name: string, use: (model: ImportedModel) => Promise<T>): Promise<T> {
-  const files = openDirectory(join(FIXTURES, name));
+  const files = openFixture(name);
   try {
     return await use(await openCheckpoint(files));
   } finally {
@@ -71,7 +77,7 @@ describe.each(NAMES)('%s', (name) => {
 describe('reading', () => {
   test('takes each weight once, in ranges, after all headers', async () => {
     const reads: [string, number, number][] = [];
-    const files = openDirectory(join(FIXTURES, 'bf16-sharded'));
+    const files = openFixture('bf16-sharded');
     const { weights } = await openCheckpoint({ open: (name) => watch(name, reads, files.open(name)) });
     const before = reads.length;
     for await (const _ of weights.chunks());
@@ -111,7 +117,7 @@ describe('reading', () => {
 describe('a checkpoint that is not supported is refused by name', () => {
   /** The f32 fixture with some of its files replaced; null takes one away. */
   async function openChanged(changes: Record<string, string | Buffer | null>) {
-    const files = openDirectory(join(FIXTURES, 'f32'));
+    const files = openFixture('f32');
     const open = async (name: string): Promise<ByteSource | null> => {
       const change = changes[name];
       if (change === undefined) return files.open(name);

@@ -1,21 +1,20 @@
-/** A checkpoint's files as they lie in a directory. */
+/** A checkpoint's files as they lie on disk. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type ByteSource, sourceOf } from '../checkpoint.ts';
 import type { CheckpointFiles } from './importModel.ts';
 
-/** The files of `directory`; the caller closes them. */
-export function openDirectory(directory: string): CheckpointFiles & { close(): Promise<void> } {
+/** Files at the paths that `locate` finds for their names; the caller closes them. */
+export function openFiles(
+  locate: (name: string) => Promise<string | null>,
+): CheckpointFiles & { close(): Promise<void> } {
   const opened = new Map<string, { file: FileHandle; source: ByteSource }>();
   return {
     async open(name) {
       const known = opened.get(name);
       if (known) return known.source;
-      const file = await open(join(directory, name), 'r').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return null;
-        throw error;
-      });
-      if (!file) return null;
+      const path = await locate(name);
+      if (path === null) return null;
+      const file = await open(path, 'r');
       const source = await sourceOf(file, name);
       opened.set(name, { file, source });
       return source;

@@ -1,0 +1,76 @@
+/** Models that were trained elsewhere. */
+import type { Model, ModelSource } from '../services/model.ts';
+import { importModel } from '../services/modelImport.ts';
+import { builder } from './builder.ts';
+import { withoutNulls } from './input.ts';
+import { addMutation } from './mutation.ts';
+import { ModelRef } from './refs.ts';
+
+type Known = { path?: string; repo?: string; revision?: string; commit?: string };
+
+export const ModelSourceRef = builder.objectRef<ModelSource>('ModelSource').implement({
+  description: 'Where a model that was trained elsewhere comes from.',
+  fields: (t) => ({
+    path: t.string({
+      nullable: true,
+      description: 'The directory below `IMPORT_DIR`; null for a model from the hub.',
+      resolve: (source: Known) => source.path,
+    }),
+    repo: t.string({
+      nullable: true,
+      description: 'The repository on the Hugging Face hub; null for a directory.',
+      resolve: (source: Known) => source.repo,
+    }),
+    revision: t.string({
+      nullable: true,
+      description: 'The branch, tag or commit that was asked for; null for a directory.',
+      resolve: (source: Known) => source.revision,
+    }),
+    commit: t.string({
+      nullable: true,
+      description: 'What the revision stood for then; null for a directory.',
+      resolve: (source: Known) => source.commit,
+    }),
+  }),
+});
+
+const ImportModelSuccess = builder.objectRef<{ model: Model }>('ImportModelSuccess').implement({
+  description: 'The model was imported and stored.',
+  fields: (t) => ({
+    model: t.field({ type: ModelRef, description: 'The stored model.', resolve: ({ model }) => model }),
+  }),
+});
+
+addMutation('importModel', {
+  description:
+    'Imports a Hugging Face GPT-2 checkpoint, whole or not at all: `config.json`, `tokenizer.json`, and `model.safetensors` in one piece or in shards, as F32, F16 or BF16. Give one of `path` and `repo`. What this engine does not compute is refused by its name. Answers when the model is stored: at once for a small one, after its download for a large one.',
+  scope: 'run',
+  input: builder.inputType('ImportModelInput', {
+    description: 'Where the checkpoint is.',
+    fields: (t) => ({
+      path: t.string({
+        required: false,
+        description: 'A directory on the server, relative to its import directory (`IMPORT_DIR`).',
+      }),
+      repo: t.string({
+        required: false,
+        description:
+          'A repository on the Hugging Face hub, such as openai-community/gpt2; `HF_TOKEN` gives access to private ones.',
+      }),
+      revision: t.string({
+        required: false,
+        description: 'A branch, tag or commit of the repository. Default: main.',
+      }),
+      name: t.string({
+        required: false,
+        description:
+          'Name for people, at most 200 characters. Default: that of the directory or the repository.',
+      }),
+    }),
+  }),
+  success: ImportModelSuccess,
+  errors: ['INVALID_INPUT', 'UNAVAILABLE'],
+  resolve: async (input, { db, ...options }) => ({
+    model: await importModel(db, options, withoutNulls(input)),
+  }),
+});

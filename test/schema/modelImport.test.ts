@@ -1,0 +1,152 @@
+/** Importing checkpoints, from a directory and from a hub of our own. */
+import { cp, mkdir, readFile, stat, symlink } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type Api, openApi } from './api.ts';
+
+const FIXTURES = fileURLToPath(new URL('../fixtures/gpt2', import.meta.url));
+const COMMIT = '0123456789abcdef0123456789abcdef01234567';
+const TOKEN = 'hf_secret';
+const IMPORT = `mutation ($input: ImportModelInput!) {
+  importModel(input: $input) {
+    __typename
+    ... on ImportModelSuccess {
+      model {
+        name nParams artifactHash dataset { id } accuracy(split: TRAIN)
+        source { path repo revision commit }
+        config { nLayers nHeads dModel dMlp nCtx dVocab layerNormEps }
+      }
+    }
+    ... on InputError { message path }
+    ... on UnavailableError { message }
+  }
+}`;
+
+let api: Api;
+let hub: Server;
+/** Method, address and range of each request to the hub. */
+let asked: string[] = [];
+let hubDown = false;
+
+beforeAll(async () => {
+  hub = createServer(async (request, response) => {
+    asked.push(`${request.url} ${request.headers.range ?? 'whole'}`);
+    if (hubDown) return void request.socket.destroy();
+    if (request.headers.authorization !== `Bearer ${TOKEN}`) return void response.writeHead(401).end();
+    const url = new URL(request.url!, 'http://hub');
+    if (url.pathname.startsWith('/api/models/')) {
+      const known = url.pathname === '/api/models/us/tiny/revision/v1';
+      response.writeHead(known ? 200 : 404, { 'content-type': 'application/json' });
+      return void response.end(JSON.stringify(known ? { id: 'us/tiny', sha: COMMIT } : { error: 'none' }));
+    }
+    const name = url.pathname.split(`/us/tiny/resolve/${COMMIT}/`)[1]!;
+    const content = await readFile(join(FIXTURES, 'bf16-sharded', name)).catch(() => null);
+    if (!content) return void response.writeHead(404, { 'X-Error-Code': 'EntryNotFound' }).end();
+    const [from, to] =
+      /^bytes=(\d+)-(\d+)$/
+        .exec(request.headers.range ?? '')
+        ?.slice(1)
+        .map(Number) ?? [];
+    const part = from === undefined ? content : content.subarray(from, to! + 1);
+    const range = `bytes ${from}-${to}/${content.length}`;
+    const headers = { etag: '"x"', ...(from !== undefined && { 'content-range': range }) };
+    response.writeHead(from === undefined ? 200 : 206, headers).end(part);
+  });
+  await new Promise<void>((resolve) => hub.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(hub.address() as AddressInfo).port}`;
+  api = await openApi({ hub: { url, token: TOKEN } });
+  await cp(FIXTURES, join(api.importDir, 'models'), { recursive: true });
+});
+afterAll(async () => {
+  await api.close();
+  hub.close();
+});
+beforeEach(() => {
+  asked = [];
+  hubDown = false;
+});
+
+async function importModel(input: Record<string, unknown>) {
+  return (await api.ask(IMPORT, { input })).importModel;
+}
+
+describe('from a directory', () => {
+  test('stores a model without a dataset, its weights as float32', async () => {
+    const { model } = await importModel({ path: 'models/f16' });
+    expect(model).toMatchObject({
+      name: 'f16',
+      dataset: null,
+      accuracy: null,
+      source: { path: 'models/f16', repo: null, revision: null, commit: null },
+      config: { nLayers: 3, nHeads: 3, dModel: 24, dMlp: 40, nCtx: 40, dVocab: 340, layerNormEps: 1e-5 },
+    });
+    const { size } = await stat(await api.dependencies.store.path(model.artifactHash));
+    expect(size).toBeGreaterThan(4 * model.nParams);
+  });
+
+  test('refuses what leads out of the import directory, links of single files too', async () => {
+    const linked = join(api.importDir, 'linked');
+    await mkdir(linked);
+    for (const name of ['tokenizer.json', 'model.safetensors'])
+      await cp(join(FIXTURES, 'f32', name), join(linked, name));
+    await symlink(join(FIXTURES, 'f32', 'config.json'), join(linked, 'config.json'));
+    for (const path of ['../x', '/etc', 'linked']) {
+      const refused = await importModel({ path });
+      expect(refused, path).toMatchObject({ __typename: 'InputError', path: ['path'] });
+    }
+  });
+
+  test('says what is wrong with the checkpoint, and with the input', async () => {
+    expect(await importModel({ path: 'models' })).toMatchObject({
+      path: ['path'],
+      message: 'the checkpoint has no config.json',
+    });
+    expect(await importModel({ path: 'nowhere' })).toMatchObject({ path: ['path'] });
+    expect(await importModel({})).toMatchObject({ message: 'give one of path and repo, got neither' });
+    expect(await importModel({ path: 'models/f32', revision: 'v1' })).toMatchObject({ path: ['revision'] });
+  });
+
+  test('refuses what is larger than the limit, with both numbers', async () => {
+    const { complexity } = api.dependencies.limits;
+    const small = await openApi({ limits: { complexity, modelBytes: 1000 } });
+    await cp(FIXTURES, join(small.importDir, 'models'), { recursive: true });
+    const { importModel: refused } = await small.ask(IMPORT, { input: { path: 'models/f32' } });
+    expect(refused.message).toMatch(/needs \d{5} bytes as float32; MAX_MODEL_SIZE is 1000/);
+    await small.close();
+  });
+});
+
+describe('from the hub', () => {
+  test('reads one commit by ranges, each weight once, and stores what a directory gives', async () => {
+    const { model } = await importModel({ repo: 'us/tiny', revision: 'v1', name: 'Ours' });
+    expect(model).toMatchObject({
+      name: 'Ours',
+      source: { path: null, repo: 'us/tiny', revision: 'v1', commit: COMMIT },
+    });
+    const local = await importModel({ path: 'models/bf16-sharded' });
+    expect(model.artifactHash).toBe(local.model.artifactHash);
+    const weights = asked.filter((request) => request.includes('-of-00007.safetensors'));
+    expect(weights.filter((request) => request.endsWith('whole'))).toEqual([]);
+    expect(new Set(weights).size).toBe(weights.length);
+  });
+
+  test('refuses a repository that it may not read, or that cannot be one', async () => {
+    expect(await importModel({ repo: 'us/other' })).toMatchObject({
+      path: ['repo'],
+      message: expect.stringMatching(/no repository us\/other with a revision main.*404/),
+    });
+    expect(await importModel({ repo: '../x' })).toMatchObject({ path: ['repo'] });
+    expect(await importModel({ repo: 'us/tiny', revision: '..' })).toMatchObject({ path: ['revision'] });
+  });
+
+  test('says so when there is no network', async () => {
+    hubDown = true;
+    expect(await importModel({ repo: 'us/tiny', revision: 'v1' })).toMatchObject({
+      __typename: 'UnavailableError',
+      message: expect.stringMatching(/cannot be read from the hub.*IMPORT_DIR needs no network/),
+    });
+  });
+});

@@ -6,6 +6,7 @@ import {
   boolean,
   check,
   doublePrecision,
+  foreignKey,
   index,
   integer,
   jsonb,
@@ -26,14 +27,23 @@ const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
   sql`${column} in (${sql.raw(values.map((v) => `'${v}'`).join(', '))})`;
 
 export const DATASET_KINDS = ['BIOGRAPHY', 'TWO_HOP', 'PROMPTS'] as const;
-export const RUN_KINDS = ['MODEL', 'ALIGNMENT', 'BASELINE', 'SWAP_SWEEP', 'ALIGNMENT_SWEEP'] as const;
+export const RUN_KINDS = [
+  'MODEL',
+  'ALIGNMENT',
+  'BASELINE',
+  'SWAP_SWEEP',
+  'ALIGNMENT_SWEEP',
+  'GROKKING',
+  'CHECKPOINT_ANALYSIS',
+] as const;
 export const RUN_STATUSES = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const;
 /** Where a run has ended. */
 export const FINAL_STATUSES: readonly RunStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
 /** Kinds that no worker takes up: such a run follows its parts. */
-export const PARENT_KINDS: readonly RunKind[] = ['ALIGNMENT_SWEEP'];
+export const PARENT_KINDS: readonly RunKind[] = ['ALIGNMENT_SWEEP', 'GROKKING'];
 export const EXAMPLE_KINDS = ['QUESTION', 'TEXT'] as const;
 export const SCOPES = ['READ', 'RUN', 'ADMIN'] as const;
+const EVENT_TYPES = ['STATUS', 'LOG', 'PART', 'CELL', 'POINT'] as const;
 const SPLIT_NAMES = ['TRAIN', 'VALIDATION', 'TEST_OOD'] as const;
 
 /** What stands in an activation's place when faithfulness is measured. */
@@ -250,9 +260,11 @@ export const runs = pgTable(
       .notNull()
       .references(() => datasets.id),
     datasetHash: text('dataset_hash').notNull(),
-    /** Of a MODEL run: the model it made. Of any other: the model it studies. */
+    /** Of a MODEL run: the model it made. Of any other: the model it studies; null until training has come to it. */
     modelId: uuid('model_id').references(() => models.id),
-    /** The sweep of which this run is a part. */
+    /** Of a CHECKPOINT_ANALYSIS: the step of training after which the model is studied. */
+    step: integer('step'),
+    /** The sweep or grokking run of which this run is a part. */
     parentId: uuid('parent_id').references((): AnyPgColumn => runs.id, { onDelete: 'cascade' }),
     /** Of a MODEL run: the model whose weights it began with; null where they were drawn. */
     initialModelId: uuid('initial_model_id').references((): AnyPgColumn => models.id),
@@ -291,6 +303,7 @@ export const runs = pgTable(
     check('runs_kind', oneOf(t.kind, RUN_KINDS)),
     check('runs_status_known', oneOf(t.status, RUN_STATUSES)),
     check('runs_progress_share', sql`${t.progress} between 0 and 1`),
+    check('runs_step', sql`(${t.step} is not null) = (${t.kind} = 'CHECKPOINT_ANALYSIS')`),
     check(
       'runs_finished',
       sql`(${t.finishedAt} is not null) = (${t.status} in ('SUCCEEDED', 'FAILED', 'CANCELLED'))`,
@@ -315,7 +328,88 @@ export const checkpoints = pgTable(
   (t) => [index('checkpoints_artifact').on(t.artifactHash)],
 );
 
-/** Status changes, log lines, finished parts and cells of sweeps; metric rows carry their own `seq` from the same counter. */
+/** Models as they were along their training. */
+export const modelCheckpoints = pgTable(
+  'model_checkpoints',
+  {
+    /** The MODEL run. */
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    /** 0 is before training. */
+    step: integer('step').notNull(),
+    modelId: uuid('model_id')
+      .notNull()
+      .references(() => models.id),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.step] }),
+    unique('model_checkpoints_model').on(t.modelId),
+    check('model_checkpoints_step', sql`${t.step} >= 0`),
+  ],
+);
+
+/** What a grokking run measured of a checkpoint. */
+export const grokkingPoints = pgTable(
+  'grokking_points',
+  {
+    /** The GROKKING run. */
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    step: integer('step').notNull(),
+    at: instant('at').notNull(),
+    /** The event that told of it; null until all before it have been told of. */
+    seq: bigint('seq', { mode: 'number' }),
+    trainQuestions: integer('train_questions').notNull(),
+    trainCorrect: integer('train_correct').notNull(),
+    heldOutQuestions: integer('held_out_questions').notNull(),
+    heldOutCorrect: integer('held_out_correct').notNull(),
+    /** Null where the dataset states no single facts. */
+    oneHopQuestions: integer('one_hop_questions'),
+    oneHopCorrect: integer('one_hop_correct'),
+    /** Of the answers of TRAIN questions, nats a token. */
+    loss: doublePrecision('loss').notNull(),
+    weightNorm: doublePrecision('weight_norm').notNull(),
+    logitMargin: doublePrecision('logit_margin').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.step] }),
+    check('grokking_points_train', sql`${t.trainCorrect} between 0 and ${t.trainQuestions}`),
+    check('grokking_points_held_out', sql`${t.heldOutCorrect} between 0 and ${t.heldOutQuestions}`),
+    check('grokking_points_one_hop', sql`${t.oneHopCorrect} between 0 and ${t.oneHopQuestions}`),
+  ],
+);
+
+/** How the slots of one hop bind at a checkpoint. */
+export const grokkingBindings = pgTable(
+  'grokking_bindings',
+  {
+    runId: uuid('run_id').notNull(),
+    step: integer('step').notNull(),
+    hop: smallint('hop').notNull(),
+    top1: doublePrecision('top1').notNull(),
+    top3: doublePrecision('top3').notNull(),
+    top5: doublePrecision('top5').notNull(),
+    diagonalStrength: doublePrecision('diagonal_strength').notNull(),
+    matrix: jsonb('matrix').$type<number[][]>().notNull(),
+    /** By how much held-out accuracy falls when the hop's slots are set to 0. */
+    ablationEffect: doublePrecision('ablation_effect').notNull(),
+    /** The slots' decoder columns, one behind the other. */
+    directions: real('directions').array().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.step, t.hop] }),
+    foreignKey({
+      name: 'grokking_bindings_point',
+      columns: [t.runId, t.step],
+      foreignColumns: [grokkingPoints.runId, grokkingPoints.step],
+    }).onDelete('cascade'),
+    check('grokking_bindings_hop', sql`${t.hop} in (1, 2)`),
+  ],
+);
+
+/** Status changes, log lines, finished parts, cells of sweeps and points of grokking runs; metric rows carry their own `seq` from the same counter. */
 export const runEvents = pgTable(
   'run_events',
   {
@@ -324,13 +418,10 @@ export const runEvents = pgTable(
       .references(() => runs.id, { onDelete: 'cascade' }),
     seq: bigint('seq', { mode: 'number' }).notNull(),
     at: instant('at').notNull(),
-    type: text('type').$type<'STATUS' | 'LOG' | 'PART' | 'CELL'>().notNull(),
+    type: text('type').$type<(typeof EVENT_TYPES)[number]>().notNull(),
     payload: jsonb('payload').$type<Record<string, unknown>>().notNull(),
   },
-  (t) => [
-    primaryKey({ columns: [t.runId, t.seq] }),
-    check('run_events_type', oneOf(t.type, ['STATUS', 'LOG', 'PART', 'CELL'])),
-  ],
+  (t) => [primaryKey({ columns: [t.runId, t.seq] }), check('run_events_type', oneOf(t.type, EVENT_TYPES))],
 );
 
 /** One value of one metric; all values of one logged step share one `seq`. */

@@ -86,7 +86,8 @@ async function execute(job: EngineJob, context: JobContext): Promise<EngineResul
   if (job.kind === 'MODEL') return (await import('./model/train.ts')).trainModel(job, context);
   if (job.kind === 'SWAP_SWEEP') return (await import('./align/sweep/sweep.ts')).runSwapSweep(job, context);
   if (job.kind === 'BASELINE') return (await import('./align/baseline.ts')).runBaseline(job, context);
-  return (await import('./align/align.ts')).runAlignment(job, context);
+  if (job.kind === 'ALIGNMENT') return (await import('./align/align.ts')).runAlignment(job, context);
+  throw new AppError('UNAVAILABLE', `this engine cannot do jobs of kind ${job.kind}`);
 }
 
 async function serve({ id, call }: Message<'call'>): Promise<void> {

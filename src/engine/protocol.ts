@@ -7,6 +7,7 @@ import type { AlignmentJob, AlignmentResult, BaselineJob, BaselineResult } from 
 import type { SwapCall, SwapResult } from './align/swap.ts';
 import type { SwapSweepJob, SwapSweepResult, SweepCell } from './align/sweep/job.ts';
 import type { GenerationCall, GenerationItem } from './generation/job.ts';
+import type { CheckpointAnalysisJob, CheckpointAnalysisResult } from './grok/job.ts';
 import type {
   LatentMatch,
   LatentPage,
@@ -46,8 +47,13 @@ export interface Progress {
   etaSeconds: number | null;
 }
 
-export type EngineJob = ModelJob | AlignmentJob | BaselineJob | SwapSweepJob;
-export type EngineResult = ModelResult | AlignmentResult | BaselineResult | SwapSweepResult;
+export type EngineJob = ModelJob | AlignmentJob | BaselineJob | SwapSweepJob | CheckpointAnalysisJob;
+export type EngineResult =
+  | ModelResult
+  | AlignmentResult
+  | BaselineResult
+  | SwapSweepResult
+  | CheckpointAnalysisResult;
 
 /** What the engine reports while a job runs, besides its result. Every call is cheap; the child batches. */
 export interface JobReporter {

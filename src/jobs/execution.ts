@@ -8,6 +8,7 @@ import { collectArtifact } from '../db/queries/artifacts.ts';
 import { readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
 import type { Claim } from '../db/queries/events.ts';
 import { failRun, type Run } from '../db/queries/runs.ts';
+import type { ModelSnapshot } from '../engine/model/job.ts';
 import type { WrittenFile } from '../engine/writtenFile.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -16,6 +17,7 @@ import { loadJob } from './load.ts';
 import { giveBack } from './queue.ts';
 import { storeResult } from './results.ts';
 import { withRetry } from './retry.ts';
+import { storeSnapshot } from './snapshots.ts';
 import { RunLost, RunWriter } from './writer.ts';
 
 export interface ExecutionOptions {
@@ -25,6 +27,8 @@ export interface ExecutionOptions {
   /** Directory on a local disk under which runs get theirs. */
   workRoot: string;
   checkpointEveryMs: number;
+  /** Longest wait for a checkpoint when the run is to be given back. */
+  drainMs: number;
   log: Logger;
 }
 
@@ -43,6 +47,8 @@ export class RunExecution {
   readonly #end = new AbortController();
   #engine: EngineProcess | null = null;
   #training = false;
+  /** Whether it is being given back so that waiting analyses come first. */
+  #makesWay = false;
   #checkpoints: Promise<void> = Promise.resolve();
   #onCheckpoint: (() => void) | null = null;
   #crashes = 0;
@@ -131,8 +137,8 @@ export class RunExecution {
     const engine = forkEngine({ ...options, log: this.#log });
     this.#engine = engine;
     await engine.ready;
-    // A sweep has no checkpoints: its stored cells are what it goes on from.
-    this.#training = job.kind !== 'SWAP_SWEEP';
+    // A sweep has no checkpoints: its stored cells are what it goes on from. An analysis is done again.
+    this.#training = job.kind !== 'SWAP_SWEEP' && job.kind !== 'CHECKPOINT_ANALYSIS';
     const order = { job, resumeFrom, workDir: this.#workDir, checkpointEveryMs };
     const result = await runEngineJob(engine, order, {
       metrics: (rows) => this.#writer.metrics(rows, () => engine.send({ type: 'stored', rows: rows.length })),
@@ -141,6 +147,9 @@ export class RunExecution {
       part: (cell) => {
         this.#crashes = 0;
         this.#writer.cell(cell);
+      },
+      snapshot: (snapshot) => {
+        this.#checkpoints = this.#checkpoints.then(() => this.#storeSnapshot(snapshot));
       },
       checkpoint: (step, file) => {
         this.#checkpoints = this.#checkpoints.then(() => this.#storeCheckpoint(engine, step, file));
@@ -151,6 +160,22 @@ export class RunExecution {
     await this.#writer.flush();
     if (this.#broken) throw this.#broken;
     await this.#persist(() => storeResult(db, store, this.run, result));
+  }
+
+  /** Unlike a checkpoint, the run cannot do without it. */
+  async #storeSnapshot(snapshot: ModelSnapshot): Promise<void> {
+    if (this.#end.signal.aborted || this.#broken) return;
+    try {
+      const { db, store, drainMs } = this.#options;
+      const behind = await this.#persist(() => storeSnapshot(db, store, this.run, snapshot));
+      if (behind && this.#training && !this.#makesWay) {
+        this.#makesWay = true;
+        this.#log.info({ step: snapshot.step }, 'training makes way for the analyses that wait');
+        void this.drain(drainMs);
+      }
+    } catch (error) {
+      if (!this.#end.signal.aborted) this.#onWriteFailure(error);
+    }
   }
 
   async #storeCheckpoint(engine: EngineProcess, step: number, file: WrittenFile): Promise<void> {

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { SweepCell } from '../engine/align/sweep/job.ts';
+import type { ModelSnapshot } from '../engine/model/job.ts';
 import { type NativeAddon, nativeEnvironment } from '../engine/native/addon.ts';
 import type {
   BackendChoice,
@@ -114,6 +115,7 @@ export interface JobListener {
   progress(progress: Progress): void;
   log(level: 'INFO' | 'WARN' | 'ERROR', message: string, at: number): void;
   part(cell: SweepCell): void;
+  snapshot(snapshot: ModelSnapshot): void;
   checkpoint(step: number, file: WrittenFile): void;
 }
 
@@ -146,6 +148,7 @@ function tell(listener: JobListener, message: ChildMessage): void {
   else if (message.type === 'progress') listener.progress(message.progress);
   else if (message.type === 'log') listener.log(message.level, message.message, message.at);
   else if (message.type === 'part') listener.part(message.cell);
+  else if (message.type === 'snapshot') listener.snapshot(message.snapshot);
   else if (message.type === 'checkpoint') listener.checkpoint(message.step, message.file);
 }
 

@@ -7,6 +7,7 @@ import { type Run, readRun } from '../db/queries/runs.ts';
 import { listCellPositions } from '../db/queries/sweepCells.ts';
 import { conceptLatents, concepts, models } from '../db/tables.ts';
 import type { StoredSweepSettings, SwapSweepJob, SweepBaseline } from '../engine/align/sweep/job.ts';
+import type { GrokSettings } from '../engine/grok/settings.ts';
 import type { ModelConfig, ModelRef } from '../engine/model/job.ts';
 import type { ModelSettings } from '../engine/model/settings.ts';
 import type { EngineJob } from '../engine/protocol.ts';
@@ -14,13 +15,20 @@ import type { BaselineSettings } from '../engine/sae/baselineSettings.ts';
 import type { AlignmentSettings } from '../engine/sae/settings.ts';
 import { notFound } from '../errors.ts';
 
+/** How a model is trained, and at which steps it is kept. */
+type StoredModelSettings = ModelSettings & { keepSteps?: number[] };
+
 /** What the engine needs to do the run, which was validated before it was queued. */
 export async function loadJob(db: Executor, store: ArtifactStore, run: Run): Promise<EngineJob> {
   const dataset = await loadEngineDataset(db, run.datasetId);
-  if (run.kind === 'MODEL')
-    return { kind: 'MODEL', settings: run.settings as unknown as ModelSettings, dataset };
+  if (run.kind === 'MODEL') {
+    const { keepSteps, ...settings } = run.settings as unknown as StoredModelSettings;
+    return { kind: 'MODEL', settings, dataset, keepSteps };
+  }
   const model = await loadModelRef(db, store, run.modelId!);
   if (run.kind === 'SWAP_SWEEP') return loadSweep(db, store, run, { model, dataset });
+  if (run.kind === 'CHECKPOINT_ANALYSIS')
+    return { kind: run.kind, settings: run.settings as unknown as GrokSettings, model, dataset };
   if (run.kind === 'BASELINE')
     return { kind: 'BASELINE', settings: run.settings as unknown as BaselineSettings, model, dataset };
   return { kind: 'ALIGNMENT', settings: run.settings as unknown as AlignmentSettings, model, dataset };

@@ -3,10 +3,11 @@
  * alone says what is to be done and by whom; so a job that is lost, doubled or late does no harm.
  */
 
-import { notInArray, sql } from 'drizzle-orm';
+import { not, notInArray, sql } from 'drizzle-orm';
 import { Logger as QueueLogger, runMigrations, type SharedOptions } from 'graphile-worker';
 import type { Pool } from 'pg';
 import type { Executor } from '../db/client.ts';
+import { AWAITING } from '../db/queries/grokking.ts';
 import { type Run, releaseRun } from '../db/queries/runs.ts';
 import { PARENT_KINDS, runs } from '../db/tables.ts';
 import type { Logger } from '../log.ts';
@@ -73,7 +74,8 @@ export async function dequeueRun(tx: Executor, runId: string): Promise<void> {
  */
 export async function findForgottenRuns(db: Executor): Promise<string[]> {
   const { rows } = await db.execute<{ id: string }>(sql`
-    select id from ${runs} where status = 'QUEUED' and ${notInArray(runs.kind, [...PARENT_KINDS])} and not exists (
+    select id from ${runs}
+    where status = 'QUEUED' and ${notInArray(runs.kind, [...PARENT_KINDS])} and ${not(AWAITING)} and not exists (
       select from graphile_worker.jobs j
       where j.key = ${RUN_TASK} || ':' || ${runs.id} and j.attempts < j.max_attempts
         and (j.locked_at is null or j.locked_at > now() - ${CLAIM_MS} * interval '1 ms'))`);

@@ -4,6 +4,7 @@ import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
 import type { Claim } from '../db/queries/events.ts';
+import { storePoint } from '../db/queries/grokking.ts';
 import { finishRun, type Run } from '../db/queries/runs.ts';
 import {
   conceptLatents,
@@ -16,6 +17,7 @@ import {
   swapMeasures,
 } from '../db/tables.ts';
 import type { AlignmentResult, BaselineResult } from '../engine/align/job.ts';
+import type { CheckpointAnalysisResult } from '../engine/grok/job.ts';
 import type { ModelResult } from '../engine/model/job.ts';
 import type { EngineResult } from '../engine/protocol.ts';
 import { RunLost } from './writer.ts';
@@ -45,7 +47,7 @@ export async function storeResult(
 function storeOutcome(
   tx: Executor,
   run: Run,
-  result: ModelResult | AlignmentResult | BaselineResult,
+  result: Exclude<EngineResult, { kind: 'SWAP_SWEEP' }>,
   artifactHash: string,
 ) {
   switch (result.kind) {
@@ -55,6 +57,8 @@ function storeOutcome(
       return storeAlignment(tx, run, result);
     case 'BASELINE':
       return storeBaseline(tx, run, result);
+    case 'CHECKPOINT_ANALYSIS':
+      return storeAnalysis(tx, run, result);
   }
 }
 
@@ -96,6 +100,18 @@ async function storeAlignment(tx: Executor, run: Run, result: AlignmentResult) {
 async function storeBaseline(tx: Executor, run: Run, result: BaselineResult) {
   await storeMeasures(tx, run.id, await readConceptIds(tx, run.datasetId), result);
   return { result: { dModel: result.dModel } };
+}
+
+async function storeAnalysis(tx: Executor, run: Run, { point }: CheckpointAnalysisResult) {
+  const { train, heldOut, oneHop, hops, ...values } = point;
+  const counts = {
+    ...{ trainQuestions: train.questions, trainCorrect: train.correct },
+    ...{ heldOutQuestions: heldOut.questions, heldOutCorrect: heldOut.correct },
+    ...{ oneHopQuestions: oneHop?.questions, oneHopCorrect: oneHop?.correct },
+  };
+  const bindings = hops.map((hop) => ({ ...hop, directions: hop.directions.flat() }));
+  await storePoint(tx, run, { ...values, ...counts, at: new Date() }, bindings);
+  return {};
 }
 
 /** What is measured of every SAE. */

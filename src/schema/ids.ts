@@ -39,6 +39,8 @@ export const RUN_TYPES = [
   'BaselineRun',
   'SwapSweepRun',
   'AlignmentSweepRun',
+  'GrokkingRun',
+  'CheckpointAnalysisRun',
 ] as const;
 
 /** Whether the text is a well-formed id of this type. */

@@ -1,8 +1,10 @@
 /** Runs that train a language model. */
 import type { ModelSettings } from '../engine/model/settings.ts';
+import { checkpointsOfRuns } from '../services/grokking.ts';
 import { modelsByIds } from '../services/model.ts';
 import { runsByIds, startModelRun } from '../services/run.ts';
 import { builder } from './builder.ts';
+import { CheckpointScheduleInput, ModelCheckpointRef } from './checkpoints.ts';
 import { idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { ModelSettingsTypes } from './modelSettings.ts';
@@ -30,6 +32,11 @@ builder.node(ModelRunRef, {
         'Training loss of the last step (cross-entropy in nats a token); null until it has succeeded.',
       resolve: ({ result }) => (result as { finalLoss: number } | null)?.finalLoss,
     }),
+    checkpoints: t.field({
+      type: [ModelCheckpointRef],
+      description: 'The models that it has kept along the way so far, in the order of training.',
+      resolve: (run, _args, { loaders }) => loaders.load(checkpointsOfRuns, run.id),
+    }),
     model: t.field({
       type: ModelRef,
       nullable: true,
@@ -51,14 +58,21 @@ addMutation('startModelRun', {
         required: false,
         description: 'How to build and train the model; the defaults suit the generated biographies.',
       }),
+      keepCheckpoints: t.field({
+        type: CheckpointScheduleInput,
+        required: false,
+        description:
+          'When to keep the model along the way, so that what it knew then can be studied. Default: never.',
+      }),
     }),
   }),
   success: StartRunSuccess,
   errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async ({ datasetId, settings }, { db }) => ({
+  resolve: async ({ datasetId, settings, keepCheckpoints }, { db }) => ({
     run: await startModelRun(db, {
       datasetId: idOf(datasetId, ['Dataset'], ['datasetId']),
       settings: withoutNulls(settings ?? {}),
+      keepCheckpoints: keepCheckpoints ? withoutNulls(keepCheckpoints) : undefined,
     }),
   }),
 });

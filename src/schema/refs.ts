@@ -5,6 +5,7 @@
 import type { ApiKey } from '../services/apiKey.ts';
 import type { Dataset, Example, Fact } from '../services/dataset.ts';
 import type { Worker } from '../services/engine.ts';
+import type { GrokkingPoint } from '../services/grokking.ts';
 import type { Intervention } from '../services/intervention.ts';
 import type { Model } from '../services/model.ts';
 import type { Concept, Ontology } from '../services/ontology.ts';
@@ -24,6 +25,9 @@ export const AlignmentRunRef = builder.objectRef<Run>('AlignmentRun');
 export const BaselineRunRef = builder.objectRef<Run>('BaselineRun');
 export const SwapSweepRunRef = builder.objectRef<Run>('SwapSweepRun');
 export const AlignmentSweepRunRef = builder.objectRef<Run>('AlignmentSweepRun');
+export const GrokkingRunRef = builder.objectRef<Run>('GrokkingRun');
+export const CheckpointAnalysisRunRef = builder.objectRef<Run>('CheckpointAnalysisRun');
+export const GrokkingPointRef = builder.objectRef<GrokkingPoint>('GrokkingPoint');
 export const SlotRef = builder.objectRef<Slot>('Slot');
 export const InterventionRef = builder.objectRef<Intervention>('Intervention');
 export const WorkerRef = builder.objectRef<Worker>('Worker');
@@ -36,6 +40,7 @@ export const FactConnection = connectionOf(FactRef, 'facts');
 export const ModelConnection = connectionOf(ModelRef, 'models');
 export const RunConnection = connectionOf(RunRef, 'runs');
 export const AlignmentRunConnection = connectionOf(AlignmentRunRef, 'alignment runs');
+export const CheckpointAnalysisRunConnection = connectionOf(CheckpointAnalysisRunRef, 'checkpoint analyses');
 export const SlotConnection = connectionOf(SlotRef, 'slots');
 export const InterventionConnection = connectionOf(InterventionRef, 'interventions');
 

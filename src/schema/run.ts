@@ -34,6 +34,13 @@ const RunKind = builder.enumType('RunKind', {
       description:
         'Repeats an alignment over layers and seeds, each a run of its own; an `AlignmentSweepRun`.',
     },
+    GROKKING: {
+      description:
+        'Follows a two-hop model along its training, checkpoint by checkpoint, each a run of its own; a `GrokkingRun`.',
+    },
+    CHECKPOINT_ANALYSIS: {
+      description: 'Measures one checkpoint of a grokking run; a `CheckpointAnalysisRun`.',
+    },
   },
 });
 
@@ -87,7 +94,7 @@ RunRef.implement({
     parent: t.field({
       type: RunRef,
       nullable: true,
-      description: 'The sweep of which it is a part; null when it stands alone.',
+      description: 'The sweep or grokking run of which it is a part; null when it stands alone.',
       resolve: ({ parentId }, _args, { loaders }) => loaders.loadMaybe(runsByIds, parentId),
     }),
     datasetHash: t.exposeString('datasetHash', {
@@ -166,7 +173,7 @@ const RunFilter = builder.inputType('RunFilter', {
     modelId: t.id({ required: false, description: 'Those that made or study this model.' }),
     isPart: t.boolean({
       required: false,
-      description: 'True: those that are parts of a sweep; false: those that stand alone.',
+      description: 'True: those that are parts of a sweep or a grokking run; false: those that stand alone.',
     }),
   }),
 });
@@ -229,6 +236,8 @@ const TYPENAMES = {
   BASELINE: 'BaselineRun',
   SWAP_SWEEP: 'SwapSweepRun',
   ALIGNMENT_SWEEP: 'AlignmentSweepRun',
+  GROKKING: 'GrokkingRun',
+  CHECKPOINT_ANALYSIS: 'CheckpointAnalysisRun',
 } as const satisfies Record<Run['kind'], (typeof RUN_TYPES)[number]>;
 
 /** Name of the GraphQL type that shows this run. */

@@ -4,16 +4,19 @@ import type {
   LogEvent,
   MetricsEvent,
   PartEvent,
+  PointEvent,
   RunEventRow,
   StatusEvent,
 } from '../db/queries/events.ts';
+import { readPoint } from '../services/grokking.ts';
 import { runsByIds } from '../services/run.ts';
 import { readCell } from '../services/swapSweep.ts';
 import { builder } from './builder.ts';
 import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
 import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
-import { RunRef } from './refs.ts';
+import { oneByOne } from './oneByOne.ts';
+import { GrokkingPointRef, RunRef } from './refs.ts';
 import { RunStatusRef } from './run.ts';
 import { SweepCellRef } from './swapSweepRun.ts';
 
@@ -72,7 +75,7 @@ const RunLogged = builder.objectRef<LogEvent>('RunLogged').implement({
 });
 
 const PartFinished = builder.objectRef<PartEvent>('PartFinished').implement({
-  description: 'A part of a sweep has ended, well or not.',
+  description: 'A part of a sweep or of a grokking run has ended, well or not.',
   fields: (t) => ({
     run: t.field({
       type: RunRef,
@@ -94,17 +97,29 @@ const SwapCellMeasured = builder.objectRef<CellEvent>('SwapCellMeasured').implem
   }),
 });
 
+const CheckpointMeasured = builder.objectRef<PointEvent>('CheckpointMeasured').implement({
+  description: 'A checkpoint of a grokking run was measured, and so were all before it.',
+  fields: (t) => ({
+    point: t.field({
+      type: GrokkingPointRef,
+      description: 'What was measured.',
+      resolve: ({ runId, step }, _args, { db }) => readPoint(db, runId, step),
+    }),
+  }),
+});
+
 const TYPENAMES = {
   STATUS: 'RunStatusChanged',
   METRICS: 'MetricsLogged',
   LOG: 'RunLogged',
   PART: 'PartFinished',
   CELL: 'SwapCellMeasured',
+  POINT: 'CheckpointMeasured',
 } as const;
 
 const RunEvent = builder.unionType('RunEvent', {
   description: 'What can happen in a run.',
-  types: [RunStatusChanged, MetricsLogged, RunLogged, PartFinished, SwapCellMeasured],
+  types: [RunStatusChanged, MetricsLogged, RunLogged, PartFinished, SwapCellMeasured, CheckpointMeasured],
   resolveType: (event) => TYPENAMES[event.type],
 });
 
@@ -142,32 +157,3 @@ builder.subscriptionField('runEvents', (t) =>
     resolve: (row) => row,
   }),
 );
-
-/**
- * The items of batches. Not a generator, for a generator that waits for its source cannot be returned from, and
- * a subscriber that leaves must let go of its run at once.
- */
-function oneByOne<T>(batches: AsyncIterableIterator<T[]>): AsyncIterableIterator<T> {
-  let batch: readonly T[] = [];
-  let position = 0;
-  return {
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-    async next() {
-      while (position === batch.length) {
-        const result = await batches.next();
-        if (result.done) return { done: true, value: undefined };
-        batch = result.value;
-        position = 0;
-      }
-      return { done: false, value: batch[position++]! };
-    },
-    async return() {
-      await batches.return?.();
-      batch = [];
-      position = 0;
-      return { done: true, value: undefined };
-    },
-  };
-}

@@ -21,6 +21,8 @@ import './latent.ts';
 import './intervention.ts';
 import './conceptSwap.ts';
 import './swapSweepRun.ts';
+import './grokkingPoint.ts';
+import './grokkingRun.ts';
 import './generation.ts';
 import './engine.ts';
 import './apiKey.ts';

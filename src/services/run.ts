@@ -13,16 +13,19 @@ import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { dequeueRun, enqueueRun } from '../jobs/queue.ts';
 import { CODE_VERSION } from '../version.ts';
 import { findConcept, readConcepts } from './alignment.ts';
+import { type CheckpointSchedule, checkpointSteps } from './checkpointSchedule.ts';
 
 export type { Run, RunFilter } from '../db/queries/runs.ts';
 
 type Run = queries.Run;
-type Dataset = typeof datasets.$inferSelect;
-type Model = typeof models.$inferSelect;
+export type Dataset = typeof datasets.$inferSelect;
+export type Model = typeof models.$inferSelect;
 
 export interface NewModelRun {
   datasetId: string;
   settings?: ModelSettingsInput;
+  /** When to keep the model along the way; never if left out. */
+  keepCheckpoints?: CheckpointSchedule;
 }
 
 export interface NewAlignmentRun {
@@ -44,7 +47,9 @@ export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
       ['datasetId'],
       `dataset "${dataset.name}" has nothing in its TRAIN split to learn from`,
     );
-  return queueRun(db, { kind: 'MODEL', settings, modelId: null }, dataset);
+  const keepSteps =
+    input.keepCheckpoints && checkpointSteps(input.keepCheckpoints, settings.steps, ['keepCheckpoints']);
+  return queueRun(db, { kind: 'MODEL', settings: { ...settings, keepSteps }, modelId: null }, dataset);
 }
 
 /**
@@ -90,7 +95,11 @@ export async function chooseStudied(
 }
 
 /** @throws AppError INVALID_INPUT at `path` when the model has no such layer. */
-export function checkLayer(model: Model, layer: number, path: readonly string[]): void {
+export function checkLayer(
+  model: Pick<Model, 'name' | 'config'>,
+  layer: number,
+  path: readonly string[],
+): void {
   const nLayers = nLayersOf(model);
   if (layer >= -1 && layer < nLayers) return;
   throw invalidInput(
@@ -100,7 +109,7 @@ export function checkLayer(model: Model, layer: number, path: readonly string[])
 }
 
 /** Number of blocks. */
-export function nLayersOf(model: Model): number {
+export function nLayersOf(model: Pick<Model, 'config'>): number {
   return (model.config as { nLayers: number }).nLayers;
 }
 
@@ -148,7 +157,11 @@ export function getMetrics(
 /** Stores a run and puts it into the job queue. */
 export async function queueRun(
   db: Db,
-  { kind, settings, modelId }: { kind: RunKind; settings: { seed: number }; modelId: string | null },
+  {
+    kind,
+    settings,
+    modelId,
+  }: { kind: RunKind; settings: { seed: number } & Record<string, unknown>; modelId: string | null },
   dataset: Dataset,
 ): Promise<Run> {
   return db.transaction(async (tx) => {
@@ -166,7 +179,8 @@ export async function queueRun(
   });
 }
 
-async function readDataset(db: Executor, id: string): Promise<Dataset> {
+/** @throws AppError NOT_FOUND */
+export async function readDataset(db: Executor, id: string): Promise<Dataset> {
   const [dataset] = await readByIds(db, datasets, datasets.id, [id]);
   if (!dataset) throw notFound('Dataset', id);
   return dataset;

@@ -51,7 +51,13 @@ export interface CellEvent extends EventBase {
   /** The cell's place in the sweep. */
   position: number;
 }
-export type RunEventRow = StatusEvent | LogEvent | MetricsEvent | PartEvent | CellEvent;
+/** A checkpoint of a grokking run was measured, and so were all before it. */
+export interface PointEvent extends EventBase {
+  type: 'POINT';
+  /** The step of training that the point is of. */
+  step: number;
+}
+export type RunEventRow = StatusEvent | LogEvent | MetricsEvent | PartEvent | CellEvent | PointEvent;
 
 /** One logged step; `at` in milliseconds since the epoch, when the engine measured it. */
 export interface MetricRow {

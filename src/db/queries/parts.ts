@@ -6,8 +6,8 @@ import { and, asc, eq, sql } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
 import { FINAL_STATUSES, type RunStatus, runs } from '../tables.ts';
 import { appendParts, appendStatus } from './events.ts';
-
-type Run = typeof runs.$inferSelect;
+import { releasePoints } from './grokking.ts';
+import type { Run } from './runChange.ts';
 
 /** While parts work, the parent is told of every hundredth that the whole has come further. */
 const PROGRESS_STEP = 0.01;
@@ -16,11 +16,14 @@ const PROGRESS_STEP = 0.01;
 interface Standing {
   total: number;
   running: number;
+  /** Training that a grokking run needs is no success by itself. */
   succeeded: number;
   failed: number;
   ended: number;
   /** Mean over the parts; one that has ended is done. */
   progress: number;
+  /** How the training of a grokking run stands; null where there is none. */
+  training: RunStatus | null;
 }
 
 /**
@@ -54,12 +57,14 @@ async function hasMoved(tx: Executor, parentId: string): Promise<boolean> {
 async function follow(tx: Executor, parentId: string, endedIds: readonly string[]): Promise<void> {
   const [parent] = await tx.select().from(runs).where(eq(runs.id, parentId)).for('no key update');
   if (FINAL_STATUSES.includes(parent!.status)) return;
+  await appendParts(tx, parentId, parent!.lastSeq + 1, endedIds);
+  let lastSeq = parent!.lastSeq + endedIds.length;
+  if (parent!.kind === 'GROKKING' && endedIds.length > 0) lastSeq = await releasePoints(tx, parent!, lastSeq);
   // Read behind the lock: every other part that has changed has committed.
   const standing = await readStanding(tx, parentId);
   const status = statusOf(standing, parent!.status);
   const moved = Math.abs(standing.progress - parent!.progress) >= PROGRESS_STEP;
   if (endedIds.length === 0 && status === parent!.status && !moved) return;
-  await appendParts(tx, parentId, parent!.lastSeq + 1, endedIds);
   const [updated] = await tx
     .update(runs)
     .set({
@@ -69,7 +74,7 @@ async function follow(tx: Executor, parentId: string, endedIds: readonly string[
       status,
       progress: standing.progress,
       startedAt: sql`coalesce(${runs.startedAt}, now())`,
-      lastSeq: parent!.lastSeq + endedIds.length + 1,
+      lastSeq: lastSeq + 1,
     })
     .where(eq(runs.id, parentId))
     .returning();
@@ -79,16 +84,21 @@ async function follow(tx: Executor, parentId: string, endedIds: readonly string[
 async function readStanding(tx: Executor, parentId: string): Promise<Standing> {
   const having = (status: RunStatus) => sql`count(*) filter (where status = ${status})::int`;
   const { rows } = await tx.execute<Standing & Record<string, unknown>>(sql`
-    select count(*)::int as total, ${having('RUNNING')} as running, ${having('SUCCEEDED')} as succeeded,
-      ${having('FAILED')} as failed, count(finished_at)::int as ended,
+    select count(*)::int as total, ${having('RUNNING')} as running, ${having('FAILED')} as failed,
+      count(*) filter (where status = 'SUCCEEDED' and kind <> 'MODEL')::int as succeeded,
+      max(status) filter (where kind = 'MODEL') as training, count(finished_at)::int as ended,
       avg(case when finished_at is null then progress else 1 end)::float8 as progress
     from ${runs} where parent_id = ${parentId}`);
   return rows[0]!;
 }
 
-/** Once it has begun, a run of parts goes on until all have ended; it has failed only if none succeeded. */
-function statusOf({ total, running, succeeded, failed, ended }: Standing, before: RunStatus): RunStatus {
+/** Once it has begun, a run of parts goes on until all have ended; it has failed if its training did, or all else. */
+function statusOf(
+  { total, running, succeeded, failed, ended, training }: Standing,
+  before: RunStatus,
+): RunStatus {
   if (ended < total) return running + ended > 0 ? 'RUNNING' : before;
+  if (training === 'FAILED' || training === 'CANCELLED') return training;
   if (succeeded > 0) return 'SUCCEEDED';
   return failed > 0 ? 'FAILED' : 'CANCELLED';
 }
@@ -101,7 +111,8 @@ function working({ progress }: Standing) {
   };
 }
 
-async function endingOf(tx: Executor, parentId: string, status: RunStatus, { total, failed }: Standing) {
+async function endingOf(tx: Executor, parentId: string, status: RunStatus, standing: Standing) {
+  const { total, failed, training } = standing;
   const ending = { etaSeconds: null, finishedAt: sql`now()` };
   if (status === 'SUCCEEDED') return { ...ending, phase: 'DONE' };
   if (status === 'CANCELLED') return ending;
@@ -111,6 +122,8 @@ async function endingOf(tx: Executor, parentId: string, status: RunStatus, { tot
     .where(and(eq(runs.parentId, parentId), eq(runs.status, 'FAILED')))
     .orderBy(asc(runs.createdAt), asc(runs.id))
     .limit(1);
+  if (training === 'FAILED')
+    return { ...ending, errorCode: first!.code, errorMessage: `its training failed: ${first!.message}` };
   const errorMessage = `${failed} of ${total} parts failed and none succeeded; the first: ${first!.message}`;
   return { ...ending, errorCode: first!.code, errorMessage };
 }

@@ -1,17 +1,18 @@
 /** Runs and their life: QUEUED → RUNNING → SUCCEEDED | FAILED | CANCELLED, every change an event. */
 import { randomUUID } from 'node:crypto';
-import { and, asc, count, eq, inArray, isNotNull, isNull, notInArray, type SQL, sql } from 'drizzle-orm';
+import { and, count, eq, inArray, isNotNull, isNull, not, notInArray, type SQL, sql } from 'drizzle-orm';
 import { AppError, notFound } from '../../errors.ts';
 import type { Executor } from '../client.ts';
-import { checkpoints, PARENT_KINDS, type RunKind, type RunStatus, runs } from '../tables.ts';
-import { appendStatus, type Claim, heldBy, notify } from './events.ts';
+import { PARENT_KINDS, type RunKind, type RunStatus, runs } from '../tables.ts';
+import { appendStatus, type Claim, heldBy } from './events.ts';
+import { AWAITING, cancelAwaiting, lockSiblings } from './grokking.ts';
 import { type Page, type PageArgs, readPage } from './page.ts';
 import { followParts } from './parts.ts';
+import { changeRuns, endRuns, lockRuns, type Patch, type Run, tellWorkers, UNFINISHED } from './runChange.ts';
 
-/** `NOTIFY` payloads of this channel are `<run id>:cancel`. */
-export const RUN_CONTROL_CHANNEL = 'run_control';
+export type { Run } from './runChange.ts';
+export { RUN_CONTROL_CHANNEL } from './runChange.ts';
 
-export type Run = typeof runs.$inferSelect;
 export type NewRun = Pick<
   typeof runs.$inferInsert,
   | 'kind'
@@ -20,6 +21,8 @@ export type NewRun = Pick<
   | 'datasetId'
   | 'datasetHash'
   | 'modelId'
+  | 'step'
+  | 'phase'
   | 'alignmentRunId'
   | 'baselineRunId'
   | 'codeVersion'
@@ -130,10 +133,10 @@ export async function cancelRun(db: Executor, id: string): Promise<{ run: Run; p
   return db.transaction(async (tx) => {
     // Parts before their parent, as everyone locks them.
     const ids = await lockRuns(tx, and(eq(runs.parentId, id), UNFINISHED));
-    const parts = await end(tx, inArray(runs.id, ids), { status: 'CANCELLED' }, { follow: false });
+    const parts = await endRuns(tx, inArray(runs.id, ids), { status: 'CANCELLED' });
     const [run] = await end(tx, and(eq(runs.id, id), UNFINISHED), { status: 'CANCELLED' });
     if (!run) throw await whyNotCancelled(tx, id);
-    for (const each of [run, ...parts]) await notify(tx, RUN_CONTROL_CHANNEL, `${each.id}:cancel`);
+    await tellWorkers(tx, [run, ...parts]);
     return { run, parts };
   });
 }
@@ -166,12 +169,12 @@ export function listRuns(db: Executor, filter: RunFilter, args: PageArgs): Promi
   return readPage(db, runs, { where, order }, args);
 }
 
-/** How many runs wait for a worker and how many are being worked on; those that only follow their parts do not count. */
+/** How many runs wait for a worker and how many are being worked on; those that no worker can take do not count. */
 export async function countQueue(db: Executor): Promise<{ queued: number; running: number }> {
   const rows = await db
     .select({ status: runs.status, n: count() })
     .from(runs)
-    .where(and(UNFINISHED, notInArray(runs.kind, [...PARENT_KINDS])))
+    .where(and(UNFINISHED, notInArray(runs.kind, [...PARENT_KINDS]), not(AWAITING)))
     .groupBy(runs.status);
   const of = (status: RunStatus) => rows.find((row) => row.status === status)?.n ?? 0;
   return { queued: of('QUEUED'), running: of('RUNNING') };
@@ -195,61 +198,27 @@ export async function listCancelled(db: Executor, ids: readonly string[]): Promi
   return rows.map((row) => row.id);
 }
 
-type Patch = { [K in keyof Run]?: Run[K] | SQL };
-
 const REQUEUED: Patch = { status: 'QUEUED', phase: 'QUEUED', workerId: null, etaSeconds: null };
-const UNFINISHED = inArray(runs.status, ['QUEUED', 'RUNNING']);
-
-/**
- * Locks the runs that fit and returns their ids. Whoever changes several takes them in one order, and a parent after
- * its parts, so that nobody waits in a circle.
- */
-async function lockRuns(tx: Executor, where: SQL | undefined): Promise<string[]> {
-  const rows = await tx
-    .select({ id: runs.id })
-    .from(runs)
-    .where(where)
-    .orderBy(asc(runs.id))
-    .for('no key update');
-  return rows.map((row) => row.id);
-}
 
 async function change(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run | null> {
   const [run] = await changeAll(db, where, patch);
   return run ?? null;
 }
 
-function changeAll(
-  db: Executor,
-  where: SQL | undefined,
-  patch: Patch,
-  { follow = true }: { follow?: boolean } = {},
-): Promise<Run[]> {
+function changeAll(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run[]> {
   return db.transaction(async (tx) => {
-    const changed = await tx
-      .update(runs)
-      .set({ ...patch, lastSeq: sql`${runs.lastSeq} + 1` })
-      .where(where)
-      .returning();
-    for (const run of changed) await appendStatus(tx, run);
-    if (follow) await followParts(tx, changed, 'status' in patch ? 'STATUS' : 'PROGRESS');
+    const changed = await changeRuns(tx, where, patch);
+    await followParts(tx, changed, 'status' in patch ? 'STATUS' : 'PROGRESS');
     return changed;
   });
 }
 
-/** A run that has ended needs no checkpoint; its file is collected by the next sweep of the store. */
-function end(
-  db: Executor,
-  where: SQL | undefined,
-  patch: Patch,
-  options: { follow?: boolean } = {},
-): Promise<Run[]> {
+function end(db: Executor, where: SQL | undefined, patch: Patch): Promise<Run[]> {
   return db.transaction(async (tx) => {
-    const ended = { ...patch, etaSeconds: null, finishedAt: sql`now()` };
-    const changed = await changeAll(tx, where, ended, options);
-    const ids = changed.map((run) => run.id);
-    if (ids.length > 0) await tx.delete(checkpoints).where(inArray(checkpoints.runId, ids));
-    return changed;
+    await lockSiblings(tx, where);
+    const ended = await endRuns(tx, where, patch);
+    await followParts(tx, [...ended, ...(await cancelAwaiting(tx, ended))], 'STATUS');
+    return ended;
   });
 }
 

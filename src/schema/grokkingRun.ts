@@ -1,0 +1,321 @@
+/** Runs that follow a two-hop model along its training. */
+import type { PointEvent, RunEventRow } from '../db/queries/events.ts';
+import { type GrokSettings, grokSettings } from '../engine/grok/settings.ts';
+import {
+  type Onset,
+  onsetOf,
+  pageAnalysesOfRuns,
+  pointsOfRuns,
+  readPoint,
+  trainingsOfRuns,
+} from '../services/grokking.ts';
+import { type GrokkingSettings, type StopRule, startGrokkingRun } from '../services/grokkingStart.ts';
+import { modelsByIds } from '../services/model.ts';
+import { type Run, runsByIds } from '../services/run.ts';
+import { builder } from './builder.ts';
+import { CheckpointScheduleInput } from './checkpoints.ts';
+import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
+import { idOf } from './ids.ts';
+import { withoutNulls } from './input.ts';
+import { ModelSettingsTypes } from './modelSettings.ts';
+import { addMutation } from './mutation.ts';
+import { oneByOne } from './oneByOne.ts';
+import {
+  CheckpointAnalysisRunConnection,
+  CheckpointAnalysisRunRef,
+  GrokkingPointRef,
+  GrokkingRunRef,
+  ModelRef,
+  ModelRunRef,
+  RunRef,
+} from './refs.ts';
+import { StartRunSuccess } from './run.ts';
+import { addSettings } from './settings.ts';
+
+const DEFAULTS = grokSettings.parse({});
+/** Points that a run may have, in the terms of the complexity rule. */
+const POINTS_COMPLEXITY = { field: 10, multiplier: 20 };
+
+const AnalysisSettingsTypes = addSettings<GrokSettings>(
+  'CheckpointAnalysisSettings',
+  'How a checkpoint is analysed: an SAE is trained on its activations at the two positions, with a slot a relation.',
+  {
+    seed: { type: 'Int', description: 'Seeds every random draw; the same for all checkpoints of a run.' },
+    layer: {
+      type: 'Int',
+      description: 'Block whose residual stream is read, from 0; -1 is the stream before the first block.',
+    },
+    nFree: { type: 'Int', description: 'Free latents of the SAE.' },
+    shared: {
+      type: 'Boolean',
+      description: 'One SAE over both positions, with one slot a relation; otherwise one SAE for each.',
+    },
+    pretrainSteps: { type: 'Int', description: 'Training steps of the SAE without labels.' },
+    posttrainSteps: { type: 'Int', description: 'Training steps of the SAE with labels.' },
+    maxQuestions: {
+      type: 'Int',
+      description: 'Most questions of a split that are measured on, drawn by the seed.',
+    },
+  },
+  (key) => String(DEFAULTS[key]),
+);
+
+const StopMeasure = builder.enumType('GrokkingStopMeasure', {
+  description: 'What a stop rule looks at.',
+  values: {
+    HELD_OUT_ACCURACY: { description: 'Accuracy on held-out questions.' },
+    DIAGONAL_STRENGTH: { description: 'Diagonal strength of the hop where it is less.' },
+  } as const,
+});
+
+const StopRuleRef = builder.objectRef<StopRule>('GrokkingStopRule').implement({
+  description: 'When a grokking run ends before its time.',
+  fields: (t) => ({
+    measure: t.field({ type: StopMeasure, description: 'What it looks at.', resolve: (r) => r.measure }),
+    threshold: t.exposeFloat('threshold', { description: 'What the measure must be at least, 0–1.' }),
+    checkpoints: t.exposeInt('checkpoints', { description: 'At how many checkpoints in a row.' }),
+  }),
+});
+
+const StopRuleInput = builder.inputType('GrokkingStopRuleInput', {
+  description:
+    'Ends the run at the last of so many checkpoints in a row whose measure is at least the threshold. Training ends as SUCCEEDED with the model of that checkpoint; what was trained or analysed beyond is left out, so that the outcome does not depend on how fast the workers are.',
+  fields: (t) => ({
+    measure: t.field({ type: StopMeasure, required: true, description: 'What to look at.' }),
+    threshold: t.float({ required: true, description: 'What the measure must be at least, 0–1.' }),
+    checkpoints: t.int({ required: false, description: 'At how many checkpoints in a row. Default: 1.' }),
+  }),
+});
+
+const OnsetRef = builder.objectRef<Onset>('GrokkingOnset').implement({
+  description:
+    'When it happened, in training steps: the first of the checkpoints so far at which a measure is reached.',
+  fields: (t) => ({
+    memorization: t.exposeInt('memorization', {
+      nullable: true,
+      description: 'First with train accuracy of 0.95 or more; null where none is (yet).',
+    }),
+    generalization: t.exposeInt('generalization', {
+      nullable: true,
+      description: 'First with held-out accuracy of 0.95 or more; null where none is (yet).',
+    }),
+    binding: t.exposeInt('binding', {
+      nullable: true,
+      description: 'First with diagonal strength of 0.9 or more at both hops; null where none is (yet).',
+    }),
+    gap: t.exposeInt('gap', {
+      nullable: true,
+      description: 'Steps from memorization to generalization; null until both are there.',
+    }),
+  }),
+});
+
+builder.node(GrokkingRunRef, {
+  description:
+    'Follows a two-hop model along its training. Its parts are the training, which keeps a model at each checkpoint, and one analysis a checkpoint, queued as soon as the checkpoint is there; so other workers measure while training goes on, and where there are none, training makes way. The subscription `grokking` sends a point a checkpoint. It has FAILED if its training or all analyses did; a checkpoint whose analysis failed has no point.',
+  interfaces: [RunRef],
+  id: { resolve: (run) => run.id },
+  loadOne: async (id, { loaders }) => {
+    const run = await loaders.load(runsByIds, id);
+    return run?.kind === 'GROKKING' ? run : null;
+  },
+  fields: (t) => ({
+    steps: t.intList({
+      description: 'The steps of training whose models are analysed.',
+      resolve: (run) => settingsOf(run).steps,
+    }),
+    modelSettings: t.field({
+      type: ModelSettingsTypes.output,
+      nullable: true,
+      description: 'How the model is trained; null where models were there already.',
+      resolve: (run) => settingsOf(run).model,
+    }),
+    analysisSettings: t.field({
+      type: AnalysisSettingsTypes.output,
+      description: 'How each checkpoint is analysed.',
+      resolve: (run) => settingsOf(run).analysis,
+    }),
+    stopRule: t.field({
+      type: StopRuleRef,
+      nullable: true,
+      description: 'When it ends before its time; null where it does not.',
+      resolve: (run) => settingsOf(run).stop,
+    }),
+    stoppedAt: t.int({
+      nullable: true,
+      description: 'The step at which the stop rule ended it; null where it did not.',
+      resolve: ({ result }) => (result as { stoppedAt: number } | null)?.stoppedAt,
+    }),
+    trainingRun: t.field({
+      type: ModelRunRef,
+      nullable: true,
+      description: 'The part that trains the model; null where models were there already.',
+      resolve: (run, _args, { loaders }) => loaders.load(trainingsOfRuns, run.id),
+    }),
+    analysisRuns: t.connection(
+      {
+        type: CheckpointAnalysisRunRef,
+        description: 'The parts that measure the checkpoints, in the order of training.',
+        resolve: (run, args, { loaders }) => loaders.loadPage(pageAnalysesOfRuns, run.id, args),
+      },
+      CheckpointAnalysisRunConnection,
+    ),
+    onset: t.field({
+      type: OnsetRef,
+      description: 'When it memorized, generalized and bound, of the points so far.',
+      resolve: async (run, _args, { loaders }) => onsetOf(await loaders.load(pointsOfRuns, run.id)),
+    }),
+    points: t.field({
+      type: [GrokkingPointRef],
+      description: 'What was measured, a point a checkpoint in the order of training, as far as it has come.',
+      complexity: POINTS_COMPLEXITY,
+      resolve: (run, _args, { loaders }) => loaders.load(pointsOfRuns, run.id),
+    }),
+  }),
+});
+
+builder.node(CheckpointAnalysisRunRef, {
+  description:
+    'A part of a grokking run: trains an SAE on the activations of one checkpoint and measures it.',
+  interfaces: [RunRef],
+  id: { resolve: (run) => run.id },
+  loadOne: async (id, { loaders }) => {
+    const run = await loaders.load(runsByIds, id);
+    return run?.kind === 'CHECKPOINT_ANALYSIS' ? run : null;
+  },
+  fields: (t) => ({
+    step: t.int({
+      description: 'Step of training after which the model is studied.',
+      resolve: (r) => r.step!,
+    }),
+    model: t.field({
+      type: ModelRef,
+      nullable: true,
+      description:
+        'The model that it studies; null while training has not come to it (phase AWAITING_CHECKPOINT).',
+      resolve: ({ modelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, modelId),
+    }),
+  }),
+});
+
+const GrokkingMessage = builder.objectRef<PointEvent>('GrokkingMessage').implement({
+  description: 'A point of a grokking run, with its place in the order of its events.',
+  fields: (t) => ({
+    cursor: t.string({
+      description: 'Pass the last one seen as `after` to go on behind this point.',
+      resolve: ({ seq }) => encodeEventCursor(seq),
+    }),
+    at: t.expose('at', { type: 'DateTime', description: 'When it was measured.' }),
+    point: t.field({
+      type: GrokkingPointRef,
+      description: 'What was measured.',
+      resolve: ({ runId, step }, _args, { db }) => readPoint(db, runId, step),
+    }),
+  }),
+});
+
+const isPoint = (event: RunEventRow): event is PointEvent => event.type === 'POINT';
+
+builder.subscriptionField('grokking', (t) =>
+  t.field({
+    type: GrokkingMessage,
+    description:
+      'The points of a grokking run in the order of training, each once: first those that are there (behind `after`), then each as it is measured and all before it are. Completes by itself when the run has ended and all has been delivered. After a lost connection subscribe again with the last cursor.',
+    args: {
+      id: t.arg.id({ required: true, description: 'Id of a grokking run.' }),
+      after: t.arg.string({
+        required: false,
+        description: 'Cursor of the last point seen, or `Run.cursor`; from the beginning when left out.',
+      }),
+    },
+    subscribe: async (_root, { id, after }, { feed }) => {
+      const runId = idOf(id, ['GrokkingRun'], ['id']);
+      return oneByOne(await feed.subscribe(runId, after == null ? 0 : decodeEventCursor(after)), isPoint);
+    },
+    resolve: (event) => event,
+  }),
+);
+
+const GrokkingSettingsInput = builder.inputType('GrokkingSettingsInput', {
+  description: 'How a grokking run follows its model.',
+  fields: (t) => ({
+    checkpoints: t.field({
+      type: CheckpointScheduleInput,
+      required: false,
+      description: 'Which steps of training to look at, where the run trains the model.',
+    }),
+    analysis: t.field({
+      type: AnalysisSettingsTypes.input,
+      required: false,
+      description: 'How to analyse each checkpoint.',
+    }),
+    stop: t.field({
+      type: StopRuleInput,
+      required: false,
+      description: 'When to end before the last checkpoint. Default: never.',
+    }),
+  }),
+});
+
+const ModelAtStepInput = builder.inputType('ModelAtStepInput', {
+  description: 'A model that stands for a step of some training, here or elsewhere.',
+  fields: (t) => ({
+    modelId: t.id({ required: true, description: 'The model.' }),
+    step: t.int({ required: true, description: 'Training steps behind it; 0 is before training.' }),
+  }),
+});
+
+addMutation('startGrokkingRun', {
+  description:
+    'Queues a run that follows a two-hop model along its training, and returns it at once. Give `datasetId` to train a model, or else `modelRunId` or `models` to follow one that was trained.',
+  scope: 'run',
+  input: builder.inputType('StartGrokkingRunInput', {
+    description: 'Which training to follow, and how.',
+    fields: (t) => ({
+      datasetId: t.id({
+        required: false,
+        description:
+          'The two-hop dataset to learn; of models that are there, the one to ask about. Default there: the one that they were trained on.',
+      }),
+      modelSettings: t.field({
+        type: ModelSettingsTypes.input,
+        required: false,
+        description: 'How to build and train the model.',
+      }),
+      modelRunId: t.id({
+        required: false,
+        description: 'A model run that kept checkpoints (`keepCheckpoints`), to be followed in hindsight.',
+      }),
+      models: t.field({
+        type: [ModelAtStepInput],
+        required: false,
+        description: 'Models that stand for steps of one training, such as imported ones.',
+      }),
+      settings: t.field({
+        type: GrokkingSettingsInput,
+        required: false,
+        description: 'Checkpoints, their analysis, and when to stop.',
+      }),
+    }),
+  }),
+  success: StartRunSuccess,
+  errors: ['INVALID_INPUT', 'NOT_FOUND'],
+  resolve: async (input, { db }) => {
+    const { datasetId, modelRunId, models, ...rest } = withoutNulls(input);
+    return {
+      run: await startGrokkingRun(db, {
+        ...rest,
+        datasetId: datasetId && idOf(datasetId, ['Dataset'], ['datasetId']),
+        modelRunId: modelRunId && idOf(modelRunId, ['ModelRun'], ['modelRunId']),
+        models: models?.map(({ modelId, step }, i) => ({
+          step,
+          modelId: idOf(modelId, ['Model'], ['models', String(i), 'modelId']),
+        })),
+      }),
+    };
+  },
+});
+
+function settingsOf({ settings }: Run): GrokkingSettings {
+  return settings as unknown as GrokkingSettings;
+}

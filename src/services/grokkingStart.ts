@@ -1,0 +1,176 @@
+/** Starts grokking runs: a training with an analysis at each checkpoint, or analyses of models that are there. */
+import { and, count, eq } from 'drizzle-orm';
+import { z } from 'zod';
+import type { Db, Executor } from '../db/client.ts';
+import { listModelCheckpoints, STOP_MEASURES, type StopRule } from '../db/queries/grokking.ts';
+import { insertParts, insertRun, type NewRun, type Run } from '../db/queries/runs.ts';
+import { exampleConcepts, examples } from '../db/tables.ts';
+import { type GrokSettings, type GrokSettingsInput, grokSettings } from '../engine/grok/settings.ts';
+import { type ModelSettings, type ModelSettingsInput, modelSettings } from '../engine/model/settings.ts';
+import { invalidInput, parseOrThrow } from '../errors.ts';
+import { enqueueNewRuns } from '../jobs/queue.ts';
+import { CODE_VERSION } from '../version.ts';
+import { type CheckpointSchedule, checkpointSteps, MAX_CHECKPOINTS } from './checkpointSchedule.ts';
+import { checkLayer, chooseStudied, type Dataset, getRun, type Model, readDataset } from './run.ts';
+
+export { STOP_MEASURES, type StopRule } from '../db/queries/grokking.ts';
+
+const stopRule = z
+  .object({
+    measure: z.enum(STOP_MEASURES),
+    threshold: z.number().min(0, { error: 'must be at least 0' }).max(1, { error: 'must be at most 1' }),
+    checkpoints: z
+      .number()
+      .int({ error: 'must be a whole number' })
+      .min(1, { error: 'must be at least 1' })
+      .default(1),
+  })
+  .strict();
+
+export interface NewGrokkingRun {
+  /** What to train on; with `modelRunId` or `models`, the questions to ask where it is not what they were trained on. */
+  datasetId?: string;
+  modelSettings?: ModelSettingsInput;
+  /** A training run that kept checkpoints. */
+  modelRunId?: string;
+  /** Models that are there, with the steps of training that they stand for. */
+  models?: readonly { modelId: string; step: number }[];
+  settings?: {
+    checkpoints?: CheckpointSchedule;
+    analysis?: GrokSettingsInput;
+    stop?: z.input<typeof stopRule>;
+  };
+}
+
+/** What a grokking run stores as its settings. */
+export interface GrokkingSettings {
+  steps: number[];
+  analysis: GrokSettings;
+  stop: StopRule | null;
+  /** How the model is trained; null where models were there. */
+  model: ModelSettings | null;
+}
+
+/**
+ * Queues a grokking run with all its parts, in one transaction. Where it trains the model, each analysis waits for
+ * its checkpoint.
+ * @throws AppError NOT_FOUND for dataset, run or models; INVALID_INPUT naming what is not acceptable.
+ */
+export async function startGrokkingRun(db: Db, input: NewGrokkingRun): Promise<Run> {
+  const { analysis = {}, stop } = input.settings ?? {};
+  const common = {
+    analysis: parseOrThrow(grokSettings, analysis, ['settings', 'analysis']),
+    stop: stop ? parseOrThrow(stopRule, stop, ['settings', 'stop']) : null,
+  };
+  if (input.modelRunId === undefined && input.models === undefined) return train(db, input, common);
+  if (input.modelRunId !== undefined && input.models !== undefined)
+    throw invalidInput(['models'], 'modelRunId and models exclude each other; give one of them');
+  for (const [path, given] of [
+    [['modelSettings'], input.modelSettings],
+    [['settings', 'checkpoints'], input.settings?.checkpoints],
+  ] as const)
+    if (given !== undefined)
+      throw invalidInput(path, `${path.at(-1)} is for models that are to be trained; leave it out`);
+  return attach(db, input, common);
+}
+
+type Common = Pick<GrokkingSettings, 'analysis' | 'stop'>;
+
+async function train(db: Db, input: NewGrokkingRun, common: Common): Promise<Run> {
+  const { datasetId } = input;
+  if (datasetId === undefined)
+    throw invalidInput(['datasetId'], 'datasetId, modelRunId or models must be given');
+  const model = parseOrThrow(modelSettings, input.modelSettings ?? {}, ['modelSettings']);
+  checkLayer({ name: 'to be trained', config: { ...model } }, common.analysis.layer, LAYER);
+  const steps = checkpointSteps(input.settings?.checkpoints ?? {}, model.steps, ['settings', 'checkpoints']);
+  const dataset = await readDataset(db, datasetId);
+  await checkTwoHops(db, dataset);
+  const training = { kind: 'MODEL', settings: { ...model, keepSteps: steps }, seed: model.seed } as const;
+  const analyses = steps.map((step) => ({ step, modelId: null, phase: 'AWAITING_CHECKPOINT' }));
+  return queueAll(db, dataset, { ...common, steps, model }, [training, ...analyses]);
+}
+
+async function attach(db: Db, input: NewGrokkingRun, common: Common): Promise<Run> {
+  const given = input.modelRunId
+    ? await readKept(db, input.modelRunId)
+    : [...(input.models ?? [])].sort((a, b) => a.step - b.step);
+  const place = input.modelRunId ? 'modelRunId' : 'models';
+  checkGiven(given, [place]);
+  const studied = [];
+  for (const { modelId } of given)
+    studied.push(await chooseStudied(db, { modelId, datasetId: input.datasetId }));
+  const [{ dataset, model: first }] = studied as [(typeof studied)[0]];
+  for (const { model, dataset: own } of studied) {
+    checkLayer(model, common.analysis.layer, LAYER);
+    if (own.id !== dataset.id)
+      throw invalidInput(
+        ['datasetId'],
+        'the models were trained on different datasets; say which one to ask',
+      );
+    if (dModelOf(model) !== dModelOf(first))
+      throw invalidInput([place], `models "${first.name}" and "${model.name}" have different dModel`);
+  }
+  await checkTwoHops(db, dataset);
+  const steps = given.map(({ step }) => step);
+  return queueAll(db, dataset, { ...common, steps, model: null }, given);
+}
+
+const LAYER = ['settings', 'analysis', 'layer'];
+
+const dModelOf = ({ config }: Model) => (config as { dModel: number }).dModel;
+
+async function readKept(db: Executor, modelRunId: string): Promise<{ modelId: string; step: number }[]> {
+  const run = await getRun(db, modelRunId);
+  const kept = await listModelCheckpoints(db, run.id);
+  if (kept.length > 0) return kept;
+  throw invalidInput(
+    ['modelRunId'],
+    `the run of kind ${run.kind} has kept no checkpoints; start it with keepCheckpoints`,
+  );
+}
+
+function checkGiven(given: readonly { step: number }[], path: readonly string[]): void {
+  if (given.length < 1 || given.length > MAX_CHECKPOINTS)
+    throw invalidInput(path, `checkpoints must be 1 to ${MAX_CHECKPOINTS}, got ${given.length}`);
+  for (const [i, { step }] of given.entries()) {
+    if (step < 0) throw invalidInput(path, `step must be at least 0, got ${step}`);
+    if (step === given[i - 1]?.step) throw invalidInput(path, `step ${step} is there twice`);
+  }
+}
+
+async function checkTwoHops(db: Executor, { id, name }: Dataset): Promise<void> {
+  for (const split of ['TRAIN', 'VALIDATION'] as const) {
+    const [row] = await db
+      .select({ n: count() })
+      .from(examples)
+      .innerJoin(exampleConcepts, eq(exampleConcepts.exampleId, examples.id))
+      .where(and(eq(examples.datasetId, id), eq(examples.split, split), eq(exampleConcepts.hop, 2)));
+    if (row!.n === 0)
+      throw invalidInput(['datasetId'], `dataset "${name}" has no two-hop questions in its ${split} split`);
+  }
+}
+
+type Part = Pick<NewRun, 'modelId' | 'step' | 'phase'> | Pick<NewRun, 'kind' | 'settings' | 'seed'>;
+
+function queueAll(
+  db: Db,
+  dataset: Dataset,
+  settings: GrokkingSettings,
+  parts: readonly Part[],
+): Promise<Run> {
+  const { analysis } = settings;
+  const common = { datasetId: dataset.id, datasetHash: dataset.contentHash, codeVersion: CODE_VERSION };
+  const asAnalysis = { kind: 'CHECKPOINT_ANALYSIS', settings: analysis, seed: analysis.seed } as const;
+  return db.transaction(async (tx) => {
+    const seed = settings.model?.seed ?? analysis.seed;
+    const parent = await insertRun(tx, { ...common, kind: 'GROKKING', settings: { ...settings }, seed });
+    const stored = await insertParts(
+      tx,
+      parent,
+      parts.map((part) => ({ ...asAnalysis, ...common, ...part })),
+    );
+    const ready = stored.filter(({ kind, modelId }) => kind === 'MODEL' || modelId !== null);
+    await enqueueNewRuns(tx, ready.map(({ id }) => id).sort());
+    return parent;
+  });
+}

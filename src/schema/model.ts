@@ -9,6 +9,7 @@ import {
 } from '../services/model.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
+import { ModelFileRef, modelFilesOf } from './modelExport.ts';
 import { ModelSourceRef } from './modelImport.ts';
 import {
   AlignmentRunConnection,
@@ -68,6 +69,13 @@ builder.node(ModelRef, {
     }),
     artifactHash: t.exposeString('artifactHash', {
       description: 'SHA-256 of its weights: equal hashes mean equal models.',
+    }),
+    files: t.field({
+      type: [ModelFileRef],
+      description:
+        'The model as a directory: save these files beside one another, and `from_pretrained` of transformers loads it (`GPT2LMHeadModel`, float32) with its tokenizer.',
+      complexity: { field: 1, multiplier: 1 },
+      resolve: (model) => modelFilesOf(model),
     }),
     createdAt: t.expose('createdAt', {
       type: 'DateTime',

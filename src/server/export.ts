@@ -9,6 +9,7 @@ import { type Authenticate, remoteAddressOf } from './auth.ts';
 import { allowOrigin, answerPreflight } from './cors.ts';
 import { type ExportFile, sendFile } from './exportFile.ts';
 import { createMaskError } from './maskError.ts';
+import { openModelExport } from './modelExport.ts';
 import { failure, reply } from './reply.ts';
 import { openSaeLensFile } from './saeLensExport.ts';
 import { openTable } from './tableExport.ts';
@@ -63,10 +64,13 @@ async function openFile(path: string, context: Context): Promise<ExportFile> {
       'FORBIDDEN',
       `An export needs the scope READ; this caller has ${scopes.join(', ') || 'none'}`,
     );
-  const file = (await openSaeLensFile(path, context)) ?? (await openTable(path, context));
+  const file =
+    (await openSaeLensFile(path, context)) ??
+    (await openModelExport(path, context)) ??
+    (await openTable(path, context));
   if (file) return file;
   throw new AppError(
     'NOT_FOUND',
-    `There is nothing at ${path}: exports are at ${EXPORT_PATH}runs/{id of a run}/{name}.{jsonl|csv}; \`Run.exports\` lists them`,
+    `There is nothing at ${path}: exports are at ${EXPORT_PATH}runs/{id of a run}/{name}.{jsonl|csv}; \`Run.exports\` and \`Model.files\` list them`,
   );
 }

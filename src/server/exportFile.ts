@@ -8,7 +8,8 @@ import type { Context } from '../schema/context.ts';
 import { idOf, RUN_TYPES } from '../schema/ids.ts';
 
 export interface ExportFile {
-  runId: string;
+  /** What it is of, as the log names it. */
+  of: { runId: string } | { modelId: string };
   /** Under which a browser saves it. */
   name: string;
   contentType: string;
@@ -34,7 +35,7 @@ export async function sendFile(
   });
   if (request.method === 'HEAD') return void response.end();
   const started = performance.now();
-  const line = { requestId, client: viewer.clientId, runId: file.runId, file: file.name };
+  const line = { requestId, client: viewer.clientId, ...file.of, file: file.name };
   try {
     // In bytes, so that it reads ahead by one piece and no more.
     await pipeline(Readable.from(file.content(), { objectMode: false }), response);
@@ -49,6 +50,11 @@ export async function sendFile(
 /** The uuid in a global id of a run as it stands in an address. @throws AppError INVALID_INPUT */
 export function runIdOf(part: string): string {
   return idOf(decode(part), RUN_TYPES, ['id']);
+}
+
+/** The same of a model. */
+export function modelIdOf(part: string): string {
+  return idOf(decode(part), ['Model'], ['id']);
 }
 
 function decode(part: string): string {

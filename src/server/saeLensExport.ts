@@ -12,7 +12,7 @@ export async function openSaeLensFile(path: string, { db, store }: Context): Pro
   if (id === undefined) return null;
   const run = await getRun(db, runIdOf(id));
   const { cfg, weights } = await openRunForSaeLens(db, store, run, decodeURIComponent(id));
-  const file = { runId: run.id, name: name! };
+  const file = { of: { runId: run.id }, name: name! };
   if (name !== 'cfg.json')
     return {
       ...file,

@@ -21,7 +21,7 @@ export async function openTable(path: string, { db }: Context): Promise<ExportFi
   const table = findExport(run, name!);
   const encoder = createEncoder(format, table);
   return {
-    runId: run.id,
+    of: { runId: run.id },
     name: `${run.kind.toLowerCase().replaceAll('_', '-')}-${run.id.slice(0, 8)}-${name}.${format}`,
     contentType: encoder.contentType,
     content: () => encodePages(encoder, readExport(db, run.id, table)),

@@ -1,0 +1,36 @@
+/** Models as directories that Hugging Face transformers loads. */
+import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { Executor } from '../db/client.ts';
+import {
+  EXPORTED_FILES,
+  type ExportedFile,
+  type FileContent,
+  openExported,
+} from '../engine/model/huggingFace/exportModel.ts';
+import type { ModelConfig } from '../engine/model/job.ts';
+import { notFound } from '../errors.ts';
+import { modelsByIds } from './model.ts';
+
+export { EXPORTED_FILES, type ExportedFile } from '../engine/model/huggingFace/exportModel.ts';
+
+/** Whether a model's directory has a file of this name. */
+export function isExportedFile(name: string): name is ExportedFile {
+  return (EXPORTED_FILES as readonly string[]).includes(name);
+}
+
+/**
+ * Opens one file of a model's directory.
+ * @throws AppError NOT_FOUND for the model; UNAVAILABLE when its weights are not in the store.
+ */
+export async function openModelFile(
+  db: Executor,
+  store: ArtifactStore,
+  id: string,
+  name: ExportedFile,
+): Promise<FileContent> {
+  const [model] = await modelsByIds(db, [id]);
+  if (!model) throw notFound('Model', id);
+  const { config, tokenizer, artifactHash } = model;
+  const weights = await store.path(artifactHash);
+  return openExported({ weights, config: config as unknown as ModelConfig, tokenizer }, name);
+}

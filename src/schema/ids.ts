@@ -32,16 +32,19 @@ export function idOf(globalId: string, types: readonly string[], path: readonly 
   throw invalidInput(path, `"${globalId}" is the id of a ${typename}; accepted is ${types.join(' or ')}`);
 }
 
+/** The type that shows a run, by its kind. */
+export const RUN_TYPENAMES = {
+  MODEL: 'ModelRun',
+  ALIGNMENT: 'AlignmentRun',
+  BASELINE: 'BaselineRun',
+  SWAP_SWEEP: 'SwapSweepRun',
+  ALIGNMENT_SWEEP: 'AlignmentSweepRun',
+  GROKKING: 'GrokkingRun',
+  CHECKPOINT_ANALYSIS: 'CheckpointAnalysisRun',
+} as const;
+
 /** The types that a run's id can name. */
-export const RUN_TYPES = [
-  'ModelRun',
-  'AlignmentRun',
-  'BaselineRun',
-  'SwapSweepRun',
-  'AlignmentSweepRun',
-  'GrokkingRun',
-  'CheckpointAnalysisRun',
-] as const;
+export const RUN_TYPES = Object.values(RUN_TYPENAMES);
 
 /** Whether the text is a well-formed id of this type. */
 export function isIdOf(value: string, type: string): boolean {

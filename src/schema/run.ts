@@ -4,7 +4,7 @@ import { workersByIds } from '../services/engine.ts';
 import { cancelRun, getMetrics, listRuns, type Run, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor } from './eventCursor.ts';
-import { idOf, RUN_TYPES } from './ids.ts';
+import { idOf, RUN_TYPENAMES, RUN_TYPES } from './ids.ts';
 import { MetricSeriesRef } from './metrics.ts';
 import { addMutation } from './mutation.ts';
 import { DatasetRef, RunConnection, RunRef, WorkerRef } from './refs.ts';
@@ -230,17 +230,7 @@ addMutation('cancelRun', {
   resolve: async ({ id }, { db }) => ({ run: await cancelRun(db, idOf(id, RUN_TYPES, ['id'])) }),
 });
 
-const TYPENAMES = {
-  MODEL: 'ModelRun',
-  ALIGNMENT: 'AlignmentRun',
-  BASELINE: 'BaselineRun',
-  SWAP_SWEEP: 'SwapSweepRun',
-  ALIGNMENT_SWEEP: 'AlignmentSweepRun',
-  GROKKING: 'GrokkingRun',
-  CHECKPOINT_ANALYSIS: 'CheckpointAnalysisRun',
-} as const satisfies Record<Run['kind'], (typeof RUN_TYPES)[number]>;
-
 /** Name of the GraphQL type that shows this run. */
 function typenameOf({ kind }: Run): (typeof RUN_TYPES)[number] {
-  return TYPENAMES[kind];
+  return RUN_TYPENAMES[kind];
 }

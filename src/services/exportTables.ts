@@ -3,8 +3,9 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { RunKind } from '../db/tables.ts';
 import { wilsonInterval } from '../stats.ts';
 
-/** How a value is shown; `id <Type>` is the global id of a row's uuid, `json` is nested. */
-export type ColumnType = 'text' | 'number' | 'boolean' | 'time' | 'json' | `id ${string}`;
+/** How a value is shown; `id <Type>` is the global id of a row's uuid, `run id` that of a
+ * run whose kind the row has as `<name>Kind`, `json` is nested. */
+export type ColumnType = 'text' | 'number' | 'boolean' | 'time' | 'json' | 'run id' | `id ${string}`;
 
 export interface Column {
   type: ColumnType;
@@ -77,7 +78,8 @@ export const EXPORT_TABLES: Readonly<Record<string, ExportTable>> = {
     rows: (runId) => sql`select seq, at, step, name, value from metric_points where run_id = ${runId}`,
   },
   events: {
-    description: 'Changes of its status, log lines, and parts or cells of a sweep that ended.',
+    description:
+      'Changes of its status, log lines, parts that ended, cells and checkpoints that were measured.',
     kinds: null,
     columns: {
       ...{
@@ -89,13 +91,15 @@ export const EXPORT_TABLES: Readonly<Record<string, ExportTable>> = {
         progress: number,
         etaSeconds: number,
       },
-      ...{ level: text, message: text, part: { type: 'id AlignmentRun' }, cell: number },
+      ...{ level: text, message: text, part: { type: 'run id' }, cell: number, checkpoint: number },
     },
     key: ['seq'],
     rows: (runId) => sql`
       select seq, at, type, payload ->> 'status' as status, payload ->> 'phase' as phase,
         payload -> 'progress' as progress, payload -> 'etaSeconds' as "etaSeconds", payload ->> 'level' as level,
-        payload ->> 'message' as message, payload ->> 'partId' as part, payload -> 'position' as cell
+        payload ->> 'message' as message, payload ->> 'partId' as part,
+        (select kind from runs p where p.id = (payload ->> 'partId')::uuid) as "partKind",
+        payload -> 'position' as cell, payload -> 'step' as checkpoint
       from run_events where run_id = ${runId}`,
   },
   binding: {
@@ -201,6 +205,40 @@ export const EXPORT_TABLES: Readonly<Record<string, ExportTable>> = {
         join ${conceptsOf(runId)} a on a.position = (p.pair ->> 'source')::int
         join ${conceptsOf(runId)} b on b.position = (p.pair ->> 'target')::int
       where s.run_id = ${runId}`,
+  },
+  points: {
+    description: 'What was measured of each checkpoint.',
+    kinds: ['GROKKING'],
+    columns: {
+      ...{ step: number, at: time, trainQuestions: number },
+      ...rate('trainAccuracy', ({ trainCorrect }) => trainCorrect, 'trainQuestions'),
+      heldOutQuestions: number,
+      ...rate('heldOutAccuracy', ({ heldOutCorrect }) => heldOutCorrect, 'heldOutQuestions'),
+      oneHopQuestions: number,
+      ...rate('oneHopAccuracy', ({ oneHopCorrect }) => oneHopCorrect, 'oneHopQuestions'),
+      ...{ loss: number, weightNorm: number, logitMargin: number },
+    },
+    key: ['step'],
+    rows: (runId) => sql`
+      select step, at, train_questions as "trainQuestions", train_correct as "trainCorrect",
+        held_out_questions as "heldOutQuestions", held_out_correct as "heldOutCorrect",
+        coalesce(one_hop_questions, 0) as "oneHopQuestions", one_hop_correct as "oneHopCorrect",
+        loss, weight_norm as "weightNorm", logit_margin as "logitMargin"
+      from grokking_points where run_id = ${runId} and seq is not null`,
+  },
+  'hop-binding': {
+    description: 'Binding of each checkpoint by hop; the matrix has a row a relation and a column a slot.',
+    kinds: ['GROKKING'],
+    columns: {
+      ...{ step: number, hop: number, top1: number, top3: number, top5: number, diagonalStrength: number },
+      ...{ ablationEffect: number, matrix: json },
+    },
+    key: ['step', 'hop'],
+    rows: (runId) => sql`
+      select b.step, b.hop, b.top1, b.top3, b.top5, b.diagonal_strength as "diagonalStrength",
+        b.ablation_effect as "ablationEffect", b.matrix
+      from grokking_bindings b join grokking_points p on p.run_id = b.run_id and p.step = b.step
+      where b.run_id = ${runId} and p.seq is not null`,
   },
   parts: {
     description: 'The alignments of the sweep.',

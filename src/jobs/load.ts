@@ -23,7 +23,8 @@ export async function loadJob(db: Executor, store: ArtifactStore, run: Run): Pro
   const dataset = await loadEngineDataset(db, run.datasetId);
   if (run.kind === 'MODEL') {
     const { keepSteps, ...settings } = run.settings as unknown as StoredModelSettings;
-    return { kind: 'MODEL', settings, dataset, keepSteps };
+    const initial = run.initialModelId ? await loadModelRef(db, store, run.initialModelId) : undefined;
+    return { kind: 'MODEL', settings, dataset, keepSteps, initial };
   }
   const model = await loadModelRef(db, store, run.modelId!);
   if (run.kind === 'SWAP_SWEEP') return loadSweep(db, store, run, { model, dataset });

@@ -65,10 +65,16 @@ function storeOutcome(
 async function storeModel(tx: Executor, run: Run, result: ModelResult, artifactHash: string) {
   const { config, tokenizer, nParams, finalLoss, accuracy } = result;
   const [dataset] = await tx.select().from(datasets).where(eq(datasets.id, run.datasetId));
+  const [initial] = run.initialModelId
+    ? await tx.select({ name: models.name }).from(models).where(eq(models.id, run.initialModelId))
+    : [];
+  const made = initial
+    ? `${initial.name} on ${dataset!.name}`
+    : `${dataset!.name}, ${config.nLayers} × ${config.dModel}`;
   const [model] = await tx
     .insert(models)
     .values({
-      name: `${dataset!.name}, ${config.nLayers} × ${config.dModel}, seed ${run.seed}`,
+      name: `${made}, seed ${run.seed}`,
       datasetId: run.datasetId,
       config: { ...config },
       tokenizer,

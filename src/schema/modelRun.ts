@@ -1,5 +1,5 @@
 /** Runs that train a language model. */
-import type { ModelSettings } from '../engine/model/settings.ts';
+import { FINE_TUNING_DEFAULTS, type ModelSettings } from '../engine/model/settings.ts';
 import { checkpointsOfRuns } from '../services/grokking.ts';
 import { modelsByIds } from '../services/model.ts';
 import { runsByIds, startModelRun } from '../services/run.ts';
@@ -37,6 +37,12 @@ builder.node(ModelRunRef, {
       description: 'The models that it has kept along the way so far, in the order of training.',
       resolve: (run, _args, { loaders }) => loaders.load(checkpointsOfRuns, run.id),
     }),
+    initialModel: t.field({
+      type: ModelRef,
+      nullable: true,
+      description: 'The model whose weights it began with; null where they were drawn.',
+      resolve: ({ initialModelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, initialModelId),
+    }),
     model: t.field({
       type: ModelRef,
       nullable: true,
@@ -53,6 +59,14 @@ addMutation('startModelRun', {
     description: 'What to train on, and how.',
     fields: (t) => ({
       datasetId: t.id({ required: true, description: 'The dataset to learn.' }),
+      modelId: t.id({
+        required: false,
+        description: `The model to fine-tune: training begins with its weights and keeps its shape and tokenizer; settings that contradict it are refused. Other defaults then: ${Object.entries(
+          FINE_TUNING_DEFAULTS,
+        )
+          .map(([key, value]) => `${key} ${value}`)
+          .join(', ')}. Loss is on answers alone, unless textShare is given. Default: new weights.`,
+      }),
       settings: t.field({
         type: ModelSettingsTypes.input,
         required: false,
@@ -68,9 +82,10 @@ addMutation('startModelRun', {
   }),
   success: StartRunSuccess,
   errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async ({ datasetId, settings, keepCheckpoints }, { db }) => ({
+  resolve: async ({ datasetId, modelId, settings, keepCheckpoints }, { db }) => ({
     run: await startModelRun(db, {
       datasetId: idOf(datasetId, ['Dataset'], ['datasetId']),
+      modelId: modelId ? idOf(modelId, ['Model'], ['modelId']) : undefined,
       settings: withoutNulls(settings ?? {}),
       keepCheckpoints: keepCheckpoints ? withoutNulls(keepCheckpoints) : undefined,
     }),

@@ -17,7 +17,11 @@ export const ModelSettingsTypes = addSettings<ModelSettings>(
     nHeads: { type: 'Int', description: 'Attention heads a block; must divide `dModel`.' },
     dModel: { type: 'Int', description: 'Width of the residual stream, at most 4096.' },
     nCtx: { type: 'Int', description: 'Longest sequence in tokens, at most 4096.' },
-    initStd: { type: 'Float', description: 'Standard deviation of the initial weights.' },
+    initStd: {
+      type: 'Float',
+      nullable: true,
+      description: 'Standard deviation of the initial weights; null where they are those of a model.',
+    },
     steps: { type: 'Int', description: 'Number of training steps.' },
     batchSize: { type: 'Int', description: 'Sequences a training step.' },
     textShare: {

@@ -9,6 +9,8 @@ type Scalar = 'Int' | 'Float' | 'Boolean';
 export interface Setting {
   type: Scalar | ['Float'] | ['String'] | EnumRef<Types, string> | [EnumRef<Types, string>] | Nested;
   description: string;
+  /** Whether it may be without a value where it does not apply. */
+  nullable?: true;
 }
 
 export interface Nested {
@@ -55,6 +57,7 @@ export function addSettings<T extends object>(
             key,
             t.field({
               type: type as 'Int',
+              nullable: setting.nullable ?? false,
               description: setting.description,
               resolve: (settings) => settings[key] as never,
             }),

@@ -6,10 +6,11 @@ import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
 import * as queries from '../db/queries/runs.ts';
 import { datasets, type ExampleKind, examples, models, type RunKind, runs } from '../db/tables.ts';
-import { type ModelSettingsInput, modelSettings } from '../engine/model/settings.ts';
+import type { ModelConfig } from '../engine/model/job.ts';
+import { type ModelSettingsInput, resolveModelSettings } from '../engine/model/settings.ts';
 import { resolveAlignmentSettings } from '../engine/sae/presets.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/sae/settings.ts';
-import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
+import { invalidInput, notFound } from '../errors.ts';
 import { dequeueRun, enqueueRun } from '../jobs/queue.ts';
 import { CODE_VERSION } from '../version.ts';
 import { findConcept, readConcepts } from './alignment.ts';
@@ -23,6 +24,8 @@ export type Model = typeof models.$inferSelect;
 
 export interface NewModelRun {
   datasetId: string;
+  /** The model whose weights it begins with; new ones are drawn if left out. */
+  modelId?: string;
   settings?: ModelSettingsInput;
   /** When to keep the model along the way; never if left out. */
   keepCheckpoints?: CheckpointSchedule;
@@ -37,10 +40,12 @@ export interface NewAlignmentRun {
 
 /**
  * Queues the training of a language model on a dataset.
- * @throws AppError NOT_FOUND for the dataset; INVALID_INPUT naming the setting that is not acceptable.
+ * @throws AppError NOT_FOUND for the dataset or the model; INVALID_INPUT naming the setting that is not acceptable.
  */
 export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
-  const settings = parseOrThrow(modelSettings, input.settings ?? {}, ['settings']);
+  const initial = input.modelId === undefined ? null : await readModel(db, input.modelId);
+  const config = initial && (initial.config as unknown as ModelConfig);
+  const settings = resolveModelSettings(input.settings ?? {}, config);
   const dataset = await readDataset(db, input.datasetId);
   if ((await countTraining(db, dataset.id)) === 0)
     throw invalidInput(
@@ -49,7 +54,8 @@ export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
     );
   const keepSteps =
     input.keepCheckpoints && checkpointSteps(input.keepCheckpoints, settings.steps, ['keepCheckpoints']);
-  return queueRun(db, { kind: 'MODEL', settings: { ...settings, keepSteps }, modelId: null }, dataset);
+  const run = { kind: 'MODEL', settings: { ...settings, keepSteps }, modelId: null } as const;
+  return queueRun(db, { ...run, initialModelId: initial?.id ?? null }, dataset);
 }
 
 /**
@@ -161,7 +167,13 @@ export async function queueRun(
     kind,
     settings,
     modelId,
-  }: { kind: RunKind; settings: { seed: number } & Record<string, unknown>; modelId: string | null },
+    initialModelId = null,
+  }: {
+    kind: RunKind;
+    settings: { seed: number } & Record<string, unknown>;
+    modelId: string | null;
+    initialModelId?: string | null;
+  },
   dataset: Dataset,
 ): Promise<Run> {
   return db.transaction(async (tx) => {
@@ -172,6 +184,7 @@ export async function queueRun(
       datasetId: dataset.id,
       datasetHash: dataset.contentHash,
       modelId,
+      initialModelId,
       codeVersion: CODE_VERSION,
     });
     await enqueueRun(tx, run.id);

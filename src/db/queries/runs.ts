@@ -21,6 +21,7 @@ export type NewRun = Pick<
   | 'datasetId'
   | 'datasetHash'
   | 'modelId'
+  | 'initialModelId'
   | 'step'
   | 'phase'
   | 'alignmentRunId'

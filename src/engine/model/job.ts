@@ -7,6 +7,8 @@ export interface ModelJob {
   kind: 'MODEL';
   settings: ModelSettings;
   dataset: EngineDataset;
+  /** Begins with the weights of this model, in its shape and with its tokenizer; absent means new ones. */
+  initial?: ModelRef;
   /** Steps after which the weights are handed over, ascending; 0 is before training. */
   keepSteps?: readonly number[];
 }

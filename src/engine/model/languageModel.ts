@@ -20,14 +20,22 @@ export interface LanguageModel {
  * Loads a model onto the current backend; the caller disposes it.
  * @throws {AppError} INVALID_INPUT when the file is malformed or its weights have not the configuration's shapes.
  */
-export async function loadLanguageModel({ weights, config, tokenizer }: ModelRef): Promise<LanguageModel> {
+export async function loadLanguageModel(ref: ModelRef): Promise<LanguageModel> {
+  return createLanguageModel(ref.config, await readWeights(ref), loadTokenizer(ref.tokenizer));
+}
+
+/**
+ * Reads a model's weights.
+ * @throws {AppError} INVALID_INPUT when the file is malformed or its weights have not the configuration's shapes.
+ */
+export async function readWeights({ weights, config }: ModelRef): Promise<Arrays> {
   const shapes = weightShapes(config);
   const { arrays } = await readSafetensors(weights, Object.keys(shapes));
   for (const [name, shape] of Object.entries(shapes)) {
     if (String(arrays[name]!.shape) === String(shape)) continue;
     throw new AppError('INVALID_INPUT', `${name} has shape [${arrays[name]!.shape}], expected [${shape}]`);
   }
-  return createLanguageModel(config, arrays, loadTokenizer(tokenizer));
+  return arrays;
 }
 
 /** Puts weights onto the current backend; the caller disposes the model. */

@@ -1,5 +1,6 @@
 /** Settings of a model-training run; the defaults are the recipe for the generated biographies. */
 import { z } from 'zod';
+import { invalidInput, parseOrThrow } from '../../errors.ts';
 
 const count = (max: number) => z.number().int().min(1).max(max);
 const finite = z.number();
@@ -41,5 +42,39 @@ export const modelSettings = z
     message: 'nHeads must divide dModel',
   });
 
-export type ModelSettings = z.output<typeof modelSettings>;
 export type ModelSettingsInput = z.input<typeof modelSettings>;
+export interface ModelSettings extends Omit<z.output<typeof modelSettings>, 'initStd'> {
+  /** Null where training begins with the weights of a model. */
+  initStd: number | null;
+}
+
+type ModelShape = Pick<ModelSettings, 'nLayers' | 'nHeads' | 'dModel' | 'nCtx'>;
+
+/** Other defaults for training that begins with a model's weights: small steps, and answers alone are learned. */
+export const FINE_TUNING_DEFAULTS = {
+  textShare: 0,
+  learningRate: 5e-5,
+  weightDecay: 0.01,
+  beta2: 0.999,
+} as const satisfies Partial<ModelSettingsInput>;
+
+/**
+ * The settings in force, defaults filled in; `initial` is the shape of the model that training begins with.
+ * @throws {AppError} INVALID_INPUT naming the setting that is not acceptable, or that `initial` contradicts.
+ */
+export function resolveModelSettings(input: ModelSettingsInput, initial: ModelShape | null): ModelSettings {
+  if (!initial) return parseOrThrow(modelSettings, input, ['settings']);
+  const { nLayers, nHeads, dModel, nCtx } = initial;
+  const shape = { nLayers, nHeads, dModel, nCtx };
+  for (const [key, value] of Object.entries(shape)) {
+    const given = input[key as keyof typeof shape];
+    if (given !== undefined && given !== value)
+      throw invalidInput(['settings', key], `${key} of the model is ${value}, got ${given}; leave it out`);
+  }
+  if (input.initStd !== undefined)
+    throw invalidInput(['settings', 'initStd'], 'initStd is of weights that are drawn; a model has its own');
+  return {
+    ...parseOrThrow(modelSettings, { ...FINE_TUNING_DEFAULTS, ...input, ...shape }, ['settings']),
+    initStd: null,
+  };
+}

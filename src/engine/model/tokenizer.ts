@@ -24,6 +24,8 @@ export interface Tokenizer {
   dVocab: number;
   padId: number;
   eosId: number;
+  /** Stands for what the tokenizer does not know; null where it knows everything, as byte-level ones do. */
+  unkId: number | null;
 }
 
 /**
@@ -65,6 +67,7 @@ export function loadTokenizer(json: unknown): Tokenizer {
     dVocab: ids.reduce((max, id) => Math.max(max, id), -1) + 1,
     padId,
     eosId,
+    unkId: model.unk_token ? (model.vocab[model.unk_token] ?? idOf(model.unk_token) ?? null) : null,
   };
 }
 

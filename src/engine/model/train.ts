@@ -1,7 +1,7 @@
-/** Trains a language model from scratch: a job's settings and dataset in, a `.safetensors` file out. */
-import { join } from 'node:path';
-import { AppError } from '../../errors.ts';
-import { SPLITS, type Split } from '../dataset.ts';
+/** Trains a language model, from scratch or from a model's weights: a job's settings and dataset in, a `.safetensors` file out. */
+import { basename, join } from 'node:path';
+import { AppError, invalidInput } from '../../errors.ts';
+import { type EngineDataset, SPLITS, type Split } from '../dataset.ts';
 import type { JobContext } from '../protocol.ts';
 import { createRandom } from '../random.ts';
 import { createStepper } from '../step/create.ts';
@@ -17,11 +17,11 @@ import {
 } from './batches.ts';
 import { writeSafetensors } from './checkpoint.ts';
 import type { ModelConfig, ModelJob, ModelResult, ModelSnapshot } from './job.ts';
-import { initWeights } from './languageModel.ts';
+import { initWeights, readWeights } from './languageModel.ts';
 import { greedyPredictions, nextTokenLoss } from './loss.ts';
 import { createEta, learningRateAt } from './schedule.ts';
 import type { ModelSettings } from './settings.ts';
-import { buildWordLevelTokenizer, loadTokenizer, type TokenizerJson } from './tokenizer.ts';
+import { buildWordLevelTokenizer, loadTokenizer, type Tokenizer, type TokenizerJson } from './tokenizer.ts';
 import { jobFingerprint, readTrainState, writeTrainState } from './trainState.ts';
 
 /** Times that accuracy is measured on a sample while training, the end not counted. */
@@ -54,7 +54,7 @@ interface Plan {
  */
 export async function trainModel(job: ModelJob, context: JobContext): Promise<ModelResult> {
   const plan = planTraining(job);
-  const stepper = createModelStepper(plan);
+  const stepper = createModelStepper(plan, await firstWeights(job, plan));
   try {
     const finalLoss = await runSteps(plan, stepper, context);
     context.reporter.progress({ phase: 'EVALUATE', progress: 0.99, etaSeconds: null });
@@ -67,14 +67,17 @@ export async function trainModel(job: ModelJob, context: JobContext): Promise<Mo
   }
 }
 
-function planTraining({ settings, dataset, keepSteps = [] }: ModelJob): Plan {
-  const { nLayers, nHeads, dModel, nCtx } = settings;
-  const { prompts, texts } = dataset;
-  const json = buildWordLevelTokenizer([
-    ...prompts.map(({ prompt, answer }) => `${prompt} ${answer}`),
-    ...texts.map(({ text }) => text),
-  ]);
+function firstWeights({ settings, initial }: ModelJob, { config }: Plan): Arrays | Promise<Arrays> {
+  return initial ? readWeights(initial) : initWeights(config, settings.initStd!, settings.seed);
+}
+
+function planTraining(job: ModelJob): Plan {
+  const { settings, dataset, initial, keepSteps = [] } = job;
+  const { nCtx } = settings;
+  const { prompts } = dataset;
+  const json = initial ? (initial.tokenizer as TokenizerJson) : tokenizerOf(dataset);
   const tokenizer = loadTokenizer(json);
+  if (initial) checkAnswers(tokenizer, dataset);
   const questions = new Map<Split, Sequence[]>();
   for (const split of SPLITS) {
     const asked = prompts.filter((prompt) => prompt.split === split);
@@ -83,27 +86,48 @@ function planTraining({ settings, dataset, keepSteps = [] }: ModelJob): Plan {
   }
   return {
     settings,
-    config: {
-      nLayers,
-      nHeads,
-      dModel,
-      dMlp: 4 * dModel,
-      nCtx,
-      dVocab: tokenizer.dVocab,
-      layerNormEps: 1e-5,
-    },
+    config: initial?.config ?? newConfig(settings, tokenizer),
     tokenizer: json,
-    batchAt: createBatches(trainingSequences(tokenizer, dataset, nCtx), settings),
+    batchAt: createBatches(trainingSequences(tokenizer, learnedOf(job), nCtx), settings),
     questions,
     T: longestInput([...questions.values()].flat()),
     keepSteps: new Set(keepSteps),
-    fingerprint: jobFingerprint({ settings, dataset }),
+    // Weights are named by what is in them.
+    fingerprint: jobFingerprint({ settings, dataset, initial: initial && basename(initial.weights) }),
   };
 }
 
-function createModelStepper({ settings, config }: Plan): Stepper {
+function tokenizerOf({ prompts, texts }: EngineDataset): TokenizerJson {
+  return buildWordLevelTokenizer([
+    ...prompts.map(({ prompt, answer }) => `${prompt} ${answer}`),
+    ...texts.map(({ text }) => text),
+  ]);
+}
+
+function newConfig({ nLayers, nHeads, dModel, nCtx }: ModelSettings, { dVocab }: Tokenizer): ModelConfig {
+  return { nLayers, nHeads, dModel, dMlp: 4 * dModel, nCtx, dVocab, layerNormEps: 1e-5 };
+}
+
+/** What is learned from: texts that no batch has a place for need not fit into the context. */
+function learnedOf({ settings, dataset }: ModelJob): EngineDataset {
+  const asks = dataset.prompts.some(({ split }) => split === 'TRAIN');
+  return asks && settings.textShare === 0 ? { ...dataset, texts: [] } : dataset;
+}
+
+/** An answer of which the tokenizer does not know a word would be learned, and counted as right, as another. */
+function checkAnswers({ encode, unkId }: Tokenizer, { prompts }: EngineDataset): void {
+  const unknown =
+    unkId === null ? undefined : prompts.find(({ answer }) => encode(` ${answer}`).includes(unkId));
+  if (!unknown) return;
+  throw invalidInput(
+    ['modelId'],
+    `the model's tokenizer does not know all words of the answer "${unknown.answer}" to "${unknown.prompt}"`,
+  );
+}
+
+function createModelStepper({ settings, config }: Plan, weights: Arrays): Stepper {
   return createStepper({
-    weights: initWeights(config, settings.initStd, settings.seed),
+    weights,
     optimizer: {
       beta1: settings.beta1,
       beta2: settings.beta2,

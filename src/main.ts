@@ -72,7 +72,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
     closers.add(() => worker.stop());
   }
   if (config.role === 'worker') return null;
-  const calls = new EngineCalls(engine);
+  const calls = new EngineCalls({ ...engine, memoryBytes: config.engineMemoryBytes });
   closers.add(() => calls.stop());
   const feed = createRunFeed({ db: database.db, notifications, log });
   closers.add(() => feed.close());

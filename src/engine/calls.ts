@@ -5,15 +5,29 @@ import { capturedPrompts } from './latents/capture.ts';
 import { describeLatents } from './latents/page.ts';
 import { searchLatents } from './latents/search.ts';
 import { readLatentTokens } from './latents/tokens.ts';
-import { createLoadedPairs } from './loaded.ts';
+import { createLoadedPairs, type LoadedPair } from './loaded.ts';
 import type { EngineCall, EngineCallResult, EngineStream, EngineStreamItem } from './protocol.ts';
 
-/** For as long as the process lives. */
-const pairs = createLoadedPairs();
+export interface Calls {
+  /** @throws AppError what the call's method refuses, or that there is no room for what it needs. */
+  answer(call: EngineCall): Promise<EngineCallResult>;
+  /** Items as they are made; ends when its consumer leaves. Throws as `answer` does. */
+  open(stream: EngineStream): AsyncGenerator<EngineStreamItem>;
+}
 
-/** @throws AppError what the call's method refuses. */
-export async function answer({ method, params }: EngineCall): Promise<EngineCallResult> {
-  const pair = await pairs.get(params.model, params.sae);
+/** @param memoryBytes What models and SAEs that stay loaded may take. */
+export function createCalls(memoryBytes: number): Calls {
+  const pairs = createLoadedPairs(memoryBytes);
+  return {
+    answer: (call) => pairs.use(call.params.model, call.params.sae, (pair) => answer(pair, call)),
+    async *open({ method, params }) {
+      const items = pairs.stream(params.model, params.sae, (pair) => generateLive(pair, params));
+      for await (const item of items) yield { method, item };
+    },
+  };
+}
+
+async function answer(pair: LoadedPair, { method, params }: EngineCall): Promise<EngineCallResult> {
   switch (method) {
     case 'swap':
       return { method, result: await swapConcept(pair, params) };
@@ -29,10 +43,4 @@ export async function answer({ method, params }: EngineCall): Promise<EngineCall
     case 'latentTokens':
       return { method, result: await readLatentTokens(pair, params.requests) };
   }
-}
-
-/** Items as they are made; ends when its consumer leaves. @throws AppError what the stream's method refuses. */
-export async function* open({ method, params }: EngineStream): AsyncGenerator<EngineStreamItem> {
-  const pair = await pairs.get(params.model, params.sae);
-  for await (const item of generateLive(pair, params)) yield { method, item };
 }

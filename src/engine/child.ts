@@ -4,6 +4,7 @@
  */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
+import type { Calls } from './calls.ts';
 import { loadBackend } from './native/backend.ts';
 import type {
   ChildMessage,
@@ -18,6 +19,8 @@ import { ChildReporter } from './reporter.ts';
 type Message<T extends HostMessage['type']> = Extract<HostMessage, { type: T }>;
 
 let reporter: ChildReporter | null = null;
+/** What answers requests, loaded with the first of them. */
+let calls: () => Promise<Calls>;
 /** Calls are answered one after the other: the backend is one, and so is its memory. */
 let lastCall: Promise<void> = Promise.resolve();
 /** Streams that wait or run, by id; aborted when nobody wants them any more. */
@@ -61,7 +64,8 @@ function receive(message: HostMessage): void {
   }
 }
 
-async function start({ backend, native }: Message<'init'>): Promise<void> {
+async function start({ backend, native, memoryBytes }: Message<'init'>): Promise<void> {
+  calls = once(async () => (await import('./calls.ts')).createCalls(memoryBytes));
   try {
     send({ type: 'ready', info: await loadBackend(backend, native) });
   } catch (error) {
@@ -86,13 +90,14 @@ async function execute(job: EngineJob, context: JobContext): Promise<EngineResul
   if (job.kind === 'MODEL') return (await import('./model/train.ts')).trainModel(job, context);
   if (job.kind === 'SWAP_SWEEP') return (await import('./align/sweep/sweep.ts')).runSwapSweep(job, context);
   if (job.kind === 'BASELINE') return (await import('./align/baseline.ts')).runBaseline(job, context);
-  if (job.kind === 'ALIGNMENT') return (await import('./align/align.ts')).runAlignment(job, context);
-  throw new AppError('UNAVAILABLE', `this engine cannot do jobs of kind ${job.kind}`);
+  if (job.kind === 'CHECKPOINT_ANALYSIS')
+    return (await import('./grok/analyse.ts')).runCheckpointAnalysis(job, context);
+  return (await import('./align/align.ts')).runAlignment(job, context);
 }
 
 async function serve({ id, call }: Message<'call'>): Promise<void> {
   try {
-    const { answer } = await import('./calls.ts');
+    const { answer } = await calls();
     send({ type: 'answer', id, result: await answer(call) });
   } catch (error) {
     send({ type: 'refused', id, error: describe(error) });
@@ -102,7 +107,7 @@ async function serve({ id, call }: Message<'call'>): Promise<void> {
 async function serveStream({ id, stream }: Message<'stream'>): Promise<void> {
   const { signal } = streams.get(id)!;
   try {
-    const { open } = await import('./calls.ts');
+    const { open } = await calls();
     const items = signal.aborted ? [] : open(stream);
     for await (const item of items) {
       if (signal.aborted) break;
@@ -115,6 +120,14 @@ async function serveStream({ id, stream }: Message<'stream'>): Promise<void> {
   } finally {
     streams.delete(id);
   }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 function send(message: ChildMessage): void {

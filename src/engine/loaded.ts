@@ -1,4 +1,6 @@
-/** Models with their SAEs, which stay on the device between calls. */
+/** Models and SAEs, which stay on the device between calls, as many as the memory allows. */
+import { stat } from 'node:fs/promises';
+import { MemoryBudget } from './budget.ts';
 import type { ModelRef } from './model/job.ts';
 import { type LanguageModel, loadLanguageModel } from './model/languageModel.ts';
 import { type LoadedSae, loadSae } from './sae/file.ts';
@@ -10,45 +12,54 @@ export interface LoadedPair {
 }
 
 export interface LoadedPairs {
-  /** The pair, read from its files unless it is loaded already; valid until the next `get` or `dispose`. */
-  get(model: ModelRef, sae: string): Promise<LoadedPair>;
-  /** Frees all pairs. */
-  dispose(): void;
+  /**
+   * Does the work with the pair, which is read from its files unless it is loaded already; SAEs of one model share it.
+   * The pair is in use until `work` has resolved.
+   * @throws {AppError} LIMIT_EXCEEDED or UNAVAILABLE when there is no room for it.
+   */
+  use<T>(model: ModelRef, sae: string, work: (pair: LoadedPair) => Promise<T>): Promise<T>;
+  /** The same for items made one by one, until the last is made or the consumer leaves. */
+  stream<T>(
+    model: ModelRef,
+    sae: string,
+    work: (pair: LoadedPair) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void>;
+  /** Frees all that is not in use. */
+  dispose(): Promise<void>;
 }
 
-/** @param capacity Pairs that stay loaded; the one unused for longest goes first. */
-export function createLoadedPairs(capacity = 4): LoadedPairs {
-  const loaded = new Map<string, LoadedPair>();
-  const release = ({ model, sae }: LoadedPair) => {
-    model.dispose();
-    sae.dispose();
+/** @param bytes How large the weights may be together; what they compute with comes on top. */
+export function createLoadedPairs(bytes: number): LoadedPairs {
+  const budget = new MemoryBudget(bytes);
+  const reserve = async (model: ModelRef, sae: string) => {
+    const [modelBytes, saeBytes] = await Promise.all([sizeOf(model.weights), sizeOf(sae)]);
+    return budget.reserve<[LanguageModel, LoadedSae]>(
+      { key: `model ${model.weights}`, bytes: modelBytes, load: () => loadLanguageModel(model) },
+      { key: `sae ${sae}`, bytes: saeBytes, load: () => loadSae(sae) },
+    );
   };
   return {
-    async get(model, sae) {
-      const key = JSON.stringify([model.weights, sae]);
-      const pair = loaded.get(key) ?? (await load(model, sae));
-      loaded.delete(key);
-      loaded.set(key, pair); // newest last
-      for (const [oldest, old] of loaded) {
-        if (loaded.size <= capacity) break;
-        loaded.delete(oldest);
-        release(old);
+    async use(modelRef, path, work) {
+      const { values, release } = await reserve(modelRef, path);
+      try {
+        return await work({ model: values[0], sae: values[1] });
+      } finally {
+        release();
       }
-      return pair;
     },
-    dispose() {
-      for (const pair of loaded.values()) release(pair);
-      loaded.clear();
+    async *stream(modelRef, path, work) {
+      const { values, release } = await reserve(modelRef, path);
+      try {
+        yield* work({ model: values[0], sae: values[1] });
+      } finally {
+        release();
+      }
     },
+    dispose: () => budget.clear(),
   };
 }
 
-async function load(ref: ModelRef, sae: string): Promise<LoadedPair> {
-  const model = await loadLanguageModel(ref);
-  try {
-    return { model, sae: await loadSae(sae) };
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
+/** Files hold the weights as the device does, as float32, and little else. */
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path)).size;
 }

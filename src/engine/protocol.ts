@@ -95,6 +95,8 @@ export type HostMessage =
       backend: BackendChoice;
       /** What `prepareNative` found in the host; the child must be forked with `nativeEnvironment(native, …)`. */
       native: NativeAddon;
+      /** What models and SAEs that stay loaded between calls may take. */
+      memoryBytes: number;
     }
   | {
       type: 'job';

@@ -40,7 +40,7 @@ interface Request {
 
 /** Serves engine requests for as long as the process runs; a crash or a timeout costs the running one alone. */
 export class EngineCalls {
-  readonly #options: Required<EngineCallsOptions>;
+  readonly #options: EngineOptions & Required<Omit<EngineCallsOptions, keyof EngineOptions>>;
   #engine: EngineProcess | null = null;
   #info: BackendInfo | null = null;
   #waiting: Request[] = [];

@@ -23,6 +23,8 @@ export interface EngineOptions {
   backend: BackendChoice;
   native: NativeAddon;
   log: Logger;
+  /** What the models and SAEs of a serving engine may take together. Default: 4 GB. */
+  memoryBytes?: number;
 }
 
 export interface EngineExit {
@@ -56,6 +58,7 @@ export interface EngineProcess {
   kill(): Promise<EngineExit>;
 }
 
+const MEMORY_BYTES = 4 * 2 ** 30;
 const STDERR_TAIL = 4000;
 /** What stderr still holds when the process exits arrives within this time. */
 const STDERR_GRACE_MS = 250;
@@ -79,7 +82,8 @@ export function forkEngine(options: EngineOptions): EngineProcess {
     // A process that ended a moment ago takes no messages; `exited` tells.
     if (child.connected) child.send(message, () => {});
   };
-  send({ type: 'init', backend: options.backend, native: options.native });
+  const { backend, native, memoryBytes = MEMORY_BYTES } = options;
+  send({ type: 'init', backend, native, memoryBytes });
   return {
     pid: child.pid!,
     ready,

@@ -139,3 +139,12 @@ test('a stream that is silent too long ends with its engine; others are refused 
   await stopped;
   await expect(hurried.stream('generate', generation).next()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 });
+
+test('what the engine may not hold is refused with both numbers, before it is loaded', async () => {
+  const small = new EngineCalls({ ...options, memoryBytes: 1000 });
+  await expect(small.call('swap', swap)).rejects.toMatchObject({
+    code: 'LIMIT_EXCEEDED',
+    message: expect.stringMatching(/need \d{4,} bytes; the engine may hold 1000 \(ENGINE_MEMORY\)/),
+  });
+  await small.stop();
+});

@@ -4,6 +4,7 @@ import { splitPopulations } from '../align/population.ts';
 import type { EngineDataset, Prompt } from '../dataset.ts';
 import type { LoadedPair } from '../loaded.ts';
 import type { ModelConfig } from '../model/job.ts';
+import type { LoadedSae } from '../sae/file.ts';
 import type { LatentPrompt } from './job.ts';
 
 export interface CapturedPrompts {
@@ -17,18 +18,18 @@ const MAX_PROMPTS = 8192;
 /** Weights times prompts: some twenty seconds on two cores, so that a caller does not wait in vain. */
 const MAX_WORK = 1e11;
 
-const captures = new WeakMap<LoadedPair, CapturedPrompts>();
+const captures = new WeakMap<LoadedSae, CapturedPrompts>();
 
 /** The activations of this dataset's one-hop prompts, or of an even sample of many; null if they are neither here nor given. */
 export async function capturedPrompts(
   pair: LoadedPair,
   { datasetId, dataset }: { datasetId: string; dataset: EngineDataset | null },
 ): Promise<CapturedPrompts | null> {
-  const known = captures.get(pair);
+  const known = captures.get(pair.sae);
   if (known?.datasetId === datasetId) return known;
   if (!dataset) return null;
   const captured = { datasetId, ...(await capture(pair, dataset)) };
-  captures.set(pair, captured);
+  captures.set(pair.sae, captured);
   return captured;
 }
 

@@ -210,8 +210,8 @@ describe('an alignment', () => {
 });
 
 describe('one swap', () => {
-  const pairs = createLoadedPairs(1);
-  const swap = async (given: SwapCall) => swapConcept(await pairs.get(given.model, given.sae), given);
+  const pairs = createLoadedPairs(2 ** 30);
+  const swap = (given: SwapCall) => pairs.use(given.model, given.sae, (pair) => swapConcept(pair, given));
   afterAll(() => pairs.dispose());
   const question = dataset.prompts.find(({ concepts }) => concepts[0] === 1)!;
   const call = (more: object = {}) => ({

@@ -38,9 +38,10 @@ export async function storeResult(
       return;
     }
     const kind = result.kind === 'MODEL' ? 'MODEL' : 'SAE';
-    const artifactHash = await storeArtifact(tx, store, result.weights, kind);
+    const artifactHash = result.weights ? await storeArtifact(tx, store, result.weights, kind) : null;
     const outcome = await storeOutcome(tx, run, result, artifactHash);
-    if (!(await finishRun(tx, claim, { ...outcome, artifactHash }))) throw new RunLost(claim);
+    if (!(await finishRun(tx, claim, { ...outcome, artifactHash: artifactHash ?? undefined })))
+      throw new RunLost(claim);
   });
 }
 
@@ -48,11 +49,11 @@ function storeOutcome(
   tx: Executor,
   run: Run,
   result: Exclude<EngineResult, { kind: 'SWAP_SWEEP' }>,
-  artifactHash: string,
+  artifactHash: string | null,
 ) {
   switch (result.kind) {
     case 'MODEL':
-      return storeModel(tx, run, result, artifactHash);
+      return storeModel(tx, run, result, artifactHash!);
     case 'ALIGNMENT':
       return storeAlignment(tx, run, result);
     case 'BASELINE':

@@ -50,6 +50,6 @@ export interface GrokkingPoint {
 export interface CheckpointAnalysisResult {
   kind: 'CHECKPOINT_ANALYSIS';
   point: GrokkingPoint;
-  /** The SAE of the analysis. */
-  weights: WrittenFile;
+  /** The SAE where both hops share one, else null. */
+  weights: WrittenFile | null;
 }

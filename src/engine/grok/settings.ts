@@ -16,7 +16,7 @@ export const grokSettings = z
     layer: z.number().int().min(-1).max(47).default(1),
     nFree: count(1_000_000).default(512),
     /** One SAE over both positions, with one slot a relation; otherwise one SAE for each. */
-    shared: z.boolean().default(false),
+    shared: z.boolean().default(true),
     pretrainSteps: z.number().int().min(0).max(1_000_000).default(200),
     posttrainSteps: z.number().int().min(0).max(1_000_000).default(400),
     /** Questions of a split that are measured on, at most, drawn by the seed. */

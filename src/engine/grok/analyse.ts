@@ -1,0 +1,174 @@
+/** One checkpoint of a two-hop model: what it answers, and how an SAE's slots bind at both hops. */
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { invalidInput } from '../../errors.ts';
+import { measureBinding } from '../align/bind.ts';
+import { captureResidPost } from '../align/capture.ts';
+import type { EngineDataset } from '../dataset.ts';
+import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
+import type { JobContext } from '../protocol.ts';
+import { createLoadedSae, type LoadedSae, writeSae } from '../sae/file.ts';
+import { encode } from '../sae/sae.ts';
+import { type Answers, type Edit, measureAnswers } from './answers.ts';
+import { type HopActivations, trainHopSae } from './hopSae.ts';
+import type { CheckpointAnalysisJob, CheckpointAnalysisResult, GrokkingPoint, HopPoint } from './job.ts';
+import { oneHopQuestions, type TwoHopQuestion, twoHopQuestions } from './questions.ts';
+import type { GrokSettings } from './settings.ts';
+
+type Breathe = () => Promise<void>;
+
+/**
+ * Measures the model and writes the SAE; the same job gives the same numbers.
+ * @throws {AppError} INVALID_INPUT when the layer is not the model's or the dataset has not the questions for it.
+ */
+export async function runCheckpointAnalysis(
+  { settings, model: ref, dataset }: CheckpointAnalysisJob,
+  context: JobContext,
+): Promise<CheckpointAnalysisResult> {
+  const model = await loadLanguageModel(ref);
+  try {
+    const { point, saes } = await analyseCheckpoint(model, dataset, settings, context);
+    const [sae] = saes;
+    // Two SAEs of one analysis are not kept: an artifact is one SAE.
+    const weights = saes.length === 1 ? await writeSae(join(context.workDir, 'sae.safetensors'), sae!) : null;
+    return { kind: 'CHECKPOINT_ANALYSIS', point, weights };
+  } finally {
+    model.dispose();
+  }
+}
+
+/** All that a point is made of, with the SAEs (one, or one a hop) that its binding was measured by. */
+export async function analyseCheckpoint(
+  model: LanguageModel,
+  dataset: EngineDataset,
+  settings: GrokSettings,
+  context: JobContext,
+) {
+  const { reporter } = context;
+  const breathe = () => reporter.breathe();
+  const ask = { layer: settings.layer, breathe };
+  const train = twoHopQuestions(dataset, model.tokenizer, 'TRAIN', settings);
+  const heldOut = twoHopQuestions(dataset, model.tokenizer, 'VALIDATION', settings);
+  if (train.length === 0 || heldOut.length === 0)
+    throw invalidInput(['dataset'], 'the dataset needs two-hop questions in its TRAIN and VALIDATION splits');
+  reporter.progress({ phase: 'ANSWER', progress: 0, etaSeconds: null });
+  const learned = await measureAnswers(model, train, ask);
+  const composed = await measureAnswers(model, heldOut, ask);
+  const single = oneHopQuestions(dataset, model.tokenizer, settings);
+  const known = single.length > 0 ? await measureAnswers(model, single, ask) : null;
+
+  reporter.progress({ phase: 'CAPTURE', progress: 0.1, etaSeconds: null });
+  const hops = [0, 1] as const;
+  const captured = await Promise.all(hops.map((hop) => captureHop(model, train, hop, settings, breathe)));
+  const groups = settings.shared ? [captured] : captured.map((own) => [own]);
+  const saes = [];
+  for (const [i, group] of groups.entries()) {
+    const progress = (share: number) =>
+      reporter.progress({
+        phase: 'SAE',
+        progress: 0.15 + (0.7 * (i + share)) / groups.length,
+        etaSeconds: null,
+      });
+    saes.push(await trainHopSae(group, dataset, settings, context, progress));
+  }
+  reporter.progress({ phase: 'MEASURE', progress: 0.85, etaSeconds: null });
+  const points: HopPoint[] = [];
+  for (const hop of hops) {
+    const sae = createLoadedSae(saes[settings.shared ? 0 : hop]!);
+    try {
+      points.push(await measureHop(model, sae, heldOut, hop, composed, ask));
+    } finally {
+      sae.dispose();
+    }
+  }
+  const point: GrokkingPoint = {
+    train: countsOf(learned),
+    heldOut: countsOf(composed),
+    oneHop: known && countsOf(known),
+    loss: learned.loss,
+    weightNorm: weightNorm(model),
+    logitMargin: composed.logitMargin,
+    hops: points,
+  };
+  return { point, saes };
+}
+
+const countsOf = ({ questions, correct }: Answers) => ({ questions, correct });
+
+async function captureHop(
+  model: LanguageModel,
+  questions: readonly TwoHopQuestion[],
+  hop: 0 | 1,
+  { layer }: { layer: number },
+  breathe: Breathe,
+): Promise<HopActivations> {
+  // The end token is no input.
+  const sequences = questions.map(({ tokens }) => tokens.slice(0, -1));
+  const positions = questions.map((question) => [question.positions[hop]]);
+  const h = await captureResidPost(model, sequences, { layer, positions, breathe });
+  return {
+    h,
+    relations: questions.map(({ relations }) => relations[hop]),
+    entities: questions.map(({ entities }) => entities[hop]),
+    answers: questions.map(({ answers }) => answers[hop]),
+  };
+}
+
+async function measureHop(
+  model: LanguageModel,
+  sae: LoadedSae,
+  heldOut: readonly TwoHopQuestion[],
+  hop: 0 | 1,
+  clean: Answers,
+  ask: { layer: number; breathe: Breathe },
+): Promise<HopPoint> {
+  const { nConcepts, nFree, dModel } = sae.config;
+  const { h, relations } = await captureHop(model, heldOut, hop, ask, ask.breathe);
+  const slots = slotsOf(sae, h);
+  const { accuracy, top3, top5, diagonalStrength, matrix } = measureBinding(slots, relations, nConcepts);
+  const ablated = await measureAnswers(model, heldOut, { ...ask, edit: silencing(sae, heldOut, hop) });
+  const decoder = sae.weights['decoder.weight']!.dataSync<'float32'>();
+  const directions = Array.from({ length: nConcepts }, (_, k) => {
+    const start = (nFree + k) * dModel;
+    return [...decoder.subarray(start, start + dModel)];
+  });
+  return {
+    ...{ hop: (hop + 1) as 1 | 2, top1: accuracy, top3, top5, diagonalStrength, matrix, directions },
+    ablationEffect: (clean.correct - ablated.correct) / clean.questions,
+  };
+}
+
+/** Slots of raw activations `[n, dModel]`, `[n, nConcepts]`. */
+function slotsOf({ config, weights, normalization }: LoadedSae, h: Float32Array): Float32Array {
+  return tf.tidy(() => {
+    const raw = tf.tensor2d(h, [h.length / config.dModel, config.dModel]);
+    const x = tf.div(tf.sub(raw, tf.tensor1d(normalization.mean)), normalization.scale) as tf.Tensor2D;
+    return encode(config, weights, x).slots.dataSync<'float32'>();
+  });
+}
+
+/** Takes what the hop's slots write out of the residual stream, and leaves what the SAE does not explain. */
+function silencing(sae: LoadedSae, questions: readonly TwoHopQuestion[], hop: 0 | 1): Edit {
+  const { config, weights, normalization } = sae;
+  return (resid, start) => {
+    const [B, T, C] = resid.shape;
+    const chosen = new Float32Array(B * T);
+    for (let i = 0; i < B; i++) chosen[i * T + questions[start + i]!.positions[hop]] = 1;
+    const h = tf.reshape(resid, [B * T, C]);
+    const x = tf.div(tf.sub(h, tf.tensor1d(normalization.mean)), normalization.scale) as tf.Tensor2D;
+    const columns = tf.slice2d(
+      weights['decoder.weight'] as tf.Tensor2D,
+      [config.nFree, 0],
+      [config.nConcepts, C],
+    );
+    const written = tf.mul(tf.matMul(encode(config, weights, x).slots, columns), normalization.scale);
+    return tf.reshape(tf.sub(h, tf.mul(written, tf.tensor2d(chosen, [B * T, 1]))), [B, T, C]);
+  };
+}
+
+function weightNorm({ weights }: LanguageModel): number {
+  const squares = tf.tidy(() =>
+    Object.values(weights).map((weight) => tf.sum(tf.square(weight)).dataSync()[0]!),
+  );
+  return Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
+}

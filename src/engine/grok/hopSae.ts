@@ -1,0 +1,103 @@
+/** Trains the SAE of an analysis on the activations of one hop, or of both. */
+import { invalidInput } from '../../errors.ts';
+import type { EngineDataset } from '../dataset.ts';
+import { jobFingerprint } from '../model/trainState.ts';
+import type { JobContext, JobReporter } from '../protocol.ts';
+import { fitNormalization, normalize, type StoredSae } from '../sae/file.ts';
+import { ALIGNMENT_PRESETS } from '../sae/presets.ts';
+import type { AlignmentSettings } from '../sae/settings.ts';
+import { trainSae } from '../sae/train.ts';
+import type { GrokSettings } from './settings.ts';
+
+/** Raw activations at a hop with their labels, question by question. */
+export interface HopActivations {
+  /** `[n, dModel]`. */
+  h: Float32Array;
+  relations: readonly number[];
+  /** Whose relation it is. */
+  entities: readonly string[];
+  /** First token of the answer to the hop. */
+  answers: readonly number[];
+}
+
+const LEARNING_RATE = 3e-3;
+const BATCH_SIZE = 256;
+
+/**
+ * @param progress is told the share of the training that is done, 0–1.
+ * @throws {AppError} INVALID_INPUT when a relation has no question to learn from.
+ */
+export async function trainHopSae(
+  hops: readonly HopActivations[],
+  { concepts, ...dataset }: EngineDataset,
+  grok: GrokSettings,
+  context: JobContext,
+  progress: (share: number) => void,
+): Promise<StoredSae> {
+  const relations = Int32Array.from(hops.flatMap((hop) => hop.relations));
+  const missing = concepts.find((_, concept) => !relations.includes(concept));
+  if (missing)
+    throw invalidInput(
+      ['dataset'],
+      `relation "${missing.key}" has no TRAIN question; every relation needs one`,
+    );
+  const dModel = hops[0]!.h.length / hops[0]!.relations.length;
+  const h = Float32Array.from(hops.flatMap((hop) => [...hop.h]));
+  const normalization = fitNormalization(h, dModel);
+  const nConcepts = concepts.length;
+  const settings = settingsOf(grok, nConcepts);
+  const { nFree, activation, k } = settings;
+  const config = { dModel, nFree, nConcepts, activation, k, valueHeads: null };
+  const entities = new Map<string, number>();
+  for (const { entities: own } of hops)
+    for (const e of own) if (!entities.has(e)) entities.set(e, entities.size);
+  const rows = {
+    ...{ x: normalize(h, normalization), dModel, nConcepts, concepts: relations },
+    answers: Int32Array.from(hops.flatMap((hop) => hop.answers)),
+    entities: Int32Array.from(hops.flatMap((hop) => hop.entities.map((e) => entities.get(e)!))),
+  };
+  const keys = concepts.map(({ key }) => key);
+  const training = { config, settings, train: rows, validation: rows, concepts: keys, silent: null };
+  const fingerprint = jobFingerprint({ settings, dataset });
+  const quiet = { ...context, resumeFrom: null, reporter: quietly(context.reporter) };
+  const best = await trainSae({ ...training, fingerprint }, quiet, (_phase, share) => progress(share));
+  const means = new Float32Array(nConcepts * dModel);
+  return {
+    ...{ config, settings, concepts: keys, bestStep: best.step, weights: best.weights, normalization },
+    conceptMeans: addMeans(means, h, relations, dModel),
+  };
+}
+
+function settingsOf(grok: GrokSettings, nConcepts: number): AlignmentSettings {
+  const { seed, layer, nFree, pretrainSteps, posttrainSteps } = grok;
+  const stage = { learningRate: LEARNING_RATE, batchSize: Math.max(BATCH_SIZE, nConcepts) };
+  const { PAPER } = ALIGNMENT_PRESETS;
+  return {
+    ...{ ...PAPER, seed, layer, nFree, weights: { ...PAPER.weights, value: 0 } },
+    pretrain: { ...stage, steps: pretrainSteps },
+    posttrain: { ...stage, steps: posttrainSteps },
+  };
+}
+
+/** An analysis is short: it has no series of its own and no checkpoints, and is done again after a crash. */
+function quietly(reporter: JobReporter): JobReporter {
+  return {
+    metrics: () => {},
+    progress: (progress) => reporter.progress(progress),
+    log: (level, message) => reporter.log(level, message),
+    part: (cell) => reporter.part(cell),
+    snapshot: (snapshot) => reporter.snapshot(snapshot),
+    checkpointDue: () => false,
+    checkpoint: (step, file) => reporter.checkpoint(step, file),
+    breathe: () => reporter.breathe(),
+  };
+}
+
+function addMeans(means: Float32Array, h: Float32Array, relations: Int32Array, dModel: number): Float32Array {
+  const counts = new Float64Array(means.length / dModel);
+  for (const relation of relations) counts[relation]!++;
+  relations.forEach((relation, i) => {
+    for (let j = 0; j < dModel; j++) means[relation * dModel + j]! += h[i * dModel + j]! / counts[relation]!;
+  });
+  return means;
+}

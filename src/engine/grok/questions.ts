@@ -1,0 +1,78 @@
+/** Two-hop questions and single facts as token sequences, with the positions where the hops are read. */
+import { invalidInput } from '../../errors.ts';
+import type { EngineDataset, Split } from '../dataset.ts';
+import { questionSequence, type Sequence } from '../model/batches.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
+import { createRandom } from '../random.ts';
+
+export interface TwoHopQuestion extends Sequence {
+  /** R1 and R2, by concept index. */
+  relations: readonly [number, number];
+  /** Whose relation it is, hop by hop: E1 and E2. */
+  entities: readonly [string, string];
+  /** Where a hop is read: the token that predicts E2, and the last token of E2, which predicts E3. */
+  positions: readonly [number, number];
+  /** First token of E2 and of E3. */
+  answers: readonly [number, number];
+}
+
+/**
+ * Questions of two relations of a split, at most `max` of them, drawn by the seed.
+ * @throws {AppError} INVALID_INPUT when a question's first fact is not among the dataset's.
+ */
+export function twoHopQuestions(
+  { prompts, facts }: EngineDataset,
+  tokenizer: Tokenizer,
+  split: Split,
+  { seed, maxQuestions }: { seed: number; maxQuestions: number },
+): TwoHopQuestion[] {
+  const values = new Map(facts.map(({ entity, concept, value }) => [`${concept} ${entity}`, value]));
+  const asked = prompts.filter((prompt) => prompt.split === split && prompt.concepts.length === 2);
+  const drawn = createRandom(seed, 'questions', split)
+    .shuffle([...asked])
+    .slice(0, maxQuestions);
+  return drawn.map((prompt) => {
+    const relations = [prompt.concepts[0]!, prompt.concepts[1]!] as const;
+    const middle = values.get(`${relations[0]} ${prompt.entity}`);
+    if (middle === undefined)
+      throw invalidInput(['dataset'], `the dataset has no fact for the first hop of "${prompt.prompt}"`);
+    const sequence = questionSequence(tokenizer, prompt);
+    const e2 = sequence.from + tokenizer.encode(` ${middle}`).length;
+    return {
+      ...sequence,
+      relations,
+      entities: [prompt.entity, middle],
+      positions: [sequence.from - 1, e2 - 1],
+      answers: [sequence.tokens[sequence.from]!, sequence.tokens[e2]!],
+    };
+  });
+}
+
+/**
+ * Single facts to be completed: questions of one relation, or, where there are none, the texts up to the value that
+ * they state last, each at most `max` of them.
+ */
+export function oneHopQuestions(
+  { prompts, facts, texts }: EngineDataset,
+  tokenizer: Tokenizer,
+  { seed, maxQuestions }: { seed: number; maxQuestions: number },
+): Sequence[] {
+  const draw = <T>(items: readonly T[]) =>
+    createRandom(seed, 'one-hop')
+      .shuffle([...items])
+      .slice(0, maxQuestions);
+  const asked = prompts.filter(({ concepts }) => concepts.length === 1);
+  if (asked.length > 0) return draw(asked).map((prompt) => questionSequence(tokenizer, prompt));
+  const valuesOf = new Map<string, Set<string>>();
+  for (const { entity, value } of facts) valuesOf.set(entity, (valuesOf.get(entity) ?? new Set()).add(value));
+  return draw(texts).flatMap(({ text, entity }) => {
+    const stated = [...(valuesOf.get(entity) ?? [])].map((value) => ({
+      value,
+      at: text.lastIndexOf(` ${value}`),
+    }));
+    const last = stated.filter(({ at }) => at > 0).sort((a, b) => b.at - a.at)[0];
+    if (!last) return [];
+    const before = tokenizer.encode(text.slice(0, last.at));
+    return { tokens: [...before, ...tokenizer.encode(` ${last.value}`)], from: before.length };
+  });
+}

@@ -5,18 +5,18 @@ import { storeDataset } from '../../src/services/datasetWriter.ts';
 import { createOntology } from '../../src/services/ontology.ts';
 
 const PEOPLE = ['ada', 'bo', 'cy', 'di', 'eve', 'fay', 'guy', 'hal'];
-const RELATIONS = ['boss', 'friend', 'tutor', 'heir'];
+export const TWO_HOP_RELATIONS = ['boss', 'friend', 'tutor', 'heir'];
 const related = (person: number, relation: number) => (person + 2 * relation + 1) % PEOPLE.length;
 
 /** Every fact as a text, every composition as a question; each fourth composition is held out. */
 export const TWO_HOP_ITEMS: readonly DatasetItem[] = PEOPLE.flatMap((entity, e1) =>
-  RELATIONS.flatMap((concept, r1): DatasetItem[] => {
+  TWO_HOP_RELATIONS.flatMap((concept, r1): DatasetItem[] => {
     const e2 = related(e1, r1);
     const value = PEOPLE[e2]!;
     return [
       { type: 'fact', entity, concept, value },
       { type: 'text', text: `the ${concept} of ${entity} is ${value}`, entity, split: 'TRAIN' },
-      ...RELATIONS.map(
+      ...TWO_HOP_RELATIONS.map(
         (second, r2): DatasetItem => ({
           ...{ type: 'prompt', prompt: `who is the ${second} of the ${concept} of ${entity}`, entity },
           ...{ answer: `${value} ${PEOPLE[related(e2, r2)]}`, concepts: [concept, second], template: 'who' },
@@ -31,7 +31,7 @@ export const TWO_HOP_ITEMS: readonly DatasetItem[] = PEOPLE.flatMap((entity, e1)
 export async function storeTwoHops(db: Db): Promise<string> {
   const ontology = await createOntology(db, {
     slug: `two-hops-${crypto.randomUUID()}`,
-    concepts: RELATIONS.map((key) => ({ key })),
+    concepts: TWO_HOP_RELATIONS.map((key) => ({ key })),
   });
   const about = { name: 'Two hops', kind: 'TWO_HOP', settings: {} } as const;
   const dataset = await db.transaction((tx) => storeDataset(tx, ontology, about, TWO_HOP_ITEMS));

@@ -18,18 +18,28 @@ export interface Fact {
   value: string;
 }
 
-/** A question about an entity; the model continues `prompt` with ` ${answer}`. */
+/** A prompt about an entity; where it is a question, the model continues `prompt` with ` ${answer}`. */
 export interface Prompt {
   /** The caller's id of this example; handed back in results. */
   id: string;
   prompt: string;
-  answer: string;
+  /** Null where the prompt only says what it is about: it is read, and never asked. */
+  answer: string | null;
   entity: string;
   /** Concept indices, one a hop: one-hop prompts have one, two-hop prompts have two. */
   concepts: readonly number[];
   /** Names the phrasing; prompts of one template differ in the entity only. */
   template: string;
   split: Split;
+}
+
+/** A prompt that can be asked. */
+export interface Question extends Prompt {
+  answer: string;
+}
+
+export function isQuestion<P extends Prompt>(prompt: P): prompt is P & Question {
+  return prompt.answer !== null;
 }
 
 /** A sentence that states a fact and asks nothing; trained on with full next-token loss. */

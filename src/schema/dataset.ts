@@ -40,7 +40,7 @@ const DatasetKind = builder.enumType('DatasetKind', {
 const ExampleKind = builder.enumType('ExampleKind', {
   description: 'What an example is.',
   values: {
-    QUESTION: { description: 'A prompt with an expected answer.' },
+    QUESTION: { description: 'A prompt, with the expected answer if it has one.' },
     TEXT: { description: 'A sentence that states a fact and asks nothing.' },
   },
 });
@@ -103,7 +103,7 @@ builder.node(DatasetRef, {
 });
 
 builder.node(ExampleRef, {
-  description: 'A question with its expected answer, or a text that states a fact.',
+  description: 'A prompt with its expected answer, if it has one, or a text that states a fact.',
   id: { resolve: (example) => example.id },
   loadOne: (id, { loaders }) => loaders.load(examplesByIds, id),
   fields: (t) => ({

@@ -15,7 +15,7 @@ const ImportFormat = builder.enumType('ImportFormat', {
   values: {
     JSONL: {
       description:
-        'One JSON object a line, each with a `type`: `ontology` and `concept` (unless `ontologyId` is given), then `fact` (entity, concept, value), `prompt` (prompt, answer, entity, concept or concepts, template, split) and `text` (text, entity, split).',
+        'One JSON object a line, each with a `type`: `ontology` and `concept` (unless `ontologyId` is given), then `fact` (entity, concept, value), `prompt` (prompt, answer and entity where it has them, concept or concepts, template, split) and `text` (text, entity, split).',
     },
     TWO_HOP: {
       description:

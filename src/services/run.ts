@@ -1,11 +1,11 @@
 /** Runs: checked before they are queued, so that what is queued can be done; read, listed, cancelled. */
-import { and, count, eq } from 'drizzle-orm';
+import { and, count, eq, isNotNull, or } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
 import * as queries from '../db/queries/runs.ts';
-import { datasets, type ExampleKind, examples, models, type RunKind, runs } from '../db/tables.ts';
+import { datasets, examples, models, type RunKind, runs } from '../db/tables.ts';
 import type { ModelConfig } from '../engine/model/job.ts';
 import { type ModelSettingsInput, resolveModelSettings } from '../engine/model/settings.ts';
 import { resolveAlignmentSettings } from '../engine/sae/presets.ts';
@@ -47,7 +47,7 @@ export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
   const config = initial && (initial.config as unknown as ModelConfig);
   const settings = resolveModelSettings(input.settings ?? {}, config);
   const dataset = await readDataset(db, input.datasetId);
-  if ((await countTraining(db, dataset.id)) === 0)
+  if ((await countTraining(db, dataset.id, 'LEARNED')) === 0)
     throw invalidInput(
       ['datasetId'],
       `dataset "${dataset.name}" has nothing in its TRAIN split to learn from`,
@@ -92,7 +92,7 @@ export async function chooseStudied(
 ): Promise<{ model: Model; dataset: Dataset }> {
   const model = await readModel(db, input.modelId);
   const dataset = await chooseDataset(db, model, input.datasetId);
-  if ((await countTraining(db, dataset.id, 'QUESTION')) === 0)
+  if ((await countTraining(db, dataset.id, 'PROMPT')) === 0)
     throw invalidInput(
       ['datasetId'],
       `dataset "${dataset.name}" has no questions in its TRAIN split to bind to`,
@@ -225,7 +225,8 @@ async function chooseDataset(db: Executor, model: Model, datasetId: string | und
   return dataset;
 }
 
-async function countTraining(db: Executor, datasetId: string, kind?: ExampleKind): Promise<number> {
+/** `PROMPT`: what an SAE is bound at; `LEARNED`: answers and texts, which a language model learns. */
+async function countTraining(db: Executor, datasetId: string, what: 'PROMPT' | 'LEARNED'): Promise<number> {
   const [row] = await db
     .select({ n: count() })
     .from(examples)
@@ -233,7 +234,9 @@ async function countTraining(db: Executor, datasetId: string, kind?: ExampleKind
       and(
         eq(examples.datasetId, datasetId),
         eq(examples.split, 'TRAIN'),
-        kind ? eq(examples.kind, kind) : undefined,
+        what === 'PROMPT'
+          ? eq(examples.kind, 'QUESTION')
+          : or(eq(examples.kind, 'TEXT'), isNotNull(examples.answer)),
       ),
     );
   return row!.n;

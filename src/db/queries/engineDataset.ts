@@ -57,7 +57,7 @@ async function loadExamples(db: Executor, datasetId: string, indexOf: ReadonlyMa
       prompts.push({
         id,
         prompt,
-        answer: answer!,
+        answer,
         entity,
         concepts: conceptsOf.get(id) ?? [],
         template,

@@ -1,6 +1,7 @@
 /** The alignment job: capture activations, train an SAE on them in two stages, measure it, write it. */
 import { join } from 'node:path';
-import { type EngineDataset, SPLITS, type Split } from '../dataset.ts';
+import { invalidInput } from '../../errors.ts';
+import { type EngineDataset, isQuestion, SPLITS, type Split } from '../dataset.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { jobFingerprint } from '../model/trainState.ts';
 import type { JobContext } from '../protocol.ts';
@@ -30,7 +31,7 @@ import { findConceptLatents } from './conceptLatents.ts';
 import { measureFaithfulness } from './faithfulness.ts';
 import type { AlignmentJob, AlignmentResult, SplitMeasures } from './job.ts';
 import { createPhases, type Phases } from './phases.ts';
-import { splitPopulations } from './population.ts';
+import { type Populations, splitPopulations } from './population.ts';
 import { captureSilent } from './silent.ts';
 import { reportSlots } from './slotReports.ts';
 import { type CapturedPopulations, evaluateSwaps } from './swapEvaluation.ts';
@@ -47,6 +48,7 @@ export async function runAlignment(job: AlignmentJob, context: JobContext): Prom
   const { settings, dataset } = job;
   const populations = splitPopulations(dataset, settings);
   checkLearnable(job, populations);
+  checkAnswers(job, populations);
   const phases = createPhases(context.reporter);
   reportEntities(context, populations, dataset);
   phases.at('CAPTURE', 0);
@@ -63,6 +65,13 @@ export async function runAlignment(job: AlignmentJob, context: JobContext): Prom
   } finally {
     model.dispose();
   }
+}
+
+/** @throws {AppError} INVALID_INPUT when there is nothing but answers to learn, and they are missing. */
+function checkAnswers({ settings }: AlignmentJob, { prompts }: Populations): void {
+  if (settings.mode !== 'SEPARATE_VALUE' || prompts.every(isQuestion)) return;
+  const message = 'mode SEPARATE_VALUE learns answers alone, but some prompts of the dataset have none';
+  throw invalidInput(['settings', 'mode'], message);
 }
 
 interface Trained {
@@ -123,10 +132,11 @@ function withheldRows(
 
 function saeConfig(
   { nFree, activation, k, valueHidden, weights, mode }: AlignmentSettings,
-  { concepts }: EngineDataset,
+  { concepts, prompts }: EngineDataset,
   { dModel, dVocab }: { dModel: number; dVocab: number },
 ): SaeConfig {
-  const hasHeads = weights.value > 0 && mode !== 'SEPARATE_ACTIVATION';
+  const canName = prompts.every((prompt) => prompt.concepts.length > 1 || isQuestion(prompt));
+  const hasHeads = weights.value > 0 && mode !== 'SEPARATE_ACTIVATION' && canName;
   const valueHeads = hasHeads ? { hidden: valueHidden, dVocab } : null;
   return { dModel, nFree, nConcepts: concepts.length, activation, k, valueHeads };
 }

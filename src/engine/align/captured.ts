@@ -1,6 +1,6 @@
 /** The activations that an SAE of a dataset's prompts learns from and is measured on. */
 import { invalidInput } from '../../errors.ts';
-import type { EngineDataset } from '../dataset.ts';
+import { type EngineDataset, isQuestion } from '../dataset.ts';
 import type { ModelConfig } from '../model/job.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { JobContext } from '../protocol.ts';
@@ -51,8 +51,10 @@ export function reportEntities(
   dataset: EngineDataset,
 ): void {
   const { SEEN, VALIDATION, UNSEEN } = entities;
+  const silent = prompts.filter((prompt) => !isQuestion(prompt)).length;
   reporter.log('INFO', `entities: ${SEEN} to learn from, ${VALIDATION} to choose by, ${UNSEEN} unseen`);
   const left = dataset.prompts.length - prompts.length;
+  if (silent > 0) reporter.log('INFO', `${silent} prompts have no answer: value heads are left out`);
   if (left > 0) reporter.log('INFO', `${left} prompts of more than one concept are left out`);
 }
 
@@ -110,9 +112,9 @@ export function rowsOf(
   };
 }
 
-/** Token id of the first token of an answer, as it follows a prompt. */
-export function firstToken({ encode, eosId }: LanguageModel['tokenizer'], answer: string): number {
-  return encode(` ${answer}`)[0] ?? eosId;
+/** Token id of the first token of an answer, as it follows a prompt; the end token where there is no answer to give. */
+export function firstToken({ encode, eosId }: LanguageModel['tokenizer'], answer: string | null): number {
+  return (answer === null ? undefined : encode(` ${answer}`)[0]) ?? eosId;
 }
 
 /** Mean raw activation of each concept's prompts, `[nConcepts, dModel]`. */

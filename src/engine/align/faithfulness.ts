@@ -1,6 +1,6 @@
 /** What the language model still answers when the activation at the last prompt token is replaced. */
 import * as tf from '@tensorflow/tfjs-core';
-import { SPLITS } from '../dataset.ts';
+import { isQuestion, SPLITS } from '../dataset.ts';
 import { longestInput, padBatch, questionSequence, type Sequence } from '../model/batches.ts';
 import { logitsFromResid, residPost } from '../model/gpt2.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
@@ -37,7 +37,9 @@ export async function measureFaithfulness(
 ): Promise<Faithfulness[]> {
   const measured: Faithfulness[] = [];
   for (const split of SPLITS) {
-    const asked = [...SEEN, ...UNSEEN].filter((prompt) => prompt.split === split && fits(model, prompt));
+    const asked = [...SEEN, ...UNSEEN].filter(
+      (prompt) => prompt.split === split && isQuestion(prompt) && fits(model, prompt),
+    );
     const random = createRandom(sae.settings.seed, 'faithfulness', split);
     const prompts = random.shuffle(asked).slice(0, MAX_PROMPTS);
     if (prompts.length === 0) continue;

@@ -69,7 +69,8 @@ export function indexFacts(facts: readonly Fact[]): (entity: string) => Values {
 
 function targetsOf({ concepts, answer }: Prompt, values: Values): [number, readonly string[]][] {
   return [...values].filter(
-    ([target, expected]) => target !== concepts[0] && !expected.some((value) => sameAnswer(value, answer)),
+    ([target, expected]) =>
+      target !== concepts[0] && (answer === null || !expected.some((value) => sameAnswer(value, answer))),
   );
 }
 

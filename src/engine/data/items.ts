@@ -25,7 +25,8 @@ export interface FactItem {
 export interface PromptItem {
   type: 'prompt';
   prompt: string;
-  answer: string;
+  /** Null where the prompt only says what it is about. */
+  answer: string | null;
   entity: string;
   /** Concept keys, one a hop. */
   concepts: readonly string[];

@@ -31,8 +31,8 @@ const promptLine = z
   .object({
     type: z.literal('prompt'),
     prompt: longText,
-    answer: shortText,
-    entity: shortText,
+    answer: shortText.optional(),
+    entity: shortText.optional(),
     concept: conceptKey.optional(),
     concepts: z.array(conceptKey).min(1).max(2).optional(),
     template: shortText.optional(),
@@ -175,8 +175,8 @@ async function* readItems(
 
 function toItem(line: Exclude<AnyLine, HeaderLine>): DatasetItem {
   if (line.type !== 'prompt') return line;
-  const { concept, concepts = [concept!], template, ...rest } = line;
-  return { ...rest, concepts, template: template ?? concepts.join('/') };
+  const { concept, concepts = [concept!], template, answer = null, entity = line.prompt, ...rest } = line;
+  return { ...rest, answer, entity, concepts, template: template ?? concepts.join('/') };
 }
 
 function conceptsOf(item: DatasetItem): readonly string[] {

@@ -1,6 +1,6 @@
 /** Token sequences and the order in which training sees them. */
 import { invalidInput } from '../../errors.ts';
-import type { EngineDataset, Prompt, Text } from '../dataset.ts';
+import { type EngineDataset, isQuestion, type Prompt, type Text } from '../dataset.ts';
 import { createRandom } from '../random.ts';
 import type { Arrays } from '../step/stepper.ts';
 import type { ModelSettings } from './settings.ts';
@@ -12,8 +12,12 @@ export interface Sequence {
   from: number;
 }
 
-/** `prompt` + ` answer` + end token; only the answer and the end are targets. */
-export function questionSequence(tokenizer: Tokenizer, { prompt, answer }: Prompt): Sequence {
+/**
+ * `prompt` + ` answer` + end token; only the answer and the end are targets.
+ * @throws Error for a prompt that is no question.
+ */
+export function questionSequence(tokenizer: Tokenizer, { id, prompt, answer }: Prompt): Sequence {
+  if (answer === null) throw new Error(`prompt ${id} has no answer`);
   const question = tokenizer.encode(prompt);
   return { tokens: [...question, ...tokenizer.encode(` ${answer}`), tokenizer.eosId], from: question.length };
 }
@@ -32,10 +36,10 @@ export function trainingSequences(
   dataset: EngineDataset,
   nCtx: number,
 ): { questions: Sequence[]; texts: Sequence[] } {
-  const prompts = dataset.prompts.filter(({ split }) => split === 'TRAIN');
+  const prompts = dataset.prompts.filter((prompt) => prompt.split === 'TRAIN' && isQuestion(prompt));
   const texts = dataset.texts.filter(({ split }) => split === 'TRAIN');
   if (prompts.length + texts.length === 0) {
-    throw invalidInput(['dataset'], 'the dataset has no prompt and no text in its TRAIN split');
+    throw invalidInput(['dataset'], 'the dataset has no question and no text in its TRAIN split');
   }
   return {
     questions: prompts.map((p) => fitting(questionSequence(tokenizer, p), p.prompt, nCtx)),

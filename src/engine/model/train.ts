@@ -1,7 +1,7 @@
 /** Trains a language model, from scratch or from a model's weights: a job's settings and dataset in, a `.safetensors` file out. */
 import { basename, join } from 'node:path';
 import { AppError, invalidInput } from '../../errors.ts';
-import { type EngineDataset, SPLITS, type Split } from '../dataset.ts';
+import { type EngineDataset, isQuestion, SPLITS, type Split } from '../dataset.ts';
 import type { JobContext } from '../protocol.ts';
 import { createRandom } from '../random.ts';
 import { createStepper } from '../step/create.ts';
@@ -80,7 +80,7 @@ function planTraining(job: ModelJob): Plan {
   if (initial) checkAnswers(tokenizer, dataset);
   const questions = new Map<Split, Sequence[]>();
   for (const split of SPLITS) {
-    const asked = prompts.filter((prompt) => prompt.split === split);
+    const asked = prompts.filter((prompt) => prompt.split === split && isQuestion(prompt));
     const sequences = asked.map((p) => fitting(questionSequence(tokenizer, p), p.prompt, nCtx));
     if (sequences.length > 0) questions.set(split, sequences);
   }
@@ -99,7 +99,7 @@ function planTraining(job: ModelJob): Plan {
 
 function tokenizerOf({ prompts, texts }: EngineDataset): TokenizerJson {
   return buildWordLevelTokenizer([
-    ...prompts.map(({ prompt, answer }) => `${prompt} ${answer}`),
+    ...prompts.map(({ prompt, answer }) => `${prompt} ${answer ?? ''}`),
     ...texts.map(({ text }) => text),
   ]);
 }
@@ -110,14 +110,16 @@ function newConfig({ nLayers, nHeads, dModel, nCtx }: ModelSettings, { dVocab }:
 
 /** What is learned from: texts that no batch has a place for need not fit into the context. */
 function learnedOf({ settings, dataset }: ModelJob): EngineDataset {
-  const asks = dataset.prompts.some(({ split }) => split === 'TRAIN');
+  const asks = dataset.prompts.some((prompt) => prompt.split === 'TRAIN' && isQuestion(prompt));
   return asks && settings.textShare === 0 ? { ...dataset, texts: [] } : dataset;
 }
 
 /** An answer of which the tokenizer does not know a word would be learned, and counted as right, as another. */
 function checkAnswers({ encode, unkId }: Tokenizer, { prompts }: EngineDataset): void {
   const unknown =
-    unkId === null ? undefined : prompts.find(({ answer }) => encode(` ${answer}`).includes(unkId));
+    unkId === null
+      ? undefined
+      : prompts.filter(isQuestion).find(({ answer }) => encode(` ${answer}`).includes(unkId));
   if (!unknown) return;
   throw invalidInput(
     ['modelId'],

@@ -153,6 +153,18 @@ describe('an alignment', () => {
     expect([swaps, chosenAlpha]).toEqual([[], null]);
   });
 
+  test('of prompts that only say what they are about binds, without heads, swaps or answers to keep', async () => {
+    const prompts = dataset.prompts.map((prompt) => ({ ...prompt, answer: null, entity: prompt.prompt }));
+    const labelled = { ...dataset, prompts, facts: [], texts: [] };
+    const { measures, swaps, faithfulness } = await run({ posttrain: { steps: 20 } }, labelled);
+    expect(measures.map(({ valueAccuracy }) => valueAccuracy)).toEqual([null, null, null]);
+    expect([swaps, faithfulness]).toEqual([[], []]);
+    await expect(run({ mode: 'SEPARATE_VALUE' }, labelled)).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      path: ['settings', 'mode'],
+    });
+  });
+
   test('of a dataset with one split and without texts takes training prompts for the rest', async () => {
     const prompts = dataset.prompts.filter(({ split }) => split === 'TRAIN');
     const single = await run({ posttrain: { steps: 20 } }, { ...dataset, prompts, texts: [] });

@@ -40,6 +40,17 @@ async function refusal(text: string | Uint8Array, known: OntologyDefinition | nu
 }
 
 describe('openJsonl', () => {
+  it('reads prompts that only say what they are about, each an entity of its own', async () => {
+    const line = { type: 'prompt', prompt: 'A town by the sea', concept: 'birth_city', split: 'TRAIN' };
+    const { items } = await read(write(...HEADER, line));
+    expect(items).toEqual([
+      {
+        ...{ type: 'prompt', prompt: 'A town by the sea', answer: null, entity: 'A town by the sea' },
+        ...{ concepts: ['birth_city'], template: 'birth_city', split: 'TRAIN' },
+      },
+    ]);
+  });
+
   it('reads an ontology, facts, prompts and texts', async () => {
     const { ontology, items } = await read(
       write(

@@ -58,7 +58,7 @@ describe('training sequences', () => {
 
   test('must exist, and fit: an error names the text and both lengths', () => {
     expect(() => trainingSequences(tinyTokenizer, { ...dataset, prompts: [], texts: [] }, 12)).toThrow(
-      /no prompt/,
+      /no question/,
     );
     expect(() => trainingSequences(tinyTokenizer, dataset, 5)).not.toThrow();
     expect(() => trainingSequences(tinyTokenizer, dataset, 4)).toThrow(

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { sameAnswer } from '../../../src/engine/data/answers.ts';
 import { generateBiographies } from '../../../src/engine/data/biography.ts';
+import { isQuestion } from '../../../src/engine/dataset.ts';
 import { buildWordLevelTokenizer, loadTokenizer } from '../../../src/engine/model/tokenizer.ts';
 
-const { prompts, texts } = generateBiographies({ people: 30, seed: 0 });
+const { texts, ...generated } = generateBiographies({ people: 30, seed: 0 });
+const prompts = generated.prompts.filter(isQuestion);
 const corpus = [...prompts.flatMap((p) => [p.prompt, p.answer]), ...texts.map((t) => t.text)];
 const json = buildWordLevelTokenizer(corpus);
 const tokenizer = loadTokenizer(json);

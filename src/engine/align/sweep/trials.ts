@@ -52,7 +52,9 @@ export function drawSweepTrials(
     const about = random.shuffle(prompts.filter(({ concepts }) => concepts[0] === source));
     const trials = about.flatMap((prompt): SweepTrial[] => {
       const expected = valuesOf(prompt.entity).get(target) ?? [];
-      const tells = expected.length > 0 && !expected.some((value) => sameAnswer(value, prompt.answer));
+      const { answer } = prompt;
+      const coincides = answer !== null && expected.some((value) => sameAnswer(value, answer));
+      const tells = expected.length > 0 && !coincides;
       return tells && counts(prompt.entity, target) ? [{ pair, prompt, expected }] : [];
     });
     return trials.slice(0, promptsPerPair);

@@ -7,6 +7,7 @@ import './errors.ts';
 import './ontology.ts';
 import './dataset.ts';
 import './datasetCreation.ts';
+import './twoHopDataset.ts';
 import './model.ts';
 import './modelImport.ts';
 import './run.ts';

@@ -9,6 +9,12 @@ import { openJsonl } from '../engine/data/jsonl.ts';
 import { questionItems } from '../engine/data/questions.ts';
 import { MAX_CONCEPTS, shortText } from '../engine/data/text.ts';
 import { openTwoHop, TWO_HOP_FILES } from '../engine/data/two-hop.ts';
+import {
+  type TwoHopSettingsInput,
+  twoHopItems,
+  twoHopOntology,
+  twoHopSettings,
+} from '../engine/data/two-hop-generator.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { type Dataset, datasetsByIds } from './dataset.ts';
 import { storeDataset } from './datasetWriter.ts';
@@ -52,6 +58,28 @@ export async function generateDataset(db: Db, input: NewGeneration): Promise<Dat
       settings: { people, seed },
     } as const;
     return storeDataset(tx, ontology, row, biographyItems({ people, seed }));
+  });
+}
+
+/**
+ * Generates invented people whose relations can be followed twice, with the ontology of the relations.
+ * @throws AppError INVALID_INPUT naming the field.
+ */
+export async function generateTwoHopDataset(
+  db: Db,
+  { name: given, ...input }: TwoHopSettingsInput & { name?: string },
+): Promise<Dataset> {
+  const name = parseOrThrow(shortText.optional(), given, ['name']);
+  const settings = parseOrThrow(twoHopSettings, input);
+  const { entities, relations, seed } = settings;
+  const row = {
+    name: name ?? `Two hops over ${relations} relations of ${entities} people, seed ${seed}`,
+    kind: 'TWO_HOP',
+    settings,
+  } as const;
+  return db.transaction(async (tx) => {
+    const ontology = await ensureOntology(tx, twoHopOntology(settings));
+    return storeDataset(tx, ontology, row, twoHopItems(settings));
   });
 }
 

@@ -1,0 +1,57 @@
+/** Generates questions that take two hops. */
+import { twoHopSettings } from '../engine/data/two-hop-generator.ts';
+import type { Dataset } from '../services/dataset.ts';
+import { generateTwoHopDataset } from '../services/datasetCreation.ts';
+import { builder } from './builder.ts';
+import { withoutNulls } from './input.ts';
+import { addMutation } from './mutation.ts';
+import { DatasetRef } from './refs.ts';
+
+const DEFAULTS = twoHopSettings.parse({});
+
+addMutation('generateTwoHopDataset', {
+  description:
+    'Generates invented people on three levels, related from each to the next, with questions that follow two relations one after the other (“who is the boss of the friend of …”, answered with both people). A share of them is for training (TRAIN), the others are held out (VALIDATION): what they compose is shown in training, the composition is not.',
+  scope: 'run',
+  input: builder.inputType('GenerateTwoHopDatasetInput', {
+    description: 'What to generate; the same settings give the same data.',
+    fields: (t) => ({
+      name: t.string({
+        required: false,
+        description: 'Name for people, at most 200 characters. Default: made of the other settings.',
+      }),
+      seed: t.int({
+        required: false,
+        description: `Seeds every random draw. Default: ${DEFAULTS.seed}.`,
+      }),
+      entities: t.int({
+        required: false,
+        description: `People on each of the three levels. Default: ${DEFAULTS.entities}.`,
+      }),
+      relations: t.int({
+        required: false,
+        description: `Relations of everybody to the next level. Default: ${DEFAULTS.relations}.`,
+      }),
+      factPhrasings: t.int({
+        required: false,
+        description: `Wordings in which each single fact is stated as a text; 0 states none, and facts are learned from questions alone. Default: ${DEFAULTS.factPhrasings}.`,
+      }),
+      trainShare: t.float({
+        required: false,
+        description: `Share of the compositions that are asked in training, above 0 and below 1. Default: ${DEFAULTS.trainShare}.`,
+      }),
+    }),
+  }),
+  success: builder.objectRef<{ dataset: Dataset }>('GenerateTwoHopDatasetSuccess').implement({
+    description: 'The dataset was generated and stored.',
+    fields: (t) => ({
+      dataset: t.field({
+        type: DatasetRef,
+        description: 'The stored dataset.',
+        resolve: ({ dataset }) => dataset,
+      }),
+    }),
+  }),
+  errors: ['INVALID_INPUT'],
+  resolve: async (input, { db }) => ({ dataset: await generateTwoHopDataset(db, withoutNulls(input)) }),
+});

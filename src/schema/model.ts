@@ -6,6 +6,7 @@ import {
   modelsByIds,
   pageAlignmentRunsOfModels,
   trainingRunsOfModels,
+  trainingStepsOfModels,
 } from '../services/model.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
@@ -87,6 +88,12 @@ builder.node(ModelRef, {
       description: 'The run that trained it; null for a model trained elsewhere.',
       resolve: (model, _args, { loaders }) => loaders.load(trainingRunsOfModels, model.id),
     }),
+    trainingStep: t.int({
+      nullable: true,
+      description:
+        'Of a model kept along a training: how many of its steps are behind it; null for any other model.',
+      resolve: ({ id }, _args, { loaders }) => loaders.load(trainingStepsOfModels, id),
+    }),
     alignmentRuns: t.connection(
       {
         type: AlignmentRunRef,
@@ -102,6 +109,10 @@ const ModelFilter = builder.inputType('ModelFilter', {
   description: 'Which models to list; conditions left out do not restrict.',
   fields: (t) => ({
     datasetId: t.id({ required: false, description: 'Those trained on this dataset.' }),
+    isCheckpoint: t.boolean({
+      required: false,
+      description: 'True: those kept along a training; false: none of them. Default: false.',
+    }),
   }),
 });
 
@@ -113,7 +124,7 @@ builder.queryField('models', (t) =>
       args: { filter: t.arg({ type: ModelFilter, required: false, description: 'Which models.' }) },
       resolve: (_root, { filter, ...args }, { db }) => {
         const datasetId = filter?.datasetId && idOf(filter.datasetId, ['Dataset'], ['filter', 'datasetId']);
-        return listModels(db, { datasetId }, args);
+        return listModels(db, { datasetId, isCheckpoint: filter?.isCheckpoint }, args);
       },
     },
     ModelConnection,

@@ -1,10 +1,10 @@
 /** Language models: what training runs made. */
-import { and, eq, inArray } from 'drizzle-orm';
+import { and, eq, inArray, sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { models, runs } from '../db/tables.ts';
+import { modelCheckpoints, models, runs } from '../db/tables.ts';
 
 export type { ModelSource } from '../db/tables.ts';
 
@@ -13,6 +13,8 @@ export type Model = typeof models.$inferSelect;
 export interface ModelFilter {
   /** Models trained on this dataset. */
   datasetId?: string | null;
+  /** Those kept along a training, or (by default) none of them. */
+  isCheckpoint?: boolean | null;
 }
 
 /** For each id its model, or null. */
@@ -22,12 +24,16 @@ export function modelsByIds(db: Executor, ids: readonly string[]): Promise<(Mode
 
 /** Models, newest first. */
 export function listModels(db: Executor, filter: ModelFilter, args: PageArgs): Promise<Page<Model>> {
-  const where = filter.datasetId ? eq(models.datasetId, filter.datasetId) : undefined;
+  const isKept = sql`exists (select from ${modelCheckpoints} c where c.model_id = ${models.id})`;
+  const where = and(
+    filter.datasetId ? eq(models.datasetId, filter.datasetId) : undefined,
+    filter.isCheckpoint ? isKept : sql`not ${isKept}`,
+  );
   const order = { columns: [models.createdAt, models.id], direction: 'desc' } as const;
   return readPage(db, models, { where, order }, args);
 }
 
-/** For each model the run that trained it, or null. */
+/** For each model the run that trained it, or kept it along its training; or null. */
 export async function trainingRunsOfModels(
   db: Executor,
   modelIds: readonly string[],
@@ -36,7 +42,27 @@ export async function trainingRunsOfModels(
     .select()
     .from(runs)
     .where(and(eq(runs.kind, 'MODEL'), inArray(runs.modelId, [...modelIds])));
-  return modelIds.map((id) => rows.find((run) => run.modelId === id) ?? null);
+  const kept = await db
+    .select({ modelId: modelCheckpoints.modelId, run: runs })
+    .from(modelCheckpoints)
+    .innerJoin(runs, eq(runs.id, modelCheckpoints.runId))
+    .where(inArray(modelCheckpoints.modelId, [...modelIds]));
+  return modelIds.map(
+    (id) =>
+      kept.find(({ modelId }) => modelId === id)?.run ?? rows.find(({ modelId }) => modelId === id) ?? null,
+  );
+}
+
+/** For each model kept along a training the steps behind it; null for any other. */
+export async function trainingStepsOfModels(
+  db: Executor,
+  modelIds: readonly string[],
+): Promise<(number | null)[]> {
+  const rows = await db
+    .select()
+    .from(modelCheckpoints)
+    .where(inArray(modelCheckpoints.modelId, [...modelIds]));
+  return modelIds.map((id) => rows.find(({ modelId }) => modelId === id)?.step ?? null);
 }
 
 /** For each model one page of the alignment runs that study it, newest first. */

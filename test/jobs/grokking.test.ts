@@ -17,6 +17,8 @@ import { type Farm, openFarm, processGone } from './farm.ts';
 vi.setConfig({ testTimeout: 180_000 });
 
 const STEPS = [0, 30, 60, 120];
+/** The same, and more at the beginning. */
+const MANY = [0, 1, 2, 30, 60, 120];
 const { modelSettings, analysis } = TINY_TWO_HOPS;
 let farm: Farm;
 let datasetId: string;
@@ -76,11 +78,17 @@ describe('a grokking run', () => {
 
   test('of a lone worker makes way for its analyses, to the same points', async () => {
     await farm.startWorker();
-    const { id } = await start();
+    const { id } = await start({ checkpoints: { steps: MANY } });
+    const training = await farm.ended((await trainingOf(id)).id);
     await farm.ended(id);
-    expect(await measured(id)).toEqual(expected);
-    expect(await told(id)).toEqual(STEPS);
-    const training = await trainingOf(id);
+    expect((await measured(id)).filter((_, i) => STEPS.includes(MANY[i]!))).toEqual(expected);
+    expect(await told(id)).toEqual(MANY);
+    // The first point was there before training had ended.
+    const events = await readEvents(farm.database.db, id, 0, 1000);
+    expect(events.find(({ type }) => type === 'POINT')!.at.getTime()).toBeLessThan(
+      training.finishedAt!.getTime(),
+    );
+    expect(training.attempt).toBeGreaterThan(1);
     expect(training.artifactHash).toBe((await trainingOf(whole.id)).artifactHash);
   });
 

@@ -15,7 +15,7 @@ import {
   readRun,
 } from '../../src/db/queries/runs.ts';
 import type { Worker } from '../../src/db/queries/workers.ts';
-import { modelCheckpoints, models } from '../../src/db/tables.ts';
+import { FINAL_STATUSES, modelCheckpoints, models } from '../../src/db/tables.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { insertModel, insertQueuedRun, insertWorker } from '../helpers/fixtures.ts';
 
@@ -231,5 +231,27 @@ describe('the stop rule', () => {
     expect(await told(parent)).toEqual(['QUEUED', 0, 10, 'SUCCEEDED']);
     await expect(measure(analyses[3]!, held[3]!)).rejects.toThrow('lost');
     expect((await read(training)).result).toBeNull();
+  });
+
+  test('makes nobody wait in a circle, whatever else ends at the same time', async () => {
+    for (let round = 0; round < 12; round++) {
+      const family = await insertFamily({ measure: 'HELD_OUT_ACCURACY', threshold: 0, checkpoints: 2 });
+      const { parent, training, analyses } = family;
+      const trains = await claim(training);
+      for (const step of STEPS) await keep(family, step);
+      const held = await Promise.all(analyses.map(claim));
+      const outcomes = await Promise.allSettled([
+        ...analyses.map((run, i) => measure(run, held[i]!)),
+        round % 3 === 0 ? failRun(db, trains, ERROR) : finishRun(db, trains, {}),
+        ...(round % 2 === 0 ? [cancelRun(db, parent.id)] : []),
+      ]);
+      const errors = outcomes.flatMap((outcome) =>
+        outcome.status === 'rejected' && !/lost|has ended already/.test(outcome.reason.message)
+          ? [outcome.reason]
+          : [],
+      );
+      expect(errors).toEqual([]);
+      expect(FINAL_STATUSES).toContain((await read(parent)).status);
+    }
   });
 });

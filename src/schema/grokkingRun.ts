@@ -12,6 +12,7 @@ import {
 import { type GrokkingSettings, type StopRule, startGrokkingRun } from '../services/grokkingStart.ts';
 import { modelsByIds } from '../services/model.ts';
 import { type Run, runsByIds } from '../services/run.ts';
+import { PresetRef } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { CheckpointScheduleInput } from './checkpoints.ts';
 import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
@@ -44,6 +45,15 @@ const AnalysisSettingsTypes = addSettings<GrokSettings>(
     layer: {
       type: 'Int',
       description: 'Block whose residual stream is read, from 0; -1 is the stream before the first block.',
+    },
+    preset: {
+      type: PresetRef,
+      description: 'The loss terms that the SAE is trained by, and its activation.',
+    },
+    withheldPairShare: {
+      type: 'Float',
+      description:
+        'Share of pairs of entity and relation that no counterfactual leads to, so that swaps can be judged by them.',
     },
     nFree: { type: 'Int', description: 'Free latents of the SAE.' },
     shared: {

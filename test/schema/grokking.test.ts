@@ -70,7 +70,9 @@ test('a grokking run over given models tells points in order, onsets as they com
     })),
   );
   const stop = { measure: 'HELD_OUT_ACCURACY', threshold: 0.99 };
-  const { startGrokkingRun } = await api.ask(START, { input: { models, settings: { stop } } });
+  const { startGrokkingRun } = await api.ask(START, {
+    input: { models, settings: { stop, analysis: { layer: 1 } } },
+  });
   const { id } = startGrokkingRun.run;
   const parts = await db
     .select()

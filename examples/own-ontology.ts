@@ -88,7 +88,8 @@ interface Run {
 interface Intervention {
   prompt: string;
   alpha: number;
-  expectedAnswer: string;
+  /** Null where no fact says what would be right. */
+  expectedAnswer: string | null;
   baseline: { text: string };
   result: { text: string };
 }
@@ -98,9 +99,10 @@ export interface Findings {
   accuracy: number;
   /** Share of held-out prompts whose strongest slot is their concept's. */
   binding: { units: number; sentiment: number };
-  swapped: Intervention;
+  swapped: { units: Intervention; sentiment: Intervention };
   /** Swaps measured with sentences that have no facts. */
   sentimentSwaps: number;
+  sentiment: { modelId: string; datasetId: string };
 }
 
 /** All of it, on whatever server `api` speaks to; `checkpoint` says where the model is. */
@@ -128,13 +130,16 @@ export async function studyOwnOntologies(
 
   heading('Sentences with a mood: labels alone, the model as it came');
   const sentiment = await importLines(api, sentimentLines());
-  const aboutMoods = await finish(api, await align(api, model.id, sentiment, 0));
+  const moodsRunId = await align(api, model.id, sentiment, 0);
+  const aboutMoods = await finish(api, moodsRunId);
   line(`  binding on held-out sentences: ${percent(aboutMoods.binding.accuracy)}`);
+  const shifted = await swapOne(api, moodsRunId, sentiment);
   return {
     accuracy: tuned.model.accuracy,
     binding: { units: aboutUnits.binding.accuracy, sentiment: aboutMoods.binding.accuracy },
-    swapped,
+    swapped: { units: swapped, sentiment: shifted },
     sentimentSwaps: aboutMoods.swaps.length,
+    sentiment: { modelId: model.id, datasetId: sentiment.id },
   };
 }
 
@@ -171,7 +176,9 @@ async function swapOne(api: ApiClient, runId: string, { ontology, asked }: Datas
   };
   const intervention = await importOne<Intervention>(api, SWAP_CONCEPT, input, 'intervention');
   line(`  ${intervention.prompt} → ${intervention.baseline.text.trim()}`);
-  line(`  swapped → ${intervention.result.text.trim()} (expected ${intervention.expectedAnswer})`);
+  line(
+    `  swapped → ${intervention.result.text.trim()} (expected ${intervention.expectedAnswer ?? 'unknown'})`,
+  );
   return intervention;
 }
 

@@ -95,7 +95,8 @@ export async function analyseCheckpoint(
 
 const countsOf = ({ questions, correct }: Answers) => ({ questions, correct });
 
-async function captureHop(
+/** Activations of questions at one of their hops, 0 or 1. */
+export async function captureHop(
   model: LanguageModel,
   questions: readonly TwoHopQuestion[],
   hop: 0 | 1,

@@ -9,6 +9,8 @@ export interface Answers {
   questions: number;
   /** Those whose every target, the end token included, is the likeliest token. */
   correct: number;
+  /** The same, question by question. */
+  right: readonly boolean[];
   /** Mean cross-entropy of the targets, nats a token. */
   loss: number;
   /** Mean over questions of the last answer token's logit minus the best other's. */
@@ -27,7 +29,8 @@ export async function measureAnswers(
   { layer, edit, breathe }: { layer: number; edit?: Edit; breathe: () => Promise<void> },
 ): Promise<Answers> {
   const T = longestInput(sequences);
-  const sums = { correct: 0, loss: 0, targets: 0, margin: 0 };
+  const right: boolean[] = [];
+  const sums = { loss: 0, targets: 0, margin: 0 };
   for (let start = 0; start < sequences.length; start += ROWS_AT_ONCE) {
     const rows = sequences.slice(start, start + ROWS_AT_ONCE);
     const { best, losses, last } = askBatch(model, rows, T, (tokens) => {
@@ -41,7 +44,7 @@ export async function measureAnswers(
         sums.loss += losses[i * T + place - 1]!;
         sums.targets++;
       }
-      if (isRight) sums.correct++;
+      right.push(isRight);
       sums.margin += marginOf(
         last.subarray(i * model.config.dVocab, (i + 1) * model.config.dVocab),
         tokens.at(-2)!,
@@ -52,7 +55,8 @@ export async function measureAnswers(
   const questions = sequences.length;
   return {
     questions,
-    correct: sums.correct,
+    correct: right.filter(Boolean).length,
+    right,
     loss: sums.loss / Math.max(1, sums.targets),
     logitMargin: sums.margin / Math.max(1, questions),
   };

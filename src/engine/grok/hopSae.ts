@@ -1,5 +1,6 @@
 /** Trains the SAE of an analysis on the activations of one hop, or of both. */
 import { invalidInput } from '../../errors.ts';
+import { createWithheld } from '../align/withheld.ts';
 import type { EngineDataset } from '../dataset.ts';
 import { jobFingerprint } from '../model/trainState.ts';
 import type { JobContext, JobReporter } from '../protocol.ts';
@@ -55,6 +56,7 @@ export async function trainHopSae(
     ...{ x: normalize(h, normalization), dModel, nConcepts, concepts: relations },
     answers: Int32Array.from(hops.flatMap((hop) => hop.answers)),
     entities: Int32Array.from(hops.flatMap((hop) => hop.entities.map((e) => entities.get(e)!))),
+    withheld: Uint8Array.from(withheldRows(hops, concepts, settings)),
   };
   const keys = concepts.map(({ key }) => key);
   const training = { config, settings, train: rows, validation: rows, concepts: keys, silent: null };
@@ -68,19 +70,32 @@ export async function trainHopSae(
   };
 }
 
+/** 1 where no counterfactual may lead to the activation. */
+function withheldRows(
+  hops: readonly HopActivations[],
+  concepts: EngineDataset['concepts'],
+  settings: AlignmentSettings,
+): number[] {
+  const isWithheld = createWithheld({ concepts }, settings);
+  return hops.flatMap(({ entities, relations }) =>
+    relations.map((relation, i) => Number(isWithheld(entities[i]!, relation))),
+  );
+}
+
+/** The preset's, without value heads, and without the silence term: both hops' positions ask about a relation. */
 function settingsOf(grok: GrokSettings, nConcepts: number): AlignmentSettings {
-  const { seed, layer, nFree, pretrainSteps, posttrainSteps } = grok;
+  const { preset, withheldPairShare, seed, layer, nFree, pretrainSteps, posttrainSteps } = grok;
   const stage = { learningRate: LEARNING_RATE, batchSize: Math.max(BATCH_SIZE, nConcepts) };
-  const { PAPER } = ALIGNMENT_PRESETS;
+  const base = ALIGNMENT_PRESETS[preset];
   return {
-    ...{ ...PAPER, seed, layer, nFree, weights: { ...PAPER.weights, value: 0 } },
+    ...{ ...base, withheldPairShare, seed, layer, nFree, weights: { ...base.weights, value: 0, silence: 0 } },
     pretrain: { ...stage, steps: pretrainSteps },
     posttrain: { ...stage, steps: posttrainSteps },
   };
 }
 
 /** An analysis is short: it has no series of its own and no checkpoints, and is done again after a crash. */
-function quietly(reporter: JobReporter): JobReporter {
+export function quietly(reporter: JobReporter): JobReporter {
   return {
     metrics: () => {},
     progress: (progress) => reporter.progress(progress),

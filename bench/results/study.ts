@@ -100,13 +100,12 @@ export async function studySeed(api: ApiClient, seed: number): Promise<SeedStudy
       ...{ modelId: model.id, settings: { seed } },
     },
   );
-  const methods = seed === 0 ? undefined : ['LATENT_DECODE', 'LATENT_DELTA'];
-  const sweepOf = (runId: string) =>
-    sweep(api, { runId, baselineRunId: baseline.id, settings: { seed, ...(methods && { methods }) } });
-  const sweeps = {
-    PAPER: await sweepOf(alignments.PAPER.id),
-    COUNTERFACTUAL: await sweepOf(alignments.COUNTERFACTUAL.id),
+  const sweepOf = (preset: 'PAPER' | 'COUNTERFACTUAL') => {
+    const all = seed === 0 && preset === 'COUNTERFACTUAL';
+    const settings = { seed, ...(all ? {} : { methods: ['LATENT_DECODE'] }) };
+    return sweep(api, { runId: alignments[preset].id, baselineRunId: baseline.id, settings });
   };
+  const sweeps = { PAPER: await sweepOf('PAPER'), COUNTERFACTUAL: await sweepOf('COUNTERFACTUAL') };
   return { seed, model, alignments, baseline, sweeps, withheld: await studyWithheld(api, align, seed) };
 }
 

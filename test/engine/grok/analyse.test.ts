@@ -1,0 +1,249 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { memory } from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readSlots } from '../../../src/engine/align/swapMethods.ts';
+import { createWithheld } from '../../../src/engine/align/withheld.ts';
+import { sameAnswer } from '../../../src/engine/data/answers.ts';
+import { generateTwoHop } from '../../../src/engine/data/two-hop-generator.ts';
+import { analyseCheckpoint, captureHop } from '../../../src/engine/grok/analyse.ts';
+import { drawHopTrials } from '../../../src/engine/grok/hopTrials.ts';
+import type { GrokkingPoint } from '../../../src/engine/grok/job.ts';
+import { twoHopQuestions } from '../../../src/engine/grok/questions.ts';
+import { grokSettings } from '../../../src/engine/grok/settings.ts';
+import { hopSwapSettings } from '../../../src/engine/grok/swapJob.ts';
+import { measureHopSwaps } from '../../../src/engine/grok/swaps.ts';
+import { generate } from '../../../src/engine/model/generate.ts';
+import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { modelSettings } from '../../../src/engine/model/settings.ts';
+import { trainModel } from '../../../src/engine/model/train.ts';
+import { createLoadedSae, type StoredSae } from '../../../src/engine/sae/file.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+import { createRecorder, type Recorder } from '../model/recorder.ts';
+
+const STEPS = 300;
+const dataset = generateTwoHop({ entities: 8, relations: 4, trainShare: 0.6, factPhrasings: 1 });
+const settings = grokSettings.parse({ nFree: 32, pretrainSteps: 50, posttrainSteps: 300 });
+const noWait = async () => {};
+
+let workDir: string;
+let context: Recorder;
+let untrained: LanguageModel;
+let trained: LanguageModel;
+let first: GrokkingPoint;
+let last: { point: GrokkingPoint; saes: StoredSae[] };
+
+beforeAll(async () => {
+  await loadTestBackend();
+  workDir = await mkdtemp(join(tmpdir(), 'grok-'));
+  context = createRecorder(workDir);
+  const training = {
+    ...{ nLayers: 2, dModel: 32, nCtx: 16, steps: STEPS, batchSize: 48, learningRate: 4e-3 },
+    ...{ warmupSteps: 20, weightDecay: 0.5 },
+  };
+  const job = {
+    kind: 'MODEL',
+    settings: modelSettings.parse(training),
+    dataset,
+    keepSteps: [0, STEPS],
+  } as const;
+  await trainModel(job, context);
+  const models = context.snapshots.map(({ weights, config, tokenizer }) =>
+    loadLanguageModel({ weights: weights.path, config, tokenizer }),
+  );
+  [untrained, trained] = (await Promise.all(models)) as [LanguageModel, LanguageModel];
+  first = (await analyseCheckpoint(untrained, dataset, settings, context)).point;
+  last = await analyseCheckpoint(trained, dataset, settings, context);
+}, 120_000);
+
+afterAll(async () => {
+  untrained.dispose();
+  trained.dispose();
+  await rm(workDir, { recursive: true });
+});
+
+describe('twoHopQuestions', () => {
+  test('are read at the token before E2 and at its last token', () => {
+    const { encode } = trained.tokenizer;
+    for (const question of twoHopQuestions(dataset, trained.tokenizer, 'VALIDATION', settings)) {
+      const [e1, e2] = question.entities;
+      const [at1, at2] = question.positions;
+      expect(question.tokens[at1]).toBe(encode(` ${e1}`).at(-1));
+      expect(question.tokens[at1 + 1]).toBe(encode(` ${e2}`)[0]);
+      expect(question.tokens[at2]).toBe(encode(` ${e2}`).at(-1));
+      const fact = dataset.facts.find(
+        ({ entity, concept }) => entity === e2 && concept === question.relations[1],
+      );
+      expect(question.tokens[at2 + 1]).toBe(encode(` ${fact!.value}`)[0]);
+    }
+  });
+});
+
+describe('analyseCheckpoint', () => {
+  test('counts the questions whose whole answer the model generates', async () => {
+    for (const [model, point] of [
+      [untrained, first],
+      [trained, last.point],
+    ] as const)
+      for (const [split, counted] of [
+        ['TRAIN', point.train],
+        ['VALIDATION', point.heldOut],
+      ] as const) {
+        const asked = dataset.prompts.filter((prompt) => prompt.split === split);
+        const tokens = asked.map(({ prompt }) => model.tokenizer.encode(prompt));
+        const made = await generate(model, tokens, { maxNewTokens: 3 });
+        const correct = made.filter(({ text }, i) => sameAnswer(text, asked[i]!.answer!)).length;
+        expect(counted).toEqual({ questions: asked.length, correct });
+      }
+    expect(first.heldOut.correct).toBe(0);
+    expect(last.point.train.correct / last.point.train.questions).toBeGreaterThan(0.95);
+  });
+
+  test('follows loss, margin, weights and single facts', () => {
+    expect(first.loss).toBeGreaterThan(Math.log(10));
+    expect(last.point.loss).toBeLessThan(0.3);
+    expect(first.logitMargin).toBeLessThan(0);
+    expect(last.point.logitMargin).toBeGreaterThan(1);
+    expect(last.point.oneHop!.questions).toBe(dataset.texts.length);
+    expect(last.point.oneHop!.correct).toBeGreaterThan(first.oneHop!.correct);
+    const squares = Object.values(trained.weights).flatMap((weight) => [...weight.dataSync()]);
+    expect(last.point.weightNorm).toBeCloseTo(Math.hypot(...squares), 2);
+  });
+
+  test('binds both hops, and tells the directions that its SAE writes', () => {
+    const [sae] = last.saes;
+    const { nFree, dModel } = sae!.config;
+    for (const [i, hop] of last.point.hops.entries()) {
+      expect(hop.top1).toBeGreaterThan(0.85);
+      expect(hop.top1).toBeGreaterThan(first.hops[i]!.top1);
+      expect(hop.top3).toBeGreaterThanOrEqual(hop.top1);
+      expect(hop.matrix.map((row, k) => row[k]!).reduce((a, b) => a + b) / 4).toBeCloseTo(
+        hop.diagonalStrength,
+        6,
+      );
+      hop.directions.forEach((direction, k) => {
+        const start = (nFree + k) * dModel;
+        const column = [...sae!.weights['decoder.weight']!.data.slice(start, start + dModel)];
+        expect(direction).toEqual(column);
+      });
+    }
+    expect(last.point.hops.map(({ hop }) => hop)).toEqual([1, 2]);
+  });
+
+  test("ablates by taking away what the hop's slots write, and nothing else", async () => {
+    const { saes, point } = await analyseCheckpoint(
+      trained,
+      dataset,
+      { ...settings, shared: false },
+      context,
+    );
+    const questions = twoHopQuestions(dataset, trained.tokenizer, 'VALIDATION', settings);
+    const { h } = await captureHop(trained, questions, 0, settings, noWait);
+    const { config, weights, normalization } = saes[0]!;
+    const { dModel, nFree, nConcepts } = config;
+    const sae = createLoadedSae(saes[0]!);
+    const slots = readSlots(sae, h);
+    sae.dispose();
+    const column = (k: number, j: number) => weights['decoder.weight']!.data[(nFree + k) * dModel + j]!;
+    const values = h.map((value, i) => {
+      const row = Math.floor(i / dModel);
+      let written = 0;
+      for (let k = 0; k < nConcepts; k++) written += slots[row * nConcepts + k]! * column(k, i % dModel);
+      return value - written * normalization.scale;
+    });
+    const tokens = questions.map((question) => question.tokens.slice(0, question.from));
+    const made = await generate(trained, tokens, { maxNewTokens: 3, edit: { layer: 0, values } });
+    const ids = (i: number) => [...made[i]!.tokens.map(({ id }) => id), trained.tokenizer.eosId];
+    const correct = questions.filter(({ tokens, from }, i) => String(tokens.slice(from)) === String(ids(i)));
+    const { heldOut, hops } = point;
+    expect(correct.length).not.toBe(heldOut.correct);
+    expect(hops[0]!.ablationEffect).toBeCloseTo((heldOut.correct - correct.length) / heldOut.questions, 9);
+  });
+
+  test('gives the same numbers again, and leaves no tensor behind', async () => {
+    const before = memory().numTensors;
+    const again = await analyseCheckpoint(trained, dataset, settings, context);
+    expect(again.point).toEqual(last.point);
+    expect(memory().numTensors).toBe(before);
+  });
+
+  test('trains one SAE a hop where they are not shared', async () => {
+    const { saes, point } = await analyseCheckpoint(
+      trained,
+      dataset,
+      { ...settings, shared: false },
+      context,
+    );
+    expect(saes).toHaveLength(2);
+    expect(saes[0]!.weights).not.toEqual(saes[1]!.weights);
+    for (const hop of point.hops) expect(hop.top1).toBeGreaterThan(0.85);
+  });
+});
+
+describe('drawHopTrials', () => {
+  test('expects what the target leads to, from E1 at hop 1 and from E2 at hop 2', async () => {
+    const questions = twoHopQuestions(dataset, trained.tokenizer, 'VALIDATION', settings);
+    const factOf = (entity: string, concept: number) =>
+      dataset.facts.find((fact) => fact.entity === entity && fact.concept === concept)!.value;
+    const keyOf = (tokens: readonly number[]) => tokens.join(' ');
+    for (const hop of [0, 1] as const) {
+      const { h } = await captureHop(trained, questions, hop, settings, noWait);
+      const how = { seed: 0, count: 1000 };
+      const isWithheld = createWithheld(dataset, last.saes[0]!.settings);
+      const drawn = drawHopTrials({ hop, questions, h }, dataset, isWithheld, how);
+      expect(drawn.length).toBeGreaterThan(5);
+      for (const trial of drawn) {
+        const question = questions.find(
+          ({ tokens, positions }) => keyOf(tokens.slice(0, positions[hop] + 1)) === keyOf(trial.tokens),
+        )!;
+        const entity = question.entities[hop];
+        const reached = factOf(entity, trial.target);
+        const end = hop === 0 ? ` ${factOf(reached, question.relations[1])}` : '';
+        expect(trial.source).toBe(question.relations[hop]);
+        expect(trial.expected).toBe(`${reached}${end}`);
+        expect(reached).not.toBe(factOf(entity, trial.source));
+        expect(isWithheld(entity, trial.target)).toBe(true);
+      }
+    }
+  });
+});
+
+describe('measureHopSwaps', () => {
+  test('reports every method and control at both hops, slots above random latents', async () => {
+    const before = memory().numTensors;
+    const swaps = hopSwapSettings.parse({
+      ...{ methods: ['LATENT_DECODE', 'MEAN_DIFFERENCE'], alphas: [0, 1, 2], trials: 60 },
+    });
+    const { measures, ratios } = await measureHopSwaps(
+      trained,
+      last.saes,
+      dataset,
+      { grok: settings, swaps },
+      context,
+    );
+    const edits = measures.map(({ hop, edited, method }) => `${hop} ${edited} ${method}`);
+    expect(edits).toEqual(
+      [1, 2].flatMap((hop) => [
+        `${hop} CONCEPT LATENT_DECODE`,
+        `${hop} UNSUPERVISED_LATENT LATENT_DECODE`,
+        `${hop} RANDOM_LATENT LATENT_DECODE`,
+        `${hop} MEAN_DIFFERENCE MEAN_DIFFERENCE`,
+      ]),
+    );
+    const rateOf = (hop: number, edited: string) => {
+      const { shown } = measures.find((m) => m.hop === hop && m.edited === edited)!;
+      return shown.successes / shown.trials;
+    };
+    for (const hop of [1, 2])
+      expect(rateOf(hop, 'CONCEPT')).toBeGreaterThan(rateOf(hop, 'RANDOM_LATENT') + 0.1);
+    for (const { isolation, withheld } of measures) {
+      expect(isolation.questions).toBeGreaterThan(0);
+      expect(isolation.kept).toBeLessThanOrEqual(isolation.questions);
+      expect(withheld.trials).toBeGreaterThan(0);
+    }
+    const slots = measures.find((m) => m.hop === 2 && m.edited === 'CONCEPT')!.withheld;
+    expect(ratios[1]!.slots).toBeCloseTo(slots.successes / slots.trials, 9);
+    expect(memory().numTensors).toBe(before);
+  }, 60_000);
+});

@@ -18,7 +18,7 @@ import { idOf, RUN_TYPES } from './ids.ts';
 import { oneByOne } from './oneByOne.ts';
 import { GrokkingPointRef, RunRef } from './refs.ts';
 import { RunStatusRef } from './run.ts';
-import { SweepCellRef } from './swapSweepRun.ts';
+import { SweepCellRef } from './sweepCell.ts';
 
 const RunStatusChanged = builder.objectRef<StatusEvent>('RunStatusChanged').implement({
   description: 'The state or the progress of the run changed.',

@@ -31,7 +31,7 @@ export function renderReport(report: Report): string {
     'Armed swaps stand ready at every position and fire where the source slot is above 0.5. Texts are biography lines: the model goes on behind their first half. Those that state the source’s own fact are counted apart, for there the model is about to say it and the slot is rightly on; with them among the texts, isolation on texts is the last column.',
     isolationTable(seeds),
     '## What was withheld',
-    'Swaps that training’s counterfactuals never led to: (person, target) pairs, 20% of them, on the people the SAE learned from; and whole target concepts, on unseen people. COUNTERFACTUAL, known phrasings.',
+    'Swaps that training’s counterfactuals never led to: (person, target) pairs, 20% of them, on the people the SAE learned from; and one whole target concept a seed, on unseen people. COUNTERFACTUAL, known phrasings.',
     withheldTable(seeds),
     '## Layers',
     'COUNTERFACTUAL on the model of seed 0. Layer -1 is the residual stream before the first block, where the last token knows nothing of the question.',
@@ -64,7 +64,7 @@ function summary({ seeds, layers }: Report): string {
     .map(({ rate }) => rate.value ?? 0);
   const speed = Math.max(...seeds.map((s) => s.sweeps.COUNTERFACTUAL.editsPerSecond));
   const pairs = pooled(seeds.map((s) => s.withheld.pairs.success));
-  const targets = pooled(seeds.flatMap((s) => s.withheld.targets.map(({ cell }) => cell.success)));
+  const targets = pooled(seeds.map((s) => s.withheld.target.cell.success));
   return markdown(
     ['what', 'aim', 'reached'],
     ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .95', show(counterfactual)],
@@ -126,7 +126,7 @@ function alphaTable(seeds: readonly SeedStudy[]): string {
 }
 
 function methodTable({ seed, sweeps }: SeedStudy): string {
-  const sections = PRESETS.map((preset) => {
+  const sections = (['COUNTERFACTUAL'] as const).map((preset) => {
     const { results, controls } = sweeps[preset];
     const methods = [...new Set(results.map(({ method }) => method))];
     const rows = methods.map((method): Row => {
@@ -187,7 +187,7 @@ function isolationTable(seeds: readonly SeedStudy[]): string {
 function withheldTable(seeds: readonly SeedStudy[]): string {
   const rows = seeds.flatMap(({ seed, withheld }): Row[] => [
     [seed, 'pairs, 20%', withheld.pairs.alpha, show(withheld.pairs.success)],
-    ...withheld.targets.map(({ key, cell }): Row => [seed, `target ${key}`, cell.alpha, show(cell.success)]),
+    [seed, `target ${withheld.target.key}`, withheld.target.cell.alpha, show(withheld.target.cell.success)],
   ]);
   return markdown(['seed', 'withheld', 'alpha', 'success'], ...rows);
 }

@@ -9,10 +9,10 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { collectDataset, type FactItem, type PromptItem } from '../src/engine/data/items.ts';
+import { collectDataset, type DatasetItem } from '../src/engine/data/items.ts';
 import { openTwoHop, TWO_HOP_FILES } from '../src/engine/data/two-hop.ts';
 import { generateTwoHop } from '../src/engine/data/two-hop-generator.ts';
-import { stepwiseItems } from '../src/engine/data/two-hop-steps.ts';
+import { spellOutSteps } from '../src/engine/data/two-hop-steps.ts';
 import type { EngineDataset } from '../src/engine/dataset.ts';
 import { analyseCheckpoint } from '../src/engine/grok/analyse.ts';
 import { TWO_HOP_RECIPES } from '../src/engine/grok/defaults.ts';
@@ -97,18 +97,15 @@ function contextOf(snapshots: ModelSnapshot[]): JobContext {
 
 async function readPublished(): Promise<EngineDataset> {
   const open = (name: string) => createReadStream(new URL(`../data/two-hop/${name}`, import.meta.url));
-  const { ontology, items } = await openTwoHop({
+  const files = {
     facts: open(TWO_HOP_FILES.facts),
     train: open(TWO_HOP_FILES.train),
     validation: open(TWO_HOP_FILES.validation),
-  });
-  const facts: FactItem[] = [];
-  const prompts: PromptItem[] = [];
-  for await (const item of items) {
-    if (item.type === 'fact') facts.push(item);
-    if (item.type === 'prompt') prompts.push(item);
-  }
-  return collectDataset(ontology.concepts, stepwiseItems(ontology.concepts, facts, prompts));
+  };
+  const { ontology, items } = spellOutSteps(await openTwoHop(files));
+  const stepwise: DatasetItem[] = [];
+  for await (const item of items) stepwise.push(item);
+  return collectDataset(ontology.concepts, stepwise);
 }
 
 function printPoint(step: number, point: GrokkingPoint): void {

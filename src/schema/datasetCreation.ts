@@ -84,6 +84,11 @@ addMutation('importDataset', {
         description:
           'The ontology that a JSONL file is about. Default: the one that the file itself defines.',
       }),
+      stepwise: t.boolean({
+        required: false,
+        description:
+          'For TWO_HOP: questions are answered with both people, the one that relation 1 leads to and the published answer, and every fact is also stated in sentences, so that both hops can be learned and followed. Default: false, the files as they are.',
+      }),
     }),
   }),
   success: successOf('ImportDatasetSuccess', 'The dataset was imported and stored.'),

@@ -15,6 +15,7 @@ import {
   twoHopOntology,
   twoHopSettings,
 } from '../engine/data/two-hop-generator.ts';
+import { spellOutSteps } from '../engine/data/two-hop-steps.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { type Dataset, datasetsByIds } from './dataset.ts';
 import { storeDataset } from './datasetWriter.ts';
@@ -92,6 +93,8 @@ export interface NewImport extends ImportSource {
   name?: string | null;
   /** The ontology that a JSONL file is about; without it the file brings its own. */
   ontologyId?: string | null;
+  /** For `TWO_HOP`: answer with both people, E2 and E3, and state every fact in sentences of ours. */
+  stepwise?: boolean | null;
 }
 
 /**
@@ -107,13 +110,20 @@ export async function importDataset(db: Db, input: NewImport, importDir: string)
   if (known && format === 'TWO_HOP') {
     throw invalidInput(['ontologyId'], 'two-hop files bring their own ontology; leave ontologyId out');
   }
+  const stepwise = input.stepwise === true;
+  if (stepwise && format !== 'TWO_HOP')
+    throw invalidInput(['stepwise'], 'stepwise is for two-hop files; leave it out');
   const source = await openSource(input, importDir);
   try {
-    const { ontology, items } = await openStream(format, source.files, known);
+    const stream = await openStream(format, source.files, known);
+    const { ontology, items } = stepwise ? spellOutSteps(stream) : stream;
     const row = {
       name: name ?? input.path ?? source.files[0]!.name,
       kind: format === 'TWO_HOP' ? 'TWO_HOP' : 'PROMPTS',
-      settings: { format, path: input.path ?? null, files: source.files.map((file) => file.name) },
+      settings: {
+        ...{ format, path: input.path ?? null, files: source.files.map((file) => file.name) },
+        ...(stepwise && { stepwise }),
+      },
     } as const;
     return await db.transaction(async (tx) => {
       const stored = input.ontologyId

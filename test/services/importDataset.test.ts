@@ -176,6 +176,21 @@ describe('importDataset of the published two-hop files', () => {
     expect(concepts!.map((concept) => concept.label)).toContain('debtor');
   });
 
+  it('answers with both people and states the facts where it is to be learned by steps', async () => {
+    const { db } = database;
+    const dataset = await run({ format: 'TWO_HOP', path: 'two-hop', stepwise: true });
+    expect(dataset.settings).toMatchObject({ stepwise: true });
+    const engine = await loadEngineDataset(db, dataset.id);
+    expect(engine.prompts).toHaveLength(8000);
+    expect(engine.prompts[0]).toMatchObject({
+      prompt: 'Who is the friend of the report of Avery?',
+      answer: 'Dominic Gerald',
+    });
+    expect(engine.texts.map(({ text }) => text)).toContain('The boss of Ashley is Donna');
+    expect(engine.facts).toHaveLength(800);
+    await expect(run({ content: '', stepwise: true })).rejects.toMatchObject({ path: ['stepwise'] });
+  });
+
   it('says which file is missing, and that the ontology is its own', async () => {
     await expect(run({ format: 'TWO_HOP', files: [upload('facts.jsonl', '')] })).rejects.toThrow(
       'train_qa_data.json is missing, found facts.jsonl',

@@ -1,5 +1,5 @@
 /** Published two-hop data in the form in which both hops can be followed: answers `E2 E3`, and every fact as texts. */
-import type { ConceptDefinition, DatasetItem, FactItem, PromptItem } from './items.ts';
+import type { ConceptDefinition, DatasetItem, FactItem, ImportStream, PromptItem } from './items.ts';
 import { FACT_PHRASINGS, stateFact } from './two-hop-phrasings.ts';
 
 /**
@@ -21,6 +21,25 @@ export function* stepwiseItems(
   const keyOf = (entity: string, concept: string) => JSON.stringify([entity, concept]);
   const values = new Map(facts.map(({ entity, concept, value }) => [keyOf(entity, concept), value]));
   for (const prompt of prompts) yield answeredByStep(prompt, (e, c) => values.get(keyOf(e, c)));
+}
+
+/** The same for files that are being read; other items than facts and prompts pass by. */
+export function spellOutSteps({ ontology, items }: ImportStream): ImportStream {
+  return { ontology, items: spelledOut(ontology.concepts, items) };
+}
+
+async function* spelledOut(
+  concepts: readonly ConceptDefinition[],
+  items: ImportStream['items'],
+): AsyncGenerator<DatasetItem> {
+  const facts: FactItem[] = [];
+  const prompts: PromptItem[] = [];
+  for await (const item of items) {
+    if (item.type === 'fact') facts.push(item);
+    else if (item.type === 'prompt') prompts.push(item);
+    else yield item;
+  }
+  yield* stepwiseItems(concepts, facts, prompts);
 }
 
 function answeredByStep(

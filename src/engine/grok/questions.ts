@@ -18,7 +18,7 @@ export interface TwoHopQuestion extends Sequence {
 
 /**
  * Questions of two relations of a split, at most `max` of them, drawn by the seed.
- * @throws {AppError} INVALID_INPUT when a question's first fact is not among the dataset's.
+ * @throws {AppError} INVALID_INPUT when a question's first fact is not among the dataset's, or its answer not `E2 E3`.
  */
 export function twoHopQuestions(
   { prompts, facts }: EngineDataset,
@@ -37,7 +37,14 @@ export function twoHopQuestions(
     if (middle === undefined)
       throw invalidInput(['dataset'], `the dataset has no fact for the first hop of "${prompt.prompt}"`);
     const sequence = questionSequence(tokenizer, prompt);
-    const e2 = sequence.from + tokenizer.encode(` ${middle}`).length;
+    const spoken = tokenizer.encode(` ${middle}`);
+    const e2 = sequence.from + spoken.length;
+    // Behind E2 come a token of E3 and the end token, at least.
+    if (spoken.some((id, i) => sequence.tokens[sequence.from + i] !== id) || sequence.tokens.length < e2 + 2)
+      throw invalidInput(
+        ['dataset'],
+        `"${prompt.prompt}" is answered "${prompt.answer}"; both hops can be read only where the answer begins with ${middle} and goes on`,
+      );
     return {
       ...sequence,
       relations,

@@ -80,6 +80,15 @@ describe('twoHopQuestions', () => {
   });
 });
 
+describe('a question answered with E3 alone', () => {
+  test('is refused, for it has no place where the second hop is read', () => {
+    const prompts = dataset.prompts.map((prompt) => ({ ...prompt, answer: prompt.answer!.split(' ')[1]! }));
+    expect(() => twoHopQuestions({ ...dataset, prompts }, trained.tokenizer, 'TRAIN', settings)).toThrow(
+      'both hops can be read only where the answer begins with',
+    );
+  });
+});
+
 describe('analyseCheckpoint', () => {
   test('counts the questions whose whole answer the model generates', async () => {
     for (const [model, point] of [

@@ -5,6 +5,7 @@ import { type EngineDataset, isQuestion, SPLITS, type Split } from '../dataset.t
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { jobFingerprint } from '../model/trainState.ts';
 import type { JobContext } from '../protocol.ts';
+import { stackRows } from '../rows.ts';
 import {
   createLoadedSae,
   fitNormalization,
@@ -25,7 +26,6 @@ import {
   firstToken,
   reportEntities,
   rowsOf,
-  stack,
 } from './captured.ts';
 import { findConceptLatents } from './conceptLatents.ts';
 import { measureFaithfulness } from './faithfulness.ts';
@@ -36,7 +36,7 @@ import { captureSilent } from './silent.ts';
 import { reportSlots } from './slotReports.ts';
 import { type CapturedPopulations, evaluateSwaps } from './swapEvaluation.ts';
 import type { CapturedPrompt } from './swapTrials.ts';
-import { createWithheld } from './withheld.ts';
+import { withheldRows } from './withheld.ts';
 
 /**
  * Runs the job from `context.resumeFrom` if it is given; a resumed run's numbers are those of an uninterrupted one
@@ -88,18 +88,20 @@ async function train(
   phases: Phases,
 ): Promise<Trained> {
   const learned = captured.SEEN.filter(({ split }) => split === 'TRAIN');
-  const h = stack(learned, modelConfig.dModel);
+  const h = stackRows(learned, modelConfig.dModel);
   const normalization = fitNormalization(h, modelConfig.dModel);
   const config = saeConfig(settings, dataset, modelConfig);
   const toRows = (prompts: readonly CapturedPrompt[]) =>
     rowsOf(prompts, model, config.nConcepts, normalization);
+  const train = toRows(learned);
+  const entities = learned.map(({ entity }) => entity);
   const silent =
     settings.weights.silence > 0 ? await captureSilent(model, dataset, learned, settings, context) : null;
   const best = await trainSae(
     {
       config,
       settings,
-      train: { ...toRows(learned), withheld: withheldRows(learned, dataset, settings) },
+      train: { ...train, withheld: withheldRows(dataset, settings, entities, train.concepts) },
       validation: toRows(chooseBy(captured, config.nConcepts) ?? learned),
       concepts: dataset.concepts.map(({ key }) => key),
       silent: silent && normalize(silent, normalization),
@@ -115,19 +117,9 @@ async function train(
     bestStep: best.step,
     weights: best.weights,
     normalization,
-    conceptMeans: conceptMeans(learned, config.dModel, config.nConcepts),
+    conceptMeans: conceptMeans(h, train.concepts, config.nConcepts),
   };
   return { stored, measuredBy: best };
-}
-
-/** 1 where no counterfactual may lead to the prompt. */
-function withheldRows(
-  prompts: readonly CapturedPrompt[],
-  dataset: EngineDataset,
-  settings: AlignmentSettings,
-): Uint8Array {
-  const isWithheld = createWithheld(dataset, settings);
-  return Uint8Array.from(prompts, ({ entity, concepts }) => Number(isWithheld(entity, concepts[0]!)));
 }
 
 function saeConfig(
@@ -192,7 +184,7 @@ function measurePrompts(
   breathe: () => Promise<void>,
 ): Promise<SplitMeasures> {
   const data = {
-    h: stack(prompts, sae.config.dModel),
+    h: stackRows(prompts, sae.config.dModel),
     concepts: prompts.map(({ concepts }) => concepts[0]!),
     answers: prompts.map(({ answer }) => firstToken(model.tokenizer, answer)),
   };

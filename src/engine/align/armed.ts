@@ -1,6 +1,7 @@
 /** Edits that stand ready at every position and fire only where their source latent is on. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { ResidHook } from '../model/decode.ts';
+import { takeRows } from '../rows.ts';
 import { type LoadedSae, normalize } from '../sae/file.ts';
 import { encode } from '../sae/sae.ts';
 import type { SwapMethod } from './swap.ts';
@@ -31,12 +32,8 @@ export function armedHook(
       const h = resid.dataSync<'float32'>().slice();
       const fired = firingRows(sae, h, edits, T);
       if (fired.length === 0) return resid;
-      const rows = new Float32Array(fired.length * C);
-      fired.forEach((row, i) => {
-        rows.set(h.subarray(row * C, (row + 1) * C), i * C);
-      });
       const fitting = fired.map((row) => edits[Math.floor(row / T)]!);
-      const edited = editResid(sae, rows, fitting, method).resid;
+      const edited = editResid(sae, takeRows(h, fired, C), fitting, method).resid;
       fired.forEach((row, i) => {
         h.set(edited.subarray(i * C, (i + 1) * C), row * C);
       });

@@ -4,6 +4,7 @@ import { type EngineDataset, SPLITS } from '../dataset.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { jobFingerprint } from '../model/trainState.ts';
 import type { JobContext } from '../protocol.ts';
+import { stackRows } from '../rows.ts';
 import { asAlignmentSettings, type BaselineSettings } from '../sae/baselineSettings.ts';
 import { createLoadedSae, fitNormalization, type LoadedSae, type StoredSae, writeSae } from '../sae/file.ts';
 import type { SaeConfig } from '../sae/sae.ts';
@@ -16,7 +17,6 @@ import {
   conceptMeans,
   reportEntities,
   rowsOf,
-  stack,
 } from './captured.ts';
 import { findConceptLatents } from './conceptLatents.ts';
 import { measureFaithfulness } from './faithfulness.ts';
@@ -74,16 +74,18 @@ export async function trainBaseline(
   const { dModel } = model.config;
   const concepts = dataset.concepts.map(({ key }) => key);
   const learned = captured.SEEN.filter(({ split }) => split === 'TRAIN');
-  const normalization = fitNormalization(stack(learned, dModel), dModel);
+  const h = stackRows(learned, dModel);
+  const normalization = fitNormalization(h, dModel);
   const { nFree, activation, k } = settings;
   const config: SaeConfig = { dModel, nFree, nConcepts: 0, activation, k, valueHeads: null };
   const training = asAlignmentSettings(settings);
+  const train = rowsOf(learned, model, concepts.length, normalization);
   const measuredOn = chooseBy(captured, concepts.length) ?? learned;
   const { weights } = await trainSae(
     {
       config,
       settings: training,
-      train: rowsOf(learned, model, concepts.length, normalization),
+      train,
       validation: rowsOf(measuredOn, model, concepts.length, normalization),
       concepts,
       silent: null,
@@ -99,7 +101,7 @@ export async function trainBaseline(
     bestStep: settings.steps,
     weights,
     normalization,
-    conceptMeans: conceptMeans(learned, dModel, concepts.length),
+    conceptMeans: conceptMeans(h, train.concepts, concepts.length),
   };
 }
 
@@ -134,7 +136,7 @@ async function measureSplits(
     const asked = prompts.filter((prompt) => prompt.split === split);
     if (asked.length === 0) continue;
     const data = {
-      h: stack(asked, sae.config.dModel),
+      h: stackRows(asked, sae.config.dModel),
       concepts: asked.map(({ concepts }) => concepts[0]!),
       answers: [],
     };

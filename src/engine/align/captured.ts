@@ -4,6 +4,7 @@ import { type EngineDataset, isQuestion } from '../dataset.ts';
 import type { ModelConfig } from '../model/job.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { JobContext } from '../protocol.ts';
+import { stackRows } from '../rows.ts';
 import type { Rows } from '../sae/batches.ts';
 import { type Normalization, normalize } from '../sae/file.ts';
 import { captureResidPost } from './capture.ts';
@@ -100,16 +101,21 @@ export function rowsOf(
   nConcepts: number,
   normalization: Normalization,
 ): Rows {
-  const entities = new Map<string, number>();
-  for (const { entity } of prompts) if (!entities.has(entity)) entities.set(entity, entities.size);
   return {
-    x: normalize(stack(prompts, dModel), normalization),
+    x: normalize(stackRows(prompts, dModel), normalization),
     dModel,
     nConcepts,
     concepts: Int32Array.from(prompts, ({ concepts }) => concepts[0]!),
     answers: Int32Array.from(prompts, ({ answer }) => firstToken(tokenizer, answer)),
-    entities: Int32Array.from(prompts, ({ entity }) => entities.get(entity)!),
+    entities: numberNames(prompts.map(({ entity }) => entity)),
   };
+}
+
+/** A number for each name, the same for equal names. */
+export function numberNames(names: readonly string[]): Int32Array {
+  const numbers = new Map<string, number>();
+  for (const name of names) if (!numbers.has(name)) numbers.set(name, numbers.size);
+  return Int32Array.from(names, (name) => numbers.get(name)!);
 }
 
 /** Token id of the first token of an answer, as it follows a prompt; the end token where there is no answer to give. */
@@ -117,28 +123,15 @@ export function firstToken({ encode, eosId }: LanguageModel['tokenizer'], answer
   return (answer === null ? undefined : encode(` ${answer}`)[0]) ?? eosId;
 }
 
-/** Mean raw activation of each concept's prompts, `[nConcepts, dModel]`. */
-export function conceptMeans(
-  prompts: readonly CapturedPrompt[],
-  dModel: number,
-  nConcepts: number,
-): Float32Array {
+/** Mean of each concept's raw activations `h [n, dModel]`, `[nConcepts, dModel]`. */
+export function conceptMeans(h: Float32Array, concepts: ArrayLike<number>, nConcepts: number): Float32Array {
+  const dModel = h.length / concepts.length;
   const sums = new Float64Array(nConcepts * dModel);
   const counts = new Float64Array(nConcepts);
-  for (const { concepts, h } of prompts) {
-    counts[concepts[0]!]!++;
-    h.forEach((value, j) => {
-      sums[concepts[0]! * dModel + j]! += value;
-    });
+  for (let i = 0; i < concepts.length; i++) {
+    const concept = concepts[i]!;
+    counts[concept]!++;
+    for (let j = 0; j < dModel; j++) sums[concept * dModel + j]! += h[i * dModel + j]!;
   }
   return Float32Array.from(sums, (sum, i) => sum / counts[Math.floor(i / dModel)]!);
-}
-
-/** Activations of prompts as one array, `[n, dModel]`. */
-export function stack(prompts: readonly { h: Float32Array }[], dModel: number): Float32Array {
-  const all = new Float32Array(prompts.length * dModel);
-  prompts.forEach(({ h }, i) => {
-    all.set(h, i * dModel);
-  });
-  return all;
 }

@@ -10,11 +10,18 @@
  */
 
 import { createRandom } from '../random.ts';
+import { stackRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
-import { stack } from './captured.ts';
 import type { ConceptLatent } from './job.ts';
 import { fitReadouts } from './readout.ts';
-import { type ConceptLabels, createAuroc, labelConcepts, MAX_SCORES, separability } from './separability.ts';
+import {
+  type ConceptLabels,
+  createAuroc,
+  labelConcepts,
+  MAX_SCORES,
+  separability,
+  separabilityOrNull,
+} from './separability.ts';
 import type { CapturedPopulations } from './swapEvaluation.ts';
 import { readLatents } from './swapMethods.ts';
 import type { CapturedPrompt } from './swapTrials.ts';
@@ -76,7 +83,7 @@ async function readColumns(
   );
   const latents = Array.from({ length: width }, () => new Float32Array(chosen.length));
   for (let start = 0; start < chosen.length; start += ROWS_AT_ONCE) {
-    const read = readLatents(sae, stack(chosen.slice(start, start + ROWS_AT_ONCE), dModel));
+    const read = readLatents(sae, stackRows(chosen.slice(start, start + ROWS_AT_ONCE), dModel));
     for (let i = 0; i < read.length; i++) latents[i % width]![start + Math.floor(i / width)] = read[i]!;
     await breathe();
   }
@@ -107,8 +114,7 @@ async function rankLatents(
 
 /** Null where no prompt, or every prompt, is about the concept. */
 function scoreLatent({ latents, labels }: Columns, latent: number, concept: number): number | null {
-  const auroc = createAuroc(labels)(latents[latent]!)[concept]!;
-  return Number.isNaN(auroc) ? null : separability(auroc);
+  return separabilityOrNull(createAuroc(labels)(latents[latent]!)[concept]!);
 }
 
 function meanWhereFires({ latents, labels }: Columns, latent: number, concept: number): number {

@@ -2,13 +2,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { isQuestion, SPLITS } from '../dataset.ts';
 import { longestInput, padBatch, questionSequence, type Sequence } from '../model/batches.ts';
+import { replacing } from '../model/edit.ts';
 import { logitsFromResid, residPost } from '../model/gpt2.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
 import { createRandom } from '../random.ts';
+import { stackRows } from '../rows.ts';
 import { denormalize, type LoadedSae, normalize } from '../sae/file.ts';
 import { decode, encode } from '../sae/sae.ts';
-import { stack } from './captured.ts';
 import type { Faithfulness, Replacement } from './job.ts';
 import type { CapturedPopulations } from './swapEvaluation.ts';
 import type { CapturedPrompt } from './swapTrials.ts';
@@ -68,7 +69,7 @@ async function answerAll(
 ): Promise<Map<Replacement, Tally>> {
   const { dModel, dVocab } = model.config;
   const sequences = prompts.map((prompt) => questionSequence(model.tokenizer, prompt));
-  const values = replacementsOf(sae, stack(prompts, dModel));
+  const values = replacementsOf(sae, stackRows(prompts, dModel));
   const T = longestInput(sequences);
   const B = Math.max(1, Math.min(MAX_BATCH, Math.floor(MAX_LOGITS / (T * dVocab))));
   const tallies = new Map<Replacement, Tally>();
@@ -116,11 +117,12 @@ function answerBatch(
   T: number,
   values: Float32Array | null,
 ): { best: ArrayLike<number>; losses: ArrayLike<number> } {
-  const [B, C] = [batch.length, config.dModel];
+  const B = batch.length;
   const { tokens, targets } = padBatch(batch, T);
   const tensors = tf.tidy(() => {
     const resid = residPost(config, weights, tf.tensor2d(tokens!.data, [B, T], 'int32'), layer); // [B, T, C]
-    const z = logitsFromResid(config, weights, values ? replaceLast(resid, batch, values) : resid, layer);
+    const replaced = values ? replaceLast(resid, layer, batch, values) : resid;
+    const z = logitsFromResid(config, weights, replaced, layer);
     const flat = tf.reshape(z, [B * T, config.dVocab]) as tf.Tensor2D;
     const expected = tf.tensor1d(targets!.data as Int32Array, 'int32');
     return [tf.argMax(flat, 1), softmaxCrossEntropy(flat, expected)];
@@ -128,16 +130,18 @@ function answerBatch(
   const [best, losses] = tensors.map((tensor) => tensor.dataSync().slice());
   tf.dispose(tensors);
   return { best: best!, losses: losses! };
+}
 
-  function replaceLast(resid: tf.Tensor3D, sequences: readonly Sequence[], rows: Float32Array): tf.Tensor3D {
-    const at = new Float32Array(B * T);
-    sequences.forEach(({ from }, i) => {
-      at[i * T + from - 1] = 1;
-    });
-    const chosen = tf.tensor3d(at, [B, T, 1]);
-    const kept = tf.mul(resid, tf.sub(1, chosen));
-    return tf.add(kept, tf.mul(tf.tensor3d(rows, [B, 1, C]), chosen));
-  }
+/** `resid [B, T, C]` with the activation at each question's last token replaced. */
+function replaceLast(
+  resid: tf.Tensor3D,
+  layer: number,
+  batch: readonly Sequence[],
+  values: Float32Array,
+): tf.Tensor3D {
+  const positions = batch.map(({ from }) => from - 1);
+  const questions = batch.map(({ tokens }) => tokens);
+  return replacing({ layer, values, positions }, questions, 0).apply(resid);
 }
 
 function add(

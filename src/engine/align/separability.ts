@@ -51,3 +51,8 @@ export function createAuroc({ concepts, counts }: ConceptLabels): (scores: Float
 export function separability(auroc: number): number {
   return Math.max(0, 2 * auroc - 1);
 }
+
+/** The same; null where AUROC is not defined. */
+export function separabilityOrNull(auroc: number): number | null {
+  return Number.isNaN(auroc) ? null : separability(auroc);
+}

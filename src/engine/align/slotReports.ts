@@ -1,6 +1,7 @@
 /** A slot's page: what drives it and what it writes. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { LanguageModel } from '../model/languageModel.ts';
+import { stackRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import type { SlotReport } from './job.ts';
 import { readSlots } from './swapMethods.ts';
@@ -15,11 +16,7 @@ export function reportSlots(
   examples: readonly { id: string; h: Float32Array }[],
 ): SlotReport[] {
   const { nFree, nConcepts, dModel } = sae.config;
-  const h = new Float32Array(examples.length * dModel);
-  examples.forEach((example, i) => {
-    h.set(example.h, i * dModel);
-  });
-  const slots = readSlots(sae, h);
+  const slots = readSlots(sae, stackRows(examples, dModel));
   const latents = Array.from({ length: nConcepts }, (_, concept) => nFree + concept);
   const scores = logitLens(model, sae, latents);
   const { dVocab } = model.config;

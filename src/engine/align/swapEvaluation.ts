@@ -1,6 +1,7 @@
 /** Swap success of a trained SAE: alpha chosen on validation entities, reported on entities it never saw. */
 import { type EngineDataset, SPLITS, type Split } from '../dataset.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
+import { stackRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import type { SwapMeasure } from './job.ts';
 import type { Population } from './population.ts';
@@ -47,7 +48,8 @@ export async function evaluateSwaps(
     trials: readonly SwapTrial[],
     editsOf: EditsOf,
   ): Promise<SwapMeasure> => {
-    const successes = await countSuccesses(pair, trials, editsOf(trials, what.alpha), METHOD, breathe);
+    const asked = trials.map((trial) => ({ ...trial, tokens: pair.model.tokenizer.encode(trial.prompt) }));
+    const successes = await countSuccesses(pair, asked, editsOf(trials, what.alpha), METHOD, breathe);
     return { ...what, trials: trials.length, successes };
   };
   const slots = slotEdits(pair.sae);
@@ -92,11 +94,7 @@ export function freeScales(sae: LoadedSae, prompts: readonly CapturedPrompt[]): 
   const counts = new Float64Array(nFree);
   for (let start = 0; start < prompts.length; start += 256) {
     const rows = prompts.slice(start, start + 256);
-    const h = new Float32Array(rows.length * dModel);
-    rows.forEach((prompt, i) => {
-      h.set(prompt.h, i * dModel);
-    });
-    readLatents(sae, h).forEach((value, i) => {
+    readLatents(sae, stackRows(rows, dModel)).forEach((value, i) => {
       const latent = i % (nFree + nConcepts);
       if (latent >= nFree || value === 0) return;
       sums[latent]! += value;

@@ -38,7 +38,7 @@ export function editResid(
   edits: readonly LatentEdit[],
   method: SwapMethod,
 ): EditedResid {
-  if (method === 'LATENT_DECODE' || method === 'LATENT_DELTA') return editLatents(sae, h, edits, method);
+  if (setsLatent(method)) return editLatents(sae, h, edits, method);
   const { dModel } = sae.config;
   const directionOf = createDirections(sae, method);
   const resid = h.slice();
@@ -49,6 +49,11 @@ export function editResid(
     for (let j = 0; j < dModel; j++) row[j]! += size * direction[j]!;
   });
   return { resid, before: readSlots(sae, h), after: readSlots(sae, resid) };
+}
+
+/** Whether alpha sets a latent, and so counts in the latent's own scale, or is the strength of an added direction. */
+export function setsLatent(method: SwapMethod): method is 'LATENT_DECODE' | 'LATENT_DELTA' {
+  return method === 'LATENT_DECODE' || method === 'LATENT_DELTA';
 }
 
 function editLatents(

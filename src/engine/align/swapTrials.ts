@@ -4,6 +4,7 @@ import type { Fact, Prompt } from '../dataset.ts';
 import { generate } from '../model/generate.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { createRandom } from '../random.ts';
+import { stackRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import type { SwapMethod } from './swap.ts';
 import { editResid, type LatentEdit } from './swapMethods.ts';
@@ -98,22 +99,26 @@ export function randomEdits({ config }: LoadedSae, scales: Float32Array, seed: n
   };
 }
 
+/** A swap by what is fed to the model, up to the edited position. */
+export interface TokenTrial {
+  tokens: readonly number[];
+  /** Raw activation there, `[dModel]`. */
+  h: Float32Array;
+  /** What may follow; any of them counts. */
+  expected: readonly string[];
+}
+
 /** Counts the trials whose whole greedy continuation is the expected answer. */
 export async function countSuccesses(
   { model, sae }: { model: LanguageModel; sae: LoadedSae },
-  trials: readonly SwapTrial[],
+  trials: readonly TokenTrial[],
   edits: readonly LatentEdit[],
   method: SwapMethod,
   breathe: () => Promise<void>,
 ): Promise<number> {
   if (trials.length === 0) return 0;
-  const { dModel } = sae.config;
-  const h = new Float32Array(trials.length * dModel);
-  trials.forEach((trial, i) => {
-    h.set(trial.h, i * dModel);
-  });
-  const { resid } = editResid(sae, h, edits, method);
-  const prompts = trials.map(({ prompt }) => model.tokenizer.encode(prompt));
+  const { resid } = editResid(sae, stackRows(trials, sae.config.dModel), edits, method);
+  const prompts = trials.map(({ tokens }) => tokens);
   const generations = await generate(model, prompts, {
     maxNewTokens: longestAnswer(model, trials) + 1, // one more shows whether the answer ends there
     edit: { layer: sae.settings.layer, values: resid },
@@ -123,7 +128,11 @@ export async function countSuccesses(
     .length;
 }
 
-function longestAnswer({ tokenizer }: LanguageModel, trials: readonly SwapTrial[]): number {
+/** Tokens of the longest answer that is expected. */
+export function longestAnswer(
+  { tokenizer }: LanguageModel,
+  trials: readonly { expected: readonly string[] }[],
+): number {
   const values = new Set(trials.flatMap(({ expected }) => expected));
   return Math.max(...[...values].map((value) => tokenizer.encode(` ${value}`).length));
 }

@@ -14,3 +14,14 @@ export function createWithheld(
     return withheldPairShare > 0 && createRandom(seed, 'withheld', entity, key).next() < withheldPairShare;
   };
 }
+
+/** The same for rows, by entity and concept: 1 where no counterfactual may lead to the row. */
+export function withheldRows(
+  dataset: Pick<EngineDataset, 'concepts'>,
+  settings: AlignmentSettings,
+  entities: readonly string[],
+  concepts: Int32Array,
+): Uint8Array {
+  const isWithheld = createWithheld(dataset, settings);
+  return Uint8Array.from(entities, (entity, i) => Number(isWithheld(entity, concepts[i]!)));
+}

@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
 import { measureBinding } from '../align/bind.ts';
 import { captureResidPost } from '../align/capture.ts';
+import { readSlots } from '../align/swapMethods.ts';
 import type { EngineDataset } from '../dataset.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import type { JobContext } from '../protocol.ts';
@@ -125,7 +126,7 @@ async function measureHop(
 ): Promise<HopPoint> {
   const { nConcepts, nFree, dModel } = sae.config;
   const { h, relations } = await captureHop(model, heldOut, hop, ask, ask.breathe);
-  const slots = slotsOf(sae, h);
+  const slots = readSlots(sae, h);
   const { accuracy, top3, top5, diagonalStrength, matrix } = measureBinding(slots, relations, nConcepts);
   const ablated = await measureAnswers(model, heldOut, { ...ask, edit: silencing(sae, heldOut, hop) });
   const decoder = sae.weights['decoder.weight']!.dataSync<'float32'>();
@@ -137,15 +138,6 @@ async function measureHop(
     ...{ hop: (hop + 1) as 1 | 2, top1: accuracy, top3, top5, diagonalStrength, matrix, directions },
     ablationEffect: (clean.correct - ablated.correct) / clean.questions,
   };
-}
-
-/** Slots of raw activations `[n, dModel]`, `[n, nConcepts]`. */
-function slotsOf({ config, weights, normalization }: LoadedSae, h: Float32Array): Float32Array {
-  return tf.tidy(() => {
-    const raw = tf.tensor2d(h, [h.length / config.dModel, config.dModel]);
-    const x = tf.div(tf.sub(raw, tf.tensor1d(normalization.mean)), normalization.scale) as tf.Tensor2D;
-    return encode(config, weights, x).slots.dataSync<'float32'>();
-  });
 }
 
 /** Takes what the hop's slots write out of the residual stream, and leaves what the SAE does not explain. */

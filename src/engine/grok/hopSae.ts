@@ -1,6 +1,7 @@
 /** Trains the SAE of an analysis on the activations of one hop, or of both. */
 import { invalidInput } from '../../errors.ts';
-import { createWithheld } from '../align/withheld.ts';
+import { conceptMeans, numberNames } from '../align/captured.ts';
+import { withheldRows } from '../align/withheld.ts';
 import type { EngineDataset } from '../dataset.ts';
 import { jobFingerprint } from '../model/trainState.ts';
 import type { JobContext, JobReporter } from '../protocol.ts';
@@ -49,37 +50,22 @@ export async function trainHopSae(
   const settings = settingsOf(grok, nConcepts);
   const { nFree, activation, k } = settings;
   const config = { dModel, nFree, nConcepts, activation, k, valueHeads: null };
-  const entities = new Map<string, number>();
-  for (const { entities: own } of hops)
-    for (const e of own) if (!entities.has(e)) entities.set(e, entities.size);
+  const entities = hops.flatMap((hop) => hop.entities);
   const rows = {
     ...{ x: normalize(h, normalization), dModel, nConcepts, concepts: relations },
     answers: Int32Array.from(hops.flatMap((hop) => hop.answers)),
-    entities: Int32Array.from(hops.flatMap((hop) => hop.entities.map((e) => entities.get(e)!))),
-    withheld: Uint8Array.from(withheldRows(hops, concepts, settings)),
+    entities: numberNames(entities),
+    withheld: withheldRows({ concepts }, settings, entities, relations),
   };
   const keys = concepts.map(({ key }) => key);
   const training = { config, settings, train: rows, validation: rows, concepts: keys, silent: null };
   const fingerprint = jobFingerprint({ settings, dataset });
   const quiet = { ...context, resumeFrom: null, reporter: quietly(context.reporter) };
   const best = await trainSae({ ...training, fingerprint }, quiet, (_phase, share) => progress(share));
-  const means = new Float32Array(nConcepts * dModel);
   return {
     ...{ config, settings, concepts: keys, bestStep: best.step, weights: best.weights, normalization },
-    conceptMeans: addMeans(means, h, relations, dModel),
+    conceptMeans: conceptMeans(h, relations, nConcepts),
   };
-}
-
-/** 1 where no counterfactual may lead to the activation. */
-function withheldRows(
-  hops: readonly HopActivations[],
-  concepts: EngineDataset['concepts'],
-  settings: AlignmentSettings,
-): number[] {
-  const isWithheld = createWithheld({ concepts }, settings);
-  return hops.flatMap(({ entities, relations }) =>
-    relations.map((relation, i) => Number(isWithheld(entities[i]!, relation))),
-  );
 }
 
 /** The preset's, without value heads, and without the silence term: both hops' positions ask about a relation. */
@@ -106,13 +92,4 @@ export function quietly(reporter: JobReporter): JobReporter {
     checkpoint: (step, file) => reporter.checkpoint(step, file),
     breathe: () => reporter.breathe(),
   };
-}
-
-function addMeans(means: Float32Array, h: Float32Array, relations: Int32Array, dModel: number): Float32Array {
-  const counts = new Float64Array(means.length / dModel);
-  for (const relation of relations) counts[relation]!++;
-  relations.forEach((relation, i) => {
-    for (let j = 0; j < dModel; j++) means[relation * dModel + j]! += h[i * dModel + j]! / counts[relation]!;
-  });
-  return means;
 }

@@ -16,6 +16,14 @@ export interface TwoHopQuestion extends Sequence {
   answers: readonly [number, number];
 }
 
+/** An entity's value for a relation; where there are several, the last that the facts name. */
+export function indexValues(
+  facts: EngineDataset['facts'],
+): (entity: string, concept: number) => string | undefined {
+  const values = new Map(facts.map(({ entity, concept, value }) => [`${concept} ${entity}`, value]));
+  return (entity, concept) => values.get(`${concept} ${entity}`);
+}
+
 /**
  * Questions of two relations of a split, at most `max` of them, drawn by the seed.
  * @throws {AppError} INVALID_INPUT when a question's first fact is not among the dataset's, or its answer not `E2 E3`.
@@ -26,14 +34,14 @@ export function twoHopQuestions(
   split: Split,
   { seed, maxQuestions }: { seed: number; maxQuestions: number },
 ): TwoHopQuestion[] {
-  const values = new Map(facts.map(({ entity, concept, value }) => [`${concept} ${entity}`, value]));
+  const lookUp = indexValues(facts);
   const asked = prompts.filter((prompt) => prompt.split === split && prompt.concepts.length === 2);
   const drawn = createRandom(seed, 'questions', split)
     .shuffle([...asked])
     .slice(0, maxQuestions);
   return drawn.map((prompt) => {
     const relations = [prompt.concepts[0]!, prompt.concepts[1]!] as const;
-    const middle = values.get(`${relations[0]} ${prompt.entity}`);
+    const middle = lookUp(prompt.entity, relations[0]);
     if (middle === undefined)
       throw invalidInput(['dataset'], `the dataset has no fact for the first hop of "${prompt.prompt}"`);
     const sequence = questionSequence(tokenizer, prompt);

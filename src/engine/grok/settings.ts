@@ -1,18 +1,14 @@
 /** Settings of the analysis of a checkpoint. */
 import { z } from 'zod';
 import { PRESETS } from '../sae/settings.ts';
+import { seed } from '../seed.ts';
 
 const count = (max: number) => z.number().int().min(1).max(max);
 
 export const grokSettings = z
   .object({
     /** Seeds every random draw. */
-    seed: z
-      .number()
-      .int()
-      .min(0)
-      .max(2 ** 31 - 1)
-      .default(0),
+    seed: seed.default(0),
     /** Block whose `resid_post` is read, 0-based; −1 is the stream before the first block. */
     layer: z.number().int().min(-1).max(47).default(0),
     /** The terms that the SAE is trained by, and its activation. */

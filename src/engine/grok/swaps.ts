@@ -4,7 +4,8 @@ import { trainBaseline } from '../align/baseline.ts';
 import { findConceptLatents } from '../align/conceptLatents.ts';
 import type { SwapMethod } from '../align/swap.ts';
 import { freeScales } from '../align/swapEvaluation.ts';
-import type { CapturedPrompt } from '../align/swapTrials.ts';
+import { setsLatent } from '../align/swapMethods.ts';
+import { type CapturedPrompt, countSuccesses } from '../align/swapTrials.ts';
 import { createWithheld } from '../align/withheld.ts';
 import type { EngineDataset } from '../dataset.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
@@ -16,7 +17,7 @@ import { captureHop } from './analyse.ts';
 import { measureAnswers } from './answers.ts';
 import type { HopActivations } from './hopSae.ts';
 import { quietly } from './hopSae.ts';
-import { type AskedHop, countHopSuccesses, drawHopTrials, type HopTrial } from './hopTrials.ts';
+import { type AskedHop, drawHopTrials, type HopTrial } from './hopTrials.ts';
 import { type TwoHopQuestion, twoHopQuestions } from './questions.ts';
 import type { GrokSettings } from './settings.ts';
 import type { HopEdit, HopSwapMeasure, HopSwapResult, HopSwapSettings } from './swapJob.ts';
@@ -195,9 +196,9 @@ async function measureMethod(
   const pair = { model, sae: editor.sae };
   const tryAll = async (trials: readonly HopTrial[], alpha: number) => ({
     trials: trials.length,
-    successes: await countHopSuccesses(
+    successes: await countSuccesses(
       pair,
-      trials,
+      trials.map((trial) => ({ ...trial, expected: [trial.expected] })),
       trials.map((trial) => editsOf(trial, alpha)),
       method,
       breathe,
@@ -245,10 +246,13 @@ async function measureMethod(
 
 /** Edits at an alpha, which counts in the latent's own scale where the method sets latents. */
 function editing({ latentOf }: HopEditor, method: SwapMethod) {
-  const sets = method === 'LATENT_DECODE' || method === 'LATENT_DELTA';
   return ({ source, target }: { source: number; target: number }, alpha: number) => {
     const on = latentOf(target, 'on');
-    return { off: latentOf(source, 'off').latent, on: on.latent, alpha: sets ? alpha * on.scale : alpha };
+    return {
+      off: latentOf(source, 'off').latent,
+      on: on.latent,
+      alpha: setsLatent(method) ? alpha * on.scale : alpha,
+    };
   };
 }
 

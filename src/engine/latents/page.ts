@@ -1,7 +1,7 @@
 /** A latent's page: when it fires, for what, and what it writes. */
 import * as tf from '@tensorflow/tfjs-core';
 import { readLatentColumns, SLOT_ON } from '../align/armed.ts';
-import { createAuroc, labelConcepts, separability } from '../align/separability.ts';
+import { createAuroc, labelConcepts, separabilityOrNull } from '../align/separability.ts';
 import { largest, logitLens } from '../align/slotReports.ts';
 import type { LoadedPair } from '../loaded.ts';
 import type { LoadedSae } from '../sae/file.ts';
@@ -84,11 +84,6 @@ function describeValues(
     })),
     topExamples: top.map((i) => ({ promptId: prompts[i]!.id, activation: values[i]! })),
   };
-}
-
-/** Null where AUROC is not defined. */
-export function separabilityOrNull(auroc: number): number | null {
-  return Number.isNaN(auroc) ? null : separability(auroc);
 }
 
 function countFiring(rows: readonly number[], fires: (i: number) => boolean): Firing {

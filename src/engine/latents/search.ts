@@ -1,12 +1,12 @@
 /** Finds the latents that tell a concept best. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { readLatentColumns } from '../align/armed.ts';
-import { createAuroc, labelConcepts } from '../align/separability.ts';
+import { createAuroc, labelConcepts, separabilityOrNull } from '../align/separability.ts';
 import { largest } from '../align/slotReports.ts';
+import { takeRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import type { CapturedPrompts } from './capture.ts';
 import type { LatentMatch } from './job.ts';
-import { separabilityOrNull } from './page.ts';
 
 /** Activations that are ranked together: bounds memory where the SAE is wide. */
 const MAX_ACTIVATIONS = 2 ** 24;
@@ -44,15 +44,11 @@ function rowsWhere(
   holds: (prompt: CapturedPrompts['prompts'][number]) => boolean,
 ): Rows {
   const rows = prompts.flatMap((prompt, i) => (holds(prompt) ? [i] : []));
-  const chosen = new Float32Array(rows.length * dModel);
-  rows.forEach((row, i) => {
-    chosen.set(h.subarray(row * dModel, (row + 1) * dModel), i * dModel);
-  });
   const labels = labelConcepts(
     rows.map((row) => prompts[row]!.concept),
     concepts.length,
   );
-  return { h: chosen, aurocOf: createAuroc(labels), count: rows.length };
+  return { h: takeRows(h, rows, dModel), aurocOf: createAuroc(labels), count: rows.length };
 }
 
 /** AUROC of each latent for the concept; NaN without prompts. */

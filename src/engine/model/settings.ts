@@ -1,6 +1,7 @@
 /** Settings of a model-training run; the defaults are the recipe for the generated biographies. */
 import { z } from 'zod';
 import { invalidInput, parseOrThrow } from '../../errors.ts';
+import { seed } from '../seed.ts';
 
 const count = (max: number) => z.number().int().min(1).max(max);
 const finite = z.number();
@@ -8,12 +9,7 @@ const finite = z.number();
 export const modelSettings = z
   .object({
     /** Seeds every random draw of the run. */
-    seed: z
-      .number()
-      .int()
-      .min(0)
-      .max(2 ** 31 - 1)
-      .default(0),
+    seed: seed.default(0),
     nLayers: count(48).default(4),
     nHeads: count(64).default(4),
     dModel: count(4096).default(64),

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { parseOrThrow } from '../../errors.ts';
 import { ALIGNMENT_PRESETS } from './presets.ts';
-import { type AlignmentSettings, alignmentSettings, isTopK, type LossWeights } from './settings.ts';
+import { type AlignmentSettings, alignmentSettings, checkDictionary, type LossWeights } from './settings.ts';
 
 /** Sparse ones alone: the latents of a linear dictionary are any rotation of one another. */
 export const BASELINE_ACTIVATIONS = ['RELU', 'TOPK', 'BATCH_TOPK'] as const;
@@ -34,20 +34,7 @@ export const baselineSettings = z
     logEvery: shape.logEvery.default(PAPER.logEvery),
   })
   .strict()
-  .superRefine((s, ctx) => {
-    if (isTopK(s.activation) && s.k > s.nFree)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['k'],
-        message: `k must be at most nFree (${s.nFree}), got ${s.k}`,
-      });
-    if (s.unseenShare + s.validationShare > 0.9)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['unseenShare'],
-        message: 'unseenShare and validationShare together must be at most 0.9',
-      });
-  });
+  .superRefine(checkDictionary);
 
 export type BaselineSettings = z.output<typeof baselineSettings>;
 export type BaselineSettingsInput = Partial<z.input<typeof baselineSettings>>;

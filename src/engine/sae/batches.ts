@@ -1,5 +1,6 @@
 /** The activations an SAE learns from, and the order in which training sees them. */
 import { createRandom, type Random } from '../random.ts';
+import { takeRows } from '../rows.ts';
 import type { Arrays, ArrayValue } from '../step/stepper.ts';
 
 /** Normalised activations with their labels, one row a prompt. */
@@ -208,11 +209,7 @@ export function take(
   { x, dModel }: Pick<Rows, 'x' | 'dModel'>,
   chosen: readonly number[],
 ): ArrayValue & { data: Float32Array } {
-  const data = new Float32Array(chosen.length * dModel);
-  chosen.forEach((row, i) => {
-    data.set(x.subarray(row * dModel, (row + 1) * dModel), i * dModel);
-  });
-  return { data, shape: [chosen.length, dModel] };
+  return { data: takeRows(x, chosen, dModel), shape: [chosen.length, dModel] };
 }
 
 function oneHot(indices: readonly number[], depth: number): ArrayValue {

@@ -1,5 +1,6 @@
 /** Settings of an alignment run (both stages of the curriculum) and its named presets. */
 import { z } from 'zod';
+import { seed } from '../seed.ts';
 
 const finite = z.number();
 const weight = finite.min(0).max(1e6);
@@ -47,11 +48,7 @@ const stage = z
 
 export const alignmentSettings = z
   .object({
-    seed: z
-      .number()
-      .int()
-      .min(0)
-      .max(2 ** 31 - 1),
+    seed,
     preset: z.enum(PRESETS),
     /** Block whose `resid_post` is read and edited, 0-based; −1 is the stream before the first block. */
     layer: z.number().int().min(-1).max(47),
@@ -91,18 +88,7 @@ export const alignmentSettings = z
   })
   .strict()
   .superRefine((s, ctx) => {
-    if (isTopK(s.activation) && s.k > s.nFree)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['k'],
-        message: `k must be at most nFree (${s.nFree}), got ${s.k}`,
-      });
-    if (s.unseenShare + s.validationShare > 0.9)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['unseenShare'],
-        message: 'unseenShare and validationShare together must be at most 0.9',
-      });
+    checkDictionary(s, ctx);
     if (s.mode === 'SEPARATE_VALUE' && s.weights.value === 0)
       ctx.addIssue({
         code: 'custom',
@@ -117,6 +103,31 @@ export const alignmentSettings = z
           message: `${stage} has nothing to train by: give ${terms.join(', ')} a weight above 0, or set ${stage}.steps to 0`,
         });
   });
+
+/** What must fit together in the settings of any SAE. */
+export function checkDictionary(
+  s: {
+    activation: EncoderActivation;
+    k: number;
+    nFree: number;
+    unseenShare: number;
+    validationShare: number;
+  },
+  ctx: z.RefinementCtx,
+): void {
+  if (isTopK(s.activation) && s.k > s.nFree)
+    ctx.addIssue({
+      code: 'custom',
+      path: ['k'],
+      message: `k must be at most nFree (${s.nFree}), got ${s.k}`,
+    });
+  if (s.unseenShare + s.validationShare > 0.9)
+    ctx.addIssue({
+      code: 'custom',
+      path: ['unseenShare'],
+      message: 'unseenShare and validationShare together must be at most 0.9',
+    });
+}
 
 /** Whether a fixed number of free latents fires, so that no penalty is needed to make them sparse. */
 export function isTopK(activation: EncoderActivation): boolean {

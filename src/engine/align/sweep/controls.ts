@@ -29,16 +29,18 @@ export async function prepareControls(
   const methods = settings.methods.filter((method) => method !== 'MEAN_DIFFERENCE');
   const editors: SweepEditor[] = [];
   const populations = splitPopulations(dataset, sae.settings);
-  const captured = await capturePrompts(model, populations, sae.settings, context);
+  // All prompts of the dataset, for those controls alone that need them.
+  let captured: Promise<CapturedPopulations> | null = null;
+  const capture = () => (captured ??= capturePrompts(model, populations, sae.settings, context));
   const baseline = controls.includes('UNSUPERVISED_LATENT')
-    ? await obtainBaseline(job, model, sae, captured, context)
+    ? await obtainBaseline(job, model, sae, capture, context)
     : null;
   if (baseline) {
     const latents = unsupervisedLatents(baseline.latents, pairs);
     editors.push({ edited: 'UNSUPERVISED_LATENT', sae: baseline.sae, latents, methods });
   }
   if (controls.includes('RANDOM_LATENT')) {
-    const latents = randomLatents(sae, freeScales(sae, learnedOf(captured)), pairs, settings.seed);
+    const latents = randomLatents(sae, freeScales(sae, learnedOf(await capture())), pairs, settings.seed);
     editors.push({ edited: 'RANDOM_LATENT', sae, latents, methods });
   }
   if (controls.includes('MEAN_DIFFERENCE') || settings.methods.includes('MEAN_DIFFERENCE')) {
@@ -58,10 +60,11 @@ async function obtainBaseline(
   { baseline, dataset }: SwapSweepJob,
   model: LanguageModel,
   { config, settings }: LoadedSae,
-  captured: CapturedPopulations,
+  capture: () => Promise<CapturedPopulations>,
   context: JobContext,
 ): Promise<LoadedBaseline> {
   if (baseline) return { sae: await loadSae(baseline.sae), latents: baseline.latents };
+  const captured = await capture();
   context.reporter.log(
     'INFO',
     'no baseline run fits this alignment: the sweep trains an unsupervised SAE by itself',

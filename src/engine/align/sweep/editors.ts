@@ -62,8 +62,3 @@ export function randomLatents(
     return { off, on, scale: scales[on]!, threshold: scales[off]! * SLOT_ON };
   });
 }
-
-/** Whether alpha sets a latent, and so counts in the latent's own scale, or is a share of the activation's length. */
-export function setsLatent(method: SwapMethod): boolean {
-  return method === 'LATENT_DECODE' || method === 'LATENT_DELTA';
-}

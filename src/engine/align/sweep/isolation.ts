@@ -5,21 +5,19 @@ import type { Tokens } from '../../model/tokens.ts';
 import { type ArmedEdit, armedHook, readLatentColumns } from '../armed.ts';
 import { captureResidPost } from '../capture.ts';
 import type { SwapMethod } from '../swap.ts';
-import { type SweepEditor, setsLatent } from './editors.ts';
+import { setsLatent } from '../swapMethods.ts';
+import type { SweepEditor } from './editors.ts';
+import type { SweepCell } from './job.ts';
 import type { IsolationCase } from './trials.ts';
 
 /** Tokens by which continuations are compared. */
 const MAX_NEW_TOKENS = 8;
 const BATCH = 128;
 
-export interface IsolationCounts {
-  otherPrompts: number;
-  otherPromptsKept: number;
-  texts: number;
-  textsKept: number;
-  statements: number;
-  statementsKept: number;
-}
+type IsolationCounts = Pick<
+  SweepCell,
+  'otherPrompts' | 'otherPromptsKept' | 'texts' | 'textsKept' | 'statements' | 'statementsKept'
+>;
 
 /** A prompt or text with how the model goes on by itself. */
 interface Undisturbed {

@@ -5,8 +5,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { denormalize, type LoadedSae } from '../../sae/file.ts';
 import type { SwapMethod } from '../swap.ts';
-import { createDirections, decodeLatents, readLatents } from '../swapMethods.ts';
-import { type SweepEditor, setsLatent } from './editors.ts';
+import { createDirections, decodeLatents, readLatents, setsLatent } from '../swapMethods.ts';
+import type { SweepEditor } from './editors.ts';
 
 /** Raw activations with the pair that each is to be swapped by. */
 export interface PlacedTrials {

@@ -1,6 +1,7 @@
 /** Settings of a swap sweep. */
 import { z } from 'zod';
 import { SPLITS } from '../../dataset.ts';
+import { seed } from '../../seed.ts';
 import { SWAP_METHODS } from '../swap.ts';
 
 export const SWEEP_CONTROLS = ['UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'] as const;
@@ -15,12 +16,7 @@ const distinct = <T>(items: readonly T[]) => new Set(items).size === items.lengt
 
 export const sweepSettings = z
   .object({
-    seed: z
-      .number()
-      .int()
-      .min(0)
-      .max(2 ** 31 - 1)
-      .default(0),
+    seed: seed.default(0),
     methods: z
       .array(z.enum(SWAP_METHODS))
       .min(1)

@@ -5,10 +5,12 @@ import { continueBranches, type Prefixes, runPrefixes } from '../../model/contin
 import { replacing } from '../../model/edit.ts';
 import { type LanguageModel, loadLanguageModel } from '../../model/languageModel.ts';
 import type { JobContext } from '../../protocol.ts';
+import { takeRows } from '../../rows.ts';
 import { type LoadedSae, loadSae } from '../../sae/file.ts';
 import { armedHook } from '../armed.ts';
 import { captureResidPost } from '../capture.ts';
 import type { SwapMethod } from '../swap.ts';
+import { longestAnswer } from '../swapTrials.ts';
 import { createWithheld } from '../withheld.ts';
 import { prepareControls } from './controls.ts';
 import { type SweepEditor, slotLatents } from './editors.ts';
@@ -79,11 +81,8 @@ async function prepare(
   const place = new Map(texts.map((text, i) => [text, i]));
   const captured = await captureResidPost(model, tokens, { layer, breathe });
   const { dModel } = model.config;
-  const h = new Float32Array(trials.length * dModel);
-  trials.forEach(({ prompt }, i) => {
-    const row = place.get(prompt.prompt)!;
-    h.set(captured.subarray(row * dModel, (row + 1) * dModel), i * dModel);
-  });
+  const placeOf = ({ prompt }: SweepTrial) => place.get(prompt.prompt)!;
+  const h = takeRows(captured, trials.map(placeOf), dModel);
   const cases = drawIsolationCases(asked, dataset, pairs, settings);
   const isolation = await prepareIsolation(model, layer, cases, breathe);
   const controls = await prepareControls(job, model, sae, context);
@@ -94,19 +93,15 @@ async function prepare(
     ...{ model, layer, trials, isolation, prefixes },
     editors: [{ ...concept, methods: bySlots }, ...controls.editors],
     placed: { h, pairs: Int32Array.from(trials, ({ pair }) => pair) },
-    branches: trials.map(({ prompt, expected }) => ({
-      prompt: place.get(prompt.prompt)!,
-      limit: longestOf(model, expected) + 1, // one more shows whether the answer ends there
+    branches: trials.map((trial) => ({
+      prompt: placeOf(trial),
+      limit: longestAnswer(model, [trial]) + 1, // one more shows whether the answer ends there
     })),
     dispose() {
       prefixes.dispose();
       controls.dispose();
     },
   };
-}
-
-function longestOf({ tokenizer }: LanguageModel, values: readonly string[]): number {
-  return Math.max(...values.map((value) => tokenizer.encode(` ${value}`).length));
 }
 
 async function measureCells(
@@ -172,14 +167,6 @@ async function answerPlaced(
     answers.push(...made.map((tokens) => model.tokenizer.decode(tokens).trim()));
   }
   return answers;
-}
-
-function takeRows(values: Float32Array, rows: readonly number[], width: number): Float32Array {
-  const taken = new Float32Array(rows.length * width);
-  rows.forEach((row, i) => {
-    taken.set(values.subarray(row * width, (row + 1) * width), i * width);
-  });
-  return taken;
 }
 
 async function answerArmed(

@@ -1,11 +1,12 @@
 /** From a run's row to the engine's job: the dataset as plain data, the model as a file. */
-import { asc, eq } from 'drizzle-orm';
+import { eq } from 'drizzle-orm';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
+import { conceptLatentsOfRuns } from '../db/queries/conceptLatents.ts';
 import { loadEngineDataset } from '../db/queries/engineDataset.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { listCellPositions } from '../db/queries/sweepCells.ts';
-import { conceptLatents, concepts, models } from '../db/tables.ts';
+import { models } from '../db/tables.ts';
 import type { StoredSweepSettings, SwapSweepJob, SweepBaseline } from '../engine/align/sweep/job.ts';
 import type { GrokSettings } from '../engine/grok/settings.ts';
 import type { ModelConfig, ModelRef } from '../engine/model/job.ts';
@@ -67,11 +68,6 @@ async function loadSweep(
 
 async function loadBaseline(db: Executor, store: ArtifactStore, runId: string): Promise<SweepBaseline> {
   const baseline = (await readRun(db, runId))!;
-  const latents = await db
-    .select({ latent: conceptLatents.latent, meanActivation: conceptLatents.meanActivation })
-    .from(conceptLatents)
-    .innerJoin(concepts, eq(concepts.id, conceptLatents.conceptId))
-    .where(eq(conceptLatents.runId, runId))
-    .orderBy(asc(concepts.position));
-  return { sae: await store.path(baseline.artifactHash!), latents };
+  const [latents] = await conceptLatentsOfRuns(db, [runId]);
+  return { sae: await store.path(baseline.artifactHash!), latents: latents! };
 }

@@ -31,26 +31,16 @@ export async function storeResult(
 ): Promise<void> {
   const claim: Claim = { runId: run.id, attempt: run.attempt };
   await db.transaction(async (tx) => {
-    if (result.kind === 'SWAP_SWEEP') {
-      // Its cells are stored; what is left is how fast it went.
-      const { edits, seconds } = result;
-      if (!(await finishRun(tx, claim, { result: { edits, seconds } }))) throw new RunLost(claim);
-      return;
-    }
+    const weights = result.kind === 'SWAP_SWEEP' ? null : result.weights;
     const kind = result.kind === 'MODEL' ? 'MODEL' : 'SAE';
-    const artifactHash = result.weights ? await storeArtifact(tx, store, result.weights, kind) : null;
+    const artifactHash = weights && (await storeArtifact(tx, store, weights, kind));
     const outcome = await storeOutcome(tx, run, result, artifactHash);
     if (!(await finishRun(tx, claim, { ...outcome, artifactHash: artifactHash ?? undefined })))
       throw new RunLost(claim);
   });
 }
 
-function storeOutcome(
-  tx: Executor,
-  run: Run,
-  result: Exclude<EngineResult, { kind: 'SWAP_SWEEP' }>,
-  artifactHash: string | null,
-) {
+function storeOutcome(tx: Executor, run: Run, result: EngineResult, artifactHash: string | null) {
   switch (result.kind) {
     case 'MODEL':
       return storeModel(tx, run, result, artifactHash!);
@@ -60,6 +50,11 @@ function storeOutcome(
       return storeBaseline(tx, run, result);
     case 'CHECKPOINT_ANALYSIS':
       return storeAnalysis(tx, run, result);
+    case 'SWAP_SWEEP': {
+      // Its cells are stored; what is left is how fast it went.
+      const { edits, seconds } = result;
+      return { result: { edits, seconds } };
+    }
   }
 }
 

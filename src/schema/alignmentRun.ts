@@ -1,10 +1,9 @@
 /** Runs that train an SAE and bind its slots to the concepts of an ontology. */
 import type { AlignmentSettings } from '../engine/sae/settings.ts';
-import { conceptLatentsOfRuns, faithfulnessOfRuns } from '../services/baseline.ts';
+import { conceptLatentsOfRuns } from '../services/baseline.ts';
 import { pageInterventionsOfRuns } from '../services/intervention.ts';
-import { modelsByIds } from '../services/model.ts';
-import { runsByIds, startAlignmentRun } from '../services/run.ts';
-import { measuresOfRuns, pageSlotsOfRuns, swapsOfRuns } from '../services/slot.ts';
+import { startAlignmentRun } from '../services/run.ts';
+import { pageSlotsOfRuns, swapsOfRuns } from '../services/slot.ts';
 import { AlignmentSettingsTypes } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
@@ -29,6 +28,7 @@ import {
   SlotRef,
 } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
+import { faithfulnessOn, loadRunOf, measuresOn, studiedModel } from './runFields.ts';
 import { SaeLensRef, saeLensFilesOf } from './saeLens.ts';
 import { SplitRef } from './split.ts';
 
@@ -43,10 +43,7 @@ builder.node(AlignmentRunRef, {
     'A run that trains a sparse autoencoder (SAE) on the activations of a frozen language model and dedicates one latent, a slot, to each concept of an ontology.',
   interfaces: [RunRef],
   id: { resolve: (run) => run.id },
-  loadOne: async (id, { loaders }) => {
-    const run = await loaders.load(runsByIds, id);
-    return run?.kind === 'ALIGNMENT' ? run : null;
-  },
+  loadOne: loadRunOf('ALIGNMENT'),
   fields: (t) => ({
     settings: t.field({
       type: AlignmentSettingsTypes.output,
@@ -61,7 +58,7 @@ builder.node(AlignmentRunRef, {
     model: t.field({
       type: ModelRef,
       description: 'The model that it studies.',
-      resolve: async (run, _args, { loaders }) => (await loaders.load(modelsByIds, run.modelId!))!,
+      resolve: studiedModel,
     }),
     chosenAlpha: t.float({
       nullable: true,
@@ -79,16 +76,14 @@ builder.node(AlignmentRunRef, {
       nullable: true,
       description: 'How well slots fire for their concepts and for nothing else; null before the end.',
       args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
-      resolve: async (run, { split }, { loaders }) =>
-        (await loaders.load(measuresOfRuns, run.id)).find((m) => m.split === split),
+      resolve: measuresOn,
     }),
     reconstruction: t.field({
       type: ReconstructionRef,
       nullable: true,
       description: 'How well the SAE rebuilds the activations; null before the end.',
       args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
-      resolve: async (run, { split }, { loaders }) =>
-        (await loaders.load(measuresOfRuns, run.id)).find((m) => m.split === split),
+      resolve: measuresOn,
     }),
     conceptLatents: t.field({
       type: [ConceptLatentRef],
@@ -100,8 +95,7 @@ builder.node(AlignmentRunRef, {
       type: [FaithfulnessRef],
       description: 'What the model still answers with its activations replaced; empty before the end.',
       args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
-      resolve: async (run, { split }, { loaders }) =>
-        (await loaders.load(faithfulnessOfRuns, run.id)).filter((f) => f.split === split),
+      resolve: faithfulnessOn,
     }),
     swaps: t.field({
       type: [SwapMeasureRef],

@@ -7,8 +7,7 @@ import {
   startAlignmentSweep,
 } from '../services/alignmentSweep.ts';
 import { bindingByLayer, type LayerBinding, type LayerSwaps, swapsByLayer } from '../services/layerTable.ts';
-import { modelsByIds } from '../services/model.ts';
-import { type Run, runsByIds } from '../services/run.ts';
+import type { Run } from '../services/run.ts';
 import { AlignmentSettingsTypes } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
@@ -18,6 +17,7 @@ import { addMutation } from './mutation.ts';
 import { RateRef } from './rate.ts';
 import { AlignmentRunConnection, AlignmentRunRef, AlignmentSweepRunRef, ModelRef, RunRef } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
+import { loadRunOf, studiedModel } from './runFields.ts';
 import { SplitRef } from './split.ts';
 
 /** Rows that a table may have, in the terms of the complexity rule. */
@@ -102,15 +102,12 @@ builder.node(AlignmentSweepRunRef, {
     'Repeats one alignment over layers and seeds. Each part is an `AlignmentRun` of its own, which any worker may take; this run follows them: RUNNING from the first part’s start, its progress is their mean, and it has SUCCEEDED when all have ended and one or more succeeded, FAILED when none did. A part that is cancelled alone does not end the others; cancelling this run cancels all. `runEvents` tells of each part that ends.',
   interfaces: [RunRef],
   id: { resolve: (run) => run.id },
-  loadOne: async (id, { loaders }) => {
-    const run = await loaders.load(runsByIds, id);
-    return run?.kind === 'ALIGNMENT_SWEEP' ? run : null;
-  },
+  loadOne: loadRunOf('ALIGNMENT_SWEEP'),
   fields: (t) => ({
     model: t.field({
       type: ModelRef,
       description: 'The model that it studies.',
-      resolve: async (run, _args, { loaders }) => (await loaders.load(modelsByIds, run.modelId!))!,
+      resolve: studiedModel,
     }),
     layers: t.intList({
       description: 'Its layers, in the order of work.',

@@ -1,9 +1,6 @@
 /** Runs that train an SAE without labels, to compare alignments with. */
 import type { BaselineSettings } from '../engine/sae/baselineSettings.ts';
-import { conceptLatentsOfRuns, faithfulnessOfRuns, startBaselineRun } from '../services/baseline.ts';
-import { modelsByIds } from '../services/model.ts';
-import { runsByIds } from '../services/run.ts';
-import { measuresOfRuns } from '../services/slot.ts';
+import { conceptLatentsOfRuns, startBaselineRun } from '../services/baseline.ts';
 import { BaselineSettingsTypes } from './baselineSettings.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
@@ -12,6 +9,7 @@ import { BindingRef, ConceptLatentRef, FaithfulnessRef, ReconstructionRef } from
 import { addMutation } from './mutation.ts';
 import { BaselineRunRef, ModelRef, RunRef } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
+import { faithfulnessOn, loadRunOf, measuresOn, studiedModel } from './runFields.ts';
 import { SaeLensRef, saeLensFilesOf } from './saeLens.ts';
 import { SplitRef } from './split.ts';
 
@@ -20,10 +18,7 @@ builder.node(BaselineRunRef, {
     'A run that trains a sparse autoencoder (SAE) without labels on the activations of a frozen language model: what an alignment must be compared with.',
   interfaces: [RunRef],
   id: { resolve: (run) => run.id },
-  loadOne: async (id, { loaders }) => {
-    const run = await loaders.load(runsByIds, id);
-    return run?.kind === 'BASELINE' ? run : null;
-  },
+  loadOne: loadRunOf('BASELINE'),
   fields: (t) => ({
     settings: t.field({
       type: BaselineSettingsTypes.output,
@@ -38,7 +33,7 @@ builder.node(BaselineRunRef, {
     model: t.field({
       type: ModelRef,
       description: 'The model that it studies.',
-      resolve: async (run, _args, { loaders }) => (await loaders.load(modelsByIds, run.modelId!))!,
+      resolve: studiedModel,
     }),
     saeLens: t.field({
       type: SaeLensRef,
@@ -57,23 +52,20 @@ builder.node(BaselineRunRef, {
       description:
         "How well each concept's best latent fires for it and for nothing else; null before the end.",
       args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
-      resolve: async (run, { split }, { loaders }) =>
-        (await loaders.load(measuresOfRuns, run.id)).find((m) => m.split === split),
+      resolve: measuresOn,
     }),
     reconstruction: t.field({
       type: ReconstructionRef,
       nullable: true,
       description: 'How well the SAE rebuilds the activations; null before the end.',
       args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
-      resolve: async (run, { split }, { loaders }) =>
-        (await loaders.load(measuresOfRuns, run.id)).find((m) => m.split === split),
+      resolve: measuresOn,
     }),
     faithfulness: t.field({
       type: [FaithfulnessRef],
       description: 'What the model still answers with its activations replaced; empty before the end.',
       args: { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) },
-      resolve: async (run, { split }, { loaders }) =>
-        (await loaders.load(faithfulnessOfRuns, run.id)).filter((f) => f.split === split),
+      resolve: faithfulnessOn,
     }),
   }),
 });

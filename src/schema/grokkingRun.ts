@@ -11,7 +11,7 @@ import {
 } from '../services/grokking.ts';
 import { type GrokkingSettings, type StopRule, startGrokkingRun } from '../services/grokkingStart.ts';
 import { modelsByIds } from '../services/model.ts';
-import { type Run, runsByIds } from '../services/run.ts';
+import type { Run } from '../services/run.ts';
 import { PresetRef } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { CheckpointScheduleInput } from './checkpoints.ts';
@@ -31,6 +31,7 @@ import {
   RunRef,
 } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
+import { loadRunOf } from './runFields.ts';
 import { addSettings } from './settings.ts';
 
 const DEFAULTS = grokSettings.parse({});
@@ -125,10 +126,7 @@ builder.node(GrokkingRunRef, {
     'Follows a two-hop model along its training. Its parts are the training, which keeps a model at each checkpoint, and one analysis a checkpoint, queued as soon as the checkpoint is there; so other workers measure while training goes on, and where there are none, training makes way. The subscription `grokking` sends a point a checkpoint. It has FAILED if its training or all analyses did; a checkpoint whose analysis failed has no point.',
   interfaces: [RunRef],
   id: { resolve: (run) => run.id },
-  loadOne: async (id, { loaders }) => {
-    const run = await loaders.load(runsByIds, id);
-    return run?.kind === 'GROKKING' ? run : null;
-  },
+  loadOne: loadRunOf('GROKKING'),
   fields: (t) => ({
     steps: t.intList({
       description: 'The steps of training whose models are analysed.',
@@ -189,10 +187,7 @@ builder.node(CheckpointAnalysisRunRef, {
     'A part of a grokking run: trains an SAE on the activations of one checkpoint and measures it.',
   interfaces: [RunRef],
   id: { resolve: (run) => run.id },
-  loadOne: async (id, { loaders }) => {
-    const run = await loaders.load(runsByIds, id);
-    return run?.kind === 'CHECKPOINT_ANALYSIS' ? run : null;
-  },
+  loadOne: loadRunOf('CHECKPOINT_ANALYSIS'),
   fields: (t) => ({
     step: t.int({
       description: 'Step of training after which the model is studied.',

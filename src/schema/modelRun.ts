@@ -2,7 +2,7 @@
 import { FINE_TUNING_DEFAULTS, type ModelSettings } from '../engine/model/settings.ts';
 import { checkpointsOfRuns } from '../services/grokking.ts';
 import { modelsByIds } from '../services/model.ts';
-import { runsByIds, startModelRun } from '../services/run.ts';
+import { startModelRun } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { CheckpointScheduleInput, ModelCheckpointRef } from './checkpoints.ts';
 import { idOf } from './ids.ts';
@@ -11,15 +11,13 @@ import { ModelSettingsTypes } from './modelSettings.ts';
 import { addMutation } from './mutation.ts';
 import { ModelRef, ModelRunRef, RunRef } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
+import { loadRunOf } from './runFields.ts';
 
 builder.node(ModelRunRef, {
   description: 'A run that trains a language model on a dataset.',
   interfaces: [RunRef],
   id: { resolve: (run) => run.id },
-  loadOne: async (id, { loaders }) => {
-    const run = await loaders.load(runsByIds, id);
-    return run?.kind === 'MODEL' ? run : null;
-  },
+  loadOne: loadRunOf('MODEL'),
   fields: (t) => ({
     settings: t.field({
       type: ModelSettingsTypes.output,

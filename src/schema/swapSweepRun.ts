@@ -9,6 +9,7 @@ import { SwapMethod } from './intervention.ts';
 import { addMutation } from './mutation.ts';
 import { AlignmentRunRef, BaselineRunRef, RunRef, SwapSweepRunRef } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
+import { loadRunOf } from './runFields.ts';
 import { SweepControl, SweepSettingsTypes } from './swapSweepSettings.ts';
 import { SwapPair, SwapSweepControl, SwapSweepResult } from './sweepCell.ts';
 
@@ -17,10 +18,7 @@ builder.node(SwapSweepRunRef, {
     'A run that tries concept swaps with every method at every alpha on every pair of concepts, beside the controls on the same prompts. Its results grow while it goes on; `runEvents` tells of each.',
   interfaces: [RunRef],
   id: { resolve: (run) => run.id },
-  loadOne: async (id, { loaders }) => {
-    const run = await loaders.load(runsByIds, id);
-    return run?.kind === 'SWAP_SWEEP' ? run : null;
-  },
+  loadOne: loadRunOf('SWAP_SWEEP'),
   fields: (t) => ({
     settings: t.field({
       type: SweepSettingsTypes.output,

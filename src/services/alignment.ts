@@ -4,8 +4,11 @@ import type { Executor } from '../db/client.ts';
 import { groupRows, readByIds } from '../db/queries/byIds.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { concepts, datasets, examples } from '../db/tables.ts';
+import type { ModelRef } from '../engine/model/job.ts';
 import { invalidInput, notFound } from '../errors.ts';
+import { loadModelRef } from '../jobs/load.ts';
 import type { Example } from './dataset.ts';
+import type { EngineWork } from './engine.ts';
 import type { Concept } from './ontology.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -55,6 +58,17 @@ export async function readExample(db: Executor, run: Run, exampleId: string): Pr
   if (!example) throw notFound('Example', exampleId);
   if (example.datasetId === run.datasetId) return example;
   throw invalidInput(['exampleId'], "the example belongs to another dataset than the run's");
+}
+
+/** The files of a finished run's model and SAE, as the engine takes them. @throws AppError UNAVAILABLE without them. */
+export async function loadPair(
+  { db, store }: Pick<EngineWork, 'db' | 'store'>,
+  run: Run,
+): Promise<{ model: ModelRef; sae: string }> {
+  return {
+    model: await loadModelRef(db, store, run.modelId!),
+    sae: await store.path(run.artifactHash!),
+  };
 }
 
 /** The alpha that the run chose on validation; null where it could not. */

@@ -2,13 +2,11 @@
 import { inArray, sql } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
-import { insertParts, insertRun, type Run } from '../db/queries/runs.ts';
+import type { Run } from '../db/queries/runs.ts';
 import { type RunStatus, runs } from '../db/tables.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/sae/settings.ts';
 import { invalidInput } from '../errors.ts';
-import { enqueueNewRuns } from '../jobs/queue.ts';
-import { CODE_VERSION } from '../version.ts';
-import { checkLayer, type NewAlignmentRun, nLayersOf, planAlignment } from './run.ts';
+import { checkLayer, type NewAlignmentRun, nLayersOf, onDataset, planAlignment, queueParts } from './run.ts';
 
 export const MAX_PARTS = 256;
 const MAX_SEED = 2 ** 31 - 1;
@@ -41,27 +39,13 @@ export async function startAlignmentSweep(db: Db, input: NewAlignmentSweep): Pro
   checkGrid(layers, seeds);
   for (const [i, layer] of layers.entries()) checkLayer(model, layer, ['layers', String(i)]);
   const parts = seeds.flatMap((seed) => layers.map((layer) => ({ ...settings, layer, seed })));
-  const common = {
-    ...{ datasetId: dataset.id, datasetHash: dataset.contentHash },
-    ...{ modelId: model.id, codeVersion: CODE_VERSION },
-  };
+  const common = { ...onDataset(dataset), modelId: model.id };
   const sweep: AlignmentSweepSettings = { layers, seeds, alignment: parts[0]! };
-  return db.transaction(async (tx) => {
-    const parent = await insertRun(tx, {
-      ...common,
-      ...{ kind: 'ALIGNMENT_SWEEP', settings: { ...sweep }, seed: seeds[0]! },
-    });
-    const children = await insertParts(
-      tx,
-      parent,
-      parts.map((part) => ({ ...common, kind: 'ALIGNMENT' as const, settings: part, seed: part.seed })),
-    );
-    await enqueueNewRuns(
-      tx,
-      children.map(({ id }) => id),
-    );
-    return parent;
-  });
+  return queueParts(
+    db,
+    { ...common, kind: 'ALIGNMENT_SWEEP', settings: { ...sweep }, seed: seeds[0]! },
+    parts.map((part) => ({ ...common, kind: 'ALIGNMENT', settings: part, seed: part.seed })),
+  );
 }
 
 /** Layers and seeds have one place each in the input. */

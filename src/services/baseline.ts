@@ -1,12 +1,12 @@
 /** Unsupervised baselines, and what is measured of every SAE: concept latents and faithfulness. */
-import { asc, count, eq, inArray } from 'drizzle-orm';
+import { count, eq } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
-import { groupRows, readGroups } from '../db/queries/byIds.ts';
-import { conceptLatents, concepts, faithfulness } from '../db/tables.ts';
+import { readGroups } from '../db/queries/byIds.ts';
+import { concepts, faithfulness } from '../db/tables.ts';
 import { type BaselineSettingsInput, resolveBaselineSettings } from '../engine/sae/baselineSettings.ts';
 import { checkLayer, chooseStudied, queueRun, type Run } from './run.ts';
 
-export type ConceptLatent = typeof conceptLatents.$inferSelect;
+export { type ConceptLatent, conceptLatentsOfRuns } from '../db/queries/conceptLatents.ts';
 export type Faithfulness = typeof faithfulness.$inferSelect;
 
 export interface NewBaselineRun {
@@ -26,24 +26,6 @@ export async function startBaselineRun(db: Db, input: NewBaselineRun): Promise<R
   const settings = resolveBaselineSettings(input.settings ?? {}, nConcepts);
   checkLayer(model, settings.layer, ['settings', 'layer']);
   return queueRun(db, { kind: 'BASELINE', settings, modelId: model.id }, dataset);
-}
-
-/** For each run the latent of each concept, in the order of the ontology. */
-export async function conceptLatentsOfRuns(
-  db: Executor,
-  runIds: readonly string[],
-): Promise<ConceptLatent[][]> {
-  const rows = await db
-    .select({ latent: conceptLatents })
-    .from(conceptLatents)
-    .innerJoin(concepts, eq(concepts.id, conceptLatents.conceptId))
-    .where(inArray(conceptLatents.runId, [...runIds]))
-    .orderBy(asc(concepts.position));
-  const groups = groupRows(
-    rows.map(({ latent }) => latent),
-    'runId',
-  );
-  return runIds.map((id) => groups.get(id) ?? []);
 }
 
 /** For each run how the model answers with its activations replaced, by split and replacement. */

@@ -5,13 +5,20 @@ import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { facts, interventions } from '../db/tables.ts';
-import { SWAP_METHODS, type SwapCall, type SwapResult } from '../engine/align/swap.ts';
+import { SWAP_METHODS } from '../engine/align/swap.ts';
 import { sameAnswer } from '../engine/data/answers.ts';
 import { longText, shortText } from '../engine/data/text.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
-import { loadModelRef } from '../jobs/load.ts';
-import { chosenAlphaOf, findConcept, readAlignment, readConcepts, readExample } from './alignment.ts';
+import {
+  chosenAlphaOf,
+  findConcept,
+  loadPair,
+  readAlignment,
+  readConcepts,
+  readExample,
+} from './alignment.ts';
 import type { Engine } from './engine.ts';
+import { alpha, whole } from './fields.ts';
 import type { Intervention } from './intervention.ts';
 import type { Concept } from './ontology.ts';
 
@@ -27,18 +34,10 @@ const swapRequest = z
     targetConcept: z.string(),
     method: z.enum(SWAP_METHODS).default('LATENT_DECODE'),
     /** What was chosen on validation if left out. */
-    alpha: z
-      .number({ error: 'must be a finite number' })
-      .min(-1000, { error: 'must be at least -1000' })
-      .max(1000, { error: 'must be at most 1000' })
-      .optional(),
+    alpha: alpha.optional(),
     /** Edit wherever the source slot is on, instead of at the last prompt token. */
     armed: z.boolean().default(false),
-    maxNewTokens: z
-      .int({ error: 'must be a whole number' })
-      .min(1, { error: 'must be at least 1' })
-      .max(256, { error: 'must be at most 256' })
-      .default(16),
+    maxNewTokens: whole(1, 256).default(16),
   })
   .refine((input) => (input.exampleId === undefined) !== (input.prompt === undefined), {
     path: ['prompt'],
@@ -86,7 +85,8 @@ export async function swapConcept(
     ...{ prompt: question.prompt, source: source?.position ?? null, target: target.position },
     ...{ method: input.method, alpha, armed: input.armed, maxNewTokens: input.maxNewTokens },
   };
-  const answer = await callEngine(dependencies, run, call).catch((error) => {
+  const pair = await loadPair(dependencies, run);
+  const answer = await dependencies.engine.call('swap', { ...call, ...pair }).catch((error) => {
     throw inCallersTerms(error, target);
   });
   const expectedAnswer = await readExpected(db, run.datasetId, question.entity, target.id);
@@ -108,15 +108,6 @@ export async function swapConcept(
     })
     .returning();
   return stored!;
-}
-
-async function callEngine(
-  { db, store, engine }: SwapDependencies,
-  run: Run,
-  call: Omit<SwapCall, 'model' | 'sae'>,
-): Promise<SwapResult> {
-  const model = await loadModelRef(db, store, run.modelId!);
-  return engine.call('swap', { ...call, model, sae: await store.path(run.artifactHash!) });
 }
 
 function chooseConcepts(

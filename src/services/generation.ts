@@ -4,20 +4,20 @@ import { SWAP_METHODS } from '../engine/align/swap.ts';
 import { longText } from '../engine/data/text.ts';
 import type { FinishedItem, GenerationEdit, GenerationItem, TokenItem } from '../engine/generation/job.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
-import { loadModelRef } from '../jobs/load.ts';
-import { chosenAlphaOf, findConcept, readAlignment, readConcepts, readExample } from './alignment.ts';
+import {
+  chosenAlphaOf,
+  findConcept,
+  loadPair,
+  readAlignment,
+  readConcepts,
+  readExample,
+} from './alignment.ts';
 import type { EngineWork } from './engine.ts';
+import { alpha, finite, whole } from './fields.ts';
 import type { Concept } from './ontology.ts';
 
 export const MAX_INTERVENTIONS = 16;
 export const MAX_NEW_TOKENS = 256;
-
-const whole = (min: number, max: number) =>
-  z
-    .int({ error: 'must be a whole number' })
-    .min(min, { error: `must be at least ${min}` })
-    .max(max, { error: `must be at most ${max}` });
-const finite = z.number({ error: 'must be a finite number' });
 
 const intervention = z
   .strictObject({
@@ -26,10 +26,7 @@ const intervention = z
     sourceConcept: z.string().optional(),
     method: z.enum(SWAP_METHODS).default('LATENT_DECODE'),
     /** What was chosen on validation if left out. */
-    alpha: finite
-      .min(-1000, { error: 'must be at least -1000' })
-      .max(1000, { error: 'must be at most 1000' })
-      .optional(),
+    alpha: alpha.optional(),
     fromStep: whole(0, MAX_NEW_TOKENS).default(0),
     untilStep: whole(0, MAX_NEW_TOKENS).optional(),
     armed: z.boolean().default(false),
@@ -84,8 +81,7 @@ export async function startGeneration(
   const prompt = input.prompt ?? (await readExample(db, run, input.exampleId!)).prompt;
   const edits = input.interventions.map((given, i) => toEdit(given, i, ontology, chosenAlphaOf(run) ?? 1));
   const items = engine.stream('generate', {
-    model: await loadModelRef(db, store, run.modelId!),
-    sae: await store.path(run.artifactHash!),
+    ...(await loadPair({ db, store }, run)),
     ...{ prompt, maxNewTokens: input.maxNewTokens, sampling: samplingOf(input), edits },
   });
   const first = await items.next().catch((error) => {

@@ -3,15 +3,22 @@ import { and, count, eq } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Db, Executor } from '../db/client.ts';
 import { listModelCheckpoints, STOP_MEASURES, type StopRule } from '../db/queries/grokking.ts';
-import { insertParts, insertRun, type NewRun, type Run } from '../db/queries/runs.ts';
+import type { NewRun, Run } from '../db/queries/runs.ts';
 import { exampleConcepts, examples } from '../db/tables.ts';
 import { type GrokSettings, type GrokSettingsInput, grokSettings } from '../engine/grok/settings.ts';
 import { type ModelSettings, type ModelSettingsInput, modelSettings } from '../engine/model/settings.ts';
 import { invalidInput, parseOrThrow } from '../errors.ts';
-import { enqueueNewRuns } from '../jobs/queue.ts';
-import { CODE_VERSION } from '../version.ts';
 import { type CheckpointSchedule, checkpointSteps, MAX_CHECKPOINTS } from './checkpointSchedule.ts';
-import { checkLayer, chooseStudied, type Dataset, getRun, type Model, readDataset } from './run.ts';
+import {
+  checkLayer,
+  chooseStudied,
+  type Dataset,
+  getRun,
+  type Model,
+  onDataset,
+  queueParts,
+  readDataset,
+} from './run.ts';
 
 export { STOP_MEASURES, type StopRule } from '../db/queries/grokking.ts';
 
@@ -159,18 +166,12 @@ function queueAll(
   parts: readonly Part[],
 ): Promise<Run> {
   const { analysis } = settings;
-  const common = { datasetId: dataset.id, datasetHash: dataset.contentHash, codeVersion: CODE_VERSION };
+  const common = onDataset(dataset);
   const asAnalysis = { kind: 'CHECKPOINT_ANALYSIS', settings: analysis, seed: analysis.seed } as const;
-  return db.transaction(async (tx) => {
-    const seed = settings.model?.seed ?? analysis.seed;
-    const parent = await insertRun(tx, { ...common, kind: 'GROKKING', settings: { ...settings }, seed });
-    const stored = await insertParts(
-      tx,
-      parent,
-      parts.map((part) => ({ ...asAnalysis, ...common, ...part })),
-    );
-    const ready = stored.filter(({ kind, modelId }) => kind === 'MODEL' || modelId !== null);
-    await enqueueNewRuns(tx, ready.map(({ id }) => id).sort());
-    return parent;
-  });
+  const seed = settings.model?.seed ?? analysis.seed;
+  return queueParts(
+    db,
+    { ...common, kind: 'GROKKING', settings: { ...settings }, seed },
+    parts.map((part) => ({ ...asAnalysis, ...common, ...part })),
+  );
 }

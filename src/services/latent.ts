@@ -7,8 +7,7 @@ import { examples } from '../db/tables.ts';
 import type { EngineDataset } from '../engine/dataset.ts';
 import type { LatentMatch, LatentPage, LatentSource, LatentTokens } from '../engine/latents/job.ts';
 import { invalidInput, notFound } from '../errors.ts';
-import { loadModelRef } from '../jobs/load.ts';
-import { findConcept, readConcepts } from './alignment.ts';
+import { findConcept, loadPair, readConcepts } from './alignment.ts';
 import type { EngineWork } from './engine.ts';
 import { type Run, runsByIds } from './run.ts';
 
@@ -108,13 +107,6 @@ async function withDataset<T>(
   const source = { ...(await loadPair(work, run)), datasetId: run.datasetId };
   const answer = await ask({ ...source, dataset: null });
   return answer ?? (await ask({ ...source, dataset: await loadPrompts(work.db, run) }))!;
-}
-
-async function loadPair({ db, store }: EngineWork, run: Run) {
-  return {
-    model: await loadModelRef(db, store, run.modelId!),
-    sae: await store.path(run.artifactHash!),
-  };
 }
 
 /** What of a dataset has activations; the rest need not travel. */

@@ -5,13 +5,13 @@ import { readByIds } from '../db/queries/byIds.ts';
 import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
 import * as queries from '../db/queries/runs.ts';
-import { datasets, examples, models, type RunKind, runs } from '../db/tables.ts';
+import { datasets, examples, models, runs } from '../db/tables.ts';
 import type { ModelConfig } from '../engine/model/job.ts';
 import { type ModelSettingsInput, resolveModelSettings } from '../engine/model/settings.ts';
 import { resolveAlignmentSettings } from '../engine/sae/presets.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/sae/settings.ts';
 import { invalidInput, notFound } from '../errors.ts';
-import { dequeueRun, enqueueRun } from '../jobs/queue.ts';
+import { dequeueRun, enqueueNewRuns, enqueueRun } from '../jobs/queue.ts';
 import { CODE_VERSION } from '../version.ts';
 import { findConcept, readConcepts } from './alignment.ts';
 import { type CheckpointSchedule, checkpointSteps } from './checkpointSchedule.ts';
@@ -160,36 +160,48 @@ export function getMetrics(
   return readMetrics(db, runId, names, maxPoints);
 }
 
-/** Stores a run and puts it into the job queue. */
+type RunToQueue = Pick<
+  queries.NewRun,
+  'kind' | 'modelId' | 'initialModelId' | 'alignmentRunId' | 'baselineRunId'
+> & { settings: { seed: number } & Record<string, unknown> };
+
+/** Stores a run on a dataset and puts it into the job queue. */
 export async function queueRun(
   db: Db,
-  {
-    kind,
-    settings,
-    modelId,
-    initialModelId = null,
-  }: {
-    kind: RunKind;
-    settings: { seed: number } & Record<string, unknown>;
-    modelId: string | null;
-    initialModelId?: string | null;
-  },
-  dataset: Dataset,
+  { settings, ...run }: RunToQueue,
+  dataset: Pick<Dataset, 'id' | 'contentHash'>,
 ): Promise<Run> {
   return db.transaction(async (tx) => {
-    const run = await queries.insertRun(tx, {
-      kind,
+    const { seed } = settings;
+    const stored = await queries.insertRun(tx, {
+      ...run,
+      ...onDataset(dataset),
       settings: { ...settings },
-      seed: settings.seed,
-      datasetId: dataset.id,
-      datasetHash: dataset.contentHash,
-      modelId,
-      initialModelId,
-      codeVersion: CODE_VERSION,
+      seed,
     });
-    await enqueueRun(tx, run.id);
-    return run;
+    await enqueueRun(tx, stored.id);
+    return stored;
   });
+}
+
+/** The same for a run without a job of its own and its parts; those that wait for a model are queued when it is there. */
+export async function queueParts(
+  db: Db,
+  parent: queries.NewRun,
+  parts: readonly queries.NewRun[],
+): Promise<Run> {
+  return db.transaction(async (tx) => {
+    const stored = await queries.insertRun(tx, parent);
+    const children = await queries.insertParts(tx, stored, parts);
+    const ready = children.filter(({ kind, modelId }) => kind === 'MODEL' || modelId !== null);
+    await enqueueNewRuns(tx, ready.map(({ id }) => id).sort());
+    return stored;
+  });
+}
+
+/** What every run notes of its dataset and of the server that starts it. */
+export function onDataset({ id, contentHash }: Pick<Dataset, 'id' | 'contentHash'>) {
+  return { datasetId: id, datasetHash: contentHash, codeVersion: CODE_VERSION };
 }
 
 /** @throws AppError NOT_FOUND */

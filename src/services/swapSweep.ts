@@ -2,7 +2,7 @@
 import { and, desc, eq } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
-import { insertRun, type Run, readRun } from '../db/queries/runs.ts';
+import { type Run, readRun } from '../db/queries/runs.ts';
 import type { SweepCell } from '../db/queries/sweepCells.ts';
 import { runs, sweepCells } from '../db/tables.ts';
 import type { StoredSweepSettings } from '../engine/align/sweep/job.ts';
@@ -12,10 +12,9 @@ import {
   sweepSettings,
 } from '../engine/align/sweep/settings.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
-import { enqueueRun } from '../jobs/queue.ts';
-import { CODE_VERSION } from '../version.ts';
 import { findConcept, readAlignment, readConcepts } from './alignment.ts';
 import type { Concept } from './ontology.ts';
+import { queueRun } from './run.ts';
 
 export type { SweepCell } from '../db/queries/sweepCells.ts';
 
@@ -45,21 +44,15 @@ export async function startSwapSweep(db: Db, input: NewSwapSweep): Promise<Run> 
   checkSize(settings);
   const baseline = await chooseBaseline(db, alignment, settings, input.baselineRunId);
   const stored: StoredSweepSettings = { ...settings, pairs };
-  return db.transaction(async (tx) => {
-    const run = await insertRun(tx, {
-      kind: 'SWAP_SWEEP',
-      settings: { ...stored },
-      seed: settings.seed,
-      datasetId: alignment.datasetId,
-      datasetHash: alignment.datasetHash,
-      modelId: alignment.modelId,
-      alignmentRunId: alignment.id,
-      baselineRunId: baseline?.id,
-      codeVersion: CODE_VERSION,
-    });
-    await enqueueRun(tx, run.id);
-    return run;
-  });
+  const { datasetId, datasetHash, modelId } = alignment;
+  return queueRun(
+    db,
+    {
+      ...{ kind: 'SWAP_SWEEP', settings: { ...stored }, modelId },
+      ...{ alignmentRunId: alignment.id, baselineRunId: baseline?.id },
+    },
+    { id: datasetId, contentHash: datasetHash },
+  );
 }
 
 /** For each sweep its cells so far, in the order of work. */

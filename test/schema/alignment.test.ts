@@ -303,6 +303,106 @@ describe('a baseline run', () => {
   });
 });
 
+describe('a swap sweep', () => {
+  const SETTINGS = {
+    ...{ methods: ['LATENT_DECODE', 'MEAN_DIFFERENCE'], alphas: [1, 2], population: 'SEEN' },
+    ...{ promptsPerPair: 2, isolationPerPair: 2 },
+  };
+  const start = (input: object) => api.ask(contract('StartSwapSweep'), { input: { runId, ...input } });
+
+  it('answers the contract, and tells of each cell as it is measured', async () => {
+    const { startSwapSweep } = await start({ settings: SETTINGS });
+    const { id } = startSwapSweep.run;
+    expect(startSwapSweep.run).toMatchObject({ kind: 'SWAP_SWEEP', status: 'QUEUED' });
+    const CELLS = /* GraphQL */ `
+      subscription ($id: ID!) {
+        runEvents(id: $id) {
+          event { ... on SwapCellMeasured { result { __typename method alpha trials success { interval { low } } } } }
+        }
+      }
+    `;
+    const told: Data[] = [];
+    for await (const { data } of await api.subscribe(CELLS, { id }))
+      if (data.runEvents.event.result) told.push(data.runEvents.event.result);
+    const { run } = await api.ask(contract('SwapSweep'), { id });
+    expect(run.status).toBe('SUCCEEDED');
+    expect(run.results.map(({ method, alpha }: Data) => [method, alpha])).toEqual([
+      ...[
+        ['LATENT_DECODE', 1],
+        ['LATENT_DECODE', 2],
+      ],
+      ...[
+        ['MEAN_DIFFERENCE', 1],
+        ['MEAN_DIFFERENCE', 2],
+      ],
+    ]);
+    expect(run.controls.map(({ kind, alpha }: Data) => [kind, alpha])).toEqual(
+      ['UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'].flatMap((kind) => [
+        [kind, 1],
+        [kind, 2],
+      ]),
+    );
+    // Mean differences stand among both, but are measured once.
+    expect(told).toHaveLength(run.results.length + run.controls.length - 2);
+    expect(run.pairs).toHaveLength(30);
+    for (const { source, target, trials } of run.pairs) {
+      expect(source.key).not.toBe(target.key);
+      expect(trials).toBeLessThanOrEqual(2);
+    }
+    const decoded = run.results.find(({ method, alpha }: Data) => method === 'LATENT_DECODE' && alpha === 2);
+    expect(run.pairs.reduce((sum: number, { trials }: Data) => sum + trials, 0)).toBe(decoded.trials);
+    expect(decoded.isolation).toBeGreaterThanOrEqual(0);
+    expect(decoded.isolation).toBeLessThanOrEqual(1);
+    const { run: more } = await api.ask(
+      `query ($id: ID!) { run(id: $id) { ... on SwapSweepRun {
+        alignmentRun { id } baselineRun { id } settings { alphas split placement } editsPerSecond
+        pairs(method: LATENT_DECODE, alpha: 1.7) { trials }
+      } } }`,
+      { id },
+    );
+    expect(more).toMatchObject({ alignmentRun: { id: runId }, pairs: [] });
+    expect(more.baselineRun).not.toBeNull(); // the one that fits
+    expect(more.settings).toEqual({ alphas: [1, 2], split: 'TEST_OOD', placement: 'LAST_TOKEN' });
+    expect(more.editsPerSecond).toBeGreaterThan(0);
+  });
+
+  it.each<[object, string[], RegExp]>([
+    [{ pairs: [{ source: 'birth_city', target: 'shoe_size' }] }, ['pairs', '0', 'target'], /shoe_size/],
+    [{ settings: { alphas: [] } }, ['settings', 'alphas'], /./],
+    [{ settings: { isolationPerPair: -1 } }, ['settings', 'isolationPerPair'], /./],
+    [{ baselineRunId: 'nonsense' }, ['baselineRunId'], /not an id of this API/],
+  ])('refuses %j with its path', async (input, path, message) => {
+    const { startSwapSweep } = await start(input);
+    expect(startSwapSweep).toMatchObject({ __typename: 'InputError', path });
+    expect(startSwapSweep.message).toMatch(message);
+  });
+
+  it('refuses another run than an alignment', async () => {
+    const { startSwapSweep } = await start({ runId: modelRunId });
+    expect(startSwapSweep).toMatchObject({ __typename: 'InputError', path: ['runId'] });
+  });
+});
+
+describe('an alignment that withholds', () => {
+  it('refuses a concept that the dataset does not have', async () => {
+    const { run } = await api.ask(
+      'query ($id: ID!) { run(id: $id) { ... on AlignmentRun { model { id } } } }',
+      {
+        id: runId,
+      },
+    );
+    const settings = { withheldTargets: ['birth_city', 'shoe_size'] };
+    const { startAlignmentRun } = await api.ask(contract('StartAlignmentRun'), {
+      input: { modelId: run.model.id, settings },
+    });
+    expect(startAlignmentRun).toMatchObject({
+      __typename: 'InputError',
+      path: ['settings', 'withheldTargets', '1'],
+      message: expect.stringContaining('shoe_size'),
+    });
+  });
+});
+
 describe('swapConcept', () => {
   const swap = async (input: object) =>
     (await api.ask(contract('SwapConcept'), { input })).swapConcept as Data;

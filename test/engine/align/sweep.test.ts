@@ -5,13 +5,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runAlignment } from '../../../src/engine/align/align.ts';
 import { armedHook } from '../../../src/engine/align/armed.ts';
+import { runBaseline } from '../../../src/engine/align/baseline.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import { SWAP_METHODS, type SwapMethod } from '../../../src/engine/align/swap.ts';
 import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
 import { editResid, readSlots } from '../../../src/engine/align/swapMethods.ts';
 import { randomLatents, slotLatents } from '../../../src/engine/align/sweep/editors.ts';
 import { continueAll } from '../../../src/engine/align/sweep/isolation.ts';
-import type { SwapSweepJob, SweepCell } from '../../../src/engine/align/sweep/job.ts';
+import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../../src/engine/align/sweep/job.ts';
 import { createPlacedEdits } from '../../../src/engine/align/sweep/placed.ts';
 import {
   type SweepSettings,
@@ -25,12 +26,14 @@ import {
   drawSweepTrials,
   type IsolationCase,
 } from '../../../src/engine/align/sweep/trials.ts';
+import { createWithheld } from '../../../src/engine/align/withheld.ts';
 import { sameAnswer } from '../../../src/engine/data/answers.ts';
 import { generateBiographies } from '../../../src/engine/data/biography.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { modelSettings } from '../../../src/engine/model/settings.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
+import { resolveBaselineSettings } from '../../../src/engine/sae/baselineSettings.ts';
 import { loadSae } from '../../../src/engine/sae/file.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/sae/presets.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
@@ -69,9 +72,13 @@ function settingsOf(input: SweepSettingsInput = {}): SweepSettings {
   }) as SweepSettings;
 }
 
-async function sweep(input: SweepSettingsInput = {}, done: readonly number[] = []): Promise<SweepCell[]> {
+async function sweep(
+  input: SweepSettingsInput = {},
+  done: readonly number[] = [],
+  baseline: SweepBaseline | null = null,
+): Promise<SweepCell[]> {
   const recorder = createRecorder(workDir);
-  const job = { kind: 'SWAP_SWEEP', ...studied, baseline: null, dataset, pairs: PAIRS, done } as const;
+  const job = { kind: 'SWAP_SWEEP', ...studied, baseline, dataset, pairs: PAIRS, done } as const;
   await runSwapSweep({ ...job, settings: settingsOf(input) }, recorder);
   return recorder.cells;
 }
@@ -145,6 +152,47 @@ describe('a swap sweep', () => {
       placed!.otherPromptsKept,
       placed!.textsKept,
     ]);
+  });
+
+  test('tries withheld swaps alone where it is asked to', async () => {
+    const { settings } = await load().then(({ model, sae }) => {
+      tf.dispose([model.weights, sae.weights]);
+      return sae;
+    });
+    const withholding = { ...settings, withheldTargets: [dataset.concepts[3]!.key] };
+    const isWithheld = createWithheld(dataset, withholding);
+    const prompts = choosePrompts(dataset, settings, settingsOf());
+    const all = drawSweepTrials(prompts, dataset, PAIRS, settingsOf());
+    const some = drawSweepTrials(prompts, dataset, PAIRS, settingsOf(), isWithheld);
+    expect(new Set(all.map(({ pair }) => pair))).toEqual(new Set([0, 1]));
+    expect(new Set(some.map(({ pair }) => pair))).toEqual(new Set([1])); // towards concept 3
+    expect(some).toEqual(all.filter(({ pair }) => pair === 1));
+    // Nothing was withheld from the SAE that is swept here.
+    await expect(sweep({ withheldOnly: true })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      message: expect.stringContaining('no withheld swap'),
+    });
+  });
+
+  test('compares with an unsupervised SAE, the one that is named or one trained on the spot', async () => {
+    const only = {
+      methods: ['LATENT_DECODE' as const],
+      alphas: [2],
+      controls: ['UNSUPERVISED_LATENT' as const],
+    };
+    const trained = await sweep(only);
+    const { sae } = await load();
+    const { nFree, nConcepts } = sae.config;
+    const { seed, layer, unseenShare, validationShare } = sae.settings;
+    const settings = resolveBaselineSettings(
+      { seed, layer, unseenShare, validationShare, nFree: nFree + nConcepts },
+      nConcepts,
+    );
+    const recorder = createRecorder(await mkdtemp(join(workDir, 'baseline-')));
+    const made = await runBaseline({ kind: 'BASELINE', settings, model: studied.model, dataset }, recorder);
+    const named = await sweep(only, [], { sae: made.weights.path, latents: made.conceptLatents });
+    expect(trained.map(({ edited }) => edited)).toEqual(['CONCEPT', 'UNSUPERVISED_LATENT']);
+    expect(named).toEqual(trained);
   });
 
   test('frees every tensor', async () => {

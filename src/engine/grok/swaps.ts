@@ -192,7 +192,7 @@ async function measureMethod(
   { alphas, trials: count }: HopSwapSettings,
   breathe: Breathe,
 ): Promise<{ success: number; measure: HopSwapMeasure }> {
-  const editsOf = editing(editor, method);
+  const editsOf = createHopEdits(editor, method);
   const pair = { model, sae: editor.sae };
   const tryAll = async (trials: readonly HopTrial[], alpha: number) => ({
     trials: trials.length,
@@ -245,7 +245,7 @@ async function measureMethod(
 }
 
 /** Edits at an alpha, which counts in the latent's own scale where the method sets latents. */
-function editing({ latentOf }: HopEditor, method: SwapMethod) {
+export function createHopEdits({ latentOf }: Pick<HopEditor, 'latentOf'>, method: SwapMethod) {
   return ({ source, target }: { source: number; target: number }, alpha: number) => {
     const on = latentOf(target, 'on');
     return {

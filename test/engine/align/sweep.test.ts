@@ -11,7 +11,7 @@ import { SWAP_METHODS, type SwapMethod } from '../../../src/engine/align/swap.ts
 import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
 import { editResid, readSlots } from '../../../src/engine/align/swapMethods.ts';
 import { randomLatents, slotLatents } from '../../../src/engine/align/sweep/editors.ts';
-import { continueAll } from '../../../src/engine/align/sweep/isolation.ts';
+import { armedEdits, continueAll } from '../../../src/engine/align/sweep/isolation.ts';
 import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../../src/engine/align/sweep/job.ts';
 import { createPlacedEdits } from '../../../src/engine/align/sweep/placed.ts';
 import {
@@ -361,6 +361,22 @@ describe('edits that are computed together', () => {
     edits('LATENT_DECODE', 5).forEach((value, i) => {
       expect(value).toBeCloseTo(expected[i]!, 4);
     });
+    sae.dispose();
+  });
+
+  test('alpha counts in the scale of the latent, placed and armed alike', () => {
+    const { sae, activation } = handmadeSae();
+    const h = activation({ slots: [0, 0], free: [2, 1] });
+    const latents = [{ off: 0, on: 1, scale: 3, threshold: 1 }];
+    const editor = { edited: 'RANDOM_LATENT', sae, latents, methods: ['LATENT_DECODE'] } as const;
+    const edits = createPlacedEdits(editor, { h, pairs: Int32Array.of(0) });
+    const expected = activation({ slots: [0, 0], free: [0, 6] });
+    edits('LATENT_DECODE', 2).forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[i]!, 4);
+    });
+    expect(armedEdits(editor, [0], 'LATENT_DECODE', 2)).toEqual([{ off: 0, on: 1, alpha: 6, threshold: 1 }]);
+    // An added direction is a share of the activation's length instead.
+    expect(armedEdits(editor, [0], 'DECODER_COLUMN', 2)[0]!.alpha).toBe(2);
     sae.dispose();
   });
 

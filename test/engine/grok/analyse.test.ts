@@ -13,7 +13,7 @@ import type { GrokkingPoint } from '../../../src/engine/grok/job.ts';
 import { twoHopQuestions } from '../../../src/engine/grok/questions.ts';
 import { grokSettings } from '../../../src/engine/grok/settings.ts';
 import { hopSwapSettings } from '../../../src/engine/grok/swapJob.ts';
-import { measureHopSwaps } from '../../../src/engine/grok/swaps.ts';
+import { createHopEdits, measureHopSwaps } from '../../../src/engine/grok/swaps.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { modelSettings } from '../../../src/engine/model/settings.ts';
@@ -255,4 +255,11 @@ describe('measureHopSwaps', () => {
     expect(ratios[1]!.slots).toBeCloseTo(slots.successes / slots.trials, 9);
     expect(memory().numTensors).toBe(before);
   }, 60_000);
+});
+
+test('alpha counts in the scale of the latent that stands for the target, or is the strength of a direction', () => {
+  const latentOf = (relation: number) => ({ latent: 10 + relation, scale: relation + 1 });
+  const swap = { source: 0, target: 2 };
+  expect(createHopEdits({ latentOf }, 'LATENT_DELTA')(swap, 2)).toEqual({ off: 10, on: 12, alpha: 6 });
+  expect(createHopEdits({ latentOf }, 'ORTHOGONAL')(swap, 2)).toEqual({ off: 10, on: 12, alpha: 2 });
 });

@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { type ApiClient, createApiClient, success } from '../src/demo/client.ts';
 import { START_ALIGNMENT_RUN, START_MODEL_RUN, SWAP_CONCEPT } from '../src/demo/operations.ts';
+import { type Ended, finished } from '../src/demo/replies.ts';
 import { startOwnServer } from '../src/demo/server.ts';
 import { heading, line, percent } from '../src/demo/terminal.ts';
 import { runAndWatch } from '../src/demo/watch.ts';
@@ -76,9 +77,7 @@ interface Dataset {
   asked: { edges: { node: { id: string; prompt: string } }[] };
 }
 
-interface Run {
-  status: string;
-  error: { message: string } | null;
+interface Run extends Ended {
   model: { id: string; accuracy: number };
   chosenAlpha: number | null;
   binding: { accuracy: number };
@@ -163,9 +162,7 @@ function align(api: ApiClient, modelId: string, { id }: Dataset, layer: number):
 }
 
 async function finish(api: ApiClient, id: string): Promise<Run> {
-  const { run } = await api.request<{ run: Run }>(RESULTS, { id });
-  if (run.status !== 'SUCCEEDED') throw new Error(run.error?.message ?? `The run ended as ${run.status}.`);
-  return run;
+  return finished((await api.request<{ run: Run }>(RESULTS, { id })).run);
 }
 
 /** Asks a held-out question with the last concept's slot on in the place of its own. */

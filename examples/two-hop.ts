@@ -11,6 +11,7 @@ import {
   START_MODEL_RUN,
   SWAP_CONCEPT,
 } from '../src/demo/operations.ts';
+import { type Concept, type Ended, finished, type SwapReply } from '../src/demo/replies.ts';
 import { type OwnServer, startOwnServer } from '../src/demo/server.ts';
 import { heading, line, percent, table } from '../src/demo/terminal.ts';
 import { runAndWatch } from '../src/demo/watch.ts';
@@ -83,12 +84,6 @@ const HELD_OUT_QUESTIONS = /* GraphQL */ `
   fragment questions on ExampleConnection { edges { node { id entity answer } } }
 `;
 
-interface Concept {
-  id: string;
-  key: string;
-  label: string;
-}
-
 interface Dataset {
   id: string;
   name: string;
@@ -96,11 +91,6 @@ interface Dataset {
   facts: { totalCount: number };
   splits: { name: 'TRAIN' | 'VALIDATION' | 'TEST_OOD'; size: number }[];
   examples: { edges: { node: { prompt: string; answer: string } }[] };
-}
-
-interface Ended {
-  status: string;
-  error: { code: string; message: string } | null;
 }
 
 interface ModelRun extends Ended {
@@ -120,17 +110,6 @@ interface AlignmentRun extends Ended {
     successRate: number;
     chosen: boolean;
   }[];
-}
-
-interface Intervention {
-  prompt: string;
-  alpha: number;
-  success: boolean;
-  expectedAnswer: string;
-  sourceConcept: Concept;
-  targetConcept: Concept;
-  baseline: { text: string };
-  result: { text: string };
 }
 
 const { values: flags } = parseArgs({
@@ -238,7 +217,7 @@ async function swapRelations(api: ApiClient, dataset: Dataset, runId: string): P
   const exampleId = await findQuestion(api, dataset, from, to);
   const input = { runId, exampleId, sourceConcept: from.key, targetConcept: to.key };
   const reply = await api.request<{
-    swapConcept: { __typename: 'SwapConceptSuccess'; intervention: Intervention };
+    swapConcept: SwapReply;
   }>(SWAP_CONCEPT, { input });
   const swap = success(reply.swapConcept).intervention;
   line(`  prompt    ${swap.prompt}`);
@@ -268,9 +247,4 @@ function conceptOf({ ontology }: Dataset, key: string): Concept {
   if (!found)
     throw new Error(`no relation ${key}; there are ${ontology.concepts.map((c) => c.key).join(', ')}`);
   return found;
-}
-
-function finished<T extends Ended>(run: T): T {
-  if (run.status !== 'SUCCEEDED') throw new Error(run.error?.message ?? `The run ended as ${run.status}.`);
-  return run;
 }

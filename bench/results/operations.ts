@@ -1,37 +1,22 @@
 /** What the report asks of the API. */
 
-export const START_BASELINE_RUN = /* GraphQL */ `
-  mutation StartBaselineRun($input: StartBaselineRunInput!) {
-    startBaselineRun(input: $input) {
-      __typename
-      ... on StartRunSuccess { run { id } }
-      ... on Error { message }
-      ... on InputError { path }
+const start = (mutation: string) => {
+  const type = `${mutation[0]!.toUpperCase()}${mutation.slice(1)}Input!`;
+  return /* GraphQL */ `
+    mutation ($input: ${type}) {
+      ${mutation}(input: $input) {
+        __typename
+        ... on StartRunSuccess { run { id } }
+        ... on Error { message }
+        ... on InputError { path }
+      }
     }
-  }
-`;
+  `;
+};
 
-export const START_SWAP_SWEEP = /* GraphQL */ `
-  mutation StartSwapSweep($input: StartSwapSweepInput!) {
-    startSwapSweep(input: $input) {
-      __typename
-      ... on StartRunSuccess { run { id } }
-      ... on Error { message }
-      ... on InputError { path }
-    }
-  }
-`;
-
-export const START_ALIGNMENT_SWEEP = /* GraphQL */ `
-  mutation StartAlignmentSweep($input: StartAlignmentSweepInput!) {
-    startAlignmentSweep(input: $input) {
-      __typename
-      ... on StartRunSuccess { run { id } }
-      ... on Error { message }
-      ... on InputError { path }
-    }
-  }
-`;
+export const START_BASELINE_RUN = start('startBaselineRun');
+export const START_SWAP_SWEEP = start('startSwapSweep');
+export const START_ALIGNMENT_SWEEP = start('startAlignmentSweep');
 
 const RATE = 'trials successes value interval { low high }';
 

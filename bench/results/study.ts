@@ -1,7 +1,8 @@
 /** The runs behind the report, done as any client of the API would do them. */
 import { type ApiClient, success } from '../../src/demo/client.ts';
 import { GENERATE_DATASET, START_ALIGNMENT_RUN, START_MODEL_RUN } from '../../src/demo/operations.ts';
-import { heading, line } from '../../src/demo/terminal.ts';
+import { type Ended, finished } from '../../src/demo/replies.ts';
+import { heading } from '../../src/demo/terminal.ts';
 import { runAndWatch } from '../../src/demo/watch.ts';
 import * as operations from './operations.ts';
 
@@ -176,14 +177,5 @@ async function result<T>(
 }
 
 async function read<T>(api: ApiClient, query: string, id: string): Promise<T> {
-  interface Ended {
-    status: string;
-    error: { message: string } | null;
-  }
-  const { run } = await api.request<{ run: T & Ended }>(query, { id });
-  if (run.status !== 'SUCCEEDED') {
-    line(`  ${run.status}: ${run.error?.message ?? ''}`);
-    throw new Error(run.error?.message ?? `The run ended as ${run.status}.`);
-  }
-  return run;
+  return finished((await api.request<{ run: T & Ended }>(query, { id })).run);
 }

@@ -10,6 +10,7 @@ import {
   START_MODEL_RUN,
   SWAP_CONCEPT,
 } from './operations.ts';
+import { type Concept, type Ended, finished, type SwapReply } from './replies.ts';
 import { heading, line, percent, table } from './terminal.ts';
 import { runAndWatch } from './watch.ts';
 
@@ -18,12 +19,6 @@ export interface DemoSettings {
   people: number;
   /** Training steps of the language model; null takes the default of the backend. */
   steps: number | null;
-}
-
-interface Concept {
-  id: string;
-  key: string;
-  label: string;
 }
 
 interface Dataset {
@@ -45,9 +40,7 @@ interface SwapMeasure {
   chosen: boolean;
 }
 
-interface Alignment {
-  status: string;
-  error: { code: string; message: string } | null;
+interface Alignment extends Ended {
   chosenAlpha: number;
   binding: { accuracy: number; diagonalAccuracy: number; concepts: { key: string }[]; matrix: number[][] };
   reconstruction: { fvu: number; l0: number };
@@ -116,9 +109,7 @@ async function trainModel(
   steps: number | null,
 ): Promise<string> {
   heading('Language model');
-  interface ModelRun {
-    status: string;
-    error: Alignment['error'];
+  interface ModelRun extends Ended {
     model: { id: string; nParams: number; train: number; validation: number; testOod: number };
   }
   const input = { datasetId: dataset.id, settings: { seed, ...(steps === null ? {} : { steps }) } };
@@ -128,11 +119,6 @@ async function trainModel(
   const { train, validation, testOod } = model;
   line(`  TRAIN ${percent(train)}, VALIDATION ${percent(validation)}, TEST_OOD ${percent(testOod)}`);
   return model.id;
-}
-
-function finished<T extends { status: string; error: Alignment['error'] }>(run: T): T {
-  if (run.status !== 'SUCCEEDED') throw new Error(run.error?.message ?? `The run ended as ${run.status}.`);
-  return run;
 }
 
 function showBinding({ binding, reconstruction }: Alignment): void {
@@ -164,20 +150,6 @@ async function showSwap(api: ApiClient, dataset: Dataset, runId: string): Promis
   line(`    before    ${swap.baseline.text.trim()}`);
   line(`    after     ${swap.result.text.trim()}`);
   line(`    expected  ${swap.expectedAnswer}${swap.success ? '  ✓' : '  ✗'}`);
-}
-
-interface SwapReply {
-  __typename: 'SwapConceptSuccess';
-  intervention: {
-    prompt: string;
-    alpha: number;
-    success: boolean;
-    expectedAnswer: string;
-    sourceConcept: Concept;
-    targetConcept: Concept;
-    baseline: { text: string };
-    result: { text: string };
-  };
 }
 
 function showResults(alignments: Alignment[]): void {

@@ -1,0 +1,34 @@
+/** What the demo's operations answer, for whoever sends them. */
+
+export interface Concept {
+  id: string;
+  key: string;
+  label: string;
+}
+
+/** A run that has been followed to its end. */
+export interface Ended {
+  status: string;
+  error: { message: string } | null;
+}
+
+/** The answer of `SWAP_CONCEPT` when the swap was done. */
+export interface SwapReply {
+  __typename: 'SwapConceptSuccess';
+  intervention: {
+    prompt: string;
+    alpha: number;
+    success: boolean;
+    expectedAnswer: string;
+    sourceConcept: Concept;
+    targetConcept: Concept;
+    baseline: { text: string };
+    result: { text: string };
+  };
+}
+
+/** The run, if it ended well. @throws Error with the run's own words otherwise. */
+export function finished<T extends Ended>(run: T): T {
+  if (run.status !== 'SUCCEEDED') throw new Error(run.error?.message ?? `The run ended as ${run.status}.`);
+  return run;
+}

@@ -18,8 +18,9 @@ import { analyseCheckpoint } from '../src/engine/grok/analyse.ts';
 import { TWO_HOP_RECIPES } from '../src/engine/grok/defaults.ts';
 import type { GrokkingPoint } from '../src/engine/grok/job.ts';
 import { grokSettings } from '../src/engine/grok/settings.ts';
-import { type HopSwapResult, hopSwapSettings } from '../src/engine/grok/swapJob.ts';
-import { measureHopSwaps } from '../src/engine/grok/swaps.ts';
+import { bestOf, type HopSwapMeasure, ratioOf } from '../src/engine/grok/swaps/job.ts';
+import { hopSwapSettings } from '../src/engine/grok/swaps/settings.ts';
+import { measureHopSwaps } from '../src/engine/grok/swaps/swaps.ts';
 import type { ModelSnapshot } from '../src/engine/model/job.ts';
 import { loadLanguageModel } from '../src/engine/model/languageModel.ts';
 import { modelSettings } from '../src/engine/model/settings.ts';
@@ -68,7 +69,14 @@ async function measure(): Promise<void> {
     if (step === keepSteps.at(-1)) {
       console.log(`\nall checkpoints analysed ${since(begun)} after the beginning\n`);
       printSwaps(
-        await measureHopSwaps(model, saes, dataset, { grok, swaps: hopSwapSettings.parse({}) }, context),
+        await measureHopSwaps(
+          model,
+          saes,
+          dataset,
+          { grok, swaps: hopSwapSettings.parse({}) },
+          context,
+          () => {},
+        ),
       );
     }
     model.dispose();
@@ -127,7 +135,7 @@ function printPoint(step: number, point: GrokkingPoint): void {
   );
 }
 
-function printSwaps({ measures, ratios }: HopSwapResult): void {
+function printSwaps(measures: readonly HopSwapMeasure[]): void {
   printRow('hop', 'edited', 'method', 'alpha', 'shown pairs', 'withheld pairs', 'isolation');
   printRow(...Array<string>(7).fill('---'));
   const rate = (n: number, of: number) => `${(n / Math.max(1, of)).toFixed(3)} of ${of}`;
@@ -136,10 +144,14 @@ function printSwaps({ measures, ratios }: HopSwapResult): void {
       ...[hop, edited, method, alpha, rate(shown.successes, shown.trials)],
       ...[rate(withheld.successes, withheld.trials), rate(isolation.kept, isolation.questions)],
     );
-  for (const { hop, slots, unsupervised, ratio } of ratios)
+  for (const hop of [1, 2]) {
+    const slots = bestOf(measures, hop, 'CONCEPT')!.withheld;
+    const unsupervised = bestOf(measures, hop, 'UNSUPERVISED_LATENT')!.withheld;
+    const ratio = ratioOf(slots, unsupervised);
     console.log(
-      `\nhop ${hop}, withheld pairs: slots ${slots.toFixed(3)}, unsupervised ${unsupervised.toFixed(3)}, ratio ${ratio?.toFixed(2) ?? '–'}`,
+      `\nhop ${hop}, withheld pairs: slots ${rate(slots.successes, slots.trials)}, unsupervised ${rate(unsupervised.successes, unsupervised.trials)}, ratio ${ratio?.toFixed(2) ?? '–'}`,
     );
+  }
 }
 
 function printRow(...cells: readonly (string | number)[]): void {

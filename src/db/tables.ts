@@ -35,6 +35,7 @@ export const RUN_KINDS = [
   'ALIGNMENT_SWEEP',
   'GROKKING',
   'CHECKPOINT_ANALYSIS',
+  'HOP_SWAP',
 ] as const;
 export const RUN_STATUSES = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const;
 /** Where a run has ended. */
@@ -48,7 +49,7 @@ const SPLIT_NAMES = ['TRAIN', 'VALIDATION', 'TEST_OOD'] as const;
 
 /** What stands in an activation's place when faithfulness is measured. */
 export const REPLACEMENTS = ['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO'] as const;
-/** What the cells of a swap sweep edit: the bound slots, or a control. */
+/** What swaps edit: the bound slots, or a control. */
 export const SWEEP_EDITED = ['CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'] as const;
 
 /** Where a model that was not trained here comes from. */
@@ -272,6 +273,8 @@ export const runs = pgTable(
     alignmentRunId: uuid('alignment_run_id').references((): AnyPgColumn => runs.id),
     /** Of a SWAP_SWEEP: the unsupervised SAE it compares with; null where it trains one itself. */
     baselineRunId: uuid('baseline_run_id').references((): AnyPgColumn => runs.id),
+    /** Of a HOP_SWAP: the analysis whose slots it edits; null where it trains SAEs itself. */
+    analysisRunId: uuid('analysis_run_id').references((): AnyPgColumn => runs.id),
     /** Weights the run ended with. */
     artifactHash: text('artifact_hash').references(() => artifacts.hash),
     /** Small results that have no table of their own. */
@@ -299,6 +302,7 @@ export const runs = pgTable(
     index('runs_initial_model').on(t.initialModelId),
     index('runs_alignment').on(t.alignmentRunId),
     index('runs_baseline').on(t.baselineRunId),
+    index('runs_analysis').on(t.analysisRunId),
     index('runs_artifact').on(t.artifactHash),
     check('runs_kind', oneOf(t.kind, RUN_KINDS)),
     check('runs_status_known', oneOf(t.status, RUN_STATUSES)),
@@ -406,6 +410,61 @@ export const grokkingBindings = pgTable(
       foreignColumns: [grokkingPoints.runId, grokkingPoints.step],
     }).onDelete('cascade'),
     check('grokking_bindings_hop', sql`${t.hop} in (1, 2)`),
+  ],
+);
+
+/** SAEs of two-hop runs, hop by hop; one that is shared is there at both. */
+export const hopSaes = pgTable(
+  'hop_saes',
+  {
+    /** The CHECKPOINT_ANALYSIS or HOP_SWAP run that trained it. */
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    hop: smallint('hop').notNull(),
+    artifactHash: text('artifact_hash')
+      .notNull()
+      .references(() => artifacts.hash),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.hop] }),
+    index('hop_saes_artifact').on(t.artifactHash),
+    check('hop_saes_hop', sql`${t.hop} in (1, 2)`),
+  ],
+);
+
+/** Swaps at one hop of two-hop questions by one method of one edit, at the alpha that did best on TRAIN questions. */
+export const hopSwaps = pgTable(
+  'hop_swaps',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    /** Place in the run's order of work. */
+    position: integer('position').notNull(),
+    hop: smallint('hop').notNull(),
+    edited: text('edited').$type<(typeof SWEEP_EDITED)[number]>().notNull(),
+    method: text('method').notNull(),
+    alpha: doublePrecision('alpha').notNull(),
+    /** Swaps on held-out questions to pairs that counterfactuals may have led to, and to those withheld from them. */
+    shownTrials: integer('shown_trials').notNull(),
+    shownSuccesses: integer('shown_successes').notNull(),
+    withheldTrials: integer('withheld_trials').notNull(),
+    withheldSuccesses: integer('withheld_successes').notNull(),
+    /** Armed swaps on held-out questions about other relations, and how many left the answer as it was. */
+    otherQuestions: integer('other_questions').notNull(),
+    otherQuestionsKept: integer('other_questions_kept').notNull(),
+    /** On TRAIN questions, alpha by alpha. */
+    choosing: jsonb('choosing').$type<{ alpha: number; trials: number; successes: number }[]>().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.position] }),
+    unique('hop_swaps_what').on(t.runId, t.hop, t.edited, t.method),
+    check('hop_swaps_hop', sql`${t.hop} in (1, 2)`),
+    check('hop_swaps_edited', oneOf(t.edited, SWEEP_EDITED)),
+    check('hop_swaps_shown', sql`${t.shownSuccesses} between 0 and ${t.shownTrials}`),
+    check('hop_swaps_withheld', sql`${t.withheldSuccesses} between 0 and ${t.withheldTrials}`),
+    check('hop_swaps_other', sql`${t.otherQuestionsKept} between 0 and ${t.otherQuestions}`),
   ],
 );
 

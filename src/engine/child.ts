@@ -92,6 +92,7 @@ async function execute(job: EngineJob, context: JobContext): Promise<EngineResul
   if (job.kind === 'BASELINE') return (await import('./align/baseline.ts')).runBaseline(job, context);
   if (job.kind === 'CHECKPOINT_ANALYSIS')
     return (await import('./grok/analyse.ts')).runCheckpointAnalysis(job, context);
+  if (job.kind === 'HOP_SWAP') return (await import('./grok/swaps/swaps.ts')).runHopSwaps(job, context);
   return (await import('./align/align.ts')).runAlignment(job, context);
 }
 

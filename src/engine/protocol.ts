@@ -8,6 +8,7 @@ import type { SwapCall, SwapResult } from './align/swap.ts';
 import type { SwapSweepJob, SwapSweepResult, SweepCell } from './align/sweep/job.ts';
 import type { GenerationCall, GenerationItem } from './generation/job.ts';
 import type { CheckpointAnalysisJob, CheckpointAnalysisResult } from './grok/job.ts';
+import type { HopSwapJob, HopSwapResult } from './grok/swaps/job.ts';
 import type {
   LatentMatch,
   LatentPage,
@@ -47,13 +48,20 @@ export interface Progress {
   etaSeconds: number | null;
 }
 
-export type EngineJob = ModelJob | AlignmentJob | BaselineJob | SwapSweepJob | CheckpointAnalysisJob;
+export type EngineJob =
+  | ModelJob
+  | AlignmentJob
+  | BaselineJob
+  | SwapSweepJob
+  | CheckpointAnalysisJob
+  | HopSwapJob;
 export type EngineResult =
   | ModelResult
   | AlignmentResult
   | BaselineResult
   | SwapSweepResult
-  | CheckpointAnalysisResult;
+  | CheckpointAnalysisResult
+  | HopSwapResult;
 
 /** What the engine reports while a job runs, besides its result. Every call is cheap; the child batches. */
 export interface JobReporter {

@@ -8,6 +8,7 @@ import { collectArtifact } from '../db/queries/artifacts.ts';
 import { readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
 import type { Claim } from '../db/queries/events.ts';
 import { failRun, type Run } from '../db/queries/runs.ts';
+import type { RunKind } from '../db/tables.ts';
 import type { ModelSnapshot } from '../engine/model/job.ts';
 import type { WrittenFile } from '../engine/writtenFile.ts';
 import { AppError } from '../errors.ts';
@@ -31,6 +32,9 @@ export interface ExecutionOptions {
   drainMs: number;
   log: Logger;
 }
+
+/** A sweep goes on behind its stored cells; an analysis and the swaps of one are done again. */
+const WITHOUT_CHECKPOINTS: readonly RunKind[] = ['SWAP_SWEEP', 'CHECKPOINT_ANALYSIS', 'HOP_SWAP'];
 
 /** Crashes without a new checkpoint in between after which a run has failed. */
 const MAX_CRASHES = 3;
@@ -137,8 +141,7 @@ export class RunExecution {
     const engine = forkEngine({ ...options, log: this.#log });
     this.#engine = engine;
     await engine.ready;
-    // A sweep has no checkpoints: its stored cells are what it goes on from. An analysis is done again.
-    this.#training = job.kind !== 'SWAP_SWEEP' && job.kind !== 'CHECKPOINT_ANALYSIS';
+    this.#training = !WITHOUT_CHECKPOINTS.includes(job.kind);
     const order = { job, resumeFrom, workDir: this.#workDir, checkpointEveryMs };
     const result = await runEngineJob(engine, order, {
       metrics: (rows) => this.#writer.metrics(rows, () => engine.send({ type: 'stored', rows: rows.length })),

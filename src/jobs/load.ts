@@ -4,11 +4,13 @@ import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
 import { conceptLatentsOfRuns } from '../db/queries/conceptLatents.ts';
 import { loadEngineDataset } from '../db/queries/engineDataset.ts';
+import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { listCellPositions } from '../db/queries/sweepCells.ts';
 import { models } from '../db/tables.ts';
 import type { StoredSweepSettings, SwapSweepJob, SweepBaseline } from '../engine/align/sweep/job.ts';
 import type { GrokSettings } from '../engine/grok/settings.ts';
+import type { HopSwapJob, StoredHopSwapSettings } from '../engine/grok/swaps/job.ts';
 import type { ModelConfig, ModelRef } from '../engine/model/job.ts';
 import type { ModelSettings } from '../engine/model/settings.ts';
 import type { EngineJob } from '../engine/protocol.ts';
@@ -31,6 +33,7 @@ export async function loadJob(db: Executor, store: ArtifactStore, run: Run): Pro
   if (run.kind === 'SWAP_SWEEP') return loadSweep(db, store, run, { model, dataset });
   if (run.kind === 'CHECKPOINT_ANALYSIS')
     return { kind: run.kind, settings: run.settings as unknown as GrokSettings, model, dataset };
+  if (run.kind === 'HOP_SWAP') return loadHopSwap(db, store, run, { model, dataset });
   if (run.kind === 'BASELINE')
     return { kind: 'BASELINE', settings: run.settings as unknown as BaselineSettings, model, dataset };
   return { kind: 'ALIGNMENT', settings: run.settings as unknown as AlignmentSettings, model, dataset };
@@ -64,6 +67,18 @@ async function loadSweep(
     baseline: run.baselineRunId ? await loadBaseline(db, store, run.baselineRunId) : null,
     done: await listCellPositions(db, run.id),
   };
+}
+
+async function loadHopSwap(
+  db: Executor,
+  store: ArtifactStore,
+  run: Run,
+  studied: Pick<HopSwapJob, 'model' | 'dataset'>,
+): Promise<HopSwapJob> {
+  const { analysis, swaps } = run.settings as unknown as StoredHopSwapSettings;
+  const hashes = run.analysisRunId && (await listHopSaeHashes(db, run.analysisRunId));
+  const saes = hashes && (await Promise.all(hashes.map((hash) => store.path(hash))));
+  return { kind: 'HOP_SWAP', ...studied, analysis, swaps, saes: saes || null };
 }
 
 async function loadBaseline(db: Executor, store: ArtifactStore, runId: string): Promise<SweepBaseline> {

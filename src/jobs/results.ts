@@ -5,12 +5,14 @@ import type { Db, Executor } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
 import type { Claim } from '../db/queries/events.ts';
 import { storePoint } from '../db/queries/grokking.ts';
+import { insertHopSaes } from '../db/queries/hopSaes.ts';
 import { finishRun, type Run } from '../db/queries/runs.ts';
 import {
   conceptLatents,
   concepts,
   datasets,
   faithfulness,
+  hopSwaps,
   models,
   slots,
   splitMeasures,
@@ -18,8 +20,10 @@ import {
 } from '../db/tables.ts';
 import type { AlignmentResult, BaselineResult } from '../engine/align/job.ts';
 import type { CheckpointAnalysisResult } from '../engine/grok/job.ts';
+import type { HopSwapResult } from '../engine/grok/swaps/job.ts';
 import type { ModelResult } from '../engine/model/job.ts';
 import type { EngineResult } from '../engine/protocol.ts';
+import type { WrittenFile } from '../engine/writtenFile.ts';
 import { RunLost } from './writer.ts';
 
 /** Takes the weights into the store, writes the rows and ends the run. @throws RunLost if the claim is void. */
@@ -31,13 +35,21 @@ export async function storeResult(
 ): Promise<void> {
   const claim: Claim = { runId: run.id, attempt: run.attempt };
   await db.transaction(async (tx) => {
-    const weights = result.kind === 'SWAP_SWEEP' ? null : result.weights;
     const kind = result.kind === 'MODEL' ? 'MODEL' : 'SAE';
-    const artifactHash = weights && (await storeArtifact(tx, store, weights, kind));
+    const hashes = [];
+    for (const weights of weightsOf(result)) hashes.push(await storeArtifact(tx, store, weights, kind));
+    if ('saes' in result) await insertHopSaes(tx, run.id, hashes);
+    // What has an SAE for each hop has no one file to be known by.
+    const artifactHash = hashes.length === 1 ? hashes[0]! : null;
     const outcome = await storeOutcome(tx, run, result, artifactHash);
     if (!(await finishRun(tx, claim, { ...outcome, artifactHash: artifactHash ?? undefined })))
       throw new RunLost(claim);
   });
+}
+
+function weightsOf(result: EngineResult): readonly WrittenFile[] {
+  if ('saes' in result) return result.saes;
+  return 'weights' in result ? [result.weights] : [];
 }
 
 function storeOutcome(tx: Executor, run: Run, result: EngineResult, artifactHash: string | null) {
@@ -50,6 +62,8 @@ function storeOutcome(tx: Executor, run: Run, result: EngineResult, artifactHash
       return storeBaseline(tx, run, result);
     case 'CHECKPOINT_ANALYSIS':
       return storeAnalysis(tx, run, result);
+    case 'HOP_SWAP':
+      return storeHopSwaps(tx, run, result);
     case 'SWAP_SWEEP': {
       // Its cells are stored; what is left is how fast it went.
       const { edits, seconds } = result;
@@ -113,6 +127,17 @@ async function storeAnalysis(tx: Executor, run: Run, { point }: CheckpointAnalys
   };
   const bindings = hops.map((hop) => ({ ...hop, directions: hop.directions.flat() }));
   await storePoint(tx, run, { ...values, ...counts, at: new Date() }, bindings);
+  return {};
+}
+
+async function storeHopSwaps(tx: Executor, run: Run, { measures }: HopSwapResult) {
+  const rows = measures.map(({ shown, withheld, isolation, ...measure }, position) => ({
+    ...{ ...measure, position, runId: run.id },
+    ...{ shownTrials: shown.trials, shownSuccesses: shown.successes },
+    ...{ withheldTrials: withheld.trials, withheldSuccesses: withheld.successes },
+    ...{ otherQuestions: isolation.questions, otherQuestionsKept: isolation.kept },
+  }));
+  await tx.insert(hopSwaps).values(rows);
   return {};
 }
 

@@ -27,9 +27,9 @@ const MEASURE_DESCRIPTIONS: Record<MeasureName, string> = {
   L0: 'Mean number of active free latents; `Reconstruction.l0`.',
   DEAD_LATENTS: 'Share of free latents that never fired; `Reconstruction.deadLatents`.',
   SWAP_SUCCESS:
-    'Share of concept swaps whose whole answer is the target’s fact. Of an alignment run: at the alpha that it chose on validation, by `population` and by what was `edited`. Of a swap sweep: by what was `edited`, `method` and `alpha`.',
+    'Share of concept swaps whose whole answer is the target’s fact. Of an alignment run: at the alpha that it chose on validation, by `population` and by what was `edited`. Of a swap sweep: by what was `edited`, `method` and `alpha`. Of a hop-swap run: by `hop`, what was `edited`, `method` and `pairs`, at the alpha that it chose on TRAIN questions.',
   PROMPT_ISOLATION:
-    'Share of prompts about other concepts that an armed swap leaves as they are, in a swap sweep.',
+    'Share of prompts about other concepts that an armed swap leaves as they are, in a swap sweep or a hop-swap run.',
   TEXT_ISOLATION: 'Share of texts that ask nothing that an armed swap leaves as they are, in a swap sweep.',
   STATEMENT_ISOLATION:
     'Share of texts that state the source’s own fact that an armed swap leaves as they are, in a swap sweep.',
@@ -72,7 +72,8 @@ const MeasuredValue = builder.objectRef<Measure>('MeasuredValue').implement({
     }),
     alpha: t.exposeFloat('alpha', {
       nullable: true,
-      description: 'Of swaps of an alignment run: the alpha that it chose on validation.',
+      description:
+        'Of swaps of an alignment or hop-swap run: the alpha that it chose, on validation or on TRAIN questions.',
     }),
   }),
 });

@@ -1,6 +1,5 @@
 /** Runs that follow a two-hop model along its training. */
 import type { PointEvent, RunEventRow } from '../db/queries/events.ts';
-import { type GrokSettings, grokSettings } from '../engine/grok/settings.ts';
 import {
   type Onset,
   onsetOf,
@@ -12,10 +11,11 @@ import {
 import { type GrokkingSettings, type StopRule, startGrokkingRun } from '../services/grokkingStart.ts';
 import { modelsByIds } from '../services/model.ts';
 import type { Run } from '../services/run.ts';
-import { PresetRef } from './alignmentSettings.ts';
+import { AnalysisSettingsTypes } from './analysisSettings.ts';
 import { builder } from './builder.ts';
 import { CheckpointScheduleInput } from './checkpoints.ts';
 import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
+import { HopSaeRef, hopSaesOf } from './hopSae.ts';
 import { idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { ModelSettingsTypes } from './modelSettings.ts';
@@ -32,44 +32,9 @@ import {
 } from './refs.ts';
 import { StartRunSuccess } from './run.ts';
 import { loadRunOf } from './runFields.ts';
-import { addSettings } from './settings.ts';
 
-const DEFAULTS = grokSettings.parse({});
 /** Points that a run may have, in the terms of the complexity rule. */
 const POINTS_COMPLEXITY = { field: 10, multiplier: 20 };
-
-const AnalysisSettingsTypes = addSettings<GrokSettings>(
-  'CheckpointAnalysisSettings',
-  'How a checkpoint is analysed: an SAE is trained on its activations at the two positions, with a slot a relation.',
-  {
-    seed: { type: 'Int', description: 'Seeds every random draw; the same for all checkpoints of a run.' },
-    layer: {
-      type: 'Int',
-      description: 'Block whose residual stream is read, from 0; -1 is the stream before the first block.',
-    },
-    preset: {
-      type: PresetRef,
-      description: 'The loss terms that the SAE is trained by, and its activation.',
-    },
-    withheldPairShare: {
-      type: 'Float',
-      description:
-        'Share of pairs of entity and relation that no counterfactual leads to, so that swaps can be judged by them.',
-    },
-    nFree: { type: 'Int', description: 'Free latents of the SAE.' },
-    shared: {
-      type: 'Boolean',
-      description: 'One SAE over both positions, with one slot a relation; otherwise one SAE for each.',
-    },
-    pretrainSteps: { type: 'Int', description: 'Training steps of the SAE without labels.' },
-    posttrainSteps: { type: 'Int', description: 'Training steps of the SAE with labels.' },
-    maxQuestions: {
-      type: 'Int',
-      description: 'Most questions of a split that are measured on, drawn by the seed.',
-    },
-  },
-  (key) => String(DEFAULTS[key]),
-);
 
 const StopMeasure = builder.enumType('GrokkingStopMeasure', {
   description: 'What a stop rule looks at.',
@@ -199,6 +164,11 @@ builder.node(CheckpointAnalysisRunRef, {
       description:
         'The model that it studies; null while training has not come to it (phase AWAITING_CHECKPOINT).',
       resolve: ({ modelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, modelId),
+    }),
+    saes: t.field({
+      type: [HopSaeRef],
+      description: 'The SAEs that it measured by, hop 1, then hop 2; empty before the end.',
+      resolve: hopSaesOf,
     }),
   }),
 });

@@ -41,6 +41,7 @@ export const RUN_TYPENAMES = {
   ALIGNMENT_SWEEP: 'AlignmentSweepRun',
   GROKKING: 'GrokkingRun',
   CHECKPOINT_ANALYSIS: 'CheckpointAnalysisRun',
+  HOP_SWAP: 'HopSwapRun',
 } as const;
 
 /** The types that a run's id can name. */

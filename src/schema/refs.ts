@@ -27,6 +27,7 @@ export const SwapSweepRunRef = builder.objectRef<Run>('SwapSweepRun');
 export const AlignmentSweepRunRef = builder.objectRef<Run>('AlignmentSweepRun');
 export const GrokkingRunRef = builder.objectRef<Run>('GrokkingRun');
 export const CheckpointAnalysisRunRef = builder.objectRef<Run>('CheckpointAnalysisRun');
+export const HopSwapRunRef = builder.objectRef<Run>('HopSwapRun');
 export const GrokkingPointRef = builder.objectRef<GrokkingPoint>('GrokkingPoint');
 export const SlotRef = builder.objectRef<Slot>('Slot');
 export const InterventionRef = builder.objectRef<Intervention>('Intervention');

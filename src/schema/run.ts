@@ -41,6 +41,10 @@ const RunKind = builder.enumType('RunKind', {
     CHECKPOINT_ANALYSIS: {
       description: 'Measures one checkpoint of a grokking run; a `CheckpointAnalysisRun`.',
     },
+    HOP_SWAP: {
+      description:
+        'Swaps relations at either hop of two-hop questions beside their controls; a `HopSwapRun`.',
+    },
   },
 });
 
@@ -102,7 +106,8 @@ RunRef.implement({
     }),
     artifactHash: t.exposeString('artifactHash', {
       nullable: true,
-      description: 'SHA-256 of the weights that it ended with; null before the end.',
+      description:
+        'SHA-256 of the weights that it ended with; null before the end, and where there are none or an SAE for each hop.',
     }),
     backend: t.exposeString('backend', {
       nullable: true,

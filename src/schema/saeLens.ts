@@ -35,12 +35,12 @@ export const SaeLensRef = builder.objectRef<SaeLensShape>('SaeLens').implement({
   }),
 });
 
-/** What there is for a run of this type. */
-export function saeLensFilesOf(run: Run, typename: string): SaeLensShape {
-  const counterpart = saeLensOf(run);
+/** What there is for a run of this type; `hop` is that of a two-hop run's SAE, 1 or 2. */
+export function saeLensFilesOf(run: Run, typename: string, hop: number | null = null): SaeLensShape {
+  const counterpart = saeLensOf(run, hop);
   if (typeof counterpart !== 'string')
     return { architecture: null, unavailableReason: counterpart.reason, cfgUrl: null, weightsUrl: null };
-  const address = `/export/runs/${encodeURIComponent(encodeGlobalId(typename, run.id))}/saelens`;
+  const address = `/export/runs/${encodeURIComponent(encodeGlobalId(typename, run.id))}/saelens${hop === null ? '' : `/hop-${hop}`}`;
   return {
     ...{ architecture: counterpart, unavailableReason: null },
     ...{ cfgUrl: `${address}/cfg.json`, weightsUrl: `${address}/sae_weights.safetensors` },

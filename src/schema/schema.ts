@@ -24,6 +24,7 @@ import './conceptSwap.ts';
 import './swapSweepRun.ts';
 import './grokkingPoint.ts';
 import './grokkingRun.ts';
+import './hopSwapRun.ts';
 import './generation.ts';
 import './engine.ts';
 import './apiKey.ts';

@@ -1,17 +1,23 @@
-/** `/export/runs/{global id}/saelens/{cfg.json|sae_weights.safetensors}`: a directory that SAELens loads. */
+/**
+ * `/export/runs/{global id}/saelens/{cfg.json|sae_weights.safetensors}`: a directory that SAELens loads; of a run with an
+ * SAE for each hop `…/saelens/hop-{1|2}/…`.
+ */
 import type { Context } from '../schema/context.ts';
 import { getRun } from '../services/run.ts';
 import { openRunForSaeLens } from '../services/saeLens.ts';
 import { type ExportFile, runIdOf } from './exportFile.ts';
 
-const PATH = /^\/export\/runs\/([^/]+)\/saelens\/(cfg\.json|sae_weights\.safetensors)$/;
+const PATH = /^\/export\/runs\/([^/]+)\/saelens\/(?:hop-([12])\/)?(cfg\.json|sae_weights\.safetensors)$/;
 
 /** The file at this path; null when the path is neither of the two. @throws AppError */
 export async function openSaeLensFile(path: string, { db, store }: Context): Promise<ExportFile | null> {
-  const [, id, name] = PATH.exec(path) ?? [];
+  const [, id, hop, name] = PATH.exec(path) ?? [];
   if (id === undefined) return null;
   const run = await getRun(db, runIdOf(id));
-  const { cfg, weights } = await openRunForSaeLens(db, store, run, decodeURIComponent(id));
+  const { cfg, weights } = await openRunForSaeLens(db, store, run, {
+    runId: decodeURIComponent(id),
+    hop: hop === undefined ? null : Number(hop),
+  });
   const file = { of: { runId: run.id }, name: name! };
   if (name !== 'cfg.json')
     return {

@@ -240,6 +240,27 @@ export const EXPORT_TABLES: Readonly<Record<string, ExportTable>> = {
       from grokking_bindings b join grokking_points p on p.run_id = b.run_id and p.step = b.step
       where b.run_id = ${runId} and p.seq is not null`,
   },
+  'hop-swaps': {
+    description: 'Success and isolation at either hop by method, beside the controls, on held-out questions.',
+    kinds: ['HOP_SWAP'],
+    columns: {
+      ...{ position: number, hop: number, edited: text, method: text, alpha: number },
+      ...{ shownTrials: number, shownSuccesses: number },
+      ...rate('shownRate', (row) => row.shownSuccesses, 'shownTrials'),
+      ...{ withheldTrials: number, withheldSuccesses: number },
+      ...rate('withheldRate', (row) => row.withheldSuccesses, 'withheldTrials'),
+      ...{ otherQuestions: number, otherQuestionsKept: number },
+      ...rate('isolation', (row) => row.otherQuestionsKept, 'otherQuestions'),
+      choosing: json,
+    },
+    key: ['position'],
+    rows: (runId) => sql`
+      select position, hop, edited, method, alpha, shown_trials as "shownTrials",
+        shown_successes as "shownSuccesses", withheld_trials as "withheldTrials",
+        withheld_successes as "withheldSuccesses", other_questions as "otherQuestions",
+        other_questions_kept as "otherQuestionsKept", choosing
+      from hop_swaps where run_id = ${runId}`,
+  },
   parts: {
     description: 'The alignments of the sweep.',
     kinds: ['ALIGNMENT_SWEEP'],

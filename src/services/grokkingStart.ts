@@ -145,7 +145,8 @@ function checkGiven(given: readonly { step: number }[], path: readonly string[])
   }
 }
 
-async function checkTwoHops(db: Executor, { id, name }: Dataset): Promise<void> {
+/** @throws AppError INVALID_INPUT at `datasetId` when TRAIN or VALIDATION has no two-hop questions. */
+export async function checkTwoHops(db: Executor, { id, name }: Dataset): Promise<void> {
   for (const split of ['TRAIN', 'VALIDATION'] as const) {
     const [row] = await db
       .select({ n: count() })

@@ -7,6 +7,7 @@ import {
   concepts,
   examples,
   faithfulness,
+  hopSwaps,
   models,
   splitMeasures,
   swapMeasures,
@@ -45,7 +46,7 @@ export interface Measure {
   value: number;
   /** Of what the value is the share; null where it is not one of trials. */
   rate: Share | null;
-  /** Of a swap at the alpha that the run itself chose; null otherwise. */
+  /** Of a swap at an alpha that the run itself chose; null otherwise. */
   alpha: number | null;
 }
 
@@ -57,6 +58,7 @@ export async function measuresOf(db: Executor, runs: readonly Run[]): Promise<Me
     readSplits(db, ids),
     readSwaps(db, ids),
     readCells(db, ids),
+    readHopSwaps(db, ids),
     readFaithfulness(db, ids),
     readLatents(db, ids),
   ]);
@@ -167,6 +169,28 @@ async function readCells(db: Executor, ids: readonly string[]): Promise<ByRun> {
       ...share('PROMPT_ISOLATION', row.otherPromptsKept, row.otherPrompts, { of }),
       ...share('TEXT_ISOLATION', row.textsKept, row.texts, { of }),
       ...share('STATEMENT_ISOLATION', row.statementsKept, row.statements, { of }),
+    ];
+  });
+}
+
+/** At the alphas that TRAIN questions chose; alpha is no detail here, so that runs can be compared. */
+async function readHopSwaps(db: Executor, ids: readonly string[]): Promise<ByRun> {
+  const rows = await db
+    .select()
+    .from(hopSwaps)
+    .where(inArray(hopSwaps.runId, [...ids]))
+    .orderBy(asc(hopSwaps.position));
+  return toMap(rows, ({ hop, edited, method, alpha, ...row }) => {
+    const of = [
+      { name: 'hop', value: String(hop) },
+      { name: 'edited', value: edited },
+      { name: 'method', value: method },
+    ];
+    const to = (pairs: string) => ({ alpha, of: [...of, { name: 'pairs', value: pairs }] });
+    return [
+      ...share('SWAP_SUCCESS', row.shownSuccesses, row.shownTrials, to('SHOWN')),
+      ...share('SWAP_SUCCESS', row.withheldSuccesses, row.withheldTrials, to('WITHHELD')),
+      ...share('PROMPT_ISOLATION', row.otherQuestionsKept, row.otherQuestions, { alpha, of }),
     ];
   });
 }

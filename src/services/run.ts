@@ -162,7 +162,7 @@ export function getMetrics(
 
 type RunToQueue = Pick<
   queries.NewRun,
-  'kind' | 'modelId' | 'initialModelId' | 'alignmentRunId' | 'baselineRunId'
+  'kind' | 'modelId' | 'initialModelId' | 'alignmentRunId' | 'baselineRunId' | 'analysisRunId'
 > & { settings: { seed: number } & Record<string, unknown> };
 
 /** Stores a run on a dataset and puts it into the job queue. */

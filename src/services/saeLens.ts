@@ -2,8 +2,11 @@
 import { asc, eq } from 'drizzle-orm';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
+import { hopSaesOfRuns } from '../db/queries/hopSaes.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { concepts, datasets, models, ontologies } from '../db/tables.ts';
+import type { GrokSettings } from '../engine/grok/settings.ts';
+import { ALIGNMENT_PRESETS } from '../engine/sae/presets.ts';
 import {
   findCounterpart,
   openSaeLens,
@@ -14,15 +17,34 @@ import type { AlignmentSettings } from '../engine/sae/settings.ts';
 import { AppError } from '../errors.ts';
 
 type Settings = Pick<AlignmentSettings, 'activation' | 'layer'>;
+/** Of two-hop runs: 1 or 2; null of runs that train one SAE. */
+type Hop = number | null;
+
+/** Where activations are read. */
+const POSITIONS = [
+  'the last token of a prompt',
+  'the last token of a two-hop question, which predicts E2',
+  'the last token of E2 behind a two-hop question, which predicts E3',
+];
 
 /** What SAELens has for the SAE of this run: an architecture, or the reason why there are no files. */
-export function saeLensOf(run: Run): SaeLensArchitecture | { reason: string } {
-  if (run.kind !== 'ALIGNMENT' && run.kind !== 'BASELINE')
-    return { reason: `a run of kind ${run.kind} trains no SAE` };
-  const { activation } = run.settings as unknown as Settings;
-  const counterpart = findCounterpart({ activation, nConcepts: run.kind === 'ALIGNMENT' ? 1 : 0 });
+export function saeLensOf(run: Run, hop: Hop): SaeLensArchitecture | { reason: string } {
+  const settings = settingsOf(run, hop);
+  if (!settings)
+    return { reason: `a run of kind ${run.kind} trains no SAE${hop === null ? '' : ` of hop ${hop}`}` };
+  const { activation } = settings;
+  const counterpart = findCounterpart({ activation, nConcepts: run.kind === 'BASELINE' ? 0 : 1 });
   if (typeof counterpart !== 'string' || run.status === 'SUCCEEDED') return counterpart;
   return { reason: `the run is ${run.status}; only one that has SUCCEEDED has an SAE` };
+}
+
+/** Of the SAE that the run trains for the hop; null where it trains none. */
+function settingsOf({ kind, settings, analysisRunId }: Run, hop: Hop): Settings | null {
+  if (hop === null)
+    return kind === 'ALIGNMENT' || kind === 'BASELINE' ? (settings as unknown as Settings) : null;
+  const { preset, layer } = (kind === 'HOP_SWAP' ? settings.analysis : settings) as GrokSettings;
+  const isTrained = kind === 'CHECKPOINT_ANALYSIS' || (kind === 'HOP_SWAP' && analysisRunId === null);
+  return isTrained ? { activation: ALIGNMENT_PRESETS[preset].activation, layer } : null;
 }
 
 /**
@@ -33,22 +55,29 @@ export async function openRunForSaeLens(
   db: Executor,
   store: ArtifactStore,
   run: Run,
-  runId: string,
+  { runId, hop }: { runId: string; hop: Hop },
 ): Promise<SaeLensFiles> {
-  const counterpart = saeLensOf(run);
-  const files =
-    typeof counterpart === 'string' ? await openSaeLens(await store.path(run.artifactHash!)) : null;
-  if (!files) throw new AppError('CONFLICT', (counterpart as { reason: string }).reason);
-  Object.assign(files.cfg.metadata, await describeModel(db, run), {
-    alignsae: { run: runId, ...(await describeRun(db, run, files)) },
+  const counterpart = saeLensOf(run, hop);
+  const hash = typeof counterpart === 'string' && (await hashOf(db, run, hop));
+  const files = hash ? await openSaeLens(await store.path(hash)) : null;
+  if (!files) throw new AppError('CONFLICT', (counterpart as { reason: string }).reason ?? NOT_KEPT);
+  Object.assign(files.cfg.metadata, await describeModel(db, run, settingsOf(run, hop)!), {
+    alignsae: { run: runId, ...(await describeRun(db, run, hop, files)), weightsSha256: hash },
   });
   return files;
 }
 
+const NOT_KEPT = 'the run is of a version that did not keep an SAE for each hop';
+
+async function hashOf(db: Executor, run: Run, hop: Hop): Promise<string | null> {
+  if (hop === null) return run.artifactHash;
+  const [saes] = await hopSaesOfRuns(db, [run.id]);
+  return saes!.find((sae) => sae.hop === hop)?.artifactHash ?? null;
+}
+
 /** In the words of SAELens and TransformerLens. */
-async function describeModel(db: Executor, run: Run) {
+async function describeModel(db: Executor, run: Run, { layer }: Settings) {
   const [model] = await db.select().from(models).where(eq(models.id, run.modelId!));
-  const { layer } = run.settings as unknown as Settings;
   return {
     model_name: model!.name,
     hook_name: layer < 0 ? 'blocks.0.hook_resid_pre' : `blocks.${layer}.hook_resid_post`,
@@ -58,7 +87,7 @@ async function describeModel(db: Executor, run: Run) {
   };
 }
 
-async function describeRun(db: Executor, run: Run, { description, negativeOf }: SaeLensFiles) {
+async function describeRun(db: Executor, run: Run, hop: Hop, { description, negativeOf }: SaeLensFiles) {
   const [about] = await db
     .select({ dataset: datasets.name, ontology: ontologies, model: models.artifactHash })
     .from(datasets)
@@ -73,8 +102,8 @@ async function describeRun(db: Executor, run: Run, { description, negativeOf }: 
     .orderBy(asc(concepts.position));
   const { nFree, nConcepts } = description.config;
   return {
-    ...{ kind: run.kind, seed: run.seed, codeVersion: run.codeVersion, weightsSha256: run.artifactHash },
-    position: 'the last token of a prompt',
+    ...{ kind: run.kind, seed: run.seed, codeVersion: run.codeVersion },
+    position: POSITIONS[hop ?? 0],
     ontology: { slug, version, name, concepts: known.map(({ key, label }) => ({ key, label })) },
     dataset: { name: about!.dataset, contentHash: run.datasetHash },
     modelSha256: about!.model,

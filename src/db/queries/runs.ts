@@ -26,6 +26,7 @@ export type NewRun = Pick<
   | 'phase'
   | 'alignmentRunId'
   | 'baselineRunId'
+  | 'analysisRunId'
   | 'codeVersion'
 >;
 

@@ -8,7 +8,7 @@ import { readSlots } from '../align/swapMethods.ts';
 import type { EngineDataset } from '../dataset.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import type { JobContext } from '../protocol.ts';
-import { createLoadedSae, type LoadedSae, writeSae } from '../sae/file.ts';
+import { createLoadedSae, type LoadedSae, type StoredSae, writeSae } from '../sae/file.ts';
 import { encode } from '../sae/sae.ts';
 import { type Answers, type Edit, measureAnswers } from './answers.ts';
 import { type HopActivations, trainHopSae } from './hopSae.ts';
@@ -18,8 +18,11 @@ import type { GrokSettings } from './settings.ts';
 
 type Breathe = () => Promise<void>;
 
+/** The hops by their number from 0. */
+export const HOPS = [0, 1] as const;
+
 /**
- * Measures the model and writes the SAE; the same job gives the same numbers.
+ * Measures the model and writes the SAEs; the same job gives the same numbers.
  * @throws {AppError} INVALID_INPUT when the layer is not the model's or the dataset has not the questions for it.
  */
 export async function runCheckpointAnalysis(
@@ -29,10 +32,10 @@ export async function runCheckpointAnalysis(
   const model = await loadLanguageModel(ref);
   try {
     const { point, saes } = await analyseCheckpoint(model, dataset, settings, context);
-    const [sae] = saes;
-    // Two SAEs of one analysis are not kept: an artifact is one SAE.
-    const weights = saes.length === 1 ? await writeSae(join(context.workDir, 'sae.safetensors'), sae!) : null;
-    return { kind: 'CHECKPOINT_ANALYSIS', point, weights };
+    const files = [];
+    for (const [i, sae] of saes.entries())
+      files.push(await writeSae(join(context.workDir, `sae-${i}.safetensors`), sae));
+    return { kind: 'CHECKPOINT_ANALYSIS', point, saes: files };
   } finally {
     model.dispose();
   }
@@ -58,23 +61,13 @@ export async function analyseCheckpoint(
   const single = oneHopQuestions(dataset, model.tokenizer, settings);
   const known = single.length > 0 ? await measureAnswers(model, single, ask) : null;
 
-  reporter.progress({ phase: 'CAPTURE', progress: 0.1, etaSeconds: null });
-  const hops = [0, 1] as const;
-  const captured = await Promise.all(hops.map((hop) => captureHop(model, train, hop, settings, breathe)));
-  const groups = settings.shared ? [captured] : captured.map((own) => [own]);
-  const saes = [];
-  for (const [i, group] of groups.entries()) {
-    const progress = (share: number) =>
-      reporter.progress({
-        phase: 'SAE',
-        progress: 0.15 + (0.7 * (i + share)) / groups.length,
-        etaSeconds: null,
-      });
-    saes.push(await trainHopSae(group, dataset, settings, context, progress));
-  }
+  reporter.progress({ phase: 'SAE', progress: 0.1, etaSeconds: null });
+  const saes = await trainHopSaes(model, dataset, settings, context, (share) =>
+    reporter.progress({ phase: 'SAE', progress: 0.1 + 0.75 * share, etaSeconds: null }),
+  );
   reporter.progress({ phase: 'MEASURE', progress: 0.85, etaSeconds: null });
   const points: HopPoint[] = [];
-  for (const hop of hops) {
+  for (const hop of HOPS) {
     const sae = createLoadedSae(saes[settings.shared ? 0 : hop]!);
     try {
       points.push(await measureHop(model, sae, heldOut, hop, composed, ask));
@@ -92,6 +85,29 @@ export async function analyseCheckpoint(
     hops: points,
   };
   return { point, saes };
+}
+
+/**
+ * The SAE of both hops, or one for each: the same model, dataset and settings give the same SAEs.
+ * @param progress is told the share of the training that is done, 0–1.
+ */
+export async function trainHopSaes(
+  model: LanguageModel,
+  dataset: EngineDataset,
+  settings: GrokSettings,
+  context: JobContext,
+  progress: (share: number) => void,
+): Promise<StoredSae[]> {
+  const questions = twoHopQuestions(dataset, model.tokenizer, 'TRAIN', settings);
+  const breathe = () => context.reporter.breathe();
+  const captured = await Promise.all(HOPS.map((hop) => captureHop(model, questions, hop, settings, breathe)));
+  const groups = settings.shared ? [captured] : captured.map((own) => [own]);
+  const saes = [];
+  for (const [i, group] of groups.entries()) {
+    const train = (share: number) => progress((i + share) / groups.length);
+    saes.push(await trainHopSae(group, dataset, settings, context, train));
+  }
+  return saes;
 }
 
 const countsOf = ({ questions, correct }: Answers) => ({ questions, correct });

@@ -50,6 +50,6 @@ export interface GrokkingPoint {
 export interface CheckpointAnalysisResult {
   kind: 'CHECKPOINT_ANALYSIS';
   point: GrokkingPoint;
-  /** The SAE where both hops share one, else null. */
-  weights: WrittenFile | null;
+  /** The SAE of both hops, or that of hop 1 and that of hop 2. */
+  saes: WrittenFile[];
 }

@@ -61,6 +61,11 @@ export function writeSae(path: string, sae: StoredSae): Promise<WrittenFile> {
  * @throws {AppError} INVALID_INPUT when the file is not an SAE of this server.
  */
 export async function loadSae(path: string): Promise<LoadedSae> {
+  return createLoadedSae(await readSae(path));
+}
+
+/** Reads what `writeSae` wrote. @throws {AppError} INVALID_INPUT when the file is not an SAE of this server. */
+export async function readSae(path: string): Promise<StoredSae> {
   const { arrays, metadata } = await readSafetensors(path);
   if (!metadata.alignsae) throw new AppError('INVALID_INPUT', 'the file holds no SAE of this server');
   const description = JSON.parse(metadata.alignsae) as SaeDescription;
@@ -74,12 +79,12 @@ export async function loadSae(path: string): Promise<LoadedSae> {
     throw new AppError('INVALID_INPUT', `${name} has shape [${arrays[name]?.shape}], expected [${shape}]`);
   }
   const { [MEAN]: mean, [SCALE]: scale, [CONCEPT_MEANS]: conceptMeans, ...weights } = arrays;
-  return createLoadedSae({
+  return {
     ...description,
     weights,
     normalization: { mean: mean!.data as Float32Array, scale: scale!.data[0]! },
     conceptMeans: conceptMeans!.data as Float32Array,
-  });
+  };
 }
 
 /** Puts an SAE onto the current backend; the caller disposes it. */

@@ -8,12 +8,14 @@ import { createWithheld } from '../../../src/engine/align/withheld.ts';
 import { sameAnswer } from '../../../src/engine/data/answers.ts';
 import { generateTwoHop } from '../../../src/engine/data/two-hop-generator.ts';
 import { analyseCheckpoint, captureHop } from '../../../src/engine/grok/analyse.ts';
-import { drawHopTrials } from '../../../src/engine/grok/hopTrials.ts';
 import type { GrokkingPoint } from '../../../src/engine/grok/job.ts';
 import { twoHopQuestions } from '../../../src/engine/grok/questions.ts';
 import { grokSettings } from '../../../src/engine/grok/settings.ts';
-import { hopSwapSettings } from '../../../src/engine/grok/swapJob.ts';
-import { createHopEdits, measureHopSwaps } from '../../../src/engine/grok/swaps.ts';
+import { createHopEdits } from '../../../src/engine/grok/swaps/editors.ts';
+import { bestOf, ratioOf } from '../../../src/engine/grok/swaps/job.ts';
+import { hopSwapSettings } from '../../../src/engine/grok/swaps/settings.ts';
+import { measureHopSwaps } from '../../../src/engine/grok/swaps/swaps.ts';
+import { drawHopTrials } from '../../../src/engine/grok/swaps/trials.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { modelSettings } from '../../../src/engine/model/settings.ts';
@@ -224,13 +226,16 @@ describe('measureHopSwaps', () => {
     const swaps = hopSwapSettings.parse({
       ...{ methods: ['LATENT_DECODE', 'MEAN_DIFFERENCE'], alphas: [0, 1, 2], trials: 60 },
     });
-    const { measures, ratios } = await measureHopSwaps(
+    const told: number[] = [];
+    const measures = await measureHopSwaps(
       trained,
       last.saes,
       dataset,
       { grok: settings, swaps },
       context,
+      (share) => told.push(share),
     );
+    expect(told).toEqual([0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875]);
     const edits = measures.map(({ hop, edited, method }) => `${hop} ${edited} ${method}`);
     expect(edits).toEqual(
       [1, 2].flatMap((hop) => [
@@ -246,13 +251,14 @@ describe('measureHopSwaps', () => {
     };
     for (const hop of [1, 2])
       expect(rateOf(hop, 'CONCEPT')).toBeGreaterThan(rateOf(hop, 'RANDOM_LATENT') + 0.1);
-    for (const { isolation, withheld } of measures) {
+    for (const { isolation, withheld, choosing, alpha } of measures) {
+      expect(choosing.map((tried) => tried.alpha)).toEqual([0, 1, 2]);
+      const most = Math.max(...choosing.map(({ successes }) => successes));
+      expect(choosing.find(({ successes }) => successes === most)!.alpha).toBe(alpha);
       expect(isolation.questions).toBeGreaterThan(0);
       expect(isolation.kept).toBeLessThanOrEqual(isolation.questions);
       expect(withheld.trials).toBeGreaterThan(0);
     }
-    const slots = measures.find((m) => m.hop === 2 && m.edited === 'CONCEPT')!.withheld;
-    expect(ratios[1]!.slots).toBeCloseTo(slots.successes / slots.trials, 9);
     expect(memory().numTensors).toBe(before);
   }, 60_000);
 });
@@ -262,4 +268,24 @@ test('alpha counts in the scale of the latent that stands for the target, or is 
   const swap = { source: 0, target: 2 };
   expect(createHopEdits({ latentOf }, 'LATENT_DELTA')(swap, 2)).toEqual({ off: 10, on: 12, alpha: 6 });
   expect(createHopEdits({ latentOf }, 'ORTHOGONAL')(swap, 2)).toEqual({ off: 10, on: 12, alpha: 2 });
+});
+
+test('what is judged by is the method that did best on TRAIN questions, whatever it reached on held-out ones', () => {
+  const measure = (method: string, edited: string, tried: number, withheld: number) => ({
+    ...{ hop: 2 as const, edited, method, alpha: 2, withheld: { trials: 10, successes: withheld } },
+    choosing: [
+      { alpha: 1, trials: 10, successes: 0 },
+      { alpha: 2, trials: 10, successes: tried },
+    ],
+  });
+  const measures = [
+    measure('LATENT_DELTA', 'CONCEPT', 5, 9),
+    measure('LATENT_DECODE', 'CONCEPT', 7, 6),
+    measure('ORTHOGONAL', 'UNSUPERVISED_LATENT', 3, 4),
+  ];
+  const slots = bestOf(measures, 2, 'CONCEPT')!;
+  expect(slots.method).toBe('LATENT_DECODE');
+  expect(ratioOf(slots.withheld, bestOf(measures, 2, 'UNSUPERVISED_LATENT')!.withheld)).toBeCloseTo(1.5, 9);
+  expect(bestOf(measures, 1, 'CONCEPT')).toBeNull();
+  expect(ratioOf(slots.withheld, { trials: 10, successes: 0 })).toBeNull();
 });

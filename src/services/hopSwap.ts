@@ -1,0 +1,136 @@
+/** Runs that swap relations at either hop of two-hop questions. */
+import { and, asc, eq, isNotNull } from 'drizzle-orm';
+import type { Db, Executor } from '../db/client.ts';
+import { readGroups } from '../db/queries/byIds.ts';
+import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
+import { type Run, readRun } from '../db/queries/runs.ts';
+import { hopSwaps, runs } from '../db/tables.ts';
+import { type GrokSettings, type GrokSettingsInput, grokSettings } from '../engine/grok/settings.ts';
+import { bestOf, ratioOf, type StoredHopSwapSettings } from '../engine/grok/swaps/job.ts';
+import {
+  type HopSwapSettings,
+  type HopSwapSettingsInput,
+  hopSwapSettings,
+} from '../engine/grok/swaps/settings.ts';
+import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
+import { checkTwoHops } from './grokkingStart.ts';
+import { checkLayer, chooseStudied, queueRun } from './run.ts';
+
+export { type HopSae, hopSaesOfRuns } from '../db/queries/hopSaes.ts';
+export type HopSwap = typeof hopSwaps.$inferSelect;
+
+export interface NewHopSwapRun {
+  /** A grokking run, whose SAEs at a checkpoint are edited. */
+  runId?: string;
+  /** The checkpoint; the last that has been analysed if left out. */
+  step?: number;
+  /** A model for which SAEs are to be trained. */
+  modelId?: string;
+  /** The questions to ask it; those it was trained on if left out. */
+  datasetId?: string;
+  /** How to train its SAEs. */
+  analysis?: GrokSettingsInput;
+  settings?: HopSwapSettingsInput;
+}
+
+/** What the slots reach at a hop beside the unsupervised SAE's best latents, on withheld pairs. */
+export interface HopSwapSummary {
+  hop: number;
+  slots: HopSwap | null;
+  unsupervised: HopSwap | null;
+  ratio: number | null;
+}
+
+/**
+ * Queues the swaps.
+ * @throws AppError NOT_FOUND for run, model or dataset; INVALID_INPUT naming what is not acceptable.
+ */
+export async function startHopSwapRun(db: Db, input: NewHopSwapRun): Promise<Run> {
+  const swaps = parseOrThrow(hopSwapSettings, input.settings ?? {}, ['settings']) as HopSwapSettings;
+  const { runId, modelId } = input;
+  if (runId !== undefined && modelId !== undefined)
+    throw invalidInput(['modelId'], 'runId and modelId exclude each other; give one of them');
+  if (runId !== undefined) return startOnAnalysis(db, { ...input, runId }, swaps);
+  if (modelId === undefined) throw invalidInput(['runId'], 'runId or modelId must be given');
+  return startOnModel(db, { ...input, modelId }, swaps);
+}
+
+async function startOnAnalysis(
+  db: Db,
+  input: NewHopSwapRun & { runId: string },
+  swaps: HopSwapSettings,
+): Promise<Run> {
+  for (const key of ['datasetId', 'analysis'] as const)
+    if (input[key] !== undefined)
+      throw invalidInput([key], `${key} is for a model; a grokking run has its own, leave it out`);
+  const analysisRun = await readAnalysis(db, input.runId, input.step);
+  const analysis = analysisRun.settings as unknown as GrokSettings;
+  const { id, modelId, datasetId, datasetHash } = analysisRun;
+  const settings: StoredHopSwapSettings = { seed: analysis.seed, analysis, swaps };
+  return queueRun(
+    db,
+    { kind: 'HOP_SWAP', settings: { ...settings }, modelId, analysisRunId: id },
+    { id: datasetId, contentHash: datasetHash },
+  );
+}
+
+async function startOnModel(
+  db: Db,
+  input: NewHopSwapRun & { modelId: string },
+  swaps: HopSwapSettings,
+): Promise<Run> {
+  if (input.step !== undefined)
+    throw invalidInput(['step'], 'step is the checkpoint of a grokking run; a model has none, leave it out');
+  const analysis = parseOrThrow(grokSettings, input.analysis ?? {}, ['analysis']);
+  const { model, dataset } = await chooseStudied(db, input);
+  checkLayer(model, analysis.layer, ['analysis', 'layer']);
+  await checkTwoHops(db, dataset);
+  const settings: StoredHopSwapSettings = { seed: analysis.seed, analysis, swaps };
+  return queueRun(db, { kind: 'HOP_SWAP', settings: { ...settings }, modelId: model.id }, dataset);
+}
+
+/** The analysis of a checkpoint of a grokking run, with SAEs that are there. */
+async function readAnalysis(db: Executor, runId: string, step: number | undefined): Promise<Run> {
+  const run = await readRun(db, runId);
+  if (!run) throw notFound('Run', runId);
+  if (run.kind !== 'GROKKING')
+    throw invalidInput(['runId'], `the run must be a GROKKING run; this is one of kind ${run.kind}`);
+  const analyses = await db
+    .select()
+    .from(runs)
+    .where(and(eq(runs.parentId, run.id), eq(runs.status, 'SUCCEEDED'), isNotNull(runs.step)))
+    .orderBy(asc(runs.step));
+  const analysis = step === undefined ? analyses.at(-1) : analyses.find((each) => each.step === step);
+  if (!analysis) {
+    const steps = analyses.map((each) => each.step).join(', ') || 'none';
+    const which = step === undefined ? 'no checkpoint' : `no checkpoint at step ${step}`;
+    throw invalidInput(
+      [step === undefined ? 'runId' : 'step'],
+      `the run has analysed ${which}; so far: ${steps}`,
+    );
+  }
+  if ((await listHopSaeHashes(db, analysis.id)).length > 0) return analysis;
+  throw invalidInput(
+    ['runId'],
+    'the run is of a version that did not keep an SAE for each hop; give the modelId of the checkpoint instead',
+  );
+}
+
+/** For each run what it measured, in the order of work; nothing before its end. */
+export function hopSwapsOfRuns(db: Executor, runIds: readonly string[]): Promise<HopSwap[][]> {
+  return readGroups(db, hopSwaps, hopSwaps.runId, runIds, [hopSwaps.position]);
+}
+
+/** Hop by hop the best of slots and unsupervised latents, each by the method that did best on TRAIN questions. */
+export function summarizeHops(measured: readonly HopSwap[]): HopSwapSummary[] {
+  return [...new Set(measured.map(({ hop }) => hop))].map((hop) => {
+    const slots = bestOf(measured, hop, 'CONCEPT');
+    const unsupervised = bestOf(measured, hop, 'UNSUPERVISED_LATENT');
+    const ratio = slots && unsupervised && ratioOf(withheldOf(slots), withheldOf(unsupervised));
+    return { hop, slots, unsupervised, ratio };
+  });
+}
+
+function withheldOf({ withheldTrials: trials, withheldSuccesses: successes }: HopSwap) {
+  return { trials, successes };
+}

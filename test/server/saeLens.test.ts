@@ -11,7 +11,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Database } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
+import { insertHopSaes } from '../../src/db/queries/hopSaes.ts';
 import { runs } from '../../src/db/tables.ts';
+import { grokSettings } from '../../src/engine/grok/settings.ts';
 import { readSafetensors } from '../../src/engine/model/checkpoint.ts';
 import { createRandom } from '../../src/engine/random.ts';
 import {
@@ -239,6 +241,53 @@ describe('an SAE for SAELens', () => {
       409,
       expect.stringMatching(/MODEL trains no SAE/),
     ]);
+  });
+
+  test('is there for each hop of a two-hop run that trained one', async () => {
+    const { db } = database;
+    const settings = grokSettings.parse({ layer: 1 });
+    const two = { modelId, datasetId, datasetHash: 'abc' };
+    const { id } = await insertQueuedRun(db, { ...two, kind: 'CHECKPOINT_ANALYSIS', settings, step: 5 });
+    const sae = makeSae('RELU', CONCEPTS.length);
+    const files = [sae, { ...sae, bestStep: 2 }].map((each, i) => writeSae(join(dir, `hop-${i}`), each));
+    await db.transaction(async (tx) => {
+      const hashes = [];
+      for (const file of files) hashes.push(await storeArtifact(tx, store, await file, 'SAE'));
+      await insertHopSaes(tx, id, hashes);
+    });
+    const globalId = encodeGlobalId('CheckpointAnalysisRun', id);
+    const ask = async (): Promise<
+      { hop: number; artifactHash: string; saeLens: Record<string, string> }[]
+    > => {
+      const query = `query ($id: ID!) { node(id: $id) { ... on CheckpointAnalysisRun { saes {
+        hop artifactHash saeLens { architecture unavailableReason cfgUrl weightsUrl } } } } }`;
+      return (await post(api, query, { id: globalId })).body.data.node.saes;
+    };
+    expect((await ask())[0]!.saeLens).toMatchObject({ unavailableReason: expect.stringMatching(/QUEUED/) });
+    await db.update(runs).set({ status: 'RUNNING' }).where(eq(runs.id, id));
+    await db.update(runs).set({ status: 'SUCCEEDED', finishedAt: new Date() }).where(eq(runs.id, id));
+    const saes = await ask();
+    expect(saes.map(({ hop }) => hop)).toEqual([1, 2]);
+    const [, second] = saes as [(typeof saes)[0], (typeof saes)[0]];
+    expect(second.saeLens.cfgUrl).toMatch(/saelens\/hop-2\/cfg\.json$/);
+    const cfg = await (await fetch(`${api.url}${second.saeLens.cfgUrl}`)).json();
+    expect(cfg.metadata).toMatchObject({
+      hook_name: 'blocks.1.hook_resid_post',
+      alignsae: {
+        ...{ kind: 'CHECKPOINT_ANALYSIS', weightsSha256: second.artifactHash },
+        position: expect.stringMatching(/predicts E3/),
+      },
+    });
+    expect((await fetch(`${api.url}${second.saeLens.weightsUrl}`)).status).toBe(200);
+    const whole = second.saeLens.cfgUrl!.replace('hop-2/', '');
+    expect((await fetch(`${api.url}${whole}`)).status).toBe(409);
+    const borrowed = await insertQueuedRun(db, {
+      ...{ ...two, kind: 'HOP_SWAP', analysisRunId: id },
+      settings: { analysis: settings },
+    });
+    const address = encodeURIComponent(encodeGlobalId('HopSwapRun', borrowed.id));
+    const refused = await fetch(`${api.url}/export/runs/${address}/saelens/hop-1/cfg.json`);
+    expect((await refused.json()).errors[0].message).toMatch(/HOP_SWAP trains no SAE of hop 1/);
   });
 
   test('is loaded by SAELens itself, which computes the same', async (context) => {

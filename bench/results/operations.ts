@@ -90,3 +90,59 @@ export const LAYERS = /* GraphQL */ `
     }
   }
 `;
+
+export const START_GROKKING_RUN = start('startGrokkingRun');
+export const START_HOP_SWAP_RUN = start('startHopSwapRun');
+
+export const GENERATE_TWO_HOP_DATASET = /* GraphQL */ `
+  mutation ($input: GenerateTwoHopDatasetInput!) {
+    generateTwoHopDataset(input: $input) {
+      __typename
+      ... on GenerateTwoHopDatasetSuccess { dataset { id } }
+      ... on Error { message }
+    }
+  }
+`;
+
+export const IMPORT_DATASET = /* GraphQL */ `
+  mutation ($input: ImportDatasetInput!) {
+    importDataset(input: $input) {
+      __typename
+      ... on ImportDatasetSuccess { dataset { id } }
+      ... on Error { message }
+    }
+  }
+`;
+
+export const GROKKING = /* GraphQL */ `
+  query Grokking($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      startedAt finishedAt
+      ... on GrokkingRun {
+        onset { memorization generalization binding }
+        points {
+          step trainAccuracy heldOutAccuracy oneHopAccuracy loss weightNorm logitMargin heldOut { ${RATE} }
+          binding { hop top1 diagonalStrength ablationEffect }
+        }
+      }
+    }
+  }
+`;
+
+const HOP_SWAP = `hop edited method alpha shown { ${RATE} } withheld { ${RATE} } isolation { ${RATE} }`;
+
+export const HOP_SWAPS = /* GraphQL */ `
+  query HopSwaps($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      startedAt finishedAt
+      ... on HopSwapRun {
+        results { ${HOP_SWAP} }
+        hops { hop ratio slots { ${HOP_SWAP} } unsupervised { ${HOP_SWAP} } }
+      }
+    }
+  }
+`;

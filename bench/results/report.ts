@@ -1,49 +1,44 @@
-/** The report's tables, from what was measured. */
-
-import { wilsonInterval } from '../../src/stats.ts';
-import type { Alignment, Cell, Layers, Rate, SeedStudy } from './study.ts';
+/** The one-hop part of the report, from what was measured. */
+import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
+import type { Alignment, Cell, Layers, SeedStudy } from './study.ts';
 
 const PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
 type Preset = (typeof PRESETS)[number];
-type Row = readonly (string | number)[];
 
-export interface Report {
-  machine: string;
-  backend: string;
-  minutes: number;
+interface Report {
   seeds: readonly SeedStudy[];
   layers: Layers;
 }
 
-export function renderReport(report: Report): string {
-  const { machine, backend, minutes, seeds } = report;
-  return `${[
-    '# Results',
-    `Written by \`npm run results\`, which starts a server of its own and does everything through the public API: for each seed a dataset of 100 people, a language model, an alignment with each preset, an unsupervised baseline, swap sweeps, and alignments that withhold what they are judged by. ${machine}; ${backend}; ${minutes.toFixed(0)} minutes. Settings are the API's defaults, layer 0, unless a table says otherwise.`,
+export function renderOneHop(report: Report): string {
+  const { seeds } = report;
+  return [
+    '## One hop',
+    `For each seed a dataset of 100 people, a language model, an alignment with each preset, an unsupervised baseline, swap sweeps, and alignments that withhold what they are judged by. Settings are the API's defaults, layer 0, unless a table says otherwise.`,
     'A share stands with its 95% Wilson interval, which is about the prompts; figures over seeds pool their trials, and the spread between seeds is shown beside them. Swaps are on people whom the SAE never saw, and alpha is the one chosen on ten other people (VALIDATION), never on what is reported. The presets were found with seeds 0 to 2 in view. What was tried where an aim is missed, and did not help, is in ARCHITECTURE.md under Swap sweeps.',
     summary(report),
-    '## Swap success',
+    '### Swap success',
     swapTable(seeds),
     alphaTable(seeds),
-    '## Methods and controls',
+    '### Methods and controls',
     methodTable(seeds[0]!),
-    '## Isolation',
+    '### Isolation',
     'Armed swaps stand ready at every position and fire where the source slot is above 0.5. Texts are biography lines: the model goes on behind their first half. Those that state the source’s own fact are counted apart, for there the model is about to say it and the slot is rightly on; with them among the texts, isolation on texts is the last column.',
     isolationTable(seeds),
-    '## What was withheld',
+    '### What was withheld',
     'Swaps that training’s counterfactuals never led to: (person, target) pairs, 20% of them, on the people the SAE learned from; and one whole target concept a seed, on unseen people. COUNTERFACTUAL, known phrasings.',
     withheldTable(seeds),
-    '## Layers',
+    '### Layers',
     'COUNTERFACTUAL on the model of seed 0. Layer -1 is the residual stream before the first block, where the last token knows nothing of the question.',
     layerTable(report.layers),
-    '## Binding, reconstruction and faithfulness',
+    '### Binding, reconstruction and faithfulness',
     'Held-out phrasings. Faithfulness: whole answers right with the last prompt token’s activation replaced.',
     bindingTable(seeds),
     faithfulnessTable(seeds),
-    '## Fragmentation',
+    '### Fragmentation',
     'Latents that it takes to reach 95% of a concept’s separability, mean over the concepts (most in brackets).',
     fragmentationTable(seeds),
-  ].join('\n\n')}\n`;
+  ].join('\n\n');
 }
 
 function summary({ seeds, layers }: Report): string {
@@ -265,17 +260,6 @@ function swapsOf({ swaps }: Alignment, control: string, split?: string): Rate {
   );
 }
 
-function pooled(rates: readonly { trials: number; successes: number }[]): Rate {
-  const sum = (key: 'trials' | 'successes') => rates.reduce((total, rate) => total + rate[key], 0);
-  const [trials, successes] = [sum('trials'), sum('successes')];
-  return {
-    trials,
-    successes,
-    value: trials ? successes / trials : null,
-    interval: wilsonInterval(successes, trials),
-  };
-}
-
 /** The sweep's cell at the alpha that the alignment chose. */
 function chosenCell({ alignments, sweeps }: SeedStudy, preset: Preset): Cell {
   const { chosenAlpha } = alignments[preset];
@@ -314,18 +298,4 @@ function spread(rates: readonly Rate[]): number {
   const values = rates.map(({ value }) => value!);
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   return Math.sqrt(values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / Math.max(1, values.length - 1));
-}
-
-function show({ value, interval }: Rate): string {
-  return value === null ? '–' : `${share(value)} [${share(interval!.low)}, ${share(interval!.high)}]`;
-}
-
-function share(value: number | null | undefined): string {
-  if (value === null || value === undefined || Number.isNaN(value)) return '–';
-  return value.toFixed(3).replace(/^(-?)0\./, '$1.');
-}
-
-function markdown(head: readonly string[], ...rows: readonly Row[]): string {
-  const line = (cells: Row) => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }

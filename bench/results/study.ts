@@ -1,17 +1,11 @@
 /** The runs behind the report, done as any client of the API would do them. */
 import { type ApiClient, success } from '../../src/demo/client.ts';
 import { GENERATE_DATASET, START_ALIGNMENT_RUN, START_MODEL_RUN } from '../../src/demo/operations.ts';
-import { type Ended, finished } from '../../src/demo/replies.ts';
 import { heading } from '../../src/demo/terminal.ts';
 import { runAndWatch } from '../../src/demo/watch.ts';
+import { read, result } from './ask.ts';
+import type { Rate } from './markdown.ts';
 import * as operations from './operations.ts';
-
-export interface Rate {
-  trials: number;
-  successes: number;
-  value: number | null;
-  interval: { low: number; high: number } | null;
-}
 
 export interface Cell {
   kind?: string;
@@ -163,19 +157,4 @@ export function studyLayers(api: ApiClient, modelId: string): Promise<Layers> {
   heading('Layers');
   const input = { modelId, settings: { preset: 'COUNTERFACTUAL' } };
   return result<Layers>(api, operations.LAYERS, 'layers', operations.START_ALIGNMENT_SWEEP, input);
-}
-
-async function result<T>(
-  api: ApiClient,
-  query: string,
-  label: string,
-  mutation: string,
-  input: object,
-): Promise<T & { id: string }> {
-  const id = await runAndWatch(api, label, mutation, input as Record<string, unknown>);
-  return { ...(await read<T>(api, query, id)), id };
-}
-
-async function read<T>(api: ApiClient, query: string, id: string): Promise<T> {
-  return finished((await api.request<{ run: T & Ended }>(query, { id })).run);
 }

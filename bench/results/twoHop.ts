@@ -1,0 +1,114 @@
+/** The runs behind the two-hop part of the report, done as any client of the API would do them. */
+
+import { type ApiClient, success } from '../../src/demo/client.ts';
+import { heading } from '../../src/demo/terminal.ts';
+import { TWO_HOP_RECIPES } from '../../src/engine/grok/defaults.ts';
+import { result } from './ask.ts';
+import type { Rate } from './markdown.ts';
+import * as operations from './operations.ts';
+
+export type RecipeName = keyof typeof TWO_HOP_RECIPES;
+
+export interface HopBinding {
+  hop: number;
+  top1: number;
+  diagonalStrength: number;
+  ablationEffect: number;
+}
+
+export interface Point {
+  step: number;
+  trainAccuracy: number;
+  heldOutAccuracy: number;
+  oneHopAccuracy: number | null;
+  loss: number;
+  weightNorm: number;
+  logitMargin: number;
+  heldOut: Rate;
+  binding: HopBinding[];
+}
+
+export interface HopSwap {
+  hop: number;
+  edited: string;
+  method: string;
+  alpha: number;
+  shown: Rate;
+  withheld: Rate;
+  isolation: Rate;
+}
+
+interface Timed {
+  startedAt: string;
+  finishedAt: string;
+}
+
+export interface Grokking extends Timed {
+  onset: { memorization: number | null; generalization: number | null; binding: number | null };
+  points: Point[];
+}
+
+export interface HopSwaps extends Timed {
+  results: HopSwap[];
+  hops: { hop: number; slots: HopSwap; unsupervised: HopSwap; ratio: number | null }[];
+}
+
+/** All that is measured by one recipe with one seed of data, model and SAEs. */
+export interface TwoHopStudy {
+  recipe: RecipeName;
+  seed: number;
+  /** What the recipe sets; all else is the API's default. */
+  settings: object;
+  grokking: Grokking;
+  swaps: HopSwaps;
+}
+
+/** Dense where questions are memorized and answers begin to generalize. */
+const SHARES = [0, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1];
+
+/** So small that the report can be tried. */
+const TRIAL = {
+  model: { steps: 20 },
+  analysis: { pretrainSteps: 10, posttrainSteps: 20, maxQuestions: 100 },
+  shares: [0, 0.5, 1],
+  swaps: { alphas: [1, 2], trials: 20 },
+};
+
+export async function studyTwoHops(
+  api: ApiClient,
+  recipe: RecipeName,
+  seed: number,
+  trial: boolean,
+): Promise<TwoHopStudy> {
+  heading(`${recipe}, seed ${seed}`);
+  const { data, model, analysis } = TWO_HOP_RECIPES[recipe];
+  const datasetId = data ? await generate(api, { ...data, seed }) : await importPublished(api);
+  const modelSettings = { ...model, ...(trial && TRIAL.model), seed };
+  const shares = trial ? TRIAL.shares : SHARES;
+  const checkpoints = { steps: shares.map((share) => Math.round(share * modelSettings.steps)) };
+  const settings = { checkpoints, analysis: { ...analysis, ...(trial && TRIAL.analysis), seed } };
+  const grokking = await result<Grokking>(
+    ...([api, operations.GROKKING, 'checkpoints', operations.START_GROKKING_RUN] as const),
+    { datasetId, modelSettings, settings },
+  );
+  const swaps = await result<HopSwaps>(
+    ...([api, operations.HOP_SWAPS, 'swaps', operations.START_HOP_SWAP_RUN] as const),
+    { runId: grokking.id, settings: trial ? TRIAL.swaps : {} },
+  );
+  return { recipe, seed, settings: { data, model: modelSettings, analysis }, grokking, swaps };
+}
+
+async function generate(api: ApiClient, input: object): Promise<string> {
+  const reply = await api.request<{
+    generateTwoHopDataset: { __typename: 'GenerateTwoHopDatasetSuccess'; dataset: { id: string } };
+  }>(operations.GENERATE_TWO_HOP_DATASET, { input });
+  return success(reply.generateTwoHopDataset).dataset.id;
+}
+
+/** The authors' files, as they lie in `data/two-hop`. */
+async function importPublished(api: ApiClient): Promise<string> {
+  const reply = await api.request<{
+    importDataset: { __typename: 'ImportDatasetSuccess'; dataset: { id: string } };
+  }>(operations.IMPORT_DATASET, { input: { format: 'TWO_HOP', path: 'two-hop', stepwise: true } });
+  return success(reply.importDataset).dataset.id;
+}

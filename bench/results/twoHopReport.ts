@@ -1,0 +1,139 @@
+/** The two-hop part of the report, from what was measured. */
+import { markdown, pooled, type Row, share, show } from './markdown.ts';
+import type { HopSwap, Point, TwoHopStudy } from './twoHop.ts';
+
+export function renderTwoHop(studies: readonly TwoHopStudy[]): string {
+  const generated = studies.filter(({ recipe }) => recipe === 'GROKKING');
+  const published = studies.filter(({ recipe }) => recipe === 'PUBLISHED');
+  return [
+    '## Two hops',
+    'Questions are answered `E2 E3`. A grokking run trains a model, aligns an SAE at each hop of each checkpoint, and a hop-swap run edits those of the last. Held-out questions are compositions never asked in training, of facts that it shows; of the published data its own validation split. Each swap method keeps the alpha that does best on training questions, and everything here is of held-out ones; *withheld* are pairs of entity and relation to which no counterfactual of the SAE led. `GROKKING` is generated data, `PUBLISHED` the authors’ files. What was tried is in ARCHITECTURE.md under Two hops.',
+    summary(generated, published),
+    '### By seed',
+    seedTable(studies),
+    ...studies
+      .filter((study, i) => studies.findIndex(({ recipe }) => recipe === study.recipe) === i)
+      .flatMap((study) => [
+        `### ${study.recipe}, seed ${study.seed}`,
+        `\`\`\`json\n${JSON.stringify(study.settings)}\n\`\`\``,
+        'Binding top-1, diagonal strength, and accuracy lost when the slots are set to 0: hops 1 / 2.',
+        pointTable(study.grokking.points),
+        'Swaps at the last checkpoint:',
+        swapTable(study.swaps.results),
+      ]),
+  ].join('\n\n');
+}
+
+function summary(generated: readonly TwoHopStudy[], published: readonly TwoHopStudy[]): string {
+  const rows: Row[] = [];
+  if (generated.length > 0)
+    rows.push(
+      ['memorization onset → generalization onset, steps', 'twice as many', list(generated, onsetOf)],
+      ['held-out questions, last checkpoint, all seeds', '≥ .95', show(heldOutOf(generated))],
+      ['minutes, without swaps', '≤ 5', list(generated, minutesOf)],
+      ['binding top-1, last, hops 1 / 2', '≥ .99', list(generated, (study) => hopsOf(study, -1, 'top1'))],
+      ['diagonal strength, untrained → last, hops 1 / 2', 'shown', list(generated, strengthOf)],
+      ['swaps at hop 2, withheld pairs, all seeds', '≥ .60', show(withheldOf(generated, 'slots'))],
+      ['the same by seed', '≥ .60', list(generated, (study) => share(hopOf(study, 2).slots.withheld.value))],
+      ['unsupervised latents there, all seeds', '', show(withheldOf(generated, 'unsupervised'))],
+      ['ratio to them by seed', '≥ 4', list(generated, (study) => ratioText(hopOf(study, 2).ratio))],
+    );
+  if (published.length > 0)
+    rows.push(
+      ['published data: held-out questions', '≥ .90', show(heldOutOf(published))],
+      ['binding top-1, hops 1 / 2', '≥ .99', list(published, (study) => hopsOf(study, -1, 'top1'))],
+      ['swaps at hop 2, withheld pairs', 'reported', show(withheldOf(published, 'slots'))],
+      ['unsupervised latents there', '', show(withheldOf(published, 'unsupervised'))],
+      ['minutes, with swaps', '≤ 30', list(published, (study) => minutes(study.grokking, study.swaps))],
+    );
+  return markdown(['what', 'aim', 'reached'], ...rows);
+}
+
+function seedTable(studies: readonly TwoHopStudy[]): string {
+  const rows = studies.map((study): Row => {
+    const two = hopOf(study, 2);
+    const random = best(study, 'RANDOM_LATENT');
+    return [
+      ...[study.recipe, study.seed, onsetOf(study), show(study.grokking.points.at(-1)!.heldOut)],
+      ...[hopsOf(study, 0, 'top1'), hopsOf(study, -1, 'top1')],
+      `${show(two.slots.withheld)} (${two.slots.method} ${two.slots.alpha})`,
+      `${show(two.unsupervised.withheld)} (${two.unsupervised.method} ${two.unsupervised.alpha})`,
+      ...[ratioText(two.ratio), share(random), share(hopOf(study, 1).slots.withheld.value)],
+      `${minutesOf(study)} + ${minutes(study.swaps)}`,
+    ];
+  });
+  const head = [
+    ...['recipe', 'seed', 'train → held-out ≥ .95 at step', 'held-out, last'],
+    ...['top-1 untrained', 'top-1 last', 'swaps at hop 2, withheld', 'unsupervised', 'ratio'],
+    ...['random latents, most', 'slots at hop 1, withheld', 'minutes, swaps'],
+  ];
+  return markdown(head, ...rows);
+}
+
+function pointTable(points: readonly Point[]): string {
+  const hops = (point: Point, key: 'top1' | 'diagonalStrength' | 'ablationEffect') =>
+    point.binding.map((hop) => share(hop[key])).join(' / ');
+  const rows = points.map(
+    (point): Row => [
+      ...[point.step, share(point.trainAccuracy), share(point.heldOutAccuracy), share(point.oneHopAccuracy)],
+      ...[point.loss.toFixed(4), point.weightNorm.toFixed(1), point.logitMargin.toFixed(2)],
+      ...[hops(point, 'top1'), hops(point, 'diagonalStrength'), hops(point, 'ablationEffect')],
+    ],
+  );
+  const head = [
+    ...['step', 'train', 'held-out', 'one-hop', 'loss', '‖w‖', 'logit margin'],
+    ...['top-1', 'diagonal', 'ablation'],
+  ];
+  return markdown(head, ...rows);
+}
+
+function swapTable(results: readonly HopSwap[]): string {
+  const rows = results.map(
+    ({ hop, edited, method, alpha, shown, withheld, isolation }): Row => [
+      ...[hop, edited, method, alpha, show(shown), show(withheld), share(isolation.value)],
+    ],
+  );
+  return markdown(
+    ['hop', 'edited', 'method', 'alpha', 'shown pairs', 'withheld pairs', 'isolation'],
+    ...rows,
+  );
+}
+
+const list = (studies: readonly TwoHopStudy[], of: (study: TwoHopStudy) => string) =>
+  studies.map(of).join('; ');
+
+function onsetOf({ grokking: { onset } }: TwoHopStudy): string {
+  return `${onset.memorization ?? '–'} → ${onset.generalization ?? '–'}`;
+}
+
+const hopOf = ({ swaps }: TwoHopStudy, hop: number) => swaps.hops.find((each) => each.hop === hop)!;
+
+function hopsOf({ grokking }: TwoHopStudy, at: number, key: 'top1' | 'diagonalStrength'): string {
+  return grokking.points
+    .at(at)!
+    .binding.map((hop) => share(hop[key]))
+    .join(' / ');
+}
+
+function strengthOf(study: TwoHopStudy): string {
+  return `${hopsOf(study, 0, 'diagonalStrength')} → ${hopsOf(study, -1, 'diagonalStrength')}`;
+}
+
+const heldOutOf = (studies: readonly TwoHopStudy[]) =>
+  pooled(studies.map(({ grokking }) => grokking.points.at(-1)!.heldOut));
+
+const withheldOf = (studies: readonly TwoHopStudy[], who: 'slots' | 'unsupervised') =>
+  pooled(studies.map((study) => hopOf(study, 2)[who].withheld));
+
+function best({ swaps }: TwoHopStudy, edited: string): number {
+  const rates = swaps.results.filter((each) => each.hop === 2 && each.edited === edited);
+  return Math.max(...rates.map(({ withheld }) => withheld.value ?? 0));
+}
+
+const ratioText = (ratio: number | null) => ratio?.toFixed(2) ?? '–';
+const minutesOf = ({ grokking }: TwoHopStudy) => minutes(grokking);
+
+function minutes(...runs: readonly { startedAt: string; finishedAt: string }[]): string {
+  const ms = runs.reduce((sum, run) => sum + Date.parse(run.finishedAt) - Date.parse(run.startedAt), 0);
+  return (ms / 60_000).toFixed(1);
+}

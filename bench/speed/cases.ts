@@ -1,0 +1,166 @@
+/** What is compared with what, and how far ours should come. */
+import { GPT2_SMALL, modelStep, ONE_HOP, posttrain, pretrain, TWO_HOP } from './recipes.ts';
+import type { GivenWork, SweepWork } from './work.ts';
+
+/** One way in which a peer can do the work; the fastest of a case's counts. */
+export interface Peer {
+  /** What runs it: the Python worker, or our own for a comparison with a plain use of this project. */
+  by: 'PYTHON' | 'OURS';
+  variant: string;
+}
+
+export interface Case {
+  /** Names the case on the command line and its file of results. */
+  name: string;
+  title: string;
+  work: GivenWork | SweepWork;
+  peers: Peer[];
+  /** What the time should be at most, as a share of the peer's. */
+  goal: number | null;
+  /** The same for peak memory. */
+  memoryGoal?: number;
+  /** How far the two sides' numbers may be apart, relative to the largest of them. */
+  tolerance: number;
+}
+
+const ADAMW: Peer[] = [
+  { by: 'PYTHON', variant: 'PyTorch, AdamW' },
+  { by: 'PYTHON', variant: 'PyTorch, fused AdamW' },
+];
+const TRANSFORMERS: Peer[] = ADAMW.map(({ by, variant }) => ({
+  by,
+  variant: variant.replace('PyTorch', 'transformers'),
+}));
+const SAELENS: Peer = { by: 'PYTHON', variant: 'SAELens' };
+/** Losses of the first three steps: the second and third tell whether gradients and updates agree. */
+const LOSS_TOLERANCE = 1e-4;
+
+const stepCases: Omit<Case, 'tolerance'>[] = [
+  {
+    name: 'posttrain-linear',
+    title: 'post-training, linear, d 768, 10,000 + 6, batch 64',
+    work: posttrain(ONE_HOP, 64),
+    peers: ADAMW,
+    goal: 0.6,
+  },
+  {
+    name: 'posttrain-relu',
+    title: 'the same, ReLU, 1% of the latents firing',
+    work: posttrain(ONE_HOP, 64, { activation: 'RELU', firing: 0.01 }),
+    peers: ADAMW,
+    goal: 0.4,
+  },
+  {
+    name: 'posttrain-relu-half',
+    title: 'the same, ReLU, half of the latents firing (untrained)',
+    work: posttrain(ONE_HOP, 64, { activation: 'RELU' }),
+    peers: ADAMW,
+    goal: null,
+  },
+  {
+    name: 'posttrain-topk',
+    title: 'the same, TopK, k 32',
+    work: posttrain(ONE_HOP, 64, { activation: 'TOPK' }),
+    peers: ADAMW,
+    goal: 0.4,
+  },
+  {
+    name: 'posttrain-512',
+    title: 'the same, linear, batch 512',
+    work: posttrain(ONE_HOP, 512),
+    peers: ADAMW,
+    goal: 0.6,
+  },
+  {
+    name: 'posttrain-100k',
+    title: 'post-training, linear, d 512, 100,000 + 20, batch 64',
+    work: posttrain(TWO_HOP, 64),
+    peers: ADAMW,
+    goal: 0.6,
+    memoryGoal: 0.8,
+  },
+  {
+    name: 'pretrain-topk',
+    title: 'pre-training, TopK, k 32, d 768, 10,000, batch 4096',
+    work: pretrain(ONE_HOP, 4096, { activation: 'TOPK', decoderNorm: 'FREE' }),
+    peers: [
+      { by: 'PYTHON', variant: 'SAELens, rescale_acts_by_decoder_norm=False' },
+      { by: 'PYTHON', variant: 'SAELens, rescale_acts_by_decoder_norm=False, use_sparse_activations=True' },
+    ],
+    goal: 0.2,
+  },
+  {
+    name: 'pretrain-topk-unit',
+    title: "the same, decoder rows counted at length 1 (SAELens' default)",
+    work: pretrain(ONE_HOP, 4096, { activation: 'TOPK', decoderNorm: 'UNIT' }),
+    peers: [SAELENS],
+    goal: 0.2,
+  },
+  {
+    name: 'pretrain-relu',
+    title: 'pre-training, ReLU and L1, d 768, 10,000, batch 4096, 1% of the latents firing',
+    work: pretrain(ONE_HOP, 4096, { activation: 'RELU', decoderNorm: 'UNIT', firing: 0.01 }),
+    peers: [SAELENS],
+    goal: 0.5,
+  },
+  {
+    name: 'pretrain-relu-half',
+    title: 'the same, half of the latents firing (untrained)',
+    work: pretrain(ONE_HOP, 4096, { activation: 'RELU', decoderNorm: 'UNIT' }),
+    peers: [SAELENS],
+    goal: null,
+  },
+  {
+    name: 'model-64',
+    title: 'model training, d 64, 4 layers, 64 × 16 tokens',
+    work: modelStep(64, 4, 16),
+    peers: TRANSFORMERS,
+    goal: 0.6,
+  },
+  {
+    name: 'model-128',
+    title: 'model training, d 128, 4 layers, 64 × 48 tokens',
+    work: modelStep(128, 4, 48),
+    peers: TRANSFORMERS,
+    goal: 0.6,
+  },
+  {
+    name: 'model-256',
+    title: 'model training, d 256, 6 layers, 64 × 48 tokens',
+    work: modelStep(256, 6, 48),
+    peers: TRANSFORMERS,
+    goal: 0.6,
+  },
+];
+
+const generation = (rows: number): Case => ({
+  name: `generate-${rows}`,
+  title: `greedy generation of 32 tokens after 32, same size, batch ${rows}`,
+  work: { kind: 'GENERATE', config: GPT2_SMALL, rows, tokens: 32, newTokens: 32 },
+  peers: [{ by: 'PYTHON', variant: 'transformers, generate()' }],
+  goal: 0.8,
+  tolerance: 0,
+});
+
+/** In the order of the table. */
+export const CASES: readonly Case[] = [
+  ...stepCases.map((each) => ({ ...each, tolerance: LOSS_TOLERANCE })),
+  {
+    name: 'capture',
+    title: 'activation capture, GPT-2 small (12 layers, d 768), 8 × 64 tokens',
+    work: { kind: 'CAPTURE', config: GPT2_SMALL, rows: 8, tokens: 64 },
+    peers: [{ by: 'PYTHON', variant: 'transformers, hook on the last block' }],
+    goal: 0.9,
+    tolerance: 1e-3,
+  },
+  generation(1),
+  generation(16),
+  {
+    name: 'sweep',
+    title: 'swap sweep, an edit of 6 × 5 pairs × 10 alphas × 100 prompts',
+    work: { kind: 'SWEEP', promptsPerPair: 100, alphas: [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10] },
+    peers: [{ by: 'OURS', variant: 'one at a time' }],
+    goal: 0.2,
+    tolerance: 0,
+  },
+];

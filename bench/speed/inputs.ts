@@ -1,0 +1,102 @@
+/** Weights and batches that both sides begin with, drawn here and handed over as one `.safetensors`. */
+import { readSafetensors, writeSafetensors } from '../../src/engine/model/checkpoint.ts';
+import { initWeights } from '../../src/engine/model/languageModel.ts';
+import { createRandom } from '../../src/engine/random.ts';
+import { initSae, type SaeConfig } from '../../src/engine/sae/sae.ts';
+import type { Arrays, ArrayValue } from '../../src/engine/step/stepper.ts';
+import type {
+  CaptureWork,
+  GenerateWork,
+  GivenWork,
+  ModelStepWork,
+  PosttrainWork,
+  PretrainWork,
+} from './work.ts';
+
+export interface Inputs {
+  weights: Arrays;
+  batch: Arrays;
+}
+
+const random = createRandom(0, 'speed');
+/** Wide enough apart for greedy choices to be the same on both sides. */
+const INIT_STD = 0.08;
+
+/** Draws what the work begins with and writes it to `path`. */
+export async function writeInputs(path: string, work: GivenWork): Promise<void> {
+  const { weights, batch } = 'config' in work ? modelInputs(work) : saeInputs(work);
+  await writeSafetensors(path, { ...prefixed('weights', weights), ...prefixed('batch', batch) });
+}
+
+export async function readInputs(path: string): Promise<Inputs> {
+  const { arrays } = await readSafetensors(path);
+  const named = (prefix: string) =>
+    Object.fromEntries(
+      Object.entries(arrays)
+        .filter(([name]) => name.startsWith(`${prefix}.`))
+        .map(([name, value]) => [name.slice(prefix.length + 1), value]),
+    );
+  return { weights: named('weights'), batch: named('batch') };
+}
+
+export function saeConfigOf(work: PosttrainWork | PretrainWork): SaeConfig {
+  const { dModel, nFree, activation, k } = work;
+  const shape = { dModel, nFree, activation, k };
+  if (work.kind === 'PRETRAIN') return { ...shape, nConcepts: 0, valueHeads: null };
+  const { nConcepts, valueHidden: hidden, dVocab } = work;
+  return { ...shape, nConcepts, valueHeads: { hidden, dVocab } };
+}
+
+function saeInputs(work: PosttrainWork | PretrainWork): Inputs {
+  const { rows, dModel, nFree, firing } = work;
+  const weights = initSae(saeConfigOf(work), 0);
+  // Pre-activations of fresh latents are close to standard normal.
+  if (firing !== null) weights['encoder.bias']!.data.fill(-upperQuantile(firing), 0, nFree);
+  const x = normal(rows, dModel);
+  if (work.kind === 'PRETRAIN') return { weights, batch: { x } };
+  const concepts = oneHotGroups(rows, work.nConcepts);
+  return { weights, batch: { x, concepts, answers: ids(work.dVocab, rows) } };
+}
+
+function modelInputs(work: ModelStepWork | CaptureWork | GenerateWork): Inputs {
+  const { config, rows, tokens: T } = work;
+  const weights = initWeights(config, INIT_STD, 0);
+  const tokens = ids(config.dVocab, rows, T);
+  if (work.kind !== 'MODEL_STEP') return { weights, batch: { tokens } };
+  // As transformers counts it: each token but a row's first is predicted.
+  const targets = { data: Int32Array.from(tokens.data, (_, i) => tokens.data[i + 1] ?? 0), shape: [rows, T] };
+  const mask = {
+    data: Float32Array.from(tokens.data, (_, i) => Number(i % T !== T - 1)),
+    shape: [rows, T],
+  };
+  return { weights, batch: { tokens, targets, mask } };
+}
+
+/** What a standard normal number exceeds with this probability. */
+function upperQuantile(probability: number): number {
+  const draws = Float64Array.from({ length: 100_000 }, () => random.normal()).sort();
+  return draws[Math.floor((1 - probability) * draws.length)]!;
+}
+
+function normal(...shape: number[]): ArrayValue {
+  return { data: Float32Array.from({ length: size(shape) }, () => random.normal()), shape };
+}
+
+function ids(max: number, ...shape: number[]): ArrayValue {
+  return { data: Int32Array.from({ length: size(shape) }, () => random.int(max)), shape };
+}
+
+/** `[rows, C]`: C equal groups of rows, concept 0's first. */
+function oneHotGroups(rows: number, C: number): ArrayValue {
+  const data = new Float32Array(rows * C);
+  for (let row = 0; row < rows; row++) data[row * C + Math.floor((row * C) / rows)] = 1;
+  return { data, shape: [rows, C] };
+}
+
+function prefixed(prefix: string, arrays: Arrays): Arrays {
+  return Object.fromEntries(Object.entries(arrays).map(([name, value]) => [`${prefix}.${name}`, value]));
+}
+
+function size(shape: readonly number[]): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
+}

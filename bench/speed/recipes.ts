@@ -1,0 +1,109 @@
+/** Work at the sizes that the comparisons and the growth table take. */
+import { rowsPerConcept } from '../../src/engine/sae/batches.ts';
+import type { LossWeights } from '../../src/engine/sae/settings.ts';
+import type { ModelStepWork, Optimizer, PosttrainWork, PretrainWork } from './work.ts';
+
+const NO_TERMS: LossWeights = {
+  recon: 1,
+  sparse: 0,
+  aux: 0,
+  bindMse: 0,
+  bindCrossEntropy: 0,
+  bindLogitScale: 1,
+  indep: 0,
+  ortho: 0,
+  value: 0,
+  counterfactual: 0,
+  silence: 0,
+};
+/** The authors' terms and weights. */
+const CURRICULUM: LossWeights = {
+  ...NO_TERMS,
+  sparse: 1e-3,
+  bindMse: 1,
+  indep: 1e-2,
+  ortho: 1e-2,
+  value: 0.5,
+};
+const ADAM: Optimizer = {
+  learningRate: 1e-3,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  clipNorm: null,
+};
+
+/** The authors' sizes. */
+export const ONE_HOP = { dModel: 768, nFree: 10_000, nConcepts: 6 };
+export const TWO_HOP = { dModel: 512, nFree: 100_000, nConcepts: 20 };
+type Size = Pick<PosttrainWork, 'dModel' | 'nFree' | 'nConcepts'>;
+
+/** Post-training with all terms of the paper; `batch` is rounded to equally many rows a concept. */
+export function posttrain(size: Size, batch: number, more: Partial<PosttrainWork> = {}): PosttrainWork {
+  return {
+    kind: 'POSTTRAIN',
+    ...size,
+    rows: size.nConcepts * rowsPerConcept(batch, size.nConcepts),
+    activation: 'LINEAR',
+    k: 32,
+    firing: null,
+    decoderNorm: 'FREE',
+    valueHidden: 256,
+    dVocab: 365,
+    coefficients: CURRICULUM,
+    optimizer: ADAM,
+    ...more,
+  };
+}
+
+/**
+ * Pre-training as SAELens' trainer does it. Its squared error is summed over dModel and its L1 over latents, each times
+ * the length of its decoder row; ours are means, so the weights differ by those counts.
+ */
+export function pretrain(
+  size: Omit<Size, 'nConcepts'>,
+  rows: number,
+  more: Pick<PretrainWork, 'activation' | 'decoderNorm'> & Partial<PretrainWork>,
+): PretrainWork {
+  return {
+    kind: 'PRETRAIN',
+    dModel: size.dModel,
+    nFree: size.nFree,
+    rows,
+    k: 32,
+    firing: null,
+    coefficients: { ...NO_TERMS, recon: size.dModel, sparse: more.activation === 'TOPK' ? 0 : size.nFree },
+    optimizer: { ...ADAM, learningRate: 3e-4, clipNorm: 1 },
+    ...more,
+  };
+}
+
+/** A model training step, 64 rows a batch. */
+export function modelStep(dModel: number, nLayers: number, tokens: number): ModelStepWork {
+  return {
+    kind: 'MODEL_STEP',
+    config: {
+      nLayers,
+      nHeads: 4,
+      dModel,
+      dMlp: 4 * dModel,
+      nCtx: tokens,
+      dVocab: 365,
+      layerNormEps: 1e-5,
+    },
+    rows: 64,
+    tokens,
+    optimizer: { ...ADAM, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
+  };
+}
+
+export const GPT2_SMALL = {
+  nLayers: 12,
+  nHeads: 12,
+  dModel: 768,
+  dMlp: 3072,
+  nCtx: 1024,
+  dVocab: 50_257,
+  layerNormEps: 1e-5,
+};

@@ -1,0 +1,45 @@
+/** What has been measured, one file a case, so that the document can be written again without measuring again. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cpus, type as osType, release, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { CaseResult, Rates } from './measure.ts';
+
+/** A result and where it was measured. */
+export interface StoredResult extends CaseResult {
+  machine: string;
+  /** What the machine reached in the same run; only beside growth. */
+  rates?: Rates;
+}
+
+const DIRECTORY = new URL('./results/', import.meta.url);
+
+export async function storeResult(result: StoredResult): Promise<void> {
+  await writeJson(result.name, result);
+}
+
+/** Writes what was measured without peers, apart from the comparisons, and returns the path of the file. */
+export function storeAlone(results: readonly StoredResult[]): Promise<string> {
+  return writeJson('alone', results);
+}
+
+/** The results there are, in the order of `names`. */
+export async function readResults(names: readonly string[]): Promise<StoredResult[]> {
+  const texts = await Promise.all(names.map((name) => readFile(fileOf(name), 'utf8').catch(() => null)));
+  return texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as StoredResult]));
+}
+
+export function describeMachine(): string {
+  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
+  return `${cpus().length} cores of ${cpus()[0]!.model.trim()}, ${memory}, ${osType()} ${release()}`;
+}
+
+async function writeJson(name: string, value: object): Promise<string> {
+  await mkdir(DIRECTORY, { recursive: true });
+  const path = fileOf(name);
+  await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
+  return path;
+}
+
+function fileOf(name: string): string {
+  return fileURLToPath(new URL(`${name}.json`, DIRECTORY));
+}

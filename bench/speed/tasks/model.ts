@@ -1,0 +1,63 @@
+import { captureResidPost } from '../../../src/engine/align/capture.ts';
+import { generate } from '../../../src/engine/model/generate.ts';
+import { createLanguageModel, type LanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { nextTokenLoss } from '../../../src/engine/model/loss.ts';
+import type { Tokenizer } from '../../../src/engine/model/tokenizer.ts';
+import type { ArrayValue } from '../../../src/engine/step/stepper.ts';
+import { readInputs } from '../inputs.ts';
+import type { CaptureWork, GenerateWork, ModelStepWork } from '../work.ts';
+import { stepTask } from './step.ts';
+import type { Task } from './task.ts';
+
+/** Numbers of a capture that are compared; the whole would be a line of megabytes. */
+const CHECKED_NUMBERS = 4096;
+
+export function modelStepTask({ config, optimizer }: ModelStepWork, inputs: string): Promise<Task> {
+  const decays = (name: string) => name.endsWith('.weight') && !name.includes('ln_');
+  return stepTask(inputs, nextTokenLoss(config), optimizer, decays);
+}
+
+export async function captureTask(work: CaptureWork, inputs: string): Promise<Task> {
+  const { model, sequences } = await loadModel(work, inputs);
+  const positions = sequences.map((tokens) => tokens.map((_, position) => position));
+  const layer = work.config.nLayers - 1;
+  const run = () => captureResidPost(model, sequences, { layer, positions });
+  return {
+    async check() {
+      const captured = await run();
+      const stride = Math.ceil(captured.length / CHECKED_NUMBERS);
+      return [...captured.filter((_, i) => i % stride === 0)];
+    },
+    run,
+    units: 1,
+  };
+}
+
+export async function generateTask(work: GenerateWork, inputs: string): Promise<Task> {
+  const { model, sequences } = await loadModel(work, inputs);
+  const run = () => generate(model, sequences, { maxNewTokens: work.newTokens });
+  return {
+    check: async () => (await run()).flatMap(({ tokens }) => tokens.map(({ id }) => id)),
+    run,
+    units: 1,
+  };
+}
+
+async function loadModel(
+  { config }: CaptureWork | GenerateWork,
+  inputs: string,
+): Promise<{ model: LanguageModel; sequences: number[][] }> {
+  const { weights, batch } = await readInputs(inputs);
+  const model = createLanguageModel(config, weights, silentTokenizer(config.dVocab));
+  return { model, sequences: rowsOf(batch.tokens!) };
+}
+
+/** Has no end token, so that every row is generated to its end, and no text. */
+function silentTokenizer(dVocab: number): Tokenizer {
+  return { encode: () => [], decode: () => '', dVocab, padId: 0, eosId: -1, unkId: null };
+}
+
+function rowsOf({ data, shape }: ArrayValue): number[][] {
+  const [rows, width] = shape as [number, number];
+  return Array.from({ length: rows }, (_, i) => [...data.subarray(i * width, (i + 1) * width)]);
+}

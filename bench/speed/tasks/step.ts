@@ -1,0 +1,30 @@
+/** Training steps on one batch, again and again. */
+import { createStepper } from '../../../src/engine/step/create.ts';
+import type { AdamWSettings, Arrays, LossFunction } from '../../../src/engine/step/stepper.ts';
+import { readInputs } from '../inputs.ts';
+import type { Optimizer } from '../work.ts';
+import type { Task } from './task.ts';
+
+/** How many steps' losses are compared. */
+const CHECKED_STEPS = 3;
+
+/** @param decays Which weights decay, where any do. */
+export async function stepTask(
+  inputs: string,
+  loss: LossFunction,
+  { learningRate, ...optimizer }: Optimizer,
+  decays?: AdamWSettings['decays'],
+): Promise<Task> {
+  const { weights, batch } = await readInputs(inputs);
+  const stepper = createStepper({ weights, optimizer: { ...optimizer, decays }, losses: { loss } });
+  const step = async () => stepper.step('loss', batch as Arrays, learningRate).loss!;
+  return {
+    async check() {
+      const losses: number[] = [];
+      for (let i = 0; i < CHECKED_STEPS; i++) losses.push(await step());
+      return losses;
+    },
+    run: step,
+    units: 1,
+  };
+}

@@ -1,0 +1,81 @@
+/** The pieces of work that are timed, as plain data: both sides are told the same. */
+import type { ModelConfig } from '../../src/engine/model/job.ts';
+import type { DecoderNorm, EncoderActivation, LossWeights } from '../../src/engine/sae/settings.ts';
+
+export interface Optimizer {
+  learningRate: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  weightDecay: number;
+  /** Null never clips. */
+  clipNorm: number | null;
+}
+
+interface SaeWork {
+  dModel: number;
+  nFree: number;
+  /** Rows of a batch. */
+  rows: number;
+  activation: EncoderActivation;
+  /** Active latents a row, for `TOPK`. */
+  k: number;
+  /** Share of the free latents that fire at the start, by their bias; null leaves the bias at 0. */
+  firing: number | null;
+  decoderNorm: DecoderNorm;
+  coefficients: LossWeights;
+  optimizer: Optimizer;
+}
+
+/** A step of the curriculum's second stage, with value heads; `rows` are equally many of each concept. */
+export interface PosttrainWork extends SaeWork {
+  kind: 'POSTTRAIN';
+  nConcepts: number;
+  valueHidden: number;
+  dVocab: number;
+}
+
+/** A step of the first stage, over one dictionary without slots. */
+export interface PretrainWork extends SaeWork {
+  kind: 'PRETRAIN';
+}
+
+interface ModelWork {
+  config: ModelConfig;
+  rows: number;
+  /** Tokens a row. */
+  tokens: number;
+}
+
+/** A training step of a language model. */
+export interface ModelStepWork extends ModelWork {
+  kind: 'MODEL_STEP';
+  optimizer: Optimizer;
+}
+
+/** The residual stream after the last block, at every position. */
+export interface CaptureWork extends ModelWork {
+  kind: 'CAPTURE';
+}
+
+/** Greedy generation with a key–value cache. */
+export interface GenerateWork extends ModelWork {
+  kind: 'GENERATE';
+  newTokens: number;
+}
+
+/** Concept swaps of every pair of six concepts, whole answers generated. */
+export interface SweepWork {
+  kind: 'SWEEP';
+  promptsPerPair: number;
+  alphas: number[];
+}
+
+/** Nothing but finding out what the machine can do. */
+export interface MachineWork {
+  kind: 'MACHINE';
+}
+
+/** Work that begins with weights and a batch. */
+export type GivenWork = PosttrainWork | PretrainWork | ModelStepWork | CaptureWork | GenerateWork;
+export type Work = GivenWork | SweepWork | MachineWork;

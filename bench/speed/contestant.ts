@@ -1,7 +1,7 @@
 /** A process that does a piece of work when it is told to, ours or Python's; both speak the same lines of JSON. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Work } from './work.ts';
@@ -54,6 +54,11 @@ export class Contestant {
     const status = await readFile(`/proc/${this.#process.pid}/status`, 'utf8').catch(() => '');
     const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
     return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+  }
+
+  /** Makes `peakBytes` begin anew; nothing happens where the system has no such thing. */
+  async forgetPeak(): Promise<void> {
+    await writeFile(`/proc/${this.#process.pid}/clear_refs`, '5').catch(() => {});
   }
 
   async end(): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * How fast the engine is. `npm run bench` measures it alone; with `--peers`, side by side with PyTorch, SAELens and
  * transformers; with `--growth`, how its steps' cost grows. The last two write docs/benchmarks.md, `--render` writes it
- * again from what was measured before. Options: `--only PREFIX,…` (cases whose names begin so), `--pairs N`,
+ * again from what was measured before. Options: `--only CASE,…` (names, or their beginnings with a `*`), `--pairs N`,
  * `--python PATH` (has the packages of `bench/peers/requirements.txt`; absent makes a virtual environment),
  * `--cache DIR` (of the native engine).
  */
@@ -22,7 +22,7 @@ const { values: options } = parseArgs({
     peers: { type: 'boolean', default: false },
     growth: { type: 'boolean', default: false },
     render: { type: 'boolean', default: false },
-    only: { type: 'string', default: '' },
+    only: { type: 'string', default: '*' },
     pairs: { type: 'string', default: '7' },
     python: { type: 'string' },
     cache: { type: 'string', default: join(homedir(), '.cache', 'alignsae') },
@@ -31,7 +31,10 @@ const { values: options } = parseArgs({
 const threads = availableParallelism();
 const log = (message: string) => console.error(message);
 const documentPath = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
-const asked = ({ name }: Case) => options.only.split(',').some((prefix) => name.startsWith(prefix));
+const asked = ({ name }: Case) =>
+  options.only
+    .split(',')
+    .some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
 
 if (options.peers || options.growth || options.render) {
   if (options.peers) await comparePeers();

@@ -7,9 +7,8 @@ import { fileURLToPath } from 'node:url';
 import type { Case, Peer } from './cases.ts';
 import { Contestant } from './contestant.ts';
 import { writeInputs } from './inputs.ts';
+import type { CaseResult, Measured, Rates } from './results.ts';
 import { spread, worstDifference } from './stats.ts';
-
-export type Log = (message: string) => void;
 
 export interface MeasureOptions {
   pairs: number;
@@ -18,35 +17,13 @@ export interface MeasureOptions {
   python: string | null;
   /** Of the native engine. */
   cache: string;
-  log: Log;
+  log(message: string): void;
 }
 
-/** What the machine can do at best. */
-export interface Rates {
-  flopsPerSecond: number;
-  bytesPerSecond: number;
-}
-
-export interface Measured {
-  /** `ours`, or the peer's variant. */
-  name: string;
-  /** Milliseconds of a run, a pair each. */
-  ms: number[];
-  /** Most memory held at once, loading included; null where the system does not tell. */
-  peakBytes: number | null;
-  /** How far this side's numbers are from ours, relative to the largest. */
-  difference: number;
-}
-
-export interface CaseResult {
-  name: string;
-  /** When it was measured, ISO 8601. */
-  at: string;
-  threads: number;
-  versions: Record<string, string>;
-  /** Runs of one side before the other's turn; of these the median counts. */
-  runsInTurn: number;
-  measured: Measured[];
+interface Side {
+  contestant: Contestant;
+  variant: string;
+  measured: Measured;
 }
 
 /** A turn takes about this long, so that what the other side left in the caches does not count. */
@@ -56,63 +33,75 @@ const WARM_UP_RUNS = 2;
 /** Threads of the other side that still wait for work spin no longer than this. */
 const REST_MS = 30;
 
-const OUR_COMMAND = [
-  process.execPath,
-  '--import',
-  'tsx',
-  fileURLToPath(new URL('./worker.ts', import.meta.url)),
-];
+const OUR_WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
+const OUR_COMMAND = [process.execPath, '--import', 'tsx', OUR_WORKER];
 const PEER_WORKER = fileURLToPath(new URL('../peers/worker.py', import.meta.url));
 
 /** @throws Error when the sides do not compute the same numbers, or a worker fails. */
 export async function measureCase(each: Case, options: MeasureOptions): Promise<CaseResult> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-'));
-  const contestants: Contestant[] = [];
+  const peers = options.python === null ? [] : each.peers;
+  const sides = [null, ...peers].map((peer) => startSide(peer, options));
   try {
-    const inputs = await prepareInputs(each, directory, options);
-    const versions: Record<string, string> = {};
-    const differences: number[] = [];
-    let expected: number[] | null = null;
-    for (const peer of [null, ...(options.python ? each.peers : [])]) {
-      const contestant = new Contestant(peer?.variant ?? 'ours', commandOf(peer, options), options.threads);
-      contestants.push(contestant);
-      const { threads, cache } = options;
-      const setup = { work: each.work, inputs, variant: peer?.variant ?? '', threads, cache };
-      Object.assign(versions, (await contestant.ask('setup', setup)).versions);
-      const { values } = await contestant.ask('check', {});
-      expected ??= values;
-      differences.push(checkSame(each, contestant.name, values, expected));
+    const versions = await prepare(sides, each, directory, options);
+    const runsInTurn = await warmUp(sides);
+    await takeTurns(sides, runsInTurn, options);
+    for (const { contestant, measured } of sides) {
+      measured.workingBytes = await contestant.peakBytes();
+      measured.peakBytes = Math.max(measured.peakBytes ?? 0, measured.workingBytes ?? 0) || null;
     }
-    const { ms, runsInTurn } = await takeTurns(contestants, options);
-    const measured = await Promise.all(
-      contestants.map(async (contestant, i) => ({
-        name: contestant.name,
-        ms: ms[i]!,
-        peakBytes: await contestant.peakBytes(),
-        difference: differences[i]!,
-      })),
-    );
     const at = new Date().toISOString();
+    const measured = sides.map((side) => side.measured);
     return { name: each.name, at, threads: options.threads, versions, runsInTurn, measured };
   } finally {
-    await Promise.all(contestants.map((contestant) => contestant.end()));
+    await Promise.all(sides.map(({ contestant }) => contestant.end()));
     await rm(directory, { recursive: true });
   }
 }
 
-/** What the machine reaches now: FLOP/s and bytes/s. */
-export async function measureRates({
-  threads,
-  cache,
-}: Pick<MeasureOptions, 'threads' | 'cache'>): Promise<Rates> {
-  const contestant = new Contestant('the machine', OUR_COMMAND, threads);
+/** What the machine reaches now. */
+export async function measureRates(options: Pick<MeasureOptions, 'threads' | 'cache'>): Promise<Rates> {
+  const contestant = new Contestant('the machine', OUR_COMMAND, options.threads);
   try {
-    await contestant.ask('setup', { work: { kind: 'MACHINE' }, inputs: '', variant: '', threads, cache });
+    await contestant.ask('setup', { work: { kind: 'MACHINE' }, inputs: '', variant: '', ...options });
     const [flopsPerSecond, bytesPerSecond] = (await contestant.ask('check', {})).values as [number, number];
     return { flopsPerSecond, bytesPerSecond };
   } finally {
     await contestant.end();
   }
+}
+
+/** @param peer Null is ours. */
+function startSide(peer: Peer | null, { python, threads }: MeasureOptions): Side {
+  const command = peer?.by === 'PYTHON' ? [python!, PEER_WORKER] : OUR_COMMAND;
+  const name = peer?.variant ?? 'ours';
+  return {
+    contestant: new Contestant(name, command, threads),
+    variant: peer?.variant ?? '',
+    measured: { name, ms: [], peakBytes: null, workingBytes: null, difference: 0 },
+  };
+}
+
+/** Sets all sides up and holds them to the numbers of the first; returns the versions of what they run on. */
+async function prepare(
+  sides: readonly Side[],
+  each: Case,
+  directory: string,
+  options: MeasureOptions,
+): Promise<Record<string, string>> {
+  const { work } = each;
+  const inputs = await prepareInputs(each, directory, options);
+  const versions: Record<string, string> = {};
+  let expected: number[] | null = null;
+  for (const { contestant, variant, measured } of sides) {
+    const { threads, cache } = options;
+    const setup = await contestant.ask('setup', { work, inputs, variant, threads, cache });
+    Object.assign(versions, setup.versions);
+    const { values } = await contestant.ask('check', {});
+    expected ??= values;
+    measured.difference = checkSame(each, contestant.name, values, expected);
+  }
+  return versions;
 }
 
 async function prepareInputs({ work }: Case, directory: string, { cache, log }: MeasureOptions) {
@@ -121,10 +110,6 @@ async function prepareInputs({ work }: Case, directory: string, { cache, log }: 
   const path = join(directory, 'inputs.safetensors');
   await writeInputs(path, work);
   return path;
-}
-
-function commandOf(peer: Peer | null, { python }: MeasureOptions): readonly string[] {
-  return peer?.by === 'PYTHON' ? [python!, PEER_WORKER] : OUR_COMMAND;
 }
 
 function checkSame({ tolerance }: Case, name: string, values: number[], expected: number[]): number {
@@ -136,23 +121,28 @@ function checkSame({ tolerance }: Case, name: string, values: number[], expected
   );
 }
 
-async function takeTurns(
-  contestants: readonly Contestant[],
-  { pairs, log }: MeasureOptions,
-): Promise<{ ms: number[][]; runsInTurn: number }> {
+/** Returns how many runs a turn has. */
+async function warmUp(sides: readonly Side[]): Promise<number> {
   let longest = 0;
-  for (const contestant of contestants) {
+  for (const { contestant, measured } of sides) {
     const { ms } = await contestant.ask('run', { times: WARM_UP_RUNS });
     longest = Math.max(longest, ms.at(-1)!);
+    measured.peakBytes = await contestant.peakBytes();
+    await contestant.forgetPeak();
   }
-  const runsInTurn = Math.min(MAX_RUNS_IN_TURN, Math.ceil(TURN_MS / longest));
-  const ms: number[][] = contestants.map(() => []);
-  for (let pair = 0; pair < pairs; pair++) {
-    for (const [i, contestant] of contestants.entries()) {
+  return Math.min(MAX_RUNS_IN_TURN, Math.ceil(TURN_MS / longest));
+}
+
+async function takeTurns(
+  sides: readonly Side[],
+  times: number,
+  { pairs, log }: MeasureOptions,
+): Promise<void> {
+  for (let pair = 1; pair <= pairs; pair++) {
+    for (const { contestant, measured } of sides) {
       await pause(REST_MS);
-      ms[i]!.push(spread((await contestant.ask('run', { times: runsInTurn })).ms).median);
+      measured.ms.push(spread((await contestant.ask('run', { times })).ms).median);
     }
-    log(`${pair + 1} of ${pairs}: ${ms.map((each) => each.at(-1)!.toFixed(2)).join(' : ')} ms`);
+    log(`${pair} of ${pairs}: ${sides.map(({ measured }) => measured.ms.at(-1)!.toFixed(2)).join(' : ')} ms`);
   }
-  return { ms, runsInTurn };
 }

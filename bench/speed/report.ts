@@ -1,8 +1,7 @@
 /** The measurements as Markdown. */
 import { CASES, type Case } from './cases.ts';
 import { renderGrowth } from './growthReport.ts';
-import type { Measured } from './measure.ts';
-import type { StoredResult } from './results.ts';
+import type { Measured, StoredResult } from './results.ts';
 import { ratios, type Spread, spread } from './stats.ts';
 import { markdownTable } from './table.ts';
 
@@ -100,13 +99,14 @@ function table(results: readonly StoredResult[]): string {
 
 function allPeers(results: readonly StoredResult[]): string {
   const rows = results.flatMap((result) =>
-    result.measured.map(({ name, ms, peakBytes, difference }) => [
+    result.measured.map(({ name, ms, peakBytes, workingBytes, difference }) => [
       result.name,
       name,
       milliseconds(spread(ms)),
       String(ms.length),
       String(result.runsInTurn),
       megabytes(peakBytes),
+      megabytes(workingBytes),
       name === 'ours' ? '' : `${difference.toExponential(1)} of ${caseOf(result).tolerance}`,
     ]),
   );

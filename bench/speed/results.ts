@@ -2,7 +2,38 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, type as osType, release, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { CaseResult, Rates } from './measure.ts';
+
+/** One side of a case. */
+export interface Measured {
+  /** `ours`, or the peer's variant. */
+  name: string;
+  /** Milliseconds of a run, one number a turn. */
+  ms: number[];
+  /** Most memory held at once, loading included; null where the system does not tell. */
+  peakBytes: number | null;
+  /** The same from the first turn on. */
+  workingBytes: number | null;
+  /** How far this side's numbers are from ours, relative to the largest. */
+  difference: number;
+}
+
+export interface CaseResult {
+  name: string;
+  /** When it was measured, ISO 8601. */
+  at: string;
+  threads: number;
+  versions: Record<string, string>;
+  /** Runs of one side before the other's turn; of these the median counts. */
+  runsInTurn: number;
+  /** Ours first. */
+  measured: Measured[];
+}
+
+/** What the machine can do at best. */
+export interface Rates {
+  flopsPerSecond: number;
+  bytesPerSecond: number;
+}
 
 /** A result and where it was measured. */
 export interface StoredResult extends CaseResult {

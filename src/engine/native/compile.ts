@@ -1,8 +1,10 @@
-/** Compiling tfjs-node's binding against a TensorFlow. */
+/** Compiling tfjs-node's binding, together with our own kernels, against a TensorFlow. */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { arch, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Command, type Environment, findOnPath } from './command.ts';
 import { LIBRARIES, type Tensorflow } from './tensorflow.ts';
 
@@ -10,9 +12,18 @@ const require = createRequire(import.meta.url);
 /** File name of the addon. */
 export const ADDON = 'tfjs_binding.node';
 
-const FLAGS = ['-O2', '-fPIC', '-shared', '-std=c++17', '-DNAPI_VERSION=8'];
+/** The kernels of ours; the same distance from the sources and from what is built of them. */
+const KERNELS = fileURLToPath(new URL('../../../kernels', import.meta.url));
 
-/** The addon's C++ files, the headers of Node's C interface, and a key that changes whenever either does. */
+/** For the processor that compiles, which is named in the key: a cache may be shared by machines of several kinds. */
+const PROCESSOR = arch() === 'x64' ? '-march=native' : '-mcpu=native';
+
+const FLAGS = [
+  ...['-O3', PROCESSOR, '-fno-math-errno', '-fno-trapping-math', '-pthread'],
+  ...['-fPIC', '-shared', '-std=c++17', '-DNAPI_VERSION=8'],
+];
+
+/** The addon's C++ files, the headers of Node's C interface, and a key that changes whenever they or the CPU do. */
 export interface BindingSource {
   files: readonly string[];
   napiInclude: string;
@@ -21,14 +32,19 @@ export interface BindingSource {
 
 export async function readBindingSource(): Promise<BindingSource> {
   const directory = join(dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'binding');
-  const names = (await readdir(directory)).sort();
   const napi = dirname(require.resolve('node-api-headers/package.json'));
   const hash = createHash('sha256')
     .update(FLAGS.join(' '))
+    .update(cpus()[0]?.model ?? '')
     .update(require('node-api-headers/package.json').version);
-  for (const name of names) hash.update(name).update(await readFile(join(directory, name)));
+  const paths: string[] = [];
+  for (const parent of [directory, KERNELS])
+    for (const name of (await readdir(parent)).sort()) {
+      paths.push(join(parent, name));
+      hash.update(name).update(await readFile(join(parent, name)));
+    }
   return {
-    files: names.filter((name) => name.endsWith('.cc')).map((name) => join(directory, name)),
+    files: paths.filter((path) => path.endsWith('.cc')),
     napiInclude: join(napi, 'include'),
     key: hash.digest('hex').slice(0, 12),
   };

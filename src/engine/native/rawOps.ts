@@ -73,6 +73,11 @@ export function isNative(): boolean {
   return getBackend() === 'tensorflow';
 }
 
+/** Whether the addon's own kernels, which are written for CPUs, serve the current backend. */
+export function hasKernels(): boolean {
+  return isNative() && !nativeBackend().binding.isUsingGpuDevice();
+}
+
 /** @throws Error when the current backend is not the TensorFlow addon. */
 export function nativeBackend(): NativeBackend {
   if (!isNative()) throw new Error(`raw TensorFlow ops need the native backend; current is ${getBackend()}`);

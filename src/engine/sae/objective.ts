@@ -120,7 +120,7 @@ function reconstructionTerms(
 ): Terms {
   const terms: Terms = {};
   if (!w.recon && !dead) return terms;
-  const reconstruction = decode(weights, latents);
+  const reconstruction = decode(weights, latents, config.activation);
   if (w.recon) terms.recon = losses.recon(reconstruction, x as tf.Tensor2D);
   if (dead && latents.pre) {
     const decoder = tf.slice2d(
@@ -161,7 +161,7 @@ function posttrainTerms(
   }
   if (w.indep) terms.indep = losses.indep(free);
   if (w.ortho) terms.ortho = losses.ortho(slots, free, orthoStopSlots);
-  if (w.counterfactual) terms.counterfactual = counterfactualTerm(saeWeights, latents, batch);
+  if (w.counterfactual) terms.counterfactual = counterfactualTerm(config, saeWeights, latents, batch);
   if (w.silence) {
     terms.silence = losses.silence(encode(config, saeWeights, batch.silent as tf.Tensor2D).slots);
   }
@@ -173,11 +173,16 @@ function isSparsePenalised({ activation }: SaeConfig, weight: number): boolean {
 }
 
 /** Slot a to 0, slot b to 1, the others as they are. */
-function counterfactualTerm(saeWeights: Tensors, { free, slots }: Latents, batch: Tensors): tf.Scalar {
+function counterfactualTerm(
+  { activation }: SaeConfig,
+  saeWeights: Tensors,
+  { free, slots }: Latents,
+  batch: Tensors,
+): tf.Scalar {
   const targets = batch.targets as tf.Tensor2D;
   const others = tf.sub(1, tf.maximum(batch.concepts!, targets)); // 0 at a and b
   const swapped = tf.add(tf.mul(slots, others), targets) as tf.Tensor2D;
-  const decoded = decode(saeWeights, { free, slots: swapped });
+  const decoded = decode(saeWeights, { free, slots: swapped }, activation);
   return losses.counterfactual(decoded, batch.partner as tf.Tensor2D, batch.paired as tf.Tensor1D);
 }
 

@@ -6,6 +6,7 @@
  * Shape letters: B rows, C nConcepts, M rows of one concept, H valueHidden, V dVocab.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { linear } from '../linear.ts';
 import { createRandom } from '../random.ts';
 import type { Arrays, ArrayValue, Tensors } from '../step/stepper.ts';
 import { batchTopK, topK } from './ops.ts';
@@ -129,8 +130,8 @@ export function encodeBatch(config: SaeConfig, weights: Tensors, x: tf.Tensor2D)
 
 function preActivations({ nFree, nConcepts }: SaeConfig, weights: Tensors, x: tf.Tensor2D) {
   const [B] = x.shape;
-  const all = tf.add(tf.matMul(x, weights['encoder.weight'] as tf.Tensor2D), weights['encoder.bias']!);
-  const pre = tf.slice2d(all as tf.Tensor2D, [0, 0], [B, nFree]); // [B, nFree]
+  const all = linear(x, weights['encoder.weight'] as tf.Tensor2D, weights['encoder.bias']!);
+  const pre = tf.slice2d(all, [0, 0], [B, nFree]); // [B, nFree]
   if (nConcepts === 0) return { pre, slots: tf.zeros([B, 0]) as tf.Tensor2D };
   return { pre, slots: tf.slice2d(all as tf.Tensor2D, [0, nFree], [B, nConcepts]) }; // slots [B, C]
 }
@@ -172,10 +173,18 @@ export function joinLatents({ free, slots }: Latents): tf.Tensor2D {
   return slots.shape[1] === 0 ? free : tf.concat2d([free, slots], 1);
 }
 
-/** Reconstruction of normalised activations from latents → `[B, dModel]`. */
-export function decode(weights: Tensors, latents: Latents): tf.Tensor2D {
-  const product = tf.matMul(joinLatents(latents), weights['decoder.weight'] as tf.Tensor2D);
-  return tf.add(product, weights['decoder.bias']!);
+/**
+ * Reconstruction of normalised activations from latents → `[B, dModel]`. The gradient of free latents that do not fire
+ * may be left out where `activation` would not let it through.
+ */
+export function decode(
+  weights: Tensors,
+  latents: Latents,
+  activation: EncoderActivation = 'LINEAR',
+): tf.Tensor2D {
+  const active = activation === 'LINEAR' ? 0 : latents.free.shape[1];
+  const weight = weights['decoder.weight'] as tf.Tensor2D;
+  return linear(joinLatents(latents), weight, weights['decoder.bias']!, active);
 }
 
 /**

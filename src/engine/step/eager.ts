@@ -1,9 +1,9 @@
 /** Steps run op by op: slower than compiled ones, but on any backend. */
-import { dispose, keep, tidy } from '@tensorflow/tfjs-core';
+import { dispose, keep, mul, tidy } from '@tensorflow/tfjs-core';
 import { applyAdamW, isDecayed, updateScalars } from './adamw.ts';
 import { copyArrays, type Layout, layoutOf, mapValues, toArray, toTensors, zeros } from './arrays.ts';
 import { BatchCheck, checkOptions, checkState, entry } from './check.ts';
-import { differentiate } from './gradients.ts';
+import { type Differentiated, differentiate } from './gradients.ts';
 import type { Arrays, Stepper, StepperOptions, StepperState, Tensors } from './stepper.ts';
 
 /** Weights and moments as tensors of the current backend, until `dispose`. */
@@ -35,7 +35,7 @@ export class EagerStepper implements Stepper {
     const scalars = tidy(() => {
       const feeds = { weights: this.#weights, batch: toTensors(batch) };
       const result = differentiate(`loss "${name}"`, loss, feeds, names, optimizer.clipNorm);
-      this.#update(result.gradients, learningRate);
+      this.#update(result, learningRate);
       return result.scalars;
     });
     this.#updates += 1;
@@ -44,10 +44,11 @@ export class EagerStepper implements Stepper {
     return values;
   }
 
-  #update(gradients: Tensors, learningRate: number): void {
+  #update({ gradients, scale }: Differentiated, learningRate: number): void {
     const { optimizer } = this.#options;
     const scalars = updateScalars(optimizer, this.#updates + 1, learningRate);
-    for (const [name, gradient] of Object.entries(gradients)) {
+    for (const [name, unscaled] of Object.entries(gradients)) {
+      const gradient = scale ? mul(unscaled, scale) : unscaled;
       const before = { weight: this.#weights[name]!, m: this.#m[name]!, v: this.#v[name]! };
       const after = applyAdamW(optimizer, scalars, isDecayed(optimizer, name), { ...before, gradient });
       this.#weights[name] = keep(after.weight);

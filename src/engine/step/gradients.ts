@@ -1,13 +1,16 @@
 /** Forward and backward pass of one loss, the same ops whether they run eagerly or are being recorded. */
-import { add, div, engine, keep, maximum, mul, sqrt, square, sum, tidy } from '@tensorflow/tfjs-core';
+import { add, div, engine, keep, maximum, sqrt, square, sum, type Tensor, tidy } from '@tensorflow/tfjs-core';
+import { attribute, hasKernels, rawOp } from '../native/rawOps.ts';
 import { mapValues } from './arrays.ts';
 import type { LossFunction, Tensors } from './stepper.ts';
 
 export interface Differentiated {
   /** `loss`, whatever else the loss function reports, and `gradNorm` where gradients are clipped. */
   scalars: Tensors;
-  /** By weight name, clipped; a trainable weight that the loss does not reach is absent and stays as it is. */
+  /** By weight name; a trainable weight that the loss does not reach is absent and stays as it is. */
   gradients: Tensors;
+  /** What clipping multiplies all gradients by, a scalar; null where nothing is clipped. */
+  scale: Tensor | null;
 }
 
 /**
@@ -39,23 +42,16 @@ export function differentiate(
   const found = trainable.map((name, i) => [name, grads[i]] as const).filter(([, gradient]) => gradient);
   if (found.length === 0) throw new Error(`${what} depends on none of the weights that it trains`);
   const gradients = Object.fromEntries(found);
-  return clipNorm === null ? { scalars, gradients } : clip({ scalars, gradients }, clipNorm);
+  if (clipNorm === null) return { scalars, gradients, scale: null };
+  const gradNorm = globalNorm(Object.values(gradients));
+  const scale = div(clipNorm, maximum(gradNorm, clipNorm));
+  return { scalars: { ...scalars, gradNorm }, gradients, scale };
 }
 
-/** Scales all gradients by `min(1, clipNorm / ‖g‖)`, ‖g‖ over all of them together. */
-function clip({ scalars, gradients }: Differentiated, clipNorm: number): Differentiated {
-  const gradNorm = tidy(() =>
-    sqrt(
-      Object.values(gradients)
-        .map((gradient) => sum(square(gradient)))
-        .reduce((a, b) => add(a, b)),
-    ),
-  );
-  const scale = div(clipNorm, maximum(gradNorm, clipNorm));
-  return {
-    scalars: { ...scalars, gradNorm },
-    gradients: mapValues(gradients, (gradient) => mul(gradient, scale)),
-  };
+/** `√Σ g²` over all gradients together. */
+function globalNorm(gradients: readonly Tensor[]): Tensor {
+  if (hasKernels()) return rawOp('AlignsaeGlobalNorm', [attribute.int('N', gradients.length)], gradients);
+  return tidy(() => sqrt(gradients.map((gradient) => sum(square(gradient))).reduce((a, b) => add(a, b))));
 }
 
 function checkScalars(what: string, scalars: Tensors): void {

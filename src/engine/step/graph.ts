@@ -47,7 +47,7 @@ export class Graph {
   /**
    * Adds the recorded ops that `wanted` needs, under a prefix.
    * @param inputs Outputs that stand for the trace's inputs.
-   * @returns The output that a recorded operand became.
+   * @returns `output` tells what a recorded operand became, `nodes` are the names of all nodes added.
    */
   replay(prefix: string, trace: Trace, inputs: (name: string) => Output, wanted: readonly Operand[]) {
     const resolve = (operand: Operand): Output => {
@@ -56,10 +56,11 @@ export class Graph {
       return operand.output === 0 ? `${prefix}/${operand.op}` : `${prefix}/${operand.op}:${operand.output}`;
     };
     const needed = neededOps(trace.ops, wanted);
+    const nodes: Output[] = [];
     for (const [index, op] of trace.ops.entries())
       if (needed.has(index))
-        this.node(`${prefix}/${index}`, op.name, op.operands.map(resolve), op.attributes);
-    return resolve;
+        nodes.push(this.node(`${prefix}/${index}`, op.name, op.operands.map(resolve), op.attributes));
+    return { output: resolve, nodes };
   }
 
   /** The bytes of a `saved_model.pb` with the tag `serve`. */

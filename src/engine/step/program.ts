@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { dispose } from '@tensorflow/tfjs-core';
 import { attribute } from '../native/rawOps.ts';
 import { describe, type Layout, layoutOf, toTensors, zeros } from './arrays.ts';
+import { gradientOf, mapOperands, operandsOf } from './gradient.ts';
 import { differentiate } from './gradients.ts';
 import { Graph, type Output } from './graph.ts';
 import type { AdamWSettings, Arrays, ArrayValue, EvalFunction, LossFunction, Tensors } from './stepper.ts';
@@ -46,7 +47,11 @@ export function traceStep(
     const result = differentiate(what, loss, { weights, batch: fed }, trainable, clipNorm);
     scalars = Object.keys(result.scalars);
     trained = Object.keys(result.gradients);
-    return { ...prefixed('scalar/', result.scalars), ...prefixed('gradient/', result.gradients) };
+    return {
+      ...prefixed('scalar/', result.scalars),
+      ...prefixed('gradient/', result.gradients),
+      ...(result.scale && { scale: result.scale }),
+    };
   });
   return { ...program, scalars, trained };
 }
@@ -89,14 +94,34 @@ export function writeStep(
   settings: AdamWSettings,
 ): Output {
   const { prefix, trace, scalars, trained } = program;
-  const { input, output } = writeProgram(graph, program, (node, name) => variables.read(node, name));
+  const gradients = trained.map((name) => gradientOf(trace, trace.results[`gradient/${name}`]!));
+  const values = scalars.map((name) => trace.results[`scalar/${name}`]!);
+  const scaled = trace.results.scale ? [trace.results.scale] : [];
+  const wanted = [...values, ...scaled, ...gradients.flatMap(operandsOf)];
+  const read = (node: string, name: string) => variables.read(node, name);
+  const { input, output, nodes } = writeProgram(graph, program, wanted, read);
+  // Updates overwrite what the other ops read.
+  const computed = graph.node(
+    `${prefix}/computed`,
+    'NoOp',
+    nodes.map((node) => `^${node}`),
+  );
+  const scale = scaled[0] ? output(scaled[0]) : null;
   const updates = trained.map((name, i) => {
-    const gradient = output(trace.results[`gradient/${name}`]!);
-    return variables.update(`${prefix}/update/${i}`, name, input(`weight/${name}`), gradient, settings);
+    const node = `${prefix}/update/${i}`;
+    const before = input(`weight/${name}`);
+    return variables.update(
+      node,
+      name,
+      before,
+      mapOperands(gradients[i]!, output),
+      scale,
+      computed,
+      settings,
+    );
   });
-  const values = scalars.map((name) => output(trace.results[`scalar/${name}`]!));
   const attributes = [attribute.int('N', values.length), attribute.type('T', 'float32')];
-  const packed = graph.node(`${prefix}/packed`, 'Pack', values, attributes);
+  const packed = graph.node(`${prefix}/packed`, 'Pack', values.map(output), attributes);
   return after(graph, `${prefix}/scalars`, packed, updates);
 }
 
@@ -107,7 +132,7 @@ export function writeEval(
 ): { graph: Graph; placeholders: ReadonlyMap<string, Output>; fetches: readonly Output[] } {
   const graph = new Graph();
   const placeholders = new Map<string, Output>();
-  const { output } = writeProgram(graph, program, (node, name) => {
+  const { output } = writeProgram(graph, program, Object.values(program.trace.results), (node, name) => {
     placeholders.set(name, placeholder(graph, node, layout[name]!));
     return node;
   });
@@ -126,12 +151,13 @@ export function writeEval(
   return { graph, placeholders, fetches };
 }
 
-/** Adds what a program recorded; `weight` adds the node that a weight comes from. */
+/** Adds what `wanted` needs of what a program recorded; `weight` adds the node that a weight comes from. */
 function writeProgram(
   graph: Graph,
   program: Program,
+  wanted: readonly Operand[],
   weight: (node: string, name: string) => Output,
-): { input: (name: string) => Output; output: (operand: Operand) => Output } {
+): { input: (name: string) => Output; output: (operand: Operand) => Output; nodes: readonly Output[] } {
   const { prefix, batch, trace } = program;
   const inputs = new Map<string, Output>();
   for (const [name, layout] of Object.entries(batch))
@@ -141,7 +167,7 @@ function writeProgram(
     inputs.set(name, node);
     return node;
   };
-  return { input, output: graph.replay(prefix, trace, input, Object.values(trace.results)) };
+  return { input, ...graph.replay(prefix, trace, input, wanted) };
 }
 
 /** What to feed for a batch. */

@@ -1,7 +1,8 @@
 /** The part of a graph that holds weights and moments: their variables, and how they are written, read and updated. */
-import { attribute } from '../native/rawOps.ts';
+import { attribute, hasKernels } from '../native/rawOps.ts';
 import { isDecayed, type UpdateScalars } from './adamw.ts';
 import { type Layout, mapValues } from './arrays.ts';
+import { type Gradient, whole } from './gradient.ts';
 import type { Graph, Output } from './graph.ts';
 import type { AdamWSettings, Arrays, ArrayValue } from './stepper.ts';
 
@@ -69,12 +70,57 @@ export class Variables {
 
   /**
    * Adds one AdamW update, `applyAdamW` in native ops, at `node`.
-   * @param before The weight as `read` before; the update waits for it.
+   * @param before The weight as `read` before.
+   * @param scale A scalar that the gradient is multiplied by; null for 1.
+   * @param computed The node that is done when nothing else reads weights in this step.
    * @returns The node that is done when the weight is updated.
    */
-  update(node: string, name: string, before: Output, gradient: Output, settings: AdamWSettings): Output {
+  update(
+    node: string,
+    name: string,
+    before: Output,
+    gradient: Gradient<Output>,
+    scale: Output | null,
+    computed: Output,
+    settings: AdamWSettings,
+  ): Output {
+    const state = PARTS.map((part) => this.#variable(part, name)) as [Output, Output, Output];
+    if (!hasKernels()) return this.#apply(node, name, state, before, whole(gradient), scale, settings);
     const graph = this.#graph;
-    const [weight, m, v] = PARTS.map((part) => this.#variable(part, name)) as [Output, Output, Output];
+    // The kernels write to the very memory that is read here, which is the variables' own.
+    const [m, v] = state
+      .slice(1)
+      .map((handle, i) => graph.node(`${node}/moment/${i}`, 'ReadVariableOp', [handle], [FLOAT.dtype()])) as [
+      Output,
+      Output,
+    ];
+    const decay = isDecayed(settings, name) ? 'decay' : graph.scalar(0);
+    const betas = graph.constant({
+      dtype: 'float32',
+      shape: [2],
+      values: Float32Array.of(settings.beta1, settings.beta2),
+    });
+    const numbers = ['rate', 'epsilon', decay];
+    if ('whole' in gradient) {
+      const inputs = [before, m, v, gradient.whole, ...numbers, scale ?? graph.scalar(1), betas];
+      return graph.node(`${node}/update`, 'AlignsaeUpdate', [...inputs, `^${computed}`]);
+    }
+    const inputs = [before, m, v, gradient.x, gradient.dy, ...numbers, betas];
+    return graph.node(`${node}/update`, 'AlignsaeUpdateLinear', [...inputs, `^${computed}`]);
+  }
+
+  /** The update by TensorFlow's own op, which any device has. */
+  #apply(
+    node: string,
+    name: string,
+    [weight, m, v]: readonly [Output, Output, Output],
+    before: Output,
+    gradient: Output,
+    scale: Output | null,
+    settings: AdamWSettings,
+  ): Output {
+    const graph = this.#graph;
+    const scaled = scale ? graph.node(`${node}/scaled`, 'Mul', [gradient, scale], [FLOAT.T()]) : gradient;
     let ready = before;
     if (isDecayed(settings, name)) {
       const decay = graph.node(`${node}/decay`, 'Mul', [before, 'decay'], [FLOAT.T()]);
@@ -83,7 +129,7 @@ export class Variables {
     // Beta powers of zero leave `rate` as it is: it is fed with both bias corrections, computed in double precision.
     const powers = [graph.scalar(0), graph.scalar(0)];
     const betas = [graph.scalar(settings.beta1), graph.scalar(settings.beta2)];
-    const inputs = [weight, m, v, ...powers, 'rate', ...betas, 'epsilon', gradient, `^${ready}`];
+    const inputs = [weight, m, v, ...powers, 'rate', ...betas, 'epsilon', scaled, `^${ready}`];
     return graph.node(`${node}/adam`, 'ResourceApplyAdam', inputs, [FLOAT.T()]);
   }
 

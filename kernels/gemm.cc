@@ -1,0 +1,244 @@
+#include "gemm.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "parallel.h"
+#include "vector.h"
+
+namespace alignsae {
+namespace {
+
+// A tile of C that stays in registers: 8 rows of 48 columns.
+constexpr int ROWS = 8;
+constexpr int VECTORS = 3;
+constexpr int COLUMNS = VECTORS * WIDTH;
+// Depth of a block of B: 512 · 48 floats are 96 kB, which fit into the second-level cache.
+constexpr int64_t DEPTH = 512;
+
+struct Free {
+  void operator()(float* data) const { std::free(data); }
+};
+using Buffer = std::unique_ptr<float[], Free>;
+
+Buffer allocate(int64_t floats) {
+  return Buffer(static_cast<float*>(std::aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64)));
+}
+
+int64_t panels(int64_t N) { return (N + COLUMNS - 1) / COLUMNS; }
+
+// acc = A [ROWS, K] · B [K, COLUMNS], B packed.
+template <int R>
+void tile(int64_t K, const float* a, int64_t row, int64_t column, const float* b, Vec (&result)[ROWS][VECTORS]) {
+  // A local array, or the compiler would keep it in memory for fear that a or b might be part of it.
+  Vec acc[R][VECTORS] = {};
+  for (int64_t k = 0; k < K; k++, a += column, b += COLUMNS) {
+    const Vec b0 = load(b), b1 = load(b + WIDTH), b2 = load(b + 2 * WIDTH);
+#pragma GCC unroll 8
+    for (int i = 0; i < R; i++) {
+      const Vec factor = all(a[i * row]);
+      acc[i][0] += factor * b0;
+      acc[i][1] += factor * b1;
+      acc[i][2] += factor * b2;
+    }
+  }
+  for (int i = 0; i < R; i++)
+    for (int j = 0; j < VECTORS; j++) result[i][j] = acc[i][j];
+}
+
+void anyTile(int rows, int64_t K, const float* a, int64_t row, int64_t column, const float* b,
+             Vec (&acc)[ROWS][VECTORS]) {
+  switch (rows) {
+    case 8: return tile<8>(K, a, row, column, b, acc);
+    case 7: return tile<7>(K, a, row, column, b, acc);
+    case 6: return tile<6>(K, a, row, column, b, acc);
+    case 5: return tile<5>(K, a, row, column, b, acc);
+    case 4: return tile<4>(K, a, row, column, b, acc);
+    case 3: return tile<3>(K, a, row, column, b, acc);
+    case 2: return tile<2>(K, a, row, column, b, acc);
+    default: return tile<1>(K, a, row, column, b, acc);
+  }
+}
+
+// Copies columns [from, from + COLUMNS) of B's rows [k, k + K), zero beyond N.
+void pack(View B, int64_t k, int64_t K, int64_t from, int64_t N, float* to) {
+  const int64_t n = std::min<int64_t>(COLUMNS, N - from);
+  const float* source = B.data + k * B.row + from * B.column;
+  if (n == COLUMNS && B.column == 1) {
+    for (int64_t i = 0; i < K; i++, source += B.row, to += COLUMNS)
+      for (int j = 0; j < VECTORS; j++) store(to + j * WIDTH, load(source + j * WIDTH));
+    return;
+  }
+  if (n < COLUMNS) std::memset(to, 0, K * COLUMNS * sizeof(float));
+  for (int64_t j = 0; j < n; j++)
+    for (int64_t i = 0; i < K; i++) to[i * COLUMNS + j] = source[i * B.row + j * B.column];
+}
+
+struct Target {
+  float* data;
+  int64_t row, column;
+  const float* bias;
+};
+
+// Writes a tile, or adds it to what an earlier block of the depth has left there.
+void put(const Vec (&acc)[ROWS][VECTORS], int rows, int64_t columns, const Target& C, int64_t i, int64_t j, bool add) {
+  float* to = C.data + i * C.row + j * C.column;
+  if (columns == COLUMNS && C.column == 1) {
+    for (int r = 0; r < rows; r++)
+      for (int c = 0; c < VECTORS; c++) {
+        float* at = to + r * C.row + c * WIDTH;
+        Vec value = acc[r][c];
+        if (add) value += load(at);
+        else if (C.bias) value += load(C.bias + j + c * WIDTH);
+        store(at, value);
+      }
+    return;
+  }
+  for (int64_t c = 0; c < columns; c++)
+    for (int r = 0; r < rows; r++) {
+      float* at = to + r * C.row + c * C.column;
+      const float value = acc[r][c / WIDTH][c % WIDTH];
+      *at = add ? *at + value : value + (C.bias ? C.bias[j + c] : 0);
+    }
+}
+
+// One block of the depth for rows [from, to) and panels [first, last).
+void multiplyBlock(View A, View B, const Target& C, int64_t N, int64_t k, int64_t K, int64_t from, int64_t to,
+                   int64_t first, int64_t last) {
+  const Buffer packed = allocate(K * COLUMNS);
+  Vec acc[ROWS][VECTORS];
+  for (int64_t p = first; p < last; p++) {
+    const int64_t j = p * COLUMNS;
+    pack(B, k, K, j, N, packed.get());
+    for (int64_t i = from; i < to; i += ROWS) {
+      const int rows = int(std::min<int64_t>(ROWS, to - i));
+      anyTile(rows, K, A.data + i * A.row + k * A.column, A.row, A.column, packed.get(), acc);
+      put(acc, rows, std::min<int64_t>(COLUMNS, N - j), C, i, j, k > 0);
+    }
+  }
+}
+
+}  // namespace
+
+void multiply(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias, float* C, int64_t rowC,
+              int64_t columnC) {
+  const Target target{C, rowC, columnC, bias};
+  const int64_t across = panels(N), down = (M + ROWS - 1) / ROWS;
+  const bool byPanels = across >= down / 4;
+  // A thread should have at least a tenth of a millisecond of work.
+  const int64_t least = std::max<int64_t>(1, 4'000'000 / std::max<int64_t>(1, K * (byPanels ? M * COLUMNS : N * ROWS)));
+  parallel(byPanels ? across : down, least, [&](int64_t begin, int64_t end) {
+    for (int64_t k = 0; k < std::max<int64_t>(K, 1); k += DEPTH) {
+      const int64_t depth = std::min(DEPTH, K - k);
+      if (byPanels) multiplyBlock(A, B, target, N, k, depth, 0, M, begin, end);
+      else multiplyBlock(A, B, target, N, k, depth, begin * ROWS, std::min(M, end * ROWS), 0, across);
+    }
+  });
+}
+
+namespace {
+
+struct Coefficients {
+  Vec rest1, rest2, rate, epsilon, keep;
+  explicit Coefficients(const AdamW& a)
+      : rest1(all(1 - a.beta1)), rest2(all(1 - a.beta2)), rate(all(a.rate)), epsilon(all(a.epsilon)), keep(all(1 - a.decay)) {}
+};
+
+inline void updateVector(Vec gradient, const Coefficients& c, float* w, float* m, float* v) {
+  const Vec first = load(m), second = load(v);
+  const Vec nextM = first + (gradient - first) * c.rest1;
+  const Vec nextV = second + (gradient * gradient - second) * c.rest2;
+  store(m, nextM);
+  store(v, nextV);
+  store(w, load(w) * c.keep - overRoot(nextM * c.rate, nextV, c.epsilon));
+}
+
+inline void updateOne(float gradient, const AdamW& a, float* w, float* m, float* v) {
+  *m += (gradient - *m) * (1 - a.beta1);
+  *v += (gradient * gradient - *v) * (1 - a.beta2);
+  *w = *w * (1 - a.decay) - *m * a.rate / (std::sqrt(*v) + a.epsilon);
+}
+
+}  // namespace
+
+void Updater::run(int64_t n, const float* gradient, float scale, float* w, float* m, float* v) const {
+  const Coefficients c(adam_);
+  const Vec factor = all(scale);
+  int64_t i = 0;
+  for (; i + WIDTH <= n; i += WIDTH) updateVector(load(gradient + i) * factor, c, w + i, m + i, v + i);
+  for (; i < n; i++) updateOne(gradient[i] * scale, adam_, w + i, m + i, v + i);
+}
+
+void update(int64_t n, const float* gradient, float scale, const AdamW& adam, float* w, float* m, float* v) {
+  const Updater updater(adam);
+  parallel(n, 1 << 16, [&](int64_t from, int64_t to) {
+    updater.run(to - from, gradient + from, scale, w + from, m + from, v + from);
+  });
+}
+
+namespace {
+
+// Floats of Q that a thread keeps packed: 512 kB.
+constexpr int64_t PACKED = 128 * 1024;
+
+inline void prefetch(const float* row, int64_t columns) {
+  for (int64_t j = 0; j < columns; j += WIDTH) __builtin_prefetch(row + j, 1, 2);
+}
+
+struct Matrices {
+  int64_t I, J, K;
+  const float *P, *Q;
+  float *W, *m, *v;
+};
+
+void updateRows(const Matrices& x, const AdamW& adam, const Coefficients& c, const float* packedP, int64_t i, int rows,
+                const float* packedQ, int64_t j) {
+  const int64_t columns = std::min<int64_t>(COLUMNS, x.J - j);
+  // Fetched while the tile is computed, for its rows lie far apart.
+  for (int r = 0; r < rows; r++)
+    for (const float* each : {x.W, x.m, x.v}) prefetch(each + (i + r) * x.J + j, columns);
+  Vec acc[ROWS][VECTORS];
+  anyTile(rows, x.K, packedP, 1, ROWS, packedQ, acc);
+  for (int r = 0; r < rows; r++) {
+    const int64_t at = (i + r) * x.J + j;
+    if (columns == COLUMNS)
+      for (int s = 0; s < VECTORS; s++)
+        updateVector(acc[r][s], c, x.W + at + s * WIDTH, x.m + at + s * WIDTH, x.v + at + s * WIDTH);
+    else
+      for (int64_t s = 0; s < columns; s++)
+        updateOne(acc[r][s / WIDTH][s % WIDTH], adam, x.W + at + s, x.m + at + s, x.v + at + s);
+  }
+}
+
+void updatePart(const Matrices& x, const AdamW& adam, int64_t from, int64_t to) {
+  const Coefficients c(adam);
+  const int64_t inBlock = std::max<int64_t>(1, PACKED / (x.K * COLUMNS));
+  const Buffer Q = allocate(inBlock * x.K * COLUMNS), P = allocate(x.K * ROWS);
+  for (int64_t first = 0; first < panels(x.J); first += inBlock) {
+    const int64_t count = std::min(inBlock, panels(x.J) - first);
+    for (int64_t p = 0; p < count; p++)
+      pack({x.Q, x.J, 1}, 0, x.K, (first + p) * COLUMNS, x.J, Q.get() + p * x.K * COLUMNS);
+    for (int64_t i = from; i < to; i += ROWS) {
+      const int rows = int(std::min<int64_t>(ROWS, to - i));
+      for (int64_t k = 0; k < x.K; k++)
+        for (int r = 0; r < rows; r++) P[k * ROWS + r] = x.P[k * x.I + i + r];
+      for (int64_t p = 0; p < count; p++)
+        updateRows(x, adam, c, P.get(), i, rows, Q.get() + p * x.K * COLUMNS, (first + p) * COLUMNS);
+    }
+  }
+}
+
+}  // namespace
+
+void updateByProduct(int64_t I, int64_t J, int64_t K, const float* P, const float* Q, const AdamW& adam, float* W,
+                     float* m, float* v) {
+  const Matrices x{I, J, K, P, Q, W, m, v};
+  const int64_t groups = (I + ROWS - 1) / ROWS;
+  parallel(groups, std::max<int64_t>(1, 4'000'000 / (K * J * ROWS)), [&](int64_t begin, int64_t end) {
+    updatePart(x, adam, begin * ROWS, std::min(I, end * ROWS));
+  });
+}
+
+}  // namespace alignsae

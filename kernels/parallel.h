@@ -1,0 +1,15 @@
+// Work on all cores: a pool of threads that lives as long as the process.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+namespace alignsae {
+
+// How many parts `parallel` makes at most: the cores that this process may use.
+int threadCount();
+
+// Runs `part(begin, end)` over [0, count) in contiguous pieces of at least `least` each, and returns when all are
+// done. A call while another is under way, such as from a second op of the same graph, runs in its own thread alone.
+void parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)>& part);
+
+}  // namespace alignsae

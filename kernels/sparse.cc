@@ -1,0 +1,142 @@
+#include "sparse.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "parallel.h"
+#include "vector.h"
+
+namespace alignsae {
+namespace {
+
+// Above this share of entries a dense product is faster: it spends a cycle on 16 of them, this some on each.
+constexpr double WORTHWHILE = 0.1;
+
+int64_t countEntries(const float* data, int64_t count) {
+  int64_t entries = 0;
+  for (int64_t i = 0; i < count; i++) entries += data[i] != 0;
+  return entries;
+}
+
+// y += factor · x.
+inline void addScaled(int64_t n, float factor, const float* x, float* y) {
+  const Vec by = all(factor);
+  int64_t i = 0;
+  for (; i + WIDTH <= n; i += WIDTH) store(y + i, load(y + i) + by * load(x + i));
+  for (; i < n; i++) y[i] += factor * x[i];
+}
+
+inline float dotProduct(int64_t n, const float* x, const float* y) {
+  Vec sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
+    for (int j = 0; j < 4; j++) sums[j] += load(x + i + j * WIDTH) * load(y + i + j * WIDTH);
+  float sum = total(sums[0] + sums[1] + (sums[2] + sums[3]));
+  for (; i < n; i++) sum += x[i] * y[i];
+  return sum;
+}
+
+}  // namespace
+
+Sparse::Sparse(const float* data, int64_t rows, int64_t columns, int64_t checked)
+    : rows_(rows), columns_(columns), begin_(rows + 1) {
+  checked = std::min(checked, columns);
+  parallel(rows, 1 + (1 << 16) / columns, [&](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; i++) begin_[i + 1] = countEntries(data + i * columns, checked) + columns - checked;
+  });
+  for (int64_t i = 0; i < rows; i++) begin_[i + 1] += begin_[i];
+  worthwhile_ = begin_[rows] <= WORTHWHILE * rows * columns;
+  if (!worthwhile_) return;
+  entries_.resize(begin_[rows]);
+  parallel(rows, 1 + (1 << 16) / columns, [&](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; i++) {
+      const float* row = data + i * columns;
+      Entry* entry = entries_.data() + begin_[i];
+      for (int64_t j = 0; j < columns; j++)
+        if (row[j] != 0 || j >= checked) *entry++ = {int32_t(j), row[j]};
+    }
+  });
+}
+
+void Sparse::multiply(const float* weight, int64_t N, const float* bias, float* y) const {
+  parallel(rows_, 1, [&](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; i++) {
+      float* row = y + i * N;
+      std::memcpy(row, bias, N * sizeof(float));
+      for (int64_t e = begin_[i]; e < begin_[i + 1]; e++)
+        addScaled(N, entries_[e].value, weight + entries_[e].at * N, row);
+    }
+  });
+}
+
+void Sparse::dot(const float* dy, const float* weight, int64_t N, float* dx) const {
+  parallel(rows_, 1, [&](int64_t from, int64_t to) {
+    std::memset(dx + from * columns_, 0, (to - from) * columns_ * sizeof(float));
+    for (int64_t i = from; i < to; i++)
+      for (int64_t e = begin_[i]; e < begin_[i + 1]; e++) {
+        const int64_t j = entries_[e].at;
+        dx[i * columns_ + j] = dotProduct(N, dy + i * N, weight + j * N);
+      }
+  });
+}
+
+std::vector<int64_t> Sparse::byColumn(std::vector<Entry>& entries) const {
+  std::vector<int64_t> begin(columns_ + 1), next;
+  for (const Entry& entry : entries_) begin[entry.at + 1]++;
+  for (int64_t j = 0; j < columns_; j++) begin[j + 1] += begin[j];
+  next = begin;
+  entries.resize(entries_.size());
+  for (int64_t i = 0; i < rows_; i++)
+    for (int64_t e = begin_[i]; e < begin_[i + 1]; e++)
+      entries[next[entries_[e].at]++] = {int32_t(i), entries_[e].value};
+  return begin;
+}
+
+void Sparse::updateRows(const float* dy, int64_t N, const AdamW& adam, float* W, float* m, float* v) const {
+  std::vector<Entry> entries;
+  const std::vector<int64_t> begin = byColumn(entries);
+  parallel(columns_, 1 + (1 << 15) / N, [&](int64_t from, int64_t to) {
+    const Updater updater(adam);
+    std::vector<float> gradient(N);
+    for (int64_t j = from; j < to; j++) {
+      std::fill(gradient.begin(), gradient.end(), 0.0f);
+      for (int64_t e = begin[j]; e < begin[j + 1]; e++)
+        addScaled(N, entries[e].value, dy + entries[e].at * N, gradient.data());
+      updater.run(N, gradient.data(), 1, W + j * N, m + j * N, v + j * N);
+    }
+  });
+}
+
+void Sparse::updateColumns(const float* x, int64_t K, const AdamW& adam, float* W, float* m, float* v) const {
+  std::vector<Entry> entries;
+  const std::vector<int64_t> begin = byColumn(entries);
+  const int64_t groups = (K + WIDTH - 1) / WIDTH;
+  parallel(groups, 1, [&](int64_t first, int64_t last) {
+    const Updater updater(adam);
+    std::vector<float> gradient(WIDTH * columns_);
+    for (int64_t group = first; group < last; group++) {
+      const int64_t from = group * WIDTH, rows = std::min<int64_t>(WIDTH, K - from);
+      for (int64_t j = 0; j < columns_; j++) {
+        if (begin[j] == begin[j + 1]) continue;
+        float sums[WIDTH] = {};
+        for (int64_t e = begin[j]; e < begin[j + 1]; e++)
+          addScaled(rows, entries[e].value, x + entries[e].at * K + from, sums);
+        for (int64_t r = 0; r < rows; r++) gradient[r * columns_ + j] = sums[r];
+      }
+      for (int64_t r = 0; r < rows; r++) {
+        const int64_t at = (from + r) * columns_;
+        updater.run(columns_, gradient.data() + r * columns_, 1, W + at, m + at, v + at);
+      }
+    }
+  });
+}
+
+void silence(const float* x, int64_t rows, int64_t columns, int64_t active, float* dx) {
+  parallel(rows, 1 + (1 << 16) / columns, [&](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; i++)
+      for (int64_t j = i * columns; j < i * columns + active; j++) dx[j] = x[j] != 0 ? dx[j] : 0;
+  });
+}
+
+}  // namespace alignsae

@@ -101,7 +101,7 @@ class Worker:
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """What is asked for, by the request's type."""
         if request["type"] == "setup":
-            return {"versions": self._set_up(request)}
+            return {"versions": self._set_up(request), "units": 1}
         if self._task is None:
             raise RuntimeError("nothing is set up")
         if request["type"] == "check":

@@ -17,9 +17,12 @@ export interface Setup {
   cache: string;
 }
 
-/** What is asked of a worker, by `type`, and what it answers. */
+/**
+ * What is asked of a worker, by `type`, and what it answers: the parts that a run has, among which its time is divided,
+ * numbers to compare, and milliseconds of each run.
+ */
 export interface Requests {
-  setup: { ask: Setup; answer: { versions: Record<string, string> } };
+  setup: { ask: Setup; answer: { versions: Record<string, string>; units: number } };
   check: { ask: object; answer: { values: number[] } };
   run: { ask: { times: number }; answer: { ms: number[] } };
 }

@@ -23,6 +23,8 @@ export interface MeasureOptions {
 interface Side {
   contestant: Contestant;
   variant: string;
+  /** Parts of a run, among which its time is divided. */
+  units: number;
   measured: Measured;
 }
 
@@ -78,6 +80,7 @@ function startSide(peer: Peer | null, { python, threads }: MeasureOptions): Side
   return {
     contestant: new Contestant(name, command, threads),
     variant: peer?.variant ?? '',
+    units: 1,
     measured: { name, ms: [], peakBytes: null, workingBytes: null, difference: 0 },
   };
 }
@@ -93,13 +96,15 @@ async function prepare(
   const inputs = await prepareInputs(each, directory, options);
   const versions: Record<string, string> = {};
   let expected: number[] | null = null;
-  for (const { contestant, variant, measured } of sides) {
+  for (const side of sides) {
+    const { contestant, variant } = side;
     const { threads, cache } = options;
     const setup = await contestant.ask('setup', { work, inputs, variant, threads, cache });
+    side.units = setup.units;
     Object.assign(versions, setup.versions);
     const { values } = await contestant.ask('check', {});
     expected ??= values;
-    measured.difference = checkSame(each, contestant.name, values, expected);
+    side.measured.difference = checkSame(each, contestant.name, values, expected);
   }
   return versions;
 }
@@ -139,9 +144,10 @@ async function takeTurns(
   { pairs, log }: MeasureOptions,
 ): Promise<void> {
   for (let pair = 1; pair <= pairs; pair++) {
-    for (const { contestant, measured } of sides) {
+    for (const { contestant, units, measured } of sides) {
       await pause(REST_MS);
-      measured.ms.push(spread((await contestant.ask('run', { times })).ms).median);
+      const { ms } = await contestant.ask('run', { times });
+      measured.ms.push(spread(ms).median / units);
     }
     log(`${pair} of ${pairs}: ${sides.map(({ measured }) => measured.ms.at(-1)!.toFixed(2)).join(' : ')} ms`);
   }

@@ -24,20 +24,21 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
 }
 
-async function setup({ work, inputs, variant, cache }: Setup): Promise<{ versions: Record<string, string> }> {
+async function setup({ work, inputs, variant, cache }: Setup): Promise<Requests['setup']['answer']> {
   const { backend, tensorflowVersion } = await loadBenchBackend('auto', cache);
   task = await createTask(work, inputs, variant);
-  return { versions: { [backend]: tensorflowVersion ?? 'yes', node: process.versions.node } };
+  const versions = { [backend]: tensorflowVersion ?? 'yes', node: process.versions.node };
+  return { versions, units: task.units };
 }
 
-/** Milliseconds of each of `times` runs; of a run's single edit, where it is made of several. */
+/** Milliseconds of each of `times` runs. */
 async function time(times: number): Promise<number[]> {
-  const { run, units } = open();
+  const { run } = open();
   const ms: number[] = [];
   for (let i = 0; i < times; i++) {
     const started = performance.now();
     await run();
-    ms.push((performance.now() - started) / units);
+    ms.push(performance.now() - started);
   }
   return ms;
 }

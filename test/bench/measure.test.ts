@@ -48,7 +48,7 @@ describe('a comparison', () => {
   });
 
   test('is not made when the sides compute different numbers', async () => {
-    const python = await writePeer({ versions: {}, values: [1e9, 1e9, 1e9], ms: [1] });
+    const python = await writePeer({ versions: {}, units: 1, values: [1e9, 1e9, 1e9], ms: [1] });
     await expect(measureCase(TINY, { ...options, python })).rejects.toThrow(
       'PyTorch, AdamW computes 1000000000, 1000000000, 1000000000 where ours computes',
     );

@@ -1,11 +1,29 @@
-/** GPT-2's two elementwise layers with hand-written gradients: a third of the operations of plain autograd. */
+/**
+ * GPT-2's two elementwise layers: one op of the addon's kernels each way, or elsewhere with hand-written gradients,
+ * a third of the operations of plain autograd.
+ */
 import * as tf from '@tensorflow/tfjs-core';
+import { hasKernels, rawOp, rawOps } from '../native/rawOps.ts';
 
 /**
  * Layer normalisation over the last axis; `x [..., C]`, `gain [C]`, `bias [C]` → `[..., C]`.
  * Backward, with x̂ = (x − μ)·r and g = dy·gain: dx = r·(g − mean(g) − x̂·mean(g·x̂)) (Ba et al. 2016).
  */
 export function layerNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor, bias: tf.Tensor, epsilon: number): T {
+  if (!hasKernels()) return plainLayerNorm(x, gain, bias, epsilon);
+  const op = tf.customGrad((...args) => {
+    const [x, gain, bias, save] = args as unknown as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const inputs = [x, gain, bias, tf.scalar(epsilon)];
+    const [value, statistics] = rawOps('AlignsaeLayerNorm', [], inputs, 2) as [tf.Tensor, tf.Tensor];
+    save([x, statistics, gain]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
+      rawOps('AlignsaeLayerNormGradient', [], [dy, ...saved], 3);
+    return { value, gradFunc };
+  });
+  return onRows(x, (rows) => op(rows, gain, bias));
+}
+
+function plainLayerNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor, bias: tf.Tensor, epsilon: number): T {
   const outer = x.shape.map((_, axis) => axis).slice(0, -1);
   const op = tf.customGrad((...args) => {
     const [x, gain, bias, save] = args as unknown as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
@@ -35,6 +53,18 @@ const GELU_CUBIC = GELU_LINEAR * 0.044715;
  * GPT-2's tanh GELU, of any shape: ½x(1 + tanh(√(2/π)(x + 0.044715x³))), computed as the equal x·σ(2√(2/π)(…)).
  */
 export function gelu<T extends tf.Tensor>(x: T): T {
+  if (!hasKernels()) return plainGelu(x);
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    save([x]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
+      rawOp('AlignsaeGeluGradient', [], [dy, saved[0]!]);
+    return { value: rawOp('AlignsaeGelu', [], [x]), gradFunc };
+  });
+  return onRows(x, op);
+}
+
+function plainGelu<T extends tf.Tensor>(x: T): T {
   const op = tf.customGrad((...args) => {
     const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
     const square = tf.square(x);
@@ -49,4 +79,11 @@ export function gelu<T extends tf.Tensor>(x: T): T {
     return { value, gradFunc };
   });
   return op(x) as T;
+}
+
+/** Applies what takes matrices to the rows of a tensor of any rank. */
+function onRows<T extends tf.Tensor>(x: T, op: (rows: tf.Tensor) => tf.Tensor): T {
+  if (x.rank === 2) return op(x) as T;
+  const width = x.shape.at(-1)!;
+  return tf.reshape(op(tf.reshape(x, [x.size / width, width])), x.shape) as T;
 }

@@ -4,10 +4,6 @@ import { gelu, layerNorm } from '../../../src/engine/model/layers.ts';
 import { createRandom } from '../../../src/engine/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
-beforeAll(async () => {
-  await loadTestBackend();
-});
-
 type Op = (...inputs: tf.Tensor[]) => tf.Tensor;
 
 /** The same functions out of plain operations, whose gradients the library derives. */
@@ -26,10 +22,21 @@ const own: Record<string, Op> = {
   gelu: (x) => gelu(x!),
 };
 
-describe.each([
+const CASES: [string, number[][]][] = [
   ['layerNorm', [[3, 4, 6], [6], [6]]],
+  ['layerNorm', [[70, 33], [33], [33]]], // more rows than are summed together, a rest behind whole vectors
+  ['layerNorm', [[1, 1, 64], [64], [64]]],
   ['gelu', [[2, 5]]],
-] as [string, number[][]][])('%s', (name, shapes) => {
+  ['gelu', [[3, 2, 17]]],
+];
+
+describe.each(
+  (['auto', 'wasm'] as const).flatMap((backend) =>
+    CASES.map(([name, shapes]) => ({ backend, name, shapes, x: shapes[0]! })),
+  ),
+)('$name of $x on the $backend backend', ({ backend, name, shapes }) => {
+  beforeAll(() => loadTestBackend(backend));
+
   const inputs = () =>
     shapes.map((shape, i) => {
       const random = createRandom(i, name);

@@ -64,7 +64,7 @@ export interface TwoHopStudy {
 }
 
 /** Dense where questions are memorized and answers begin to generalize. */
-const SHARES = [0, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1];
+const SHARES = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.7, 1];
 
 /** So small that the report can be tried. */
 const TRIAL = {

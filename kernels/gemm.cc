@@ -15,8 +15,8 @@ namespace {
 constexpr int ROWS = 8;
 constexpr int VECTORS = 3;
 constexpr int COLUMNS = VECTORS * WIDTH;
-// Depth of a block of B: 512 · 48 floats are 96 kB, which fit into the second-level cache.
-constexpr int64_t DEPTH = 512;
+// Most rows of B that are packed at once: 1024 · 48 floats are 192 kB, which fit into the second-level cache.
+constexpr int64_t DEPTH = 1024;
 
 struct Free {
   void operator()(float* data) const { std::free(data); }
@@ -29,12 +29,20 @@ Buffer allocate(int64_t floats) {
 
 int64_t panels(int64_t N) { return (N + COLUMNS - 1) / COLUMNS; }
 
+// Memory to be fetched while a tile is computed, a line with each of its steps.
+struct Ahead {
+  const float* data = nullptr;
+  int64_t step = 0;
+};
+
 // acc = A [ROWS, K] · B [K, COLUMNS], B packed.
 template <int R>
-void tile(int64_t K, const float* a, int64_t row, int64_t column, const float* b, Vec (&result)[ROWS][VECTORS]) {
+void tile(int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
+          Vec (&result)[ROWS][VECTORS]) {
   // A local array, or the compiler would keep it in memory for fear that a or b might be part of it.
   Vec acc[R][VECTORS] = {};
-  for (int64_t k = 0; k < K; k++, a += column, b += COLUMNS) {
+  for (int64_t k = 0; k < K; k++, a += column, b += COLUMNS, ahead.data += ahead.step) {
+    __builtin_prefetch(ahead.data, 0, 2);
     const Vec b0 = load(b), b1 = load(b + WIDTH), b2 = load(b + 2 * WIDTH);
 #pragma GCC unroll 8
     for (int i = 0; i < R; i++) {
@@ -48,17 +56,17 @@ void tile(int64_t K, const float* a, int64_t row, int64_t column, const float* b
     for (int j = 0; j < VECTORS; j++) result[i][j] = acc[i][j];
 }
 
-void anyTile(int rows, int64_t K, const float* a, int64_t row, int64_t column, const float* b,
+void anyTile(int rows, int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
              Vec (&acc)[ROWS][VECTORS]) {
   switch (rows) {
-    case 8: return tile<8>(K, a, row, column, b, acc);
-    case 7: return tile<7>(K, a, row, column, b, acc);
-    case 6: return tile<6>(K, a, row, column, b, acc);
-    case 5: return tile<5>(K, a, row, column, b, acc);
-    case 4: return tile<4>(K, a, row, column, b, acc);
-    case 3: return tile<3>(K, a, row, column, b, acc);
-    case 2: return tile<2>(K, a, row, column, b, acc);
-    default: return tile<1>(K, a, row, column, b, acc);
+    case 8: return tile<8>(K, a, row, column, b, ahead, acc);
+    case 7: return tile<7>(K, a, row, column, b, ahead, acc);
+    case 6: return tile<6>(K, a, row, column, b, ahead, acc);
+    case 5: return tile<5>(K, a, row, column, b, ahead, acc);
+    case 4: return tile<4>(K, a, row, column, b, ahead, acc);
+    case 3: return tile<3>(K, a, row, column, b, ahead, acc);
+    case 2: return tile<2>(K, a, row, column, b, ahead, acc);
+    default: return tile<1>(K, a, row, column, b, ahead, acc);
   }
 }
 
@@ -104,6 +112,12 @@ void put(const Vec (&acc)[ROWS][VECTORS], int rows, int64_t columns, const Targe
     }
 }
 
+// The next panel is fetched from memory by the first three tiles of this one, a third of its width each.
+Ahead ahead(View B, int64_t k, int64_t j, int64_t N, int64_t tile) {
+  if (tile >= VECTORS || j + COLUMNS > N || B.column != 1) return {};
+  return {B.data + k * B.row + j + tile * WIDTH, B.row};
+}
+
 // One block of the depth for rows [from, to) and panels [first, last).
 void multiplyBlock(View A, View B, const Target& C, int64_t N, int64_t k, int64_t K, int64_t from, int64_t to,
                    int64_t first, int64_t last) {
@@ -114,7 +128,8 @@ void multiplyBlock(View A, View B, const Target& C, int64_t N, int64_t k, int64_
     pack(B, k, K, j, N, packed.get());
     for (int64_t i = from; i < to; i += ROWS) {
       const int rows = int(std::min<int64_t>(ROWS, to - i));
-      anyTile(rows, K, A.data + i * A.row + k * A.column, A.row, A.column, packed.get(), acc);
+      const Ahead next = ahead(B, k, j + COLUMNS, N, (i - from) / ROWS);
+      anyTile(rows, K, A.data + i * A.row + k * A.column, A.row, A.column, packed.get(), next, acc);
       put(acc, rows, std::min<int64_t>(COLUMNS, N - j), C, i, j, k > 0);
     }
   }
@@ -127,11 +142,12 @@ void multiply(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias
   const Target target{C, rowC, columnC, bias};
   const int64_t across = panels(N), down = (M + ROWS - 1) / ROWS;
   const bool byPanels = across >= down / 4;
+  const int64_t blocks = std::max<int64_t>(1, (K + DEPTH - 1) / DEPTH);
   // A thread should have at least a tenth of a millisecond of work.
   const int64_t least = std::max<int64_t>(1, 4'000'000 / std::max<int64_t>(1, K * (byPanels ? M * COLUMNS : N * ROWS)));
   parallel(byPanels ? across : down, least, [&](int64_t begin, int64_t end) {
-    for (int64_t k = 0; k < std::max<int64_t>(K, 1); k += DEPTH) {
-      const int64_t depth = std::min(DEPTH, K - k);
+    for (int64_t block = 0; block < blocks; block++) {
+      const int64_t k = K * block / blocks, depth = K * (block + 1) / blocks - k;
       if (byPanels) multiplyBlock(A, B, target, N, k, depth, 0, M, begin, end);
       else multiplyBlock(A, B, target, N, k, depth, begin * ROWS, std::min(M, end * ROWS), 0, across);
     }
@@ -200,7 +216,7 @@ void updateRows(const Matrices& x, const AdamW& adam, const Coefficients& c, con
   for (int r = 0; r < rows; r++)
     for (const float* each : {x.W, x.m, x.v}) prefetch(each + (i + r) * x.J + j, columns);
   Vec acc[ROWS][VECTORS];
-  anyTile(rows, x.K, packedP, 1, ROWS, packedQ, acc);
+  anyTile(rows, x.K, packedP, 1, ROWS, packedQ, {}, acc);
   for (int r = 0; r < rows; r++) {
     const int64_t at = (i + r) * x.J + j;
     if (columns == COLUMNS)
@@ -234,6 +250,12 @@ void updatePart(const Matrices& x, const AdamW& adam, int64_t from, int64_t to) 
 
 void updateByProduct(int64_t I, int64_t J, int64_t K, const float* P, const float* Q, const AdamW& adam, float* W,
                      float* m, float* v) {
+  if (K > DEPTH) {
+    // So deep that the product is what takes the time, and that its operands have to be cut into blocks.
+    const Buffer gradient = allocate(I * J);
+    multiply(I, J, K, {P, 1, I}, {Q, J, 1}, nullptr, gradient.get(), J, 1);
+    return update(I * J, gradient.get(), 1, adam, W, m, v);
+  }
   const Matrices x{I, J, K, P, Q, W, m, v};
   const int64_t groups = (I + ROWS - 1) / ROWS;
   parallel(groups, std::max<int64_t>(1, 4'000'000 / (K * J * ROWS)), [&](int64_t begin, int64_t end) {

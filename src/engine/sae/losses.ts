@@ -7,6 +7,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { softmaxCrossEntropy } from '../ops.ts';
+import * as ops from './ops.ts';
 import { centre, keepWhere, keptMask, meanAbs, stopGradient, sumSquares } from './ops.ts';
 
 /** Mean squared error `mean((x̂ − x)²)`; both `[B, d]`. Paper: reconstruction, in both stages. */
@@ -75,6 +76,11 @@ export function ortho(slots: tf.Tensor2D, free: tf.Tensor2D, stopSlots: boolean)
   const S = centre(stopSlots ? stopGradient(slots) : slots);
   const covariance = tf.div(tf.matMul(S, centre(free), true, false), B); // [C, nFree]
   return sumSquares(covariance);
+}
+
+/** `[3]`: `sparse`, `indep` and `ortho` together, by the addon's kernels. */
+export function penalties(slots: tf.Tensor2D, free: tf.Tensor2D, stopSlots: boolean): tf.Tensor1D {
+  return ops.penalties(free, centre(stopSlots ? stopGradient(slots) : slots));
 }
 
 /** Cross-entropy of the answer's first token; `logits [B, V]`, `answers [B]` int32. Paper: value prediction. */

@@ -1,5 +1,6 @@
 /** The curriculum's two objectives as functions of (weights, batch), made of the terms in `losses.ts`. */
 import * as tf from '@tensorflow/tfjs-core';
+import { hasKernels } from '../native/rawOps.ts';
 import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
 import * as losses from './losses.ts';
 import {
@@ -146,25 +147,44 @@ function posttrainTerms(
   batch: Tensors,
   latents: Latents & { pre: tf.Tensor2D | null; smallest: tf.Scalar | null },
 ): Terms {
-  const { weights: w, mode, orthoStopSlots } = settings;
-  const { free, slots } = latents;
+  const { weights: w, mode } = settings;
+  const { slots } = latents;
   const concepts = batch.concepts as tf.Tensor2D;
   const value: Terms = config.valueHeads
     ? { value: losses.value(valueLogits(config, saeWeights, slots), batch.answers as tf.Tensor1D) }
     : {};
   if (mode === 'SEPARATE_VALUE') return value;
   const terms = { ...value, ...reconstructionTerms(config, settings, saeWeights, batch, latents) };
-  if (isSparsePenalised(config, w.sparse)) terms.sparse = losses.sparse(free);
+  Object.assign(terms, penaltyTerms(config, settings, latents));
   if (w.bindMse) terms.bindMse = losses.bindMse(slots, concepts);
   if (w.bindCrossEntropy) {
     terms.bindCrossEntropy = losses.bindCrossEntropy(slots, concepts, w.bindLogitScale);
   }
-  if (w.indep) terms.indep = losses.indep(free);
-  if (w.ortho) terms.ortho = losses.ortho(slots, free, orthoStopSlots);
   if (w.counterfactual) terms.counterfactual = counterfactualTerm(config, saeWeights, latents, batch);
   if (w.silence) {
     terms.silence = losses.silence(encode(config, saeWeights, batch.silent as tf.Tensor2D).slots);
   }
+  return terms;
+}
+
+/** `sparse`, `indep` and `ortho`, whichever have a weight; the kernels make all three at the price of one. */
+function penaltyTerms(
+  config: SaeConfig,
+  { weights: w, orthoStopSlots }: ObjectiveSettings,
+  { free, slots }: Latents,
+): Terms {
+  const wanted = { sparse: isSparsePenalised(config, w.sparse), indep: w.indep > 0, ortho: w.ortho > 0 };
+  const terms: Terms = {};
+  if (hasKernels() && wanted.indep) {
+    const all = tf.unstack(losses.penalties(slots, free, orthoStopSlots)) as tf.Scalar[];
+    Object.keys(wanted).forEach((name, i) => {
+      if (wanted[name as keyof typeof wanted]) terms[name] = all[i]!;
+    });
+    return terms;
+  }
+  if (wanted.sparse) terms.sparse = losses.sparse(free);
+  if (wanted.indep) terms.indep = losses.indep(free);
+  if (wanted.ortho) terms.ortho = losses.ortho(slots, free, orthoStopSlots);
   return terms;
 }
 

@@ -1,5 +1,6 @@
 /** Operations with a gradient of their own, which the SAE's encoder and losses need. */
 import * as tf from '@tensorflow/tfjs-core';
+import { attribute, hasKernels, rawOp, rawOps } from '../native/rawOps.ts';
 
 /**
  * Keeps the k largest of each row and zeroes the others; equal values count from the left. `x [rows, width]`; the
@@ -7,6 +8,49 @@ import * as tf from '@tensorflow/tfjs-core';
  */
 export function topK(x: tf.Tensor2D, k: number): tf.Tensor2D {
   return keepWhere(x, (values) => keptMask(values, k));
+}
+
+/** `max(x, 0)`. */
+export function relu(x: tf.Tensor2D): tf.Tensor2D {
+  return hasKernels() ? gated(x, tf.relu) : tf.relu(x);
+}
+
+/** The k largest of each row that are above 0, of equal ones the leftmost; the others become 0. */
+export function topKRelu(x: tf.Tensor2D, k: number): tf.Tensor2D {
+  if (!hasKernels()) return tf.relu(topK(x, k));
+  return gated(x, (values) => rawOp('AlignsaeTopK', [attribute.int('k', k)], [values]));
+}
+
+/** A function whose gradient passes where its value is not 0. */
+function gated(x: tf.Tensor2D, run: (x: tf.Tensor) => tf.Tensor): tf.Tensor2D {
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as unknown as [tf.Tensor2D, tf.GradSaveFunc];
+    const value = run(x);
+    save([value]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => rawOp('AlignsaeGate', [], [dy, saved[0]!]);
+    return { value, gradFunc };
+  });
+  return op(x) as tf.Tensor2D;
+}
+
+/**
+ * `[3]`: mean |f|, `Σ_{i≠j} C²ᵢⱼ` with `C = FᵀF / B`, and `‖SᵀF / B‖²`, for the free latents `f [B, nFree]`, F the same
+ * centred, and S the centred slots `[B, C]`: the terms `sparse`, `indep` and `ortho` of the losses in one pass, with the
+ * addon's kernels.
+ */
+export function penalties(free: tf.Tensor2D, slots: tf.Tensor2D): tf.Tensor1D {
+  const op = tf.customGrad((...args) => {
+    const [free, slots, save] = args as unknown as [tf.Tensor2D, tf.Tensor2D, tf.GradSaveFunc];
+    const [terms, ...needed] = rawOps('AlignsaePenalties', [], [free, slots], 5) as [
+      tf.Tensor,
+      ...tf.Tensor[],
+    ];
+    save([free, slots, ...needed]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
+      rawOps('AlignsaePenaltiesGradient', [], [dy, ...saved], 2);
+    return { value: terms, gradFunc };
+  });
+  return op(free, slots) as tf.Tensor1D;
 }
 
 /**

@@ -9,7 +9,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { linear } from '../linear.ts';
 import { createRandom } from '../random.ts';
 import type { Arrays, ArrayValue, Tensors } from '../step/stepper.ts';
-import { batchTopK, topK } from './ops.ts';
+import { batchTopK, relu, topKRelu } from './ops.ts';
 import type { EncoderActivation } from './settings.ts';
 
 /** What decides the shapes of an SAE's weights and how its free latents fire. */
@@ -141,9 +141,9 @@ function activate({ activation, k }: SaeConfig, weights: Tensors, pre: tf.Tensor
     case 'LINEAR':
       return pre;
     case 'RELU':
-      return tf.relu(pre);
+      return relu(pre);
     case 'TOPK':
-      return tf.relu(topK(pre, k));
+      return topKRelu(pre, k);
     case 'BATCH_TOPK':
       return tf.mul(tf.relu(pre), tf.cast(tf.greater(pre, weights[THRESHOLD]!), 'float32'));
   }

@@ -154,6 +154,24 @@ void multiply(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias
   });
 }
 
+void multiplyByItself(int64_t M, int64_t K, const float* A, float* G) {
+  const View rows{A, K, 1}, columns{A, 1, K};
+  const Target target{G, M, 1, nullptr};
+  const int64_t count = panels(M), blocks = std::max<int64_t>(1, (K + DEPTH - 1) / DEPTH);
+  parallel(count, std::max<int64_t>(1, 8'000'000 / (K * M * COLUMNS)), [&](int64_t begin, int64_t end) {
+    for (int64_t q = begin; q < end; q++) {
+      // Long panels and short ones in turn, so that threads have as much to do.
+      const int64_t p = q % 2 ? count - 1 - q / 2 : q / 2, to = std::min(M, (p + 1) * COLUMNS);
+      for (int64_t block = 0; block < blocks; block++) {
+        const int64_t k = K * block / blocks, depth = K * (block + 1) / blocks - k;
+        multiplyBlock(rows, columns, target, M, k, depth, 0, to, p, p + 1);
+      }
+    }
+  });
+  for (int64_t i = 0; i < M; i++)
+    for (int64_t j = 0; j < i; j++) G[i * M + j] = G[j * M + i];
+}
+
 namespace {
 
 struct Coefficients {

@@ -13,6 +13,9 @@ struct View {
 // C [M, N] = A [M, K] · B [K, N] + bias [N]; bias may be null. C has strides too.
 void multiply(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias, float* C, int64_t rowC, int64_t columnC);
 
+// G [M, M] = A [M, K] · Aᵀ, of which only half is computed.
+void multiplyByItself(int64_t M, int64_t K, const float* A, float* G);
+
 // The numbers of one AdamW update; `rate` and `epsilon` carry the bias corrections.
 struct AdamW {
   float beta1, beta2, rate, epsilon, decay;

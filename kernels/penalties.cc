@@ -69,7 +69,7 @@ struct Penalties {
     const float* F = centred.floats();
     centreColumns(free.floats(), B, n, centred.floats(), variances.floats());
     // The scale of 1 / B goes with the smaller operand of each product.
-    multiply(B, B, n, {F, n, 1}, {F, 1, n}, nullptr, gram.floats(), B, 1);
+    multiplyByItself(B, n, F, gram.floats());
     for (int64_t i = 0; i < B * B; i++) gram.floats()[i] /= float(B);
     std::vector<float> scaled(slots.floats(), slots.floats() + B * C);
     for (float& value : scaled) value /= float(B);

@@ -1,7 +1,6 @@
 #include "sparse.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 #include "parallel.h"
@@ -17,6 +16,14 @@ int64_t countEntries(const float* data, int64_t count) {
   int64_t entries = 0;
   for (int64_t i = 0; i < count; i++) entries += data[i] != 0;
   return entries;
+}
+
+// Whether any of sixteen values is not 0.
+bool anyIn(const float* data) {
+  uint32_t bits[WIDTH], all = 0;
+  std::memcpy(bits, data, sizeof bits);
+  for (uint32_t each : bits) all |= each << 1;  // Without the sign: −0 is 0 too.
+  return all != 0;
 }
 
 // y += factor · x.
@@ -42,18 +49,24 @@ inline float dotProduct(int64_t n, const float* x, const float* y) {
 Sparse::Sparse(const float* data, int64_t rows, int64_t columns, int64_t checked)
     : rows_(rows), columns_(columns), begin_(rows + 1) {
   checked = std::min(checked, columns);
-  parallel(rows, 1 + (1 << 16) / columns, [&](int64_t from, int64_t to) {
+  const int64_t least = 1 + (1 << 16) / columns;
+  parallel(rows, least, [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++) begin_[i + 1] = countEntries(data + i * columns, checked) + columns - checked;
   });
   for (int64_t i = 0; i < rows; i++) begin_[i + 1] += begin_[i];
   worthwhile_ = begin_[rows] <= WORTHWHILE * rows * columns;
   if (!worthwhile_) return;
   entries_.resize(begin_[rows]);
-  parallel(rows, 1 + (1 << 16) / columns, [&](int64_t from, int64_t to) {
+  parallel(rows, least, [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++) {
       const float* row = data + i * columns;
       Entry* entry = entries_.data() + begin_[i];
-      for (int64_t j = 0; j < columns; j++)
+      int64_t j = 0;
+      for (; j + WIDTH <= checked; j += WIDTH)
+        if (anyIn(row + j))
+          for (int64_t l = j; l < j + WIDTH; l++)
+            if (row[l] != 0) *entry++ = {int32_t(l), row[l]};
+      for (; j < columns; j++)
         if (row[j] != 0 || j >= checked) *entry++ = {int32_t(j), row[j]};
     }
   });

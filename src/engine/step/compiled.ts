@@ -6,7 +6,7 @@ import { Evaluation } from './evaluation.ts';
 import { programKey, type StepProgram, traceEval, traceStep } from './program.ts';
 import { release } from './session.ts';
 import type { Arrays, Stepper, StepperOptions, StepperState } from './stepper.ts';
-import { type State, TrainingSession } from './training.ts';
+import { type ParkedState, type State, TrainingSession } from './training.ts';
 
 /** Evaluations that stay compiled, counting each batch shape; beyond, the least recently used makes place. */
 const MAX_EVALUATIONS = 16;
@@ -17,7 +17,7 @@ const MAX_EVALUATIONS = 16;
  * their own.
  */
 export class CompiledStepper implements Stepper {
-  readonly #options: StepperOptions;
+  readonly #options: Omit<StepperOptions, 'weights'>;
   readonly #layout: Layout;
   readonly #batches = new BatchCheck();
   readonly #steps = new Map<string, StepProgram>();
@@ -25,14 +25,15 @@ export class CompiledStepper implements Stepper {
   readonly #evaluations = new Map<string, Evaluation>();
   /** Holds the state whenever it is not parked. */
   #session: TrainingSession | null = null;
-  #parked: State | null;
+  #parked: ParkedState | null;
   #updates = 0;
 
   constructor(options: StepperOptions) {
     checkOptions(options);
-    this.#options = options;
-    this.#layout = layoutOf(options.weights);
-    this.#parked = { weights: copyArrays(options.weights), m: zeros(this.#layout), v: zeros(this.#layout) };
+    const { weights, ...others } = options;
+    this.#options = others;
+    this.#layout = layoutOf(weights);
+    this.#parked = { weights, moments: null };
   }
 
   step(name: string, batch: Arrays, learningRate: number): Record<string, number> {
@@ -63,7 +64,7 @@ export class CompiledStepper implements Stepper {
       this.#evaluations.get(key) ??
       new Evaluation(traceEval(what, run, { layout: this.#layout, batch }), this.#layout);
     this.#markUsed(key, evaluation);
-    if (!this.#session) return evaluation.run(this.#state().weights, batch);
+    if (!this.#session) return evaluation.run(this.#alive().weights, batch);
     const weights = this.#session.weights();
     try {
       return evaluation.run(weights, batch);
@@ -82,18 +83,24 @@ export class CompiledStepper implements Stepper {
   }
 
   resetOptimizer(): void {
-    this.#write({ weights: this.#state().weights, m: zeros(this.#layout), v: zeros(this.#layout) });
+    this.#assertAlive();
+    if (this.#session) this.#session.resetMoments();
+    else this.#alive().moments = null;
     this.#updates = 0;
   }
 
   async readState(): Promise<StepperState> {
-    const state = this.#state();
-    return { ...(this.#parked ? copyState(state) : state), updates: this.#updates };
+    this.#assertAlive();
+    return { ...(this.#session ? this.#session.read() : this.#copyParked()), updates: this.#updates };
   }
 
   writeState(state: StepperState): void {
+    this.#assertAlive();
     checkState(this.#layout, state);
-    this.#write(state);
+    const { weights, m, v } = state;
+    const moments = { m, v };
+    if (this.#session) this.#session.write({ weights, moments });
+    else this.#parked = { weights: copyArrays(weights), moments: { m: copyArrays(m), v: copyArrays(v) } };
     this.#updates = state.updates;
   }
 
@@ -105,17 +112,16 @@ export class CompiledStepper implements Stepper {
     this.#evaluations.clear();
   }
 
-  /** The state wherever it is; copies when it comes from the session. */
-  #state(): State {
+  /** What is parked, while no session holds the state. */
+  #alive(): ParkedState {
     this.#assertAlive();
-    return this.#session ? this.#session.read() : this.#parked!;
+    return this.#parked!;
   }
 
-  /** Sets the state to copies of these arrays. */
-  #write(state: State): void {
-    this.#assertAlive();
-    if (this.#session) this.#session.write(state);
-    else this.#parked = copyState(state);
+  #copyParked(): State {
+    const { weights, moments } = this.#alive();
+    const { m, v } = moments ?? { m: zeros(this.#layout), v: zeros(this.#layout) };
+    return { weights: copyArrays(weights), m: copyArrays(m), v: copyArrays(v) };
   }
 
   #assertAlive(): void {
@@ -125,7 +131,8 @@ export class CompiledStepper implements Stepper {
   /** Takes the state out of the session and ends that. */
   #park(): void {
     if (!this.#session) return;
-    this.#parked = this.#session.read();
+    const { weights, m, v } = this.#session.read();
+    this.#parked = { weights, moments: { m, v } };
     this.#session.dispose();
     this.#session = null;
   }
@@ -136,13 +143,9 @@ export class CompiledStepper implements Stepper {
       this.#layout,
       this.#steps.values(),
       this.#options.optimizer,
-      this.#state(),
+      this.#alive(),
     );
     this.#parked = null;
     return this.#session;
   }
-}
-
-function copyState({ weights, m, v }: State): State {
-  return { weights: copyArrays(weights), m: copyArrays(m), v: copyArrays(v) };
 }

@@ -21,7 +21,7 @@ export class EagerStepper implements Stepper {
     checkOptions(options);
     this.#options = options;
     this.#layout = layoutOf(options.weights);
-    this.#weights = upload(copyArrays(options.weights));
+    this.#weights = upload(options.weights);
     this.#m = upload(zeros(this.#layout));
     this.#v = upload(zeros(this.#layout));
   }

@@ -34,7 +34,7 @@ export interface AdamWSettings {
 }
 
 export interface StepperOptions {
-  /** Initial weights by name; copied. */
+  /** Initial weights by name; the stepper's from now on, so that large ones need not be there twice. */
   weights: Arrays;
   optimizer: AdamWSettings;
   /** Losses by name: stages of a curriculum over the same weights. */

@@ -1,23 +1,31 @@
 /** The session that holds weights and moments, with all training steps of a stepper as fetches of its one graph. */
 import type { UpdateScalars } from './adamw.ts';
-import type { Layout } from './arrays.ts';
+import { type Layout, zeros } from './arrays.ts';
 import { Graph, type Output } from './graph.ts';
 import { batchFeeds, type StepProgram, writeStep } from './program.ts';
 import { type NativeTensor, Session } from './session.ts';
 import type { AdamWSettings, Arrays } from './stepper.ts';
-import { ASSIGNED, PARTS, type Part, updateFeeds, Variables } from './variables.ts';
+import { PARTS, type Part, updateFeeds, Variables } from './variables.ts';
 
 /** Weights and moments. */
 export type State = Record<Part, Arrays>;
 
+/** The same outside a session; moments are null as long as all are 0. */
+export interface ParkedState {
+  weights: Arrays;
+  moments: { m: Arrays; v: Arrays } | null;
+}
+
 export class TrainingSession {
+  readonly #layout: Layout;
   readonly #names: readonly string[];
   readonly #variables: Variables;
   readonly #scalars = new Map<StepProgram, Output>();
   readonly #session: Session;
 
-  constructor(layout: Layout, programs: Iterable<StepProgram>, settings: AdamWSettings, state: State) {
+  constructor(layout: Layout, programs: Iterable<StepProgram>, settings: AdamWSettings, state: ParkedState) {
     const graph = new Graph();
+    this.#layout = layout;
     this.#names = Object.keys(layout);
     this.#variables = new Variables(graph, layout);
     for (const program of programs)
@@ -50,8 +58,24 @@ export class TrainingSession {
     return Object.fromEntries(this.#names.map((name, i) => [name, values[i]!]));
   }
 
-  write(state: State): void {
-    this.#session.run(this.#variables.assignments(state), [ASSIGNED]);
+  write({ weights, moments }: ParkedState): void {
+    this.#assign('weights', weights);
+    if (!moments) return this.resetMoments();
+    this.#assign('m', moments.m);
+    this.#assign('v', moments.v);
+  }
+
+  /** Sets all moments to 0. */
+  resetMoments(): void {
+    for (const part of ['m', 'v'] as const)
+      for (const name of this.#names) this.#assign(part, zeros({ [name]: this.#layout[name]! }));
+  }
+
+  #assign(part: Part, values: Arrays): void {
+    for (const name of Object.keys(values)) {
+      const { feeds, fetch } = this.#variables.assignment(part, name, values[name]!);
+      this.#session.run(feeds, [fetch]);
+    }
   }
 
   dispose(): void {

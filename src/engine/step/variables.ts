@@ -4,13 +4,10 @@ import { isDecayed, type UpdateScalars } from './adamw.ts';
 import { type Layout, mapValues } from './arrays.ts';
 import { type Gradient, whole } from './gradient.ts';
 import type { Graph, Output } from './graph.ts';
-import type { AdamWSettings, Arrays, ArrayValue } from './stepper.ts';
+import type { AdamWSettings, ArrayValue } from './stepper.ts';
 
 export const PARTS = ['weights', 'm', 'v'] as const;
 export type Part = (typeof PARTS)[number];
-
-/** What to fetch so that all variables take the values that are fed. */
-export const ASSIGNED = 'assigned';
 
 /** The float32 type as the attribute of either name. */
 const FLOAT = { T: () => attribute.type('T', 'float32'), dtype: () => attribute.type('dtype', 'float32') };
@@ -26,14 +23,13 @@ export class Variables {
   constructor(graph: Graph, layout: Layout) {
     this.#graph = graph;
     this.#names = Object.keys(layout);
-    const assigned = PARTS.flatMap((part) => this.#declare(part, layout));
-    after(graph, ASSIGNED, graph.scalar(0), assigned);
+    for (const part of PARTS) this.#declare(part, layout);
     for (const name of UPDATE_SCALARS) placeholder(graph, name, { dtype: 'float32', shape: [] });
   }
 
-  #declare(part: Part, layout: Layout): Output[] {
+  #declare(part: Part, layout: Layout): void {
     const graph = this.#graph;
-    return Object.values(layout).map((variable, index) => {
+    Object.values(layout).forEach((variable, index) => {
       const node = `${part}/${index}`;
       const dtype = attribute.type('dtype', variable.dtype);
       const handle = graph.node(
@@ -46,16 +42,19 @@ export class Variables {
       const fed = placeholder(graph, `${node}/new`, variable);
       // What is fed is JavaScript's memory, and a variable would keep it and write to it: give it a copy of its own.
       const copy = graph.node(`${node}/copy`, 'DeepCopy', [fed], [attribute.type('T', variable.dtype)]);
-      return graph.node(`${node}/assign`, 'AssignVariableOp', [handle, copy], [dtype]);
+      const assign = graph.node(`${node}/assign`, 'AssignVariableOp', [handle, copy], [dtype]);
+      after(graph, `${node}/assigned`, graph.scalar(0), [assign]);
     });
   }
 
-  /** What to feed in order to set all variables; fetch `ASSIGNED` with it. */
-  assignments(state: Record<Part, Arrays>): Record<string, ArrayValue> {
-    const feeds = PARTS.flatMap((part) =>
-      this.#names.map((name, index) => [`${part}/${index}/new`, state[part][name]!] as const),
-    );
-    return Object.fromEntries(feeds);
+  /** What to feed and to fetch in order to set one variable: one at a time, for what is fed is there twice meanwhile. */
+  assignment(
+    part: Part,
+    name: string,
+    value: ArrayValue,
+  ): { feeds: Record<string, ArrayValue>; fetch: Output } {
+    const node = this.#variable(part, name);
+    return { feeds: { [`${node}/new`]: value }, fetch: `${node}/assigned` };
   }
 
   /** What to fetch for the values of a part, in the order of the layout. */

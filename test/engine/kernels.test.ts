@@ -1,0 +1,180 @@
+/** The addon's kernels against the same functions made of plain operations, whose gradients the library derives. */
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { linear } from '../../src/engine/linear.ts';
+import { hasKernels } from '../../src/engine/native/rawOps.ts';
+import { createRandom } from '../../src/engine/random.ts';
+import { indep, ortho, penalties, sparse } from '../../src/engine/sae/losses.ts';
+import { relu, topK, topKRelu } from '../../src/engine/sae/ops.ts';
+import { CompiledStepper } from '../../src/engine/step/compiled.ts';
+import { EagerStepper } from '../../src/engine/step/eager.ts';
+import type { StepperOptions } from '../../src/engine/step/stepper.ts';
+import { loadTestBackend } from '../helpers/engine.ts';
+
+type Op = (...inputs: tf.Tensor[]) => tf.Tensor;
+
+const random = createRandom(3);
+
+/** Normal numbers, of which only `share` are not zero. */
+function numbers(shape: readonly number[], share = 1) {
+  const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () =>
+    random.next() < share ? random.normal() : 0,
+  );
+  return { data, shape: [...shape] };
+}
+
+const tensorOf = ({ data, shape }: ReturnType<typeof numbers>) => tf.tensor(data, shape);
+const plainLinear: Op = (x, w, b) => tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), b!);
+const plainTopK =
+  (k: number): Op =>
+  (x) =>
+    tf.relu(topK(x as tf.Tensor2D, k));
+
+/** Rows, inputs and outputs that fill no whole tile, more panels than a thread takes, a depth of several blocks. */
+const SHAPES = [
+  [1, 1, 1],
+  [7, 33, 50],
+  [66, 40, 101],
+  [9, 2100, 49],
+  [130, 17, 8],
+] as const;
+
+beforeAll(() => loadTestBackend('auto'));
+
+test('are there on the native backend', () => expect(hasKernels()).toBe(true));
+
+describe.each(SHAPES)('linear of %i × %i by %i', (M, K, N) => {
+  test.each([1, 0.04])('equals its definition, and so do its gradients, with a share of %d', (share) => {
+    const [x, w, b] = [numbers([M, K], share), numbers([K, N]), numbers([N])];
+    const own: Op = (x, w, b) => linear(x as tf.Tensor2D, w as tf.Tensor2D, b!);
+    compare(own, plainLinear, [x, w, b].map(tensorOf), 2e-5 * Math.sqrt(K + M));
+  });
+
+  test.each([1, 0.04])('leaves out the gradient where nothing is active, with a share of %d', (share) => {
+    const active = Math.ceil(K / 2);
+    const [x, w, b] = [numbers([M, K], share), numbers([K, N]), numbers([N])].map(tensorOf);
+    const of = (op: Op) => (x: tf.Tensor) => tf.sum(tf.mul(tf.sin(op(x, w!, b!)), 0.5));
+    const own = tf.grad(of((x, w, b) => linear(x as tf.Tensor2D, w as tf.Tensor2D, b!, active)))(x!);
+    const whole = tf.grad(of(plainLinear))(x!);
+    const column = tf.range(0, K, 1, 'float32');
+    const passes = tf.logicalOr(tf.notEqual(x!, 0), tf.greaterEqual(tf.expandDims(column, 0), active));
+    expectClose(own, tf.mul(whole, tf.cast(passes, 'float32')), 1e-4 * Math.sqrt(N));
+  });
+});
+
+test('linear says which shapes do not fit', () => {
+  const [x, w, b] = [numbers([2, 3]), numbers([4, 5]), numbers([5])].map(tensorOf);
+  expect(() => linear(x as tf.Tensor2D, w as tf.Tensor2D, b!)).toThrow(/x \[2, 3\] · weight \[4, 5\]/);
+});
+
+describe('activations', () => {
+  test.each([1, 3, 40])('the %i largest of a row that are above 0', (k) => {
+    compare((x) => topKRelu(x as tf.Tensor2D, k), plainTopK(k), [tensorOf(numbers([9, 40]))], 1e-6);
+  });
+
+  test('of equal values the leftmost are kept', () => {
+    const x = tf.tensor2d([
+      [1, 2, 1, 1],
+      [-1, 0, -2, 0],
+      [5, 5, 5, 5],
+    ]);
+    expect(topKRelu(x, 2).arraySync()).toEqual([
+      [1, 2, 0, 0],
+      [0, 0, 0, 0],
+      [5, 5, 0, 0],
+    ]);
+  });
+
+  test('relu', () =>
+    compare(
+      (x) => relu(x as tf.Tensor2D),
+      (x) => tf.relu(x!),
+      [tensorOf(numbers([5, 33]))],
+      1e-6,
+    ));
+});
+
+describe.each([
+  [4, 9, 2],
+  [66, 1300, 6],
+])('penalties of %i rows, %i free latents and %i slots', (B, n, C) => {
+  test.each([true, false])('equal the terms and their gradients, slots stopped: %s', (stop) => {
+    const own: Op = (free, slots) => penalties(slots as tf.Tensor2D, free as tf.Tensor2D, stop);
+    const plain: Op = (free, slots) => {
+      const [F, S] = [free as tf.Tensor2D, slots as tf.Tensor2D];
+      return tf.stack([sparse(F), indep(F), ortho(S, F, stop)]);
+    };
+    compare(own, plain, [numbers([B, n]), numbers([B, C])].map(tensorOf), 2e-3);
+  });
+});
+
+/** Where the update multiplies by itself: many rows, few rows that are not zero, columns alike, more than one block. */
+describe.each([
+  { M: 66, share: 1, gradientShare: 1 },
+  { M: 66, share: 0.03, gradientShare: 1 },
+  { M: 66, share: 1, gradientShare: 0.03 },
+  { M: 1100, share: 1, gradientShare: 1 },
+])('an update of $M rows, $share of x and $gradientShare of the gradient not zero', (given) => {
+  test.each([null, 0.05])('equals a plain one, clipped at %s', async (clipNorm) => {
+    const [K, N] = [37, 60];
+    const options = (): StepperOptions => ({
+      weights: { weight: numbersOf('w', [K, N]), bias: numbersOf('b', [N]) },
+      optimizer: {
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-8,
+        weightDecay: 0.1,
+        clipNorm,
+        decays: (name) => name === 'weight',
+      },
+      losses: {
+        fit: ({ weight, bias }, { x, mask }) => {
+          const y = linear(x as tf.Tensor2D, weight as tf.Tensor2D, bias!);
+          return { loss: tf.mean(tf.square(tf.mul(y, mask!))) as tf.Scalar };
+        },
+      },
+    });
+    const batch = { x: numbers([given.M, K], given.share), mask: numbers([given.M, N], given.gradientShare) };
+    const [compiled, eager] = [new CompiledStepper(options()), new EagerStepper(options())];
+    for (let i = 0; i < 5; i++) {
+      const [a, b] = [compiled, eager].map((stepper) => stepper.step('fit', batch, 0.01));
+      expect(Math.abs(a!.loss! / b!.loss! - 1)).toBeLessThan(1e-6);
+    }
+    const [a, b] = await Promise.all([compiled.readState(), eager.readState()]);
+    for (const part of ['weights', 'm', 'v'] as const)
+      for (const name of ['weight', 'bias'])
+        a[part][name]!.data.forEach((value, i) => {
+          expect(Math.abs(value - b[part][name]!.data[i]!)).toBeLessThan(2e-5);
+        });
+    compiled.dispose();
+    eager.dispose();
+  });
+});
+
+function numbersOf(name: string, shape: number[]) {
+  const own = createRandom(5, name);
+  return { data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => own.normal()), shape };
+}
+
+/** Values and all gradients, through a scalar with another slope everywhere. */
+function compare(own: Op, plain: Op, inputs: tf.Tensor[], tolerance: number): void {
+  tf.tidy(() => {
+    expectClose(own(...inputs), plain(...inputs), tolerance);
+    const scalarOf =
+      (op: Op) =>
+      (...xs: tf.Tensor[]) => {
+        const y = op(...xs);
+        return tf.sum(tf.mul(y, tf.reshape(tf.sin(tf.range(1, y.size + 1, 1, 'float32')), y.shape)));
+      };
+    const expected = tf.grads(scalarOf(plain))(inputs);
+    tf.grads(scalarOf(own))(inputs).forEach((gradient, i) => {
+      expectClose(gradient, expected[i]!, tolerance);
+    });
+  });
+}
+
+function expectClose(got: tf.Tensor, expected: tf.Tensor, tolerance: number): void {
+  expect(got.shape).toEqual(expected.shape);
+  const size = Math.max(1, tf.max(tf.abs(expected)).dataSync()[0]!);
+  expect(tf.max(tf.abs(tf.sub(got, expected))).dataSync()[0]! / size).toBeLessThan(tolerance);
+}

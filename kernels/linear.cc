@@ -58,6 +58,10 @@ struct LinearWeight {
       return call.refuse("transposed x " + shape(x) + " · dy " + shape(dy) + " do not fit");
     const int64_t M = x.size(0), K = x.size(1), N = dy.size(1);
     const Tensor gradient = call.output(0, {K, N});
+    const Sparse rows(x.floats(), M, K);
+    if (rows.worthwhile()) return rows.multiplyRows(dy.floats(), N, gradient.floats());
+    const Sparse columns(dy.floats(), M, N);
+    if (columns.worthwhile()) return columns.multiplyColumns(x.floats(), K, gradient.floats());
     multiply(K, N, M, {x.floats(), 1, K}, {dy.floats(), N, 1}, nullptr, gradient.floats(), N, 1);
   }
 };

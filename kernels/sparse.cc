@@ -106,42 +106,61 @@ std::vector<int64_t> Sparse::byColumn(std::vector<Entry>& entries) const {
   return begin;
 }
 
-void Sparse::updateRows(const float* dy, int64_t N, const AdamW& adam, float* W, float* m, float* v) const {
+template <class Each>
+void Sparse::eachRow(const float* dy, int64_t N, const Each& each) const {
   std::vector<Entry> entries;
   const std::vector<int64_t> begin = byColumn(entries);
   parallel(columns_, 1 + (1 << 15) / N, [&](int64_t from, int64_t to) {
-    const Updater updater(adam);
-    std::vector<float> gradient(N);
+    std::vector<float> sum(N);
     for (int64_t j = from; j < to; j++) {
-      std::fill(gradient.begin(), gradient.end(), 0.0f);
-      for (int64_t e = begin[j]; e < begin[j + 1]; e++)
-        addScaled(N, entries[e].value, dy + entries[e].at * N, gradient.data());
-      updater.run(N, gradient.data(), 1, W + j * N, m + j * N, v + j * N);
+      std::fill(sum.begin(), sum.end(), 0.0f);
+      for (int64_t e = begin[j]; e < begin[j + 1]; e++) addScaled(N, entries[e].value, dy + entries[e].at * N, sum.data());
+      each(j, sum.data());
     }
   });
 }
 
-void Sparse::updateColumns(const float* x, int64_t K, const AdamW& adam, float* W, float* m, float* v) const {
+template <class Each>
+void Sparse::eachColumn(const float* x, int64_t K, const Each& each) const {
   std::vector<Entry> entries;
   const std::vector<int64_t> begin = byColumn(entries);
   const int64_t groups = (K + WIDTH - 1) / WIDTH;
   parallel(groups, 1, [&](int64_t first, int64_t last) {
-    const Updater updater(adam);
-    std::vector<float> gradient(WIDTH * columns_);
+    // Columns without an entry stay 0 from group to group.
+    std::vector<float> sum(WIDTH * columns_);
     for (int64_t group = first; group < last; group++) {
       const int64_t from = group * WIDTH, rows = std::min<int64_t>(WIDTH, K - from);
       for (int64_t j = 0; j < columns_; j++) {
         if (begin[j] == begin[j + 1]) continue;
-        float sums[WIDTH] = {};
+        float lanes[WIDTH] = {};
         for (int64_t e = begin[j]; e < begin[j + 1]; e++)
-          addScaled(rows, entries[e].value, x + entries[e].at * K + from, sums);
-        for (int64_t r = 0; r < rows; r++) gradient[r * columns_ + j] = sums[r];
+          addScaled(rows, entries[e].value, x + entries[e].at * K + from, lanes);
+        for (int64_t r = 0; r < rows; r++) sum[r * columns_ + j] = lanes[r];
       }
-      for (int64_t r = 0; r < rows; r++) {
-        const int64_t at = (from + r) * columns_;
-        updater.run(columns_, gradient.data() + r * columns_, 1, W + at, m + at, v + at);
-      }
+      for (int64_t r = 0; r < rows; r++) each(from + r, sum.data() + r * columns_);
     }
+  });
+}
+
+void Sparse::multiplyRows(const float* dy, int64_t N, float* product) const {
+  eachRow(dy, N, [&](int64_t j, const float* row) { std::memcpy(product + j * N, row, N * sizeof(float)); });
+}
+
+void Sparse::multiplyColumns(const float* x, int64_t K, float* product) const {
+  eachColumn(x, K, [&](int64_t i, const float* row) {
+    std::memcpy(product + i * columns_, row, columns_ * sizeof(float));
+  });
+}
+
+void Sparse::updateRows(const float* dy, int64_t N, const AdamW& adam, float* W, float* m, float* v) const {
+  const Updater updater(adam);
+  eachRow(dy, N, [&](int64_t j, const float* row) { updater.run(N, row, 1, W + j * N, m + j * N, v + j * N); });
+}
+
+void Sparse::updateColumns(const float* x, int64_t K, const AdamW& adam, float* W, float* m, float* v) const {
+  const Updater updater(adam);
+  eachColumn(x, K, [&](int64_t i, const float* row) {
+    updater.run(columns_, row, 1, W + i * columns_, m + i * columns_, v + i * columns_);
   });
 }
 

@@ -22,6 +22,12 @@ class Sparse {
   // dx [rows, columns] = dy [rows, N] · weightᵀ, weight [columns, N], where this is not zero; 0 elsewhere.
   void dot(const float* dy, const float* weight, int64_t N, float* dx) const;
 
+  // product [columns, N] = thisᵀ · dy, dy [rows, N].
+  void multiplyRows(const float* dy, int64_t N, float* product) const;
+
+  // product [K, columns] = xᵀ · this, x [rows, K].
+  void multiplyColumns(const float* x, int64_t K, float* product) const;
+
   // Updates W [columns, N] by the gradient thisᵀ · dy, dy [rows, N].
   void updateRows(const float* dy, int64_t N, const AdamW& adam, float* W, float* m, float* v) const;
 
@@ -35,6 +41,11 @@ class Sparse {
   };
   // Entries by column, each with its row.
   std::vector<int64_t> byColumn(std::vector<Entry>& entries) const;
+  // Rows of thisᵀ · dy, and of xᵀ · this, one after the other in several threads: `each(row, values)`.
+  template <class Each>
+  void eachRow(const float* dy, int64_t N, const Each& each) const;
+  template <class Each>
+  void eachColumn(const float* x, int64_t K, const Each& each) const;
 
   int64_t rows_, columns_;
   bool worthwhile_;

@@ -88,7 +88,7 @@ function selectRows({ logits, cache, lengths, ...rest }: DecodeState, rows: read
     const state = {
       ...rest,
       logits: take(logits),
-      cache: cache.map(({ k, v }) => ({ k: take(k), v: take(v) })),
+      cache: cache.map((parts) => parts.map(take)),
       lengths: rows.map((row) => lengths[row]!),
     };
     return state as unknown as tf.TensorContainer;

@@ -1,7 +1,8 @@
 /** Token by token through the model with a key–value cache; what runs of the prompts is kept between tokens. */
 import * as tf from '@tensorflow/tfjs-core';
 import { gatherRows } from '../ops.ts';
-import { block, causalMask, embed, type KeyValues, unembed } from './gpt2.ts';
+import { cachedSight, causalSight, type KeyValues, type Sight } from './attention.ts';
+import { block, embed, unembed } from './gpt2.ts';
 import type { LanguageModel } from './languageModel.ts';
 import { longest, padTokens, type Tokens } from './tokens.ts';
 
@@ -43,7 +44,7 @@ export function prefill(
   const { logits, cache } = tidied(() => {
     const positions = tf.slice2d(weights['wpe.weight'] as tf.Tensor2D, [0, 0], [T, C]); // [T, C]
     const x = tf.add(embed(weights, padTokens(prompts, T)), positions) as tf.Tensor3D; // [B, T, C]
-    const { resid, cache } = runBlocks(config, weights, x, causalMask(T), [], hook);
+    const { resid, cache } = runBlocks(config, weights, x, causalSight(B, T), [], hook);
     const lastRows = tf.tensor1d(
       prompts.map(({ length }, i) => i * T + Math.max(0, length - 1)),
       'int32',
@@ -69,7 +70,8 @@ export function decode(
     const positions = gatherRows(weights['wpe.weight'] as tf.Tensor2D, tf.tensor1d(places, 'int32'));
     const tokens = tf.tensor2d(ids as number[], [B, 1], 'int32');
     const x = tf.add(embed(weights, tokens), tf.reshape(positions, [B, 1, C])) as tf.Tensor3D; // [B, 1, C]
-    const { resid, cache } = runBlocks(config, weights, x, cacheMask(previous), previous.cache, hook);
+    const sight = cachedSight(lengths, width, made);
+    const { resid, cache } = runBlocks(config, weights, x, sight, previous.cache, hook);
     const logits = unembed(config, weights, resid);
     return { logits: tf.reshape(logits, [B, config.dVocab]) as tf.Tensor2D, cache };
   });
@@ -77,36 +79,31 @@ export function decode(
 }
 
 export function disposeState({ logits, cache }: DecodeState): void {
-  tf.dispose([logits, ...cache.flatMap(({ k, v }) => [k, v])]);
+  tf.dispose([logits, ...cache.flat()]);
 }
 
 function runBlocks(
   config: LanguageModel['config'],
   weights: LanguageModel['weights'],
   x: tf.Tensor3D,
-  mask: tf.Tensor,
+  sight: Sight,
   past: readonly KeyValues[],
   hook: ResidHook | undefined,
 ): { resid: tf.Tensor3D; cache: KeyValues[] } {
-  const hooked = (layer: number, resid: tf.Tensor3D) => (hook?.layer === layer ? hook.apply(resid) : resid);
+  const [B, T, C] = x.shape;
+  const flat = (resid: tf.Tensor3D) => tf.reshape(resid, [B * T, C]) as tf.Tensor2D;
+  const whole = (resid: tf.Tensor2D) => tf.reshape(resid, [B, T, C]) as tf.Tensor3D;
+  const hooked = (layer: number, resid: tf.Tensor2D) =>
+    hook?.layer === layer ? flat(hook.apply(whole(resid))) : resid;
   const cache: KeyValues[] = [];
-  let resid = hooked(-1, x);
+  let resid = hooked(-1, flat(x));
   for (let layer = 0; layer < config.nLayers; layer++) {
-    const output = block(config, weights, layer, resid, mask, past[layer]);
+    const output = block(config, weights, layer, resid, sight, past[layer]);
     resid = hooked(layer, output.resid);
-    cache.push(output.present);
+    // Copies of what the previous state holds as well are freed with each state by itself.
+    cache.push(output.present.map((part) => part.clone()));
   }
-  return { resid, cache };
-}
-
-/** `[B, 1, 1, width + made + 1]`: hides the padding between a prompt's end and the first token fed since. */
-function cacheMask({ lengths, width, made }: DecodeState): tf.Tensor4D {
-  const total = width + made + 1;
-  const mask = new Float32Array(lengths.length * total);
-  lengths.forEach((length, i) => {
-    mask.fill(-1e9, i * total + length, i * total + width);
-  });
-  return tf.tensor4d(mask, [lengths.length, 1, 1, total]);
+  return { resid: whole(resid), cache };
 }
 
 /** `tf.tidy` for a nested result, whose type it cannot express. */

@@ -1,9 +1,10 @@
 /**
- * GPT-2's two elementwise layers: one op of the addon's kernels each way, or elsewhere with hand-written gradients,
- * a third of the operations of plain autograd.
+ * GPT-2's layers that are not projections with a bias: one op of the addon's kernels each way, or elsewhere with
+ * hand-written gradients, a third of the operations of plain autograd.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { hasKernels, rawOp, rawOps } from '../native/rawOps.ts';
+import { LINEAR_WEIGHT } from '../linear.ts';
+import { attribute, hasKernels, rawOp, rawOps } from '../native/rawOps.ts';
 
 /**
  * Layer normalisation over the last axis; `x [..., C]`, `gain [C]`, `bias [C]` → `[..., C]`.
@@ -79,6 +80,24 @@ function plainGelu<T extends tf.Tensor>(x: T): T {
     return { value, gradFunc };
   });
   return op(x) as T;
+}
+
+/** `x [M, C]` · `table [V, C]` transposed → `[M, V]`. */
+export function timesTransposed(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D {
+  if (!hasKernels()) return tf.matMul(x, table, false, true);
+  const op = tf.customGrad((...args) => {
+    const [x, table, save] = args as unknown as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    save([x, table]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const [x, table] = saved as [tf.Tensor, tf.Tensor];
+      return [
+        rawOp('AlignsaeLinear', [], [dy, table, tf.zeros([table.shape[1]!])]),
+        rawOp(LINEAR_WEIGHT, [], [dy, x]),
+      ];
+    };
+    return { value: rawOp('AlignsaeLinearInput', [attribute.int('active', 0)], [x, table, x]), gradFunc };
+  });
+  return op(x, table) as tf.Tensor2D;
 }
 
 /** Applies what takes matrices to the rows of a tensor of any rank. */

@@ -103,7 +103,9 @@ void parallel(int64_t count, int64_t least, const std::function<void(int64_t, in
   // Never freed: its threads may outlive the destructors of a process that ends.
   static Pool* pool = new Pool(threadCount() - 1);
   static std::mutex* busy = new std::mutex;
-  const int64_t parts = std::min<int64_t>(threadCount(), std::max<int64_t>(1, count / std::max<int64_t>(1, least)));
+  // More parts than threads, so that one which is held up leaves some of its own to the others.
+  const int64_t most = threadCount() == 1 ? 1 : 4 * threadCount();
+  const int64_t parts = std::min(most, std::max<int64_t>(1, count / std::max<int64_t>(1, least)));
   if (parts == 1 || !busy->try_lock()) return part(0, count);
   pool->run(int(parts), [&](int i) { part(count * i / parts, count * (i + 1) / parts); });
   busy->unlock();

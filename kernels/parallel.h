@@ -5,7 +5,7 @@
 
 namespace alignsae {
 
-// How many parts `parallel` makes at most: the cores that this process may use.
+// The cores that this process may use.
 int threadCount();
 
 // Runs `part(begin, end)` over [0, count) in contiguous pieces of at least `least` each, and returns when all are

@@ -32,11 +32,17 @@ export class Contestant {
   readonly #process: ChildProcess;
   readonly #answers: AsyncIterator<string>;
 
-  /** Starts `command`, which reads requests from stdin and answers on descriptor 3. */
-  constructor(name: string, command: readonly string[], threads: number) {
+  /** Starts `command`, which reads requests from stdin and answers on descriptor 3, with these variables besides ours. */
+  constructor(
+    name: string,
+    command: readonly string[],
+    threads: number,
+    variables: Readonly<Record<string, string>> = {},
+  ) {
     this.name = name;
     const [program, ...args] = command;
-    const env = { ...process.env, TF_NUM_INTRAOP_THREADS: `${threads}`, OMP_NUM_THREADS: `${threads}` };
+    const number = `${threads}`;
+    const env = { ...process.env, ...variables, TF_NUM_INTRAOP_THREADS: number, OMP_NUM_THREADS: number };
     this.#process = spawn(program!, args, { stdio: ['pipe', process.stderr, 'inherit', 'pipe'], env });
     const lines = createInterface({ input: this.#process.stdio[3] as Readable });
     this.#answers = lines[Symbol.asyncIterator]();

@@ -1,9 +1,11 @@
 /** Takes the sides of a case in turns, so that whatever else the machine does slows them alike. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { nativeEnvironment } from '../../src/engine/native/addon.ts';
 import type { Case, Peer } from './cases.ts';
 import { Contestant } from './contestant.ts';
 import { writeInputs } from './inputs.ts';
@@ -61,9 +63,12 @@ export async function measureCase(each: Case, options: MeasureOptions): Promise<
   }
 }
 
+/** As the server starts its engines. */
+const OUR_ENVIRONMENT = nativeEnvironment({ available: false, reason: '' }, process.env);
+
 /** What the machine reaches now. */
 export async function measureRates(options: Pick<MeasureOptions, 'threads' | 'cache'>): Promise<Rates> {
-  const contestant = new Contestant('the machine', OUR_COMMAND, options.threads);
+  const contestant = new Contestant('the machine', OUR_COMMAND, options.threads, OUR_ENVIRONMENT);
   try {
     await contestant.ask('setup', { work: { kind: 'MACHINE' }, inputs: '', variant: '', ...options });
     const [flopsPerSecond, bytesPerSecond] = (await contestant.ask('check', {})).values as [number, number];
@@ -75,10 +80,12 @@ export async function measureRates(options: Pick<MeasureOptions, 'threads' | 'ca
 
 /** @param peer Null is ours. */
 function startSide(peer: Peer | null, { python, threads }: MeasureOptions): Side {
-  const command = peer?.by === 'PYTHON' ? [python!, PEER_WORKER] : OUR_COMMAND;
   const name = peer?.variant ?? 'ours';
+  const isTheirs = peer?.by === 'PYTHON';
   return {
-    contestant: new Contestant(name, command, threads),
+    contestant: isTheirs
+      ? new Contestant(name, [python!, PEER_WORKER], threads)
+      : new Contestant(name, OUR_COMMAND, threads, OUR_ENVIRONMENT),
     variant: peer?.variant ?? '',
     units: 1,
     measured: { name, ms: [], peakBytes: null, workingBytes: null, difference: 0 },

@@ -132,6 +132,8 @@ describe('the environment of an engine child', () => {
     expect(nativeEnvironment(cpuAddon, { LD_LIBRARY_PATH: '/x' })).toEqual({
       TF_CPP_MIN_LOG_LEVEL: '2',
       TF_ENABLE_ONEDNN_OPTS: '0',
+      TF_NUM_INTEROP_THREADS: '1',
+      GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1',
     });
     expect(nativeEnvironment(cpuAddon, { TF_CPP_MIN_LOG_LEVEL: '0' }).TF_CPP_MIN_LOG_LEVEL).toBe('0');
   });

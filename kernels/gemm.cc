@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "parallel.h"
+#include "thin.h"
 #include "vector.h"
 
 namespace alignsae {
@@ -139,6 +140,7 @@ void multiplyBlock(View A, View B, const Target& C, int64_t N, int64_t k, int64_
 
 void multiply(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias, float* C, int64_t rowC,
               int64_t columnC) {
+  if (multiplyThin(M, N, K, A, B, bias, C, rowC, columnC)) return;
   const Target target{C, rowC, columnC, bias};
   const int64_t across = panels(N), down = (M + ROWS - 1) / ROWS;
   const bool byPanels = across >= down / 4;

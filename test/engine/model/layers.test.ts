@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { gelu, layerNorm } from '../../../src/engine/model/layers.ts';
+import { linear } from '../../../src/engine/linear.ts';
+import { gelu, layerNorm, timesTransposed } from '../../../src/engine/model/layers.ts';
 import { createRandom } from '../../../src/engine/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
@@ -83,6 +84,40 @@ describe.each(
           expect((moved(0.01) - moved(-0.01)) / 0.02).toBeCloseTo(values[entry]!, 2);
         }
       }
+    });
+  });
+});
+
+describe.each([1, 3, 4, 5, 17])('products of %i rows', (rows) => {
+  beforeAll(() => loadTestBackend());
+
+  test.each([
+    [7, 5],
+    [64, 48],
+    [531, 100],
+  ])('%i long with a matrix %i wide, either way round, equal plain ones', (K, N) => {
+    tf.tidy(() => {
+      const x = tf.randomNormal([rows, K], 0, 1, 'float32', 1) as tf.Tensor2D;
+      const weight = tf.randomNormal([K, N], 0, 1, 'float32', 2) as tf.Tensor2D;
+      const bias = tf.randomNormal([N], 0, 1, 'float32', 3);
+      const product = tf.matMul(x, weight);
+      expectClose(linear(x, weight, bias), tf.add(product, bias), 2e-4);
+      expectClose(timesTransposed(x, tf.transpose(weight) as tf.Tensor2D), product, 2e-4);
+    });
+  });
+
+  test('with a transposed table has the gradients that plain autograd derives', () => {
+    tf.tidy(() => {
+      const inputs = [
+        tf.randomNormal([rows, 24], 0, 1, 'float32', 1),
+        tf.randomNormal([9, 24], 0, 1, 'float32', 2),
+      ];
+      const scalar =
+        (f: (x: tf.Tensor2D, table: tf.Tensor2D) => tf.Tensor) => (x: tf.Tensor, table: tf.Tensor) =>
+          tf.sum(tf.square(f(x as tf.Tensor2D, table as tf.Tensor2D)));
+      const own = tf.grads(scalar(timesTransposed))(inputs);
+      const derived = tf.grads(scalar((x, table) => tf.matMul(x, table, false, true)))(inputs);
+      for (const [i, gradient] of own.entries()) expectClose(gradient, derived[i]!, 1e-3);
     });
   });
 });

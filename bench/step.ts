@@ -62,6 +62,7 @@ async function main(): Promise<void> {
       partner: normal(252, D_MODEL),
       targets: oneHot(252, 6),
       paired: filled(252),
+      silent: normal(64, D_MODEL),
     }),
   ];
   for (const each of cases) measure(each, backend === 'tensorflow');

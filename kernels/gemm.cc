@@ -36,53 +36,65 @@ struct Ahead {
   int64_t step = 0;
 };
 
-// acc = A [ROWS, K] · B [K, COLUMNS], B packed.
-template <int R>
+// acc = A [R, K] · B [K, V · WIDTH], B packed.
+template <int R, int V>
 void tile(int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
           Vec (&result)[ROWS][VECTORS]) {
   // A local array, or the compiler would keep it in memory for fear that a or b might be part of it.
-  Vec acc[R][VECTORS] = {};
-  for (int64_t k = 0; k < K; k++, a += column, b += COLUMNS, ahead.data += ahead.step) {
+  Vec acc[R][V] = {};
+  for (int64_t k = 0; k < K; k++, a += column, b += V * WIDTH, ahead.data += ahead.step) {
     __builtin_prefetch(ahead.data, 0, 2);
-    const Vec b0 = load(b), b1 = load(b + WIDTH), b2 = load(b + 2 * WIDTH);
+    Vec factors[V];
+    for (int j = 0; j < V; j++) factors[j] = load(b + j * WIDTH);
 #pragma GCC unroll 8
     for (int i = 0; i < R; i++) {
       const Vec factor = all(a[i * row]);
-      acc[i][0] += factor * b0;
-      acc[i][1] += factor * b1;
-      acc[i][2] += factor * b2;
+      for (int j = 0; j < V; j++) acc[i][j] += factor * factors[j];
     }
   }
   for (int i = 0; i < R; i++)
-    for (int j = 0; j < VECTORS; j++) result[i][j] = acc[i][j];
+    for (int j = 0; j < V; j++) result[i][j] = acc[i][j];
 }
 
-void anyTile(int rows, int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
-             Vec (&acc)[ROWS][VECTORS]) {
+template <int V>
+void tileOfRows(int rows, int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
+                Vec (&acc)[ROWS][VECTORS]) {
   switch (rows) {
-    case 8: return tile<8>(K, a, row, column, b, ahead, acc);
-    case 7: return tile<7>(K, a, row, column, b, ahead, acc);
-    case 6: return tile<6>(K, a, row, column, b, ahead, acc);
-    case 5: return tile<5>(K, a, row, column, b, ahead, acc);
-    case 4: return tile<4>(K, a, row, column, b, ahead, acc);
-    case 3: return tile<3>(K, a, row, column, b, ahead, acc);
-    case 2: return tile<2>(K, a, row, column, b, ahead, acc);
-    default: return tile<1>(K, a, row, column, b, ahead, acc);
+    case 8: return tile<8, V>(K, a, row, column, b, ahead, acc);
+    case 7: return tile<7, V>(K, a, row, column, b, ahead, acc);
+    case 6: return tile<6, V>(K, a, row, column, b, ahead, acc);
+    case 5: return tile<5, V>(K, a, row, column, b, ahead, acc);
+    case 4: return tile<4, V>(K, a, row, column, b, ahead, acc);
+    case 3: return tile<3, V>(K, a, row, column, b, ahead, acc);
+    case 2: return tile<2, V>(K, a, row, column, b, ahead, acc);
+    default: return tile<1, V>(K, a, row, column, b, ahead, acc);
   }
 }
 
-// Copies columns [from, from + COLUMNS) of B's rows [k, k + K), zero beyond N.
+void anyTile(int rows, int vectors, int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
+             Vec (&acc)[ROWS][VECTORS]) {
+  switch (vectors) {
+    case 3: return tileOfRows<3>(rows, K, a, row, column, b, ahead, acc);
+    case 2: return tileOfRows<2>(rows, K, a, row, column, b, ahead, acc);
+    default: return tileOfRows<1>(rows, K, a, row, column, b, ahead, acc);
+  }
+}
+
+// Vectors that the panel from column j on needs: the last one may be narrower than the others.
+int vectorsFrom(int64_t j, int64_t N) { return int((std::min<int64_t>(COLUMNS, N - j) + WIDTH - 1) / WIDTH); }
+
+// Copies the panel from column `from` on of B's rows [k, k + K), zero beyond N.
 void pack(View B, int64_t k, int64_t K, int64_t from, int64_t N, float* to) {
-  const int64_t n = std::min<int64_t>(COLUMNS, N - from);
+  const int64_t n = std::min<int64_t>(COLUMNS, N - from), vectors = vectorsFrom(from, N), width = vectors * WIDTH;
   const float* source = B.data + k * B.row + from * B.column;
-  if (n == COLUMNS && B.column == 1) {
-    for (int64_t i = 0; i < K; i++, source += B.row, to += COLUMNS)
-      for (int j = 0; j < VECTORS; j++) store(to + j * WIDTH, load(source + j * WIDTH));
+  if (n == width && B.column == 1) {
+    for (int64_t i = 0; i < K; i++, source += B.row, to += width)
+      for (int64_t j = 0; j < vectors; j++) store(to + j * WIDTH, load(source + j * WIDTH));
     return;
   }
-  if (n < COLUMNS) std::memset(to, 0, K * COLUMNS * sizeof(float));
+  if (n < width) std::memset(to, 0, K * width * sizeof(float));
   for (int64_t j = 0; j < n; j++)
-    for (int64_t i = 0; i < K; i++) to[i * COLUMNS + j] = source[i * B.row + j * B.column];
+    for (int64_t i = 0; i < K; i++) to[i * width + j] = source[i * B.row + j * B.column];
 }
 
 struct Target {
@@ -94,9 +106,9 @@ struct Target {
 // Writes a tile, or adds it to what an earlier block of the depth has left there.
 void put(const Vec (&acc)[ROWS][VECTORS], int rows, int64_t columns, const Target& C, int64_t i, int64_t j, bool add) {
   float* to = C.data + i * C.row + j * C.column;
-  if (columns == COLUMNS && C.column == 1) {
+  if (columns % WIDTH == 0 && C.column == 1) {
     for (int r = 0; r < rows; r++)
-      for (int c = 0; c < VECTORS; c++) {
+      for (int c = 0; c < columns / WIDTH; c++) {
         float* at = to + r * C.row + c * WIDTH;
         Vec value = acc[r][c];
         if (add) value += load(at);
@@ -130,7 +142,7 @@ void multiplyBlock(View A, View B, const Target& C, int64_t N, int64_t k, int64_
     for (int64_t i = from; i < to; i += ROWS) {
       const int rows = int(std::min<int64_t>(ROWS, to - i));
       const Ahead next = ahead(B, k, j + COLUMNS, N, (i - from) / ROWS);
-      anyTile(rows, K, A.data + i * A.row + k * A.column, A.row, A.column, packed.get(), next, acc);
+      anyTile(rows, vectorsFrom(j, N), K, A.data + i * A.row + k * A.column, A.row, A.column, packed.get(), next, acc);
       put(acc, rows, std::min<int64_t>(COLUMNS, N - j), C, i, j, k > 0);
     }
   }
@@ -236,7 +248,7 @@ void updateRows(const Matrices& x, const AdamW& adam, const Coefficients& c, con
   for (int r = 0; r < rows; r++)
     for (const float* each : {x.W, x.m, x.v}) prefetch(each + (i + r) * x.J + j, columns);
   Vec acc[ROWS][VECTORS];
-  anyTile(rows, x.K, packedP, 1, ROWS, packedQ, {}, acc);
+  anyTile(rows, vectorsFrom(j, x.J), x.K, packedP, 1, ROWS, packedQ, {}, acc);
   for (int r = 0; r < rows; r++) {
     const int64_t at = (i + r) * x.J + j;
     if (columns == COLUMNS)

@@ -86,7 +86,7 @@ function table(results: readonly StoredResult[]): string {
         milliseconds(spread(ours.ms)),
         milliseconds(spread(peer.ms)),
         peer.name,
-        `**${ratio.median.toFixed(2)}** (${ratio.min.toFixed(2)} – ${ratio.max.toFixed(2)})`,
+        share(ratio),
         goal === null ? '' : `≤ ${goal}`,
         memory === null
           ? ''
@@ -139,6 +139,11 @@ function titleOf(result: StoredResult): string {
 function milliseconds({ median, min, max }: Spread): string {
   const digits = median < 10 ? 2 : median < 100 ? 1 : 0;
   return `${median.toFixed(digits)} (${min.toFixed(digits)} – ${max.toFixed(digits)})`;
+}
+
+function share({ median, min, max }: Spread): string {
+  const digits = median < 0.1 ? 3 : 2;
+  return `**${median.toFixed(digits)}** (${min.toFixed(digits)} – ${max.toFixed(digits)})`;
 }
 
 function megabytes(bytes: number | null): string {

@@ -37,7 +37,8 @@ const INTRODUCTION = `# How fast
 
 This file is written by \`npm run bench -- --peers\`. Each row is one piece of work, done by this engine and by what a
 researcher would otherwise run, in turns: ours, theirs, ours, theirs, in processes of their own with the same number of
-threads, in float32, after warm-up. Before anything is timed both begin with the same weights and the same batch and
+threads, in float32, after warm-up. Ours has the variables that the server starts its engines with (memory in huge
+pages, one op at a time); theirs are left as they come. Before anything is timed both begin with the same weights and the same batch and
 must come to the same numbers: the losses of the first three steps (so gradients and updates agree too), activations, or
 generated tokens. A turn's time is the median of its runs; a row's ratio is the median of the pairs' ratios, with the
 smallest and the largest. Where a peer has several ways to do the same, all take their turns and the fastest counts.

@@ -60,9 +60,10 @@ export class TrainingSession {
 
   write({ weights, moments }: ParkedState): void {
     this.#assign('weights', weights);
-    if (!moments) return this.resetMoments();
-    this.#assign('m', moments.m);
-    this.#assign('v', moments.v);
+    if (moments) {
+      this.#assign('m', moments.m);
+      this.#assign('v', moments.v);
+    } else this.resetMoments();
   }
 
   /** Sets all moments to 0. */

@@ -52,7 +52,7 @@ export class TrainingSession {
     return { weights: part(0), m: part(1), v: part(2) };
   }
 
-  /** The weights without a copy; until they are released, a step has to copy what it updates. */
+  /** The weights without a copy; to be released before the next step, which may overwrite them. */
   weights(): Record<string, NativeTensor> {
     const values = this.#session.fetch({}, this.#variables.values('weights'));
     return Object.fromEntries(this.#names.map((name, i) => [name, values[i]!]));

@@ -27,7 +27,8 @@ export function renderGrowth(results: readonly StoredResult[]): string {
 
 Steps of ours alone: *linear* is post-training with all terms, *top-k* is pre-training with k 32. ${describeRates(results)}
 FLOP and bytes are what the mathematics needs, as \`bench/speed/growth.ts\` counts them: a step that computes more
-reaches a smaller share. A step that is expected to take more than half of the machine's memory is left out.
+reaches a smaller share; one that computes half of a symmetric product, or multiplies faster than TensorFlow does, may
+pass 100%. A step that is expected to take more than half of the machine's memory is left out.
 
 ${markdownTable(columns, rows)}`;
 }

@@ -1,9 +1,8 @@
 /** Which room may import which; `test/architecture.test.ts` runs it. */
 const from = (path, pathNot) => ({ path: `^src/${path}`, ...(pathNot ? { pathNot } : {}) });
 
-/** Types and settings of the engine that name what a run takes and returns; they import no tensors. */
-const ENGINE_BOUNDARY =
-  '^src/engine/(dataset|protocol|random)\\.ts$|^src/engine/(data|model/checkpoint|.*/(job|settings|baselineSettings|presets|swap|saeLens|huggingFace))(/|\\.ts$)';
+/** Plain data that every room may name. */
+const CONTRACT = '^src/engine/contract/';
 
 module.exports = {
   forbidden: [
@@ -11,22 +10,22 @@ module.exports = {
     { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/' }, to: {} },
     {
       name: 'schema-imports-services-only',
-      comment: 'GraphQL knows use cases, not tables, jobs or tensors.',
+      comment: 'GraphQL knows use cases and plain contracts, not tables, queries, jobs or tensors.',
       severity: 'error',
       from: from('schema/'),
-      to: { path: '^src/(jobs|server|demo|main|engine)/?', pathNot: ENGINE_BOUNDARY },
+      to: { path: '^src/(jobs|server|demo|main|db|engine)(/|\\.ts$)', pathNot: CONTRACT },
     },
     {
       name: 'services-know-no-graphql-and-no-tensors',
       severity: 'error',
       from: from('services/'),
-      to: { path: ['^src/(schema|server|demo)/', 'node_modules/(graphql|@pothos|graphql-yoga|@tensorflow)'] },
-    },
-    {
-      name: 'services-import-only-the-engine-boundary',
-      severity: 'error',
-      from: from('services/'),
-      to: { path: '^src/engine/', pathNot: ENGINE_BOUNDARY },
+      to: {
+        path: [
+          '^src/(schema|server|demo|engine)/',
+          'node_modules/(graphql|@pothos|graphql-yoga|@tensorflow)',
+        ],
+        pathNot: CONTRACT,
+      },
     },
     {
       name: 'engine-is-maths',
@@ -41,11 +40,28 @@ module.exports = {
       },
     },
     {
+      name: 'contract-is-plain-data',
+      comment: 'Jobs, results, settings and messages: nothing of the engine, no tensors, no files.',
+      severity: 'error',
+      from: from('engine/contract/'),
+      to: { pathNot: ['^src/engine/contract/', '^src/errors\\.ts$', 'node_modules/zod/'] },
+    },
+    {
+      name: 'data-and-formats-have-no-tensors',
+      comment: 'They also run in the API process, which never loads TensorFlow.',
+      severity: 'error',
+      from: from('(data|formats)/'),
+      to: {
+        path: ['^src/', 'node_modules/@tensorflow'],
+        pathNot: ['^src/(data|formats|errors|random)', CONTRACT],
+      },
+    },
+    {
       name: 'db-imports-no-one',
-      comment: 'Except the plain type that a stored dataset is read into.',
+      comment: 'Except plain contracts.',
       severity: 'error',
       from: from('db/'),
-      to: { path: '^src/(schema|services|server|jobs|engine|demo)/', pathNot: '^src/engine/dataset\\.ts$' },
+      to: { path: '^src/(schema|services|server|jobs|engine|demo|data|formats)/', pathNot: CONTRACT },
     },
     {
       name: 'only-main-constructs',

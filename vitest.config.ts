@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
-import { nativeEnvironment } from './src/engine/native/addon.ts';
+import { nativeEnvironment } from './src/engine/contract/native.ts';
 
 export default defineConfig({
   // Vite would take graphql's ES build for our code, while node gives its libraries the other one; it bears no twins.

@@ -1,8 +1,8 @@
 /** The backend that a measurement of the engine alone runs on. */
-import { nativeEnvironment } from '../src/engine/native/addon.ts';
+import { nativeEnvironment } from '../src/engine/contract/native.ts';
+import type { BackendChoice, BackendInfo } from '../src/engine/contract/protocol.ts';
 import { loadBackend } from '../src/engine/native/backend.ts';
 import { prepareNative } from '../src/engine/native/build.ts';
-import type { BackendChoice, BackendInfo } from '../src/engine/protocol.ts';
 
 /** Builds the native engine in `cacheDir` if need be and loads the backend into this process. */
 export async function loadBenchBackend(choice: BackendChoice, cacheDir: string): Promise<BackendInfo> {

@@ -8,16 +8,16 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { generateBiographies } from '../src/data/biography.ts';
 import { runAlignment } from '../src/engine/align/align.ts';
-import type { AlignmentResult, SwapMeasure } from '../src/engine/align/job.ts';
-import { generateBiographies } from '../src/engine/data/biography.ts';
-import type { EngineDataset, Split } from '../src/engine/dataset.ts';
-import type { ModelRef, ModelResult } from '../src/engine/model/job.ts';
-import { modelSettings } from '../src/engine/model/settings.ts';
+import type { AlignmentResult, SwapMeasure } from '../src/engine/contract/alignment.ts';
+import { resolveAlignmentSettings } from '../src/engine/contract/alignmentPresets.ts';
+import { PRESETS } from '../src/engine/contract/alignmentSettings.ts';
+import type { EngineDataset, Split } from '../src/engine/contract/dataset.ts';
+import type { ModelRef, ModelResult } from '../src/engine/contract/model.ts';
+import { modelSettings } from '../src/engine/contract/modelSettings.ts';
+import type { BackendChoice, JobContext } from '../src/engine/contract/protocol.ts';
 import { trainModel } from '../src/engine/model/train.ts';
-import type { BackendChoice, JobContext } from '../src/engine/protocol.ts';
-import { resolveAlignmentSettings } from '../src/engine/sae/presets.ts';
-import { PRESETS } from '../src/engine/sae/settings.ts';
 import { loadBenchBackend } from './backend.ts';
 
 interface Measured {

@@ -6,17 +6,19 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { resolveAlignmentSettings } from '../src/engine/contract/alignmentPresets.ts';
+import type { Preset } from '../src/engine/contract/alignmentSettings.ts';
+import type { Arrays } from '../src/engine/contract/arrays.ts';
+import type { BackendChoice } from '../src/engine/contract/protocol.ts';
+import type { SaeConfig } from '../src/engine/contract/sae.ts';
 import { initWeights } from '../src/engine/model/languageModel.ts';
 import { nextTokenLoss } from '../src/engine/model/loss.ts';
-import type { BackendChoice } from '../src/engine/protocol.ts';
-import { createRandom } from '../src/engine/random.ts';
 import { posttrainLoss, pretrainLoss } from '../src/engine/sae/objective.ts';
-import { resolveAlignmentSettings } from '../src/engine/sae/presets.ts';
-import { initSae, type SaeConfig } from '../src/engine/sae/sae.ts';
-import type { Preset } from '../src/engine/sae/settings.ts';
+import { initSae } from '../src/engine/sae/sae.ts';
 import { createStepper } from '../src/engine/step/create.ts';
 import { EagerStepper } from '../src/engine/step/eager.ts';
-import type { AdamWSettings, Arrays, LossFunction, Stepper } from '../src/engine/step/stepper.ts';
+import type { AdamWSettings, LossFunction, Stepper } from '../src/engine/step/stepper.ts';
+import { createRandom } from '../src/random.ts';
 import { loadBenchBackend } from './backend.ts';
 
 interface Case {

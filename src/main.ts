@@ -7,7 +7,7 @@ import { startEmbeddedPostgres } from './db/embedded.ts';
 import { migrateDatabase } from './db/migrate.ts';
 import { listenForNotifications } from './db/notifications.ts';
 import { createRunFeed } from './db/runFeed.ts';
-import type { NativeAddon } from './engine/native/addon.ts';
+import type { NativeAddon } from './engine/contract/native.ts';
 import { prepareNative } from './engine/native/build.ts';
 import { AppError } from './errors.ts';
 import { EngineCalls } from './jobs/calls.ts';

@@ -2,10 +2,10 @@
 
 import { type ApiClient, success } from '../../src/demo/client.ts';
 import { heading } from '../../src/demo/terminal.ts';
-import { TWO_HOP_RECIPES } from '../../src/engine/grok/defaults.ts';
 import { result } from './ask.ts';
 import type { Rate } from './markdown.ts';
 import * as operations from './operations.ts';
+import { TWO_HOP_RECIPES } from './twoHopRecipes.ts';
 
 export type RecipeName = keyof typeof TWO_HOP_RECIPES;
 

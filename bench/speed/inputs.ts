@@ -1,9 +1,11 @@
 /** Weights and batches that both sides begin with, drawn here and handed over as one `.safetensors`. */
-import { readSafetensors, writeSafetensors } from '../../src/engine/model/checkpoint.ts';
+
+import type { Arrays, ArrayValue } from '../../src/engine/contract/arrays.ts';
+import type { SaeConfig } from '../../src/engine/contract/sae.ts';
 import { initWeights } from '../../src/engine/model/languageModel.ts';
-import { createRandom } from '../../src/engine/random.ts';
-import { initSae, type SaeConfig } from '../../src/engine/sae/sae.ts';
-import type { Arrays, ArrayValue } from '../../src/engine/step/stepper.ts';
+import { initSae } from '../../src/engine/sae/sae.ts';
+import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
+import { createRandom } from '../../src/random.ts';
 import type {
   CaptureWork,
   GenerateWork,

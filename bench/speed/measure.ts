@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { nativeEnvironment } from '../../src/engine/native/addon.ts';
+import { nativeEnvironment } from '../../src/engine/contract/native.ts';
 import type { Case, Peer } from './cases.ts';
 import { Contestant } from './contestant.ts';
 import { writeInputs } from './inputs.ts';

@@ -1,6 +1,7 @@
 /** Work at the sizes that the comparisons and the growth table take. */
+
+import type { LossWeights } from '../../src/engine/contract/alignmentSettings.ts';
 import { rowsPerConcept } from '../../src/engine/sae/batches.ts';
-import type { LossWeights } from '../../src/engine/sae/settings.ts';
 import type { ModelStepWork, Optimizer, PosttrainWork, PretrainWork } from './work.ts';
 
 const NO_TERMS: LossWeights = {

@@ -1,6 +1,11 @@
 /** The pieces of work that are timed, as plain data: both sides are told the same. */
-import type { ModelConfig } from '../../src/engine/model/job.ts';
-import type { DecoderNorm, EncoderActivation, LossWeights } from '../../src/engine/sae/settings.ts';
+
+import type {
+  DecoderNorm,
+  EncoderActivation,
+  LossWeights,
+} from '../../src/engine/contract/alignmentSettings.ts';
+import type { ModelConfig } from '../../src/engine/contract/model.ts';
 
 export interface Optimizer {
   learningRate: number;

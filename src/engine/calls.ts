@@ -1,12 +1,12 @@
 /** Answers the short requests of a serving child. */
 import { swapConcept } from './align/swapConcept.ts';
+import type { EngineCall, EngineCallResult, EngineStream, EngineStreamItem } from './contract/protocol.ts';
 import { generateLive } from './generation/generate.ts';
 import { capturedPrompts } from './latents/capture.ts';
 import { describeLatents } from './latents/page.ts';
 import { searchLatents } from './latents/search.ts';
 import { readLatentTokens } from './latents/tokens.ts';
 import { createLoadedPairs, type LoadedPair } from './loaded.ts';
-import type { EngineCall, EngineCallResult, EngineStream, EngineStreamItem } from './protocol.ts';
 
 export interface Calls {
   /** @throws AppError what the call's method refuses, or that there is no room for what it needs. */

@@ -5,7 +5,6 @@
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import type { Calls } from './calls.ts';
-import { loadBackend } from './native/backend.ts';
 import type {
   ChildMessage,
   EngineFailure,
@@ -13,7 +12,8 @@ import type {
   EngineResult,
   HostMessage,
   JobContext,
-} from './protocol.ts';
+} from './contract/protocol.ts';
+import { loadBackend } from './native/backend.ts';
 import { ChildReporter } from './reporter.ts';
 
 type Message<T extends HostMessage['type']> = Extract<HostMessage, { type: T }>;

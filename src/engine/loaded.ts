@@ -1,7 +1,7 @@
 /** Models and SAEs, which stay on the device between calls, as many as the memory allows. */
 import { stat } from 'node:fs/promises';
 import { MemoryBudget } from './budget.ts';
-import type { ModelRef } from './model/job.ts';
+import type { ModelRef } from './contract/model.ts';
 import { type LanguageModel, loadLanguageModel } from './model/languageModel.ts';
 import { type LoadedSae, loadSae } from './sae/file.ts';
 

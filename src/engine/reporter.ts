@@ -1,9 +1,9 @@
 /** The child's side of reporting: batches metrics, throttles progress, paces checkpoints and applies back-pressure. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
-import type { SweepCell } from './align/sweep/job.ts';
-import type { ModelSnapshot } from './model/job.ts';
-import type { ChildMessage, JobReporter, MetricRow, Progress } from './protocol.ts';
-import type { WrittenFile } from './writtenFile.ts';
+import type { ModelSnapshot } from './contract/model.ts';
+import type { ChildMessage, JobReporter, MetricRow, Progress } from './contract/protocol.ts';
+import type { SweepCell } from './contract/swapSweep.ts';
+import type { WrittenFile } from './contract/writtenFile.ts';
 
 /** Time between two batches of metrics; a subscriber sees a row within 100 ms of its measurement. */
 const METRICS_EVERY_MS = 20;

@@ -11,7 +11,7 @@ import type {
   StreamItem,
   StreamMethod,
   StreamParams,
-} from '../engine/protocol.ts';
+} from '../engine/contract/protocol.ts';
 import { AppError } from '../errors.ts';
 import { EngineCrash, type EngineOptions, type EngineProcess, forkEngine, toAppError } from './host.ts';
 import { ItemQueue } from './itemQueue.ts';

@@ -9,8 +9,8 @@ import { readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts'
 import type { Claim } from '../db/queries/events.ts';
 import { failRun, type Run } from '../db/queries/runs.ts';
 import type { RunKind } from '../db/tables.ts';
-import type { ModelSnapshot } from '../engine/model/job.ts';
-import type { WrittenFile } from '../engine/writtenFile.ts';
+import type { ModelSnapshot } from '../engine/contract/model.ts';
+import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { EngineCrash, type EngineOptions, type EngineProcess, forkEngine, runEngineJob } from './host.ts';

@@ -2,9 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { SweepCell } from '../engine/align/sweep/job.ts';
-import type { ModelSnapshot } from '../engine/model/job.ts';
-import { type NativeAddon, nativeEnvironment } from '../engine/native/addon.ts';
+import type { ModelSnapshot } from '../engine/contract/model.ts';
+import { type NativeAddon, nativeEnvironment } from '../engine/contract/native.ts';
 import type {
   BackendChoice,
   BackendInfo,
@@ -14,8 +13,9 @@ import type {
   HostMessage,
   MetricRow,
   Progress,
-} from '../engine/protocol.ts';
-import type { WrittenFile } from '../engine/writtenFile.ts';
+} from '../engine/contract/protocol.ts';
+import type { SweepCell } from '../engine/contract/swapSweep.ts';
+import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { AppError, type AppErrorCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
 

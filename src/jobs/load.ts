@@ -8,14 +8,14 @@ import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { listCellPositions } from '../db/queries/sweepCells.ts';
 import { models } from '../db/tables.ts';
-import type { StoredSweepSettings, SwapSweepJob, SweepBaseline } from '../engine/align/sweep/job.ts';
-import type { GrokSettings } from '../engine/grok/settings.ts';
-import type { HopSwapJob, StoredHopSwapSettings } from '../engine/grok/swaps/job.ts';
-import type { ModelConfig, ModelRef } from '../engine/model/job.ts';
-import type { ModelSettings } from '../engine/model/settings.ts';
-import type { EngineJob } from '../engine/protocol.ts';
-import type { BaselineSettings } from '../engine/sae/baselineSettings.ts';
-import type { AlignmentSettings } from '../engine/sae/settings.ts';
+import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
+import type { GrokSettings } from '../engine/contract/analysisSettings.ts';
+import type { BaselineSettings } from '../engine/contract/baselineSettings.ts';
+import type { HopSwapJob, StoredHopSwapSettings } from '../engine/contract/hopSwap.ts';
+import type { ModelConfig, ModelRef } from '../engine/contract/model.ts';
+import type { ModelSettings } from '../engine/contract/modelSettings.ts';
+import type { EngineJob } from '../engine/contract/protocol.ts';
+import type { StoredSweepSettings, SwapSweepJob, SweepBaseline } from '../engine/contract/swapSweep.ts';
 import { notFound } from '../errors.ts';
 
 /** How a model is trained, and at which steps it is kept. */

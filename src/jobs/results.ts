@@ -18,12 +18,12 @@ import {
   splitMeasures,
   swapMeasures,
 } from '../db/tables.ts';
-import type { AlignmentResult, BaselineResult } from '../engine/align/job.ts';
-import type { CheckpointAnalysisResult } from '../engine/grok/job.ts';
-import type { HopSwapResult } from '../engine/grok/swaps/job.ts';
-import type { ModelResult } from '../engine/model/job.ts';
-import type { EngineResult } from '../engine/protocol.ts';
-import type { WrittenFile } from '../engine/writtenFile.ts';
+import type { AlignmentResult, BaselineResult } from '../engine/contract/alignment.ts';
+import type { CheckpointAnalysisResult } from '../engine/contract/analysis.ts';
+import type { HopSwapResult } from '../engine/contract/hopSwap.ts';
+import type { ModelResult } from '../engine/contract/model.ts';
+import type { EngineResult } from '../engine/contract/protocol.ts';
+import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { RunLost } from './writer.ts';
 
 /** Takes the weights into the store, writes the rows and ends the run. @throws RunLost if the claim is void. */

@@ -11,7 +11,7 @@ import type { Notifications } from '../db/notifications.ts';
 import { claimRun } from '../db/queries/runs.ts';
 import { createRunControl, type RunControl } from '../db/runControl.ts';
 import { announceWorker, type WorkerPresence } from '../db/workerPresence.ts';
-import type { BackendInfo } from '../engine/protocol.ts';
+import type { BackendInfo } from '../engine/contract/protocol.ts';
 import type { Logger } from '../log.ts';
 import { RunExecution } from './execution.ts';
 import type { EngineOptions } from './host.ts';

@@ -3,8 +3,8 @@ import type { Db } from '../db/client.ts';
 import { appendLogs, appendMetrics, type Claim, type LogLevel } from '../db/queries/events.ts';
 import { reportProgress } from '../db/queries/runs.ts';
 import { appendCell } from '../db/queries/sweepCells.ts';
-import type { SweepCell } from '../engine/align/sweep/job.ts';
-import type { MetricRow, Progress } from '../engine/protocol.ts';
+import type { MetricRow, Progress } from '../engine/contract/protocol.ts';
+import type { SweepCell } from '../engine/contract/swapSweep.ts';
 import type { Logger } from '../log.ts';
 import { withRetry } from './retry.ts';
 

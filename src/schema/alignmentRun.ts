@@ -1,5 +1,5 @@
 /** Runs that train an SAE and bind its slots to the concepts of an ontology. */
-import type { AlignmentSettings } from '../engine/sae/settings.ts';
+import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
 import { conceptLatentsOfRuns } from '../services/baseline.ts';
 import { pageInterventionsOfRuns } from '../services/intervention.ts';
 import { startAlignmentRun } from '../services/run.ts';

@@ -1,6 +1,6 @@
 /** Settings of an alignment run, in the words of the API. */
-import { ALIGNMENT_PRESETS } from '../engine/sae/presets.ts';
-import type { AlignmentSettings, LossWeights } from '../engine/sae/settings.ts';
+import { ALIGNMENT_PRESETS } from '../engine/contract/alignmentPresets.ts';
+import type { AlignmentSettings, LossWeights } from '../engine/contract/alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { addSettings } from './settings.ts';
 

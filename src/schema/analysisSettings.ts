@@ -1,5 +1,5 @@
 /** Settings of the analysis of a two-hop model, in the words of the API. */
-import { type GrokSettings, grokSettings } from '../engine/grok/settings.ts';
+import { type GrokSettings, grokSettings } from '../engine/contract/analysisSettings.ts';
 import { PresetRef } from './alignmentSettings.ts';
 import { addSettings } from './settings.ts';
 

@@ -1,5 +1,5 @@
 /** Runs that train an SAE without labels, to compare alignments with. */
-import type { BaselineSettings } from '../engine/sae/baselineSettings.ts';
+import type { BaselineSettings } from '../engine/contract/baselineSettings.ts';
 import { conceptLatentsOfRuns, startBaselineRun } from '../services/baseline.ts';
 import { BaselineSettingsTypes } from './baselineSettings.ts';
 import { builder } from './builder.ts';

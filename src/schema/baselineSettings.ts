@@ -1,5 +1,9 @@
 /** Settings of an unsupervised baseline, in the words of the API. */
-import { BASELINE_N_FREE, type BaselineSettings, baselineSettings } from '../engine/sae/baselineSettings.ts';
+import {
+  BASELINE_N_FREE,
+  type BaselineSettings,
+  baselineSettings,
+} from '../engine/contract/baselineSettings.ts';
 import { DecoderNormRef, EncoderActivationRef } from './alignmentSettings.ts';
 import { addSettings } from './settings.ts';
 

@@ -1,10 +1,8 @@
 /** What every resolver is given. */
-import type { ArtifactStore } from '../db/artifactStore.ts';
-import type { Db } from '../db/client.ts';
-import type { RunFeed } from '../db/runFeed.ts';
-import type { Scope } from '../db/tables.ts';
-import type { Engine } from '../services/engine.ts';
+import type { Scope } from '../services/apiKey.ts';
+import type { EngineWork } from '../services/engine.ts';
 import type { HubOptions } from '../services/hub.ts';
+import type { RunFeed } from '../services/run.ts';
 import { Loaders } from './loaders.ts';
 
 /** Who is calling. */
@@ -15,12 +13,8 @@ export interface Viewer {
 }
 
 /** What lives as long as the server; `main.ts` constructs it. */
-export interface Dependencies {
-  db: Db;
-  store: ArtifactStore;
+export interface Dependencies extends EngineWork {
   feed: RunFeed;
-  /** Serves swaps from a process of its own. */
-  engine: Engine;
   /** Directory whose files `importDataset` and `importModel` may read. */
   importDir: string;
   /** Where models are imported from by name. */

@@ -1,5 +1,5 @@
 /** The engine: what computes, what waits, and who works. */
-import type { BackendInfo } from '../engine/protocol.ts';
+import type { BackendInfo } from '../engine/contract/protocol.ts';
 import { countQueue, listWorkers, readBackend, runsOfWorkers, workersByIds } from '../services/engine.ts';
 import { builder } from './builder.ts';
 import { RunRef, WorkerRef } from './refs.ts';

@@ -1,5 +1,5 @@
 /** Runs that follow a two-hop model along its training. */
-import type { PointEvent, RunEventRow } from '../db/queries/events.ts';
+
 import {
   type Onset,
   onsetOf,
@@ -10,7 +10,7 @@ import {
 } from '../services/grokking.ts';
 import { type GrokkingSettings, type StopRule, startGrokkingRun } from '../services/grokkingStart.ts';
 import { modelsByIds } from '../services/model.ts';
-import type { Run } from '../services/run.ts';
+import type { PointEvent, Run, RunEventRow } from '../services/run.ts';
 import { AnalysisSettingsTypes } from './analysisSettings.ts';
 import { builder } from './builder.ts';
 import { CheckpointScheduleInput } from './checkpoints.ts';

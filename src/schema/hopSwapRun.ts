@@ -1,5 +1,5 @@
 /** Runs that swap relations at either hop of two-hop questions. */
-import type { StoredHopSwapSettings } from '../engine/grok/swaps/job.ts';
+import type { StoredHopSwapSettings } from '../engine/contract/hopSwap.ts';
 import { hopSwapsOfRuns, startHopSwapRun, summarizeHops } from '../services/hopSwap.ts';
 import { type Run, runsByIds } from '../services/run.ts';
 import { AnalysisSettingsTypes } from './analysisSettings.ts';

@@ -1,5 +1,5 @@
 /** Settings of two-hop swaps, in the words of the API. */
-import { type HopSwapSettings, hopSwapSettings } from '../engine/grok/swaps/settings.ts';
+import { type HopSwapSettings, hopSwapSettings } from '../engine/contract/hopSwapSettings.ts';
 import { SwapMethod } from './intervention.ts';
 import { addSettings } from './settings.ts';
 

@@ -1,16 +1,17 @@
 /** Per-request batching: what sibling fields ask for in one tick becomes one call of a service. */
 import DataLoader from 'dataloader';
-import type { Executor } from '../db/client.ts';
-import type { Page, PageArgs } from '../db/queries/page.ts';
 import type { EngineWork } from '../services/engine.ts';
+import type { Page, PageArgs } from '../services/run.ts';
+
+type Db = EngineWork['db'];
 
 /** A service function that answers many keys at once, in their order. */
-export type Batch<T> = (db: Executor, keys: readonly string[]) => Promise<readonly T[]>;
+export type Batch<T> = (db: Db, keys: readonly string[]) => Promise<readonly T[]>;
 /** The same, where the answers are the engine's work. */
 export type WorkBatch<T> = (work: EngineWork, keys: readonly string[]) => Promise<readonly T[]>;
 /** A service function that reads the same page of many lists at once. */
 export type PageBatch<Row, Args extends PageArgs> = (
-  db: Executor,
+  db: Db,
   keys: readonly string[],
   args: Args,
 ) => Promise<ReadonlyMap<string, Page<Row>>>;

@@ -1,5 +1,5 @@
 /** Metrics: what is measured step by step while a run trains. */
-import type { MetricSeries } from '../db/queries/metrics.ts';
+import type { MetricSeries } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
 

@@ -1,5 +1,5 @@
 /** Language models. */
-import type { ModelConfig } from '../engine/model/job.ts';
+import type { ModelConfig } from '../engine/contract/model.ts';
 import { datasetsByIds } from '../services/dataset.ts';
 import {
   listModels,

@@ -1,5 +1,5 @@
 /** Runs that train a language model. */
-import { FINE_TUNING_DEFAULTS, type ModelSettings } from '../engine/model/settings.ts';
+import { FINE_TUNING_DEFAULTS, type ModelSettings } from '../engine/contract/modelSettings.ts';
 import { checkpointsOfRuns } from '../services/grokking.ts';
 import { modelsByIds } from '../services/model.ts';
 import { startModelRun } from '../services/run.ts';

@@ -1,5 +1,5 @@
 /** Settings of a model run, in the words of the API. */
-import { type ModelSettings, modelSettings } from '../engine/model/settings.ts';
+import { type ModelSettings, modelSettings } from '../engine/contract/modelSettings.ts';
 import { addSettings } from './settings.ts';
 
 const DEFAULTS = modelSettings.parse({});

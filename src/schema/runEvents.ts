@@ -1,4 +1,6 @@
 /** The subscription that follows a run. */
+
+import { readPoint } from '../services/grokking.ts';
 import type {
   CellEvent,
   LogEvent,
@@ -7,8 +9,7 @@ import type {
   PointEvent,
   RunEventRow,
   StatusEvent,
-} from '../db/queries/events.ts';
-import { readPoint } from '../services/grokking.ts';
+} from '../services/run.ts';
 import { runsByIds } from '../services/run.ts';
 import { readCell } from '../services/swapSweep.ts';
 import { builder } from './builder.ts';

@@ -1,5 +1,5 @@
 /** Runs that sweep concept swaps over methods, alphas and pairs. */
-import type { StoredSweepSettings } from '../engine/align/sweep/job.ts';
+import type { StoredSweepSettings } from '../engine/contract/swapSweep.ts';
 import { type Run, runsByIds } from '../services/run.ts';
 import { cellsOfRuns, startSwapSweep } from '../services/swapSweep.ts';
 import { builder } from './builder.ts';

@@ -1,5 +1,5 @@
 /** Settings of a swap sweep, in the words of the API. */
-import { type SweepSettings, sweepSettings } from '../engine/align/sweep/settings.ts';
+import { type SweepSettings, sweepSettings } from '../engine/contract/swapSweepSettings.ts';
 import { builder } from './builder.ts';
 import { SwapMethod } from './intervention.ts';
 import { SwapPopulation } from './measures.ts';

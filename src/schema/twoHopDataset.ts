@@ -1,5 +1,5 @@
 /** Generates questions that take two hops. */
-import { twoHopSettings } from '../engine/data/two-hop-generator.ts';
+import { twoHopSettings } from '../data/two-hop-generator.ts';
 import type { Dataset } from '../services/dataset.ts';
 import { generateTwoHopDataset } from '../services/datasetCreation.ts';
 import { builder } from './builder.ts';

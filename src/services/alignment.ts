@@ -4,7 +4,7 @@ import type { Executor } from '../db/client.ts';
 import { groupRows, readByIds } from '../db/queries/byIds.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { concepts, datasets, examples } from '../db/tables.ts';
-import type { ModelRef } from '../engine/model/job.ts';
+import type { ModelRef } from '../engine/contract/model.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { loadModelRef } from '../jobs/load.ts';
 import type { Example } from './dataset.ts';

@@ -6,6 +6,7 @@ import type { Db } from '../db/client.ts';
 import { apiKeys, SCOPES, type Scope } from '../db/tables.ts';
 import { AppError, notFound, parseOrThrow } from '../errors.ts';
 
+export type { Scope } from '../db/tables.ts';
 export type ApiKey = typeof apiKeys.$inferSelect;
 
 /** Whose key it is and what it may do. */

@@ -1,13 +1,13 @@
 /** A concept swap on one prompt: done by the engine while the caller waits, judged, and kept. */
 import { and, asc, eq } from 'drizzle-orm';
 import { z } from 'zod';
+import { sameAnswer } from '../data/answers.ts';
+import { longText, shortText } from '../data/text.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { facts, interventions } from '../db/tables.ts';
-import { SWAP_METHODS } from '../engine/align/swap.ts';
-import { sameAnswer } from '../engine/data/answers.ts';
-import { longText, shortText } from '../engine/data/text.ts';
+import { SWAP_METHODS } from '../engine/contract/swap.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import {
   chosenAlphaOf,

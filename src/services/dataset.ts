@@ -4,7 +4,7 @@ import type { Executor } from '../db/client.ts';
 import { groupRows, readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import { concepts, type DatasetKind, datasets, exampleConcepts, examples, facts } from '../db/tables.ts';
-import { SPLITS, type Split } from '../engine/dataset.ts';
+import { SPLITS, type Split } from '../engine/contract/dataset.ts';
 import type { Concept } from './ontology.ts';
 
 export type Dataset = typeof datasets.$inferSelect;

@@ -1,21 +1,21 @@
 /** Ways to make a dataset: generate it, import it, or derive questions from facts; each all or nothing. */
 import { asc, eq } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Db, Executor } from '../db/client.ts';
-import { concepts, facts } from '../db/tables.ts';
-import { BIOGRAPHY_ONTOLOGY, biographyItems } from '../engine/data/biography.ts';
-import type { FactItem, ImportStream, OntologyDefinition } from '../engine/data/items.ts';
-import { openJsonl } from '../engine/data/jsonl.ts';
-import { questionItems } from '../engine/data/questions.ts';
-import { MAX_CONCEPTS, shortText } from '../engine/data/text.ts';
-import { openTwoHop, TWO_HOP_FILES } from '../engine/data/two-hop.ts';
+import { BIOGRAPHY_ONTOLOGY, biographyItems } from '../data/biography.ts';
+import type { FactItem, ImportStream, OntologyDefinition } from '../data/items.ts';
+import { openJsonl } from '../data/jsonl.ts';
+import { questionItems } from '../data/questions.ts';
+import { MAX_CONCEPTS, shortText } from '../data/text.ts';
+import { openTwoHop, TWO_HOP_FILES } from '../data/two-hop.ts';
 import {
   type TwoHopSettingsInput,
   twoHopItems,
   twoHopOntology,
   twoHopSettings,
-} from '../engine/data/two-hop-generator.ts';
-import { spellOutSteps } from '../engine/data/two-hop-steps.ts';
+} from '../data/two-hop-generator.ts';
+import { spellOutSteps } from '../data/two-hop-steps.ts';
+import type { Db, Executor } from '../db/client.ts';
+import { concepts, facts } from '../db/tables.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { type Dataset, datasetsByIds } from './dataset.ts';
 import { storeDataset } from './datasetWriter.ts';

@@ -1,6 +1,7 @@
 /** Stores a stream of items as one dataset, in batches, within the caller's transaction. */
 import { createHash, randomUUID } from 'node:crypto';
 import { eq } from 'drizzle-orm';
+import type { DatasetItem, FactItem, PromptItem, TextItem } from '../data/items.ts';
 import type { Executor } from '../db/client.ts';
 import {
   type ExampleConceptRow,
@@ -10,7 +11,6 @@ import {
   insertFacts,
 } from '../db/queries/datasets.ts';
 import { type DatasetKind, datasets } from '../db/tables.ts';
-import type { DatasetItem, FactItem, PromptItem, TextItem } from '../engine/data/items.ts';
 import { invalidInput } from '../errors.ts';
 import type { Dataset } from './dataset.ts';
 import { conceptsOfOntologies, type Ontology } from './ontology.ts';

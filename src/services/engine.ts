@@ -13,7 +13,7 @@ import type {
   StreamItem,
   StreamMethod,
   StreamParams,
-} from '../engine/protocol.ts';
+} from '../engine/contract/protocol.ts';
 
 /** The engine of this process, for work that a caller waits for. */
 export interface Engine {
@@ -27,6 +27,7 @@ export interface Engine {
 export interface EngineWork {
   db: Db;
   store: ArtifactStore;
+  /** Serves swaps from a process of its own. */
   engine: Engine;
 }
 

@@ -1,8 +1,13 @@
 /** Live generation: the engine continues a prompt while a caller watches and edits. */
 import { z } from 'zod';
-import { SWAP_METHODS } from '../engine/align/swap.ts';
-import { longText } from '../engine/data/text.ts';
-import type { FinishedItem, GenerationEdit, GenerationItem, TokenItem } from '../engine/generation/job.ts';
+import { longText } from '../data/text.ts';
+import type {
+  FinishedItem,
+  GenerationEdit,
+  GenerationItem,
+  TokenItem,
+} from '../engine/contract/generation.ts';
+import { SWAP_METHODS } from '../engine/contract/swap.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import {
   chosenAlphaOf,

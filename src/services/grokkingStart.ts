@@ -5,8 +5,16 @@ import type { Db, Executor } from '../db/client.ts';
 import { listModelCheckpoints, STOP_MEASURES, type StopRule } from '../db/queries/grokking.ts';
 import type { NewRun, Run } from '../db/queries/runs.ts';
 import { exampleConcepts, examples } from '../db/tables.ts';
-import { type GrokSettings, type GrokSettingsInput, grokSettings } from '../engine/grok/settings.ts';
-import { type ModelSettings, type ModelSettingsInput, modelSettings } from '../engine/model/settings.ts';
+import {
+  type GrokSettings,
+  type GrokSettingsInput,
+  grokSettings,
+} from '../engine/contract/analysisSettings.ts';
+import {
+  type ModelSettings,
+  type ModelSettingsInput,
+  modelSettings,
+} from '../engine/contract/modelSettings.ts';
 import { invalidInput, parseOrThrow } from '../errors.ts';
 import { type CheckpointSchedule, checkpointSteps, MAX_CHECKPOINTS } from './checkpointSchedule.ts';
 import {

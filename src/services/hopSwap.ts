@@ -5,13 +5,17 @@ import { readGroups } from '../db/queries/byIds.ts';
 import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { hopSwaps, runs } from '../db/tables.ts';
-import { type GrokSettings, type GrokSettingsInput, grokSettings } from '../engine/grok/settings.ts';
-import { bestOf, ratioOf, type StoredHopSwapSettings } from '../engine/grok/swaps/job.ts';
+import {
+  type GrokSettings,
+  type GrokSettingsInput,
+  grokSettings,
+} from '../engine/contract/analysisSettings.ts';
+import { bestOf, ratioOf, type StoredHopSwapSettings } from '../engine/contract/hopSwap.ts';
 import {
   type HopSwapSettings,
   type HopSwapSettingsInput,
   hopSwapSettings,
-} from '../engine/grok/swaps/settings.ts';
+} from '../engine/contract/hopSwapSettings.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { checkTwoHops } from './grokkingStart.ts';
 import { checkLayer, chooseStudied, queueRun } from './run.ts';

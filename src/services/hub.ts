@@ -1,8 +1,8 @@
 /** Files of a model repository on the Hugging Face hub, read by range as they are needed. */
 import { downloadFile, HubApiError, modelInfo } from '@huggingface/hub';
-import type { ByteSource } from '../engine/model/checkpoint.ts';
-import type { CheckpointFiles } from '../engine/model/huggingFace/importModel.ts';
 import { AppError, invalidInput } from '../errors.ts';
+import type { CheckpointFiles } from '../formats/huggingFace/importModel.ts';
+import type { ByteSource } from '../formats/safetensors.ts';
 
 export interface HubOptions {
   /** Origin of the hub. */

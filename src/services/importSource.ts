@@ -2,8 +2,8 @@
 import { createReadStream, type ReadStream } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import type { Bytes } from '../engine/data/lines.ts';
-import { shortText } from '../engine/data/text.ts';
+import type { Bytes } from '../data/lines.ts';
+import { shortText } from '../data/text.ts';
 import { type AppError, invalidInput, parseOrThrow } from '../errors.ts';
 
 export interface ImportFile {

@@ -4,7 +4,7 @@ import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import { interventions } from '../db/tables.ts';
-import type { SwapMethod } from '../engine/align/swap.ts';
+import type { SwapMethod } from '../engine/contract/swap.ts';
 
 export type Intervention = typeof interventions.$inferSelect;
 

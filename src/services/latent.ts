@@ -4,15 +4,15 @@ import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { loadEngineDataset } from '../db/queries/engineDataset.ts';
 import { examples } from '../db/tables.ts';
-import type { EngineDataset } from '../engine/dataset.ts';
-import type { LatentMatch, LatentPage, LatentSource, LatentTokens } from '../engine/latents/job.ts';
+import type { EngineDataset } from '../engine/contract/dataset.ts';
+import type { LatentMatch, LatentPage, LatentSource, LatentTokens } from '../engine/contract/latents.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { findConcept, loadPair, readConcepts } from './alignment.ts';
 import type { EngineWork } from './engine.ts';
 import { type Run, runsByIds } from './run.ts';
 
-export type { LatentMatch, LatentPage, LatentTokens } from '../engine/latents/job.ts';
-export { LATENT_LIST } from '../engine/latents/job.ts';
+export type { LatentMatch, LatentPage, LatentTokens } from '../engine/contract/latents.ts';
+export { LATENT_LIST } from '../engine/contract/latents.ts';
 
 /** One latent of the SAE that a run has trained. */
 export interface Latent {

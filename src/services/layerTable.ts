@@ -3,9 +3,9 @@ import { and, eq } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { runs, splitMeasures, swapMeasures } from '../db/tables.ts';
-import type { SwapMeasure as MeasuredSwap } from '../engine/align/job.ts';
-import type { Split } from '../engine/dataset.ts';
-import type { AlignmentSettings } from '../engine/sae/settings.ts';
+import type { SwapMeasure as MeasuredSwap } from '../engine/contract/alignment.ts';
+import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
+import type { Split } from '../engine/contract/dataset.ts';
 import type { Share } from '../stats.ts';
 
 /** One part's figure, or, without a part, all seeds of a layer together. */

@@ -13,7 +13,7 @@ import {
   swapMeasures,
   sweepCells,
 } from '../db/tables.ts';
-import type { Split } from '../engine/dataset.ts';
+import type { Split } from '../engine/contract/dataset.ts';
 import type { Share } from '../stats.ts';
 
 export const MEASURES = [

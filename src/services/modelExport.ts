@@ -1,17 +1,17 @@
 /** Models as directories that Hugging Face transformers loads. */
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
+import type { ModelConfig } from '../engine/contract/model.ts';
+import { notFound } from '../errors.ts';
 import {
   EXPORTED_FILES,
   type ExportedFile,
   type FileContent,
   openExported,
-} from '../engine/model/huggingFace/exportModel.ts';
-import type { ModelConfig } from '../engine/model/job.ts';
-import { notFound } from '../errors.ts';
+} from '../formats/huggingFace/exportModel.ts';
 import { modelsByIds } from './model.ts';
 
-export { EXPORTED_FILES, type ExportedFile } from '../engine/model/huggingFace/exportModel.ts';
+export { EXPORTED_FILES, type ExportedFile } from '../formats/huggingFace/exportModel.ts';
 
 /** Whether a model's directory has a file of this name. */
 export function isExportedFile(name: string): name is ExportedFile {

@@ -1,14 +1,14 @@
 /** Models that were trained elsewhere: Hugging Face checkpoints from a directory or from the hub. */
 import { basename, join } from 'node:path';
+import { shortText } from '../data/text.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
 import { type ModelSource, models } from '../db/tables.ts';
-import { shortText } from '../engine/data/text.ts';
-import { writeChunks } from '../engine/model/checkpoint.ts';
-import { openFiles } from '../engine/model/huggingFace/files.ts';
-import { type CheckpointFiles, openCheckpoint } from '../engine/model/huggingFace/importModel.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
+import { openFiles } from '../formats/huggingFace/files.ts';
+import { type CheckpointFiles, openCheckpoint } from '../formats/huggingFace/importModel.ts';
+import { writeChunks } from '../formats/safetensors.ts';
 import { type HubOptions, openRepository } from './hub.ts';
 import { findImportPath, resolveImportPath } from './importSource.ts';
 import type { Model } from './model.ts';

@@ -1,12 +1,12 @@
 /** Ontologies: named, versioned lists of concepts; a version never changes once it is stored. */
 import { and, desc, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
+import type { OntologyDefinition } from '../data/items.ts';
+import { conceptKey, description, MAX_CONCEPTS, shortText, slug } from '../data/text.ts';
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds, readGroups } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage } from '../db/queries/page.ts';
 import { concepts, ontologies } from '../db/tables.ts';
-import type { OntologyDefinition } from '../engine/data/items.ts';
-import { conceptKey, description, MAX_CONCEPTS, shortText, slug } from '../engine/data/text.ts';
 import { AppError, notFound, parseOrThrow } from '../errors.ts';
 
 export type Ontology = typeof ontologies.$inferSelect;

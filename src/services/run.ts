@@ -6,17 +6,21 @@ import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
 import * as queries from '../db/queries/runs.ts';
 import { datasets, examples, models, runs } from '../db/tables.ts';
-import type { ModelConfig } from '../engine/model/job.ts';
-import { type ModelSettingsInput, resolveModelSettings } from '../engine/model/settings.ts';
-import { resolveAlignmentSettings } from '../engine/sae/presets.ts';
-import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/sae/settings.ts';
+import { resolveAlignmentSettings } from '../engine/contract/alignmentPresets.ts';
+import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
+import type { ModelConfig } from '../engine/contract/model.ts';
+import { type ModelSettingsInput, resolveModelSettings } from '../engine/contract/modelSettings.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { dequeueRun, enqueueNewRuns, enqueueRun } from '../jobs/queue.ts';
 import { CODE_VERSION } from '../version.ts';
 import { findConcept, readConcepts } from './alignment.ts';
 import { type CheckpointSchedule, checkpointSteps } from './checkpointSchedule.ts';
 
+export type * from '../db/queries/events.ts';
+export type { MetricSeries } from '../db/queries/metrics.ts';
+export type { Page, PageArgs } from '../db/queries/page.ts';
 export type { Run, RunFilter } from '../db/queries/runs.ts';
+export type { RunFeed } from '../db/runFeed.ts';
 
 type Run = queries.Run;
 export type Dataset = typeof datasets.$inferSelect;

@@ -5,16 +5,16 @@ import type { Executor } from '../db/client.ts';
 import { hopSaesOfRuns } from '../db/queries/hopSaes.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { concepts, datasets, models, ontologies } from '../db/tables.ts';
-import type { GrokSettings } from '../engine/grok/settings.ts';
-import { ALIGNMENT_PRESETS } from '../engine/sae/presets.ts';
+import { ALIGNMENT_PRESETS } from '../engine/contract/alignmentPresets.ts';
+import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
+import type { GrokSettings } from '../engine/contract/analysisSettings.ts';
+import { AppError } from '../errors.ts';
 import {
   findCounterpart,
   openSaeLens,
   type SaeLensArchitecture,
   type SaeLensFiles,
-} from '../engine/sae/saeLens.ts';
-import type { AlignmentSettings } from '../engine/sae/settings.ts';
-import { AppError } from '../errors.ts';
+} from '../formats/saeLens.ts';
 
 type Settings = Pick<AlignmentSettings, 'activation' | 'layer'>;
 /** Of two-hop runs: 1 or 2; null of runs that train one SAE. */

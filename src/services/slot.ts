@@ -5,7 +5,7 @@ import { readByIds, readGroups } from '../db/queries/byIds.ts';
 import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import { concepts, datasets, runs, slots, splitMeasures, swapMeasures } from '../db/tables.ts';
-import { bindingMetric } from '../engine/align/job.ts';
+import { bindingMetric } from '../engine/contract/alignment.ts';
 
 export type Slot = typeof slots.$inferSelect;
 export type SplitMeasures = typeof splitMeasures.$inferSelect;

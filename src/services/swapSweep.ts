@@ -5,12 +5,12 @@ import { readGroups } from '../db/queries/byIds.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import type { SweepCell } from '../db/queries/sweepCells.ts';
 import { runs, sweepCells } from '../db/tables.ts';
-import type { StoredSweepSettings } from '../engine/align/sweep/job.ts';
+import type { StoredSweepSettings } from '../engine/contract/swapSweep.ts';
 import {
   type SweepSettings,
   type SweepSettingsInput,
   sweepSettings,
-} from '../engine/align/sweep/settings.ts';
+} from '../engine/contract/swapSweepSettings.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { findConcept, readAlignment, readConcepts } from './alignment.ts';
 import type { Concept } from './ontology.ts';

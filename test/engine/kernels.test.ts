@@ -3,12 +3,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { linear } from '../../src/engine/linear.ts';
 import { hasKernels } from '../../src/engine/native/rawOps.ts';
-import { createRandom } from '../../src/engine/random.ts';
 import { indep, ortho, penalties, sparse } from '../../src/engine/sae/losses.ts';
 import { relu, topK, topKRelu } from '../../src/engine/sae/ops.ts';
 import { CompiledStepper } from '../../src/engine/step/compiled.ts';
 import { EagerStepper } from '../../src/engine/step/eager.ts';
 import type { StepperOptions } from '../../src/engine/step/stepper.ts';
+import { createRandom } from '../../src/random.ts';
 import { loadTestBackend } from '../helpers/engine.ts';
 
 type Op = (...inputs: tf.Tensor[]) => tf.Tensor;

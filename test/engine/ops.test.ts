@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { gatherRows, softmaxCrossEntropy } from '../../src/engine/ops.ts';
-import { createRandom } from '../../src/engine/random.ts';
+import { createRandom } from '../../src/random.ts';
 import { loadTestBackend } from '../helpers/engine.ts';
 
 const random = createRandom(7);

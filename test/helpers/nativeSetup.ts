@@ -1,7 +1,7 @@
 /** Once for the whole suite: the native engine, built if it is not in the cache yet. */
 import type { TestProject } from 'vitest/node';
 import { readConfig } from '../../src/config.ts';
-import type { NativeAddon } from '../../src/engine/native/addon.ts';
+import type { NativeAddon } from '../../src/engine/contract/native.ts';
 import { prepareNative } from '../../src/engine/native/build.ts';
 
 declare module 'vitest' {

@@ -1,6 +1,7 @@
 /** A two-hop dataset small enough for a test. */
+
+import type { DatasetItem } from '../../src/data/items.ts';
 import type { Db } from '../../src/db/client.ts';
-import type { DatasetItem } from '../../src/engine/data/items.ts';
 import { storeDataset } from '../../src/services/datasetWriter.ts';
 import { createOntology } from '../../src/services/ontology.ts';
 

@@ -4,7 +4,7 @@ import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { readRun } from '../../src/db/queries/runs.ts';
 import { artifacts, models } from '../../src/db/tables.ts';
-import type { ModelSettingsInput } from '../../src/engine/model/settings.ts';
+import type { ModelSettingsInput } from '../../src/engine/contract/modelSettings.ts';
 import { cancelRun, startModelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 

@@ -2,8 +2,8 @@
 import { openArtifactStore } from '../../src/db/artifactStore.ts';
 import { createDatabase } from '../../src/db/client.ts';
 import { listenForNotifications } from '../../src/db/notifications.ts';
-import type { NativeAddon } from '../../src/engine/native/addon.ts';
-import type { BackendInfo } from '../../src/engine/protocol.ts';
+import type { NativeAddon } from '../../src/engine/contract/native.ts';
+import type { BackendInfo } from '../../src/engine/contract/protocol.ts';
 import { startWorker } from '../../src/jobs/worker.ts';
 import { silentLog as log } from '../helpers/log.ts';
 

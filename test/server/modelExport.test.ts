@@ -11,10 +11,10 @@ import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStor
 import type { Database } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { models } from '../../src/db/tables.ts';
-import { writeSafetensors } from '../../src/engine/model/checkpoint.ts';
 import { generate } from '../../src/engine/model/generate.ts';
 import { logits } from '../../src/engine/model/gpt2.ts';
 import { loadLanguageModel } from '../../src/engine/model/languageModel.ts';
+import { writeSafetensors } from '../../src/formats/safetensors.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { importModel } from '../../src/services/modelImport.ts';
 import { tinyConfig, tinyTokenizerJson, tinyWeights } from '../engine/model/tiny.ts';

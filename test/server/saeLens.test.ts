@@ -13,9 +13,9 @@ import type { Database } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { insertHopSaes } from '../../src/db/queries/hopSaes.ts';
 import { runs } from '../../src/db/tables.ts';
-import { grokSettings } from '../../src/engine/grok/settings.ts';
-import { readSafetensors } from '../../src/engine/model/checkpoint.ts';
-import { createRandom } from '../../src/engine/random.ts';
+import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
+import type { EncoderActivation } from '../../src/engine/contract/alignmentSettings.ts';
+import { grokSettings } from '../../src/engine/contract/analysisSettings.ts';
 import {
   createLoadedSae,
   denormalize,
@@ -23,9 +23,9 @@ import {
   type StoredSae,
   writeSae,
 } from '../../src/engine/sae/file.ts';
-import { ALIGNMENT_PRESETS } from '../../src/engine/sae/presets.ts';
 import { decode, encode, initSae, joinLatents } from '../../src/engine/sae/sae.ts';
-import type { EncoderActivation } from '../../src/engine/sae/settings.ts';
+import { readSafetensors } from '../../src/formats/safetensors.ts';
+import { createRandom } from '../../src/random.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { createTestDatabase } from '../helpers/database.ts';

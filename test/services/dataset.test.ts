@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { generateBiographies } from '../../src/data/biography.ts';
 import type { Database } from '../../src/db/client.ts';
 import { loadEngineDataset } from '../../src/db/queries/engineDataset.ts';
-import { generateBiographies } from '../../src/engine/data/biography.ts';
-import type { EngineDataset } from '../../src/engine/dataset.ts';
+import type { EngineDataset } from '../../src/engine/contract/dataset.ts';
 import {
   conceptsOfExamples,
   type Dataset,

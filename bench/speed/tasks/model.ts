@@ -1,9 +1,9 @@
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
+import type { ArrayValue } from '../../../src/engine/contract/arrays.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { createLanguageModel, type LanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { nextTokenLoss } from '../../../src/engine/model/loss.ts';
-import type { Tokenizer } from '../../../src/engine/model/tokenizer.ts';
-import type { ArrayValue } from '../../../src/engine/step/stepper.ts';
+import type { Tokenizer } from '../../../src/formats/tokenizer.ts';
 import { readInputs } from '../inputs.ts';
 import type { CaptureWork, GenerateWork, ModelStepWork } from '../work.ts';
 import { stepTask } from './step.ts';

@@ -1,6 +1,8 @@
 /** Training steps on one batch, again and again. */
+
+import type { Arrays } from '../../../src/engine/contract/arrays.ts';
 import { createStepper } from '../../../src/engine/step/create.ts';
-import type { AdamWSettings, Arrays, LossFunction } from '../../../src/engine/step/stepper.ts';
+import type { AdamWSettings, LossFunction } from '../../../src/engine/step/stepper.ts';
 import { readInputs } from '../inputs.ts';
 import type { Optimizer } from '../work.ts';
 import type { Task } from './task.ts';

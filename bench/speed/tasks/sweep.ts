@@ -1,25 +1,25 @@
 /** Concept swaps on a trained model: as a sweep, which batches them, or one at a time. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sameAnswer } from '../../../src/data/answers.ts';
+import { generateBiographies } from '../../../src/data/biography.ts';
 import { runAlignment } from '../../../src/engine/align/align.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import { editResid } from '../../../src/engine/align/swapMethods.ts';
 import { longestAnswer } from '../../../src/engine/align/swapTrials.ts';
-import type { SwapSweepJob, SweepCell } from '../../../src/engine/align/sweep/job.ts';
-import type { SweepSettings } from '../../../src/engine/align/sweep/settings.ts';
 import { runSwapSweep } from '../../../src/engine/align/sweep/sweep.ts';
 import { choosePrompts, drawSweepTrials, type SweepTrial } from '../../../src/engine/align/sweep/trials.ts';
-import { sameAnswer } from '../../../src/engine/data/answers.ts';
-import { generateBiographies } from '../../../src/engine/data/biography.ts';
-import type { EngineDataset } from '../../../src/engine/dataset.ts';
+import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
+import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
+import type { ModelRef } from '../../../src/engine/contract/model.ts';
+import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
+import type { JobContext } from '../../../src/engine/contract/protocol.ts';
+import type { SwapSweepJob, SweepCell } from '../../../src/engine/contract/swapSweep.ts';
+import type { SweepSettings } from '../../../src/engine/contract/swapSweepSettings.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
-import type { ModelRef } from '../../../src/engine/model/job.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
-import { modelSettings } from '../../../src/engine/model/settings.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
-import type { JobContext } from '../../../src/engine/protocol.ts';
 import { type LoadedSae, loadSae } from '../../../src/engine/sae/file.ts';
-import { resolveAlignmentSettings } from '../../../src/engine/sae/presets.ts';
 import type { SweepWork } from '../work.ts';
 import type { Task } from './task.ts';
 

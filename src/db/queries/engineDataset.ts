@@ -1,6 +1,6 @@
 /** A whole dataset as the engine takes it. */
 import { asc, eq } from 'drizzle-orm';
-import type { Concept, EngineDataset, Prompt, Text } from '../../engine/dataset.ts';
+import type { Concept, EngineDataset, Prompt, Text } from '../../engine/contract/dataset.ts';
 import { notFound } from '../../errors.ts';
 import type { Executor } from '../client.ts';
 import { concepts, datasets, exampleConcepts, examples, facts } from '../tables.ts';

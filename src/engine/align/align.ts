@@ -1,10 +1,13 @@
 /** The alignment job: capture activations, train an SAE on them in two stages, measure it, write it. */
 import { join } from 'node:path';
 import { invalidInput } from '../../errors.ts';
-import { type EngineDataset, isQuestion, SPLITS, type Split } from '../dataset.ts';
+import type { AlignmentJob, AlignmentResult, SplitMeasures } from '../contract/alignment.ts';
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/dataset.ts';
+import type { JobContext } from '../contract/protocol.ts';
+import type { SaeConfig } from '../contract/sae.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { jobFingerprint } from '../model/trainState.ts';
-import type { JobContext } from '../protocol.ts';
 import { stackRows } from '../rows.ts';
 import {
   createLoadedSae,
@@ -14,8 +17,6 @@ import {
   type StoredSae,
   writeSae,
 } from '../sae/file.ts';
-import type { SaeConfig } from '../sae/sae.ts';
-import type { AlignmentSettings } from '../sae/settings.ts';
 import { trainSae } from '../sae/train.ts';
 import { measureSplit } from './bind.ts';
 import {
@@ -29,7 +30,6 @@ import {
 } from './captured.ts';
 import { findConceptLatents } from './conceptLatents.ts';
 import { measureFaithfulness } from './faithfulness.ts';
-import type { AlignmentJob, AlignmentResult, SplitMeasures } from './job.ts';
 import { createPhases, type Phases } from './phases.ts';
 import { type Populations, splitPopulations } from './population.ts';
 import { captureSilent } from './silent.ts';

@@ -1,10 +1,10 @@
 /** Edits that stand ready at every position and fire only where their source latent is on. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { SwapMethod } from '../contract/swap.ts';
 import type { ResidHook } from '../model/decode.ts';
 import { takeRows } from '../rows.ts';
 import { type LoadedSae, normalize } from '../sae/file.ts';
 import { encode } from '../sae/sae.ts';
-import type { SwapMethod } from './swap.ts';
 import { editResid, type LatentEdit } from './swapMethods.ts';
 
 /** A slot counts as on above this: half of what a bound slot is trained to reach. */

@@ -1,13 +1,14 @@
 /** The baseline job: an SAE of the same size on the same activations as an alignment, trained without labels. */
 import { join } from 'node:path';
-import { type EngineDataset, SPLITS } from '../dataset.ts';
+import type { BaselineJob, BaselineResult, ConceptLatent, SplitMeasures } from '../contract/alignment.ts';
+import { asAlignmentSettings, type BaselineSettings } from '../contract/baselineSettings.ts';
+import { type EngineDataset, SPLITS } from '../contract/dataset.ts';
+import type { JobContext } from '../contract/protocol.ts';
+import type { SaeConfig } from '../contract/sae.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { jobFingerprint } from '../model/trainState.ts';
-import type { JobContext } from '../protocol.ts';
 import { stackRows } from '../rows.ts';
-import { asAlignmentSettings, type BaselineSettings } from '../sae/baselineSettings.ts';
 import { createLoadedSae, fitNormalization, type LoadedSae, type StoredSae, writeSae } from '../sae/file.ts';
-import type { SaeConfig } from '../sae/sae.ts';
 import { type TrainingProgress, trainSae } from '../sae/train.ts';
 import { measureSplit } from './bind.ts';
 import {
@@ -20,7 +21,6 @@ import {
 } from './captured.ts';
 import { findConceptLatents } from './conceptLatents.ts';
 import { measureFaithfulness } from './faithfulness.ts';
-import type { BaselineJob, BaselineResult, ConceptLatent, SplitMeasures } from './job.ts';
 import { createPhases, type Phases } from './phases.ts';
 import { splitPopulations } from './population.ts';
 import type { CapturedPopulations } from './swapEvaluation.ts';

@@ -1,10 +1,10 @@
 /** How far slot k fires for concept k and for nothing else, and how well the SAE reconstructs; METHOD's measures. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Split } from '../dataset.ts';
+import type { ConceptLatent, SplitMeasures } from '../contract/alignment.ts';
+import type { Split } from '../contract/dataset.ts';
 import { type LoadedSae, normalize } from '../sae/file.ts';
 import { decode, encode, joinLatents, valueLogits } from '../sae/sae.ts';
 import { strongest } from '../sae/validation.ts';
-import type { ConceptLatent, SplitMeasures } from './job.ts';
 import { bestMatching } from './matching.ts';
 
 /** Raw activations of prompts with their labels. */

@@ -1,9 +1,9 @@
 /** The activations that an SAE of a dataset's prompts learns from and is measured on. */
 import { invalidInput } from '../../errors.ts';
-import { type EngineDataset, isQuestion } from '../dataset.ts';
-import type { ModelConfig } from '../model/job.ts';
+import { type EngineDataset, isQuestion } from '../contract/dataset.ts';
+import type { ModelConfig } from '../contract/model.ts';
+import type { JobContext } from '../contract/protocol.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
-import type { JobContext } from '../protocol.ts';
 import { stackRows } from '../rows.ts';
 import type { Rows } from '../sae/batches.ts';
 import { type Normalization, normalize } from '../sae/file.ts';

@@ -9,10 +9,10 @@
  * latents reaches, both on TEST_OOD (on TRAIN where there are none). «All» are the `MAX_CANDIDATES` first in that order.
  */
 
-import { createRandom } from '../random.ts';
+import { createRandom } from '../../random.ts';
+import type { ConceptLatent } from '../contract/alignment.ts';
 import { stackRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
-import type { ConceptLatent } from './job.ts';
 import { fitReadouts } from './readout.ts';
 import {
   type ConceptLabels,

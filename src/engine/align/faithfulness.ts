@@ -1,16 +1,16 @@
 /** What the language model still answers when the activation at the last prompt token is replaced. */
 import * as tf from '@tensorflow/tfjs-core';
-import { isQuestion, SPLITS } from '../dataset.ts';
+import { createRandom } from '../../random.ts';
+import type { Faithfulness, Replacement } from '../contract/alignment.ts';
+import { isQuestion, SPLITS } from '../contract/dataset.ts';
 import { longestInput, padBatch, questionSequence, type Sequence } from '../model/batches.ts';
 import { replacing } from '../model/edit.ts';
 import { logitsFromResid, residPost } from '../model/gpt2.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
-import { createRandom } from '../random.ts';
 import { stackRows } from '../rows.ts';
 import { denormalize, type LoadedSae, normalize } from '../sae/file.ts';
 import { decode, encode } from '../sae/sae.ts';
-import type { Faithfulness, Replacement } from './job.ts';
 import type { CapturedPopulations } from './swapEvaluation.ts';
 import type { CapturedPrompt } from './swapTrials.ts';
 

@@ -1,5 +1,5 @@
 /** Progress of an alignment job over its phases. */
-import type { JobReporter } from '../protocol.ts';
+import type { JobReporter } from '../contract/protocol.ts';
 
 /** Where each phase begins and ends in the whole, by how long they take at the presets' sizes. */
 const SPANS = {

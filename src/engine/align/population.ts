@@ -1,8 +1,9 @@
 /** Which entities an SAE learns from, which choose alpha, and which it is judged by. */
-import type { EngineDataset, Prompt } from '../dataset.ts';
-import { createRandom } from '../random.ts';
-import type { AlignmentSettings } from '../sae/settings.ts';
-import type { SwapMeasure } from './job.ts';
+
+import { createRandom } from '../../random.ts';
+import type { SwapMeasure } from '../contract/alignment.ts';
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import type { EngineDataset, Prompt } from '../contract/dataset.ts';
 
 export type Population = SwapMeasure['population'];
 

@@ -1,10 +1,10 @@
 /** Activations where no concept is asked about: what the silence term keeps slots quiet on. */
 import { invalidInput } from '../../errors.ts';
-import type { EngineDataset } from '../dataset.ts';
+import { createRandom } from '../../random.ts';
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import type { EngineDataset } from '../contract/dataset.ts';
+import type { JobContext } from '../contract/protocol.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
-import type { JobContext } from '../protocol.ts';
-import { createRandom } from '../random.ts';
-import type { AlignmentSettings } from '../sae/settings.ts';
 import { captureResidPost } from './capture.ts';
 
 /** Texts, and as many prompts, that are sampled. */

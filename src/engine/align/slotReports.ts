@@ -1,9 +1,9 @@
 /** A slot's page: what drives it and what it writes. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { SlotReport } from '../contract/alignment.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
-import type { SlotReport } from './job.ts';
 import { readSlots } from './swapMethods.ts';
 
 const TOP_EXAMPLES = 10;

@@ -1,12 +1,12 @@
 /** One concept swap on one prompt, as the API offers it. */
 import { invalidInput } from '../../errors.ts';
+import type { Continuation, SwapCall, SwapResult } from '../contract/swap.ts';
 import type { LoadedPair } from '../loaded.ts';
 import { type Generation, generate } from '../model/generate.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { strongest } from '../sae/validation.ts';
 import { armedHook, SLOT_ON } from './armed.ts';
 import { captureResidPost } from './capture.ts';
-import type { Continuation, SwapCall, SwapResult } from './swap.ts';
 import { editResid, readSlots } from './swapMethods.ts';
 
 /**

@@ -1,9 +1,10 @@
 /** Swap success of a trained SAE: alpha chosen on validation entities, reported on entities it never saw. */
-import { type EngineDataset, SPLITS, type Split } from '../dataset.ts';
+
+import type { SwapMeasure } from '../contract/alignment.ts';
+import { type EngineDataset, SPLITS, type Split } from '../contract/dataset.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
-import type { SwapMeasure } from './job.ts';
 import type { Population } from './population.ts';
 import { readLatents } from './swapMethods.ts';
 import {

@@ -1,9 +1,9 @@
 /** How an edit of two latents reaches the residual stream: METHOD's six ways, on a batch of activations. */
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
+import type { SwapMethod } from '../contract/swap.ts';
 import { denormalize, type LoadedSae, normalize } from '../sae/file.ts';
 import { decode, encode } from '../sae/sae.ts';
-import type { SwapMethod } from './swap.ts';
 
 /** Turns latent `off` to 0 and latent `on` to `alpha`; indices count free latents first, then slots. */
 export interface LatentEdit {

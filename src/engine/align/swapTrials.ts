@@ -1,12 +1,12 @@
 /** Swaps over many prompts: which are tried, and how many succeed. */
-import { sameAnswer } from '../data/answers.ts';
-import type { Fact, Prompt } from '../dataset.ts';
+import { sameAnswer } from '../../data/answers.ts';
+import { createRandom } from '../../random.ts';
+import type { Fact, Prompt } from '../contract/dataset.ts';
+import type { SwapMethod } from '../contract/swap.ts';
 import { generate } from '../model/generate.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
-import { createRandom } from '../random.ts';
 import { stackRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
-import type { SwapMethod } from './swap.ts';
 import { editResid, type LatentEdit } from './swapMethods.ts';
 
 /** One swap to try: a prompt about `source`, to be answered as if it asked for `target`. */

@@ -1,7 +1,8 @@
 /** What post-training's counterfactuals never lead to, so that swaps there show what was not taught. */
-import type { EngineDataset } from '../dataset.ts';
-import { createRandom } from '../random.ts';
-import type { AlignmentSettings } from '../sae/settings.ts';
+
+import { createRandom } from '../../random.ts';
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import type { EngineDataset } from '../contract/dataset.ts';
 
 /** Tells whether swaps of this entity to this concept were withheld; drawn by the alignment's seed alone. */
 export function createWithheld(

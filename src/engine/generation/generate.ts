@@ -1,8 +1,8 @@
 /** Live generation: one prompt, token by token, with the slots that each token was predicted from. */
 import { readPrompt } from '../align/swapConcept.ts';
+import type { GenerationCall, GenerationItem } from '../contract/generation.ts';
 import type { LoadedPair } from '../loaded.ts';
 import { pickTokens } from '../model/generate.ts';
-import type { GenerationCall, GenerationItem } from './job.ts';
 import { createSteering } from './steering.ts';
 
 /**

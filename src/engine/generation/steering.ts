@@ -3,10 +3,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { AppError, invalidInput } from '../../errors.ts';
 import { SLOT_ON } from '../align/armed.ts';
 import { editResid, readSlots } from '../align/swapMethods.ts';
+import type { GenerationEdit } from '../contract/generation.ts';
 import type { ResidHook } from '../model/decode.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import { strongest } from '../sae/validation.ts';
-import type { GenerationEdit } from './job.ts';
 
 export interface Steering {
   /** For one sequence; must be asked for step after step from 0. */

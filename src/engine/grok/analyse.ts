@@ -5,16 +5,21 @@ import { invalidInput } from '../../errors.ts';
 import { measureBinding } from '../align/bind.ts';
 import { captureResidPost } from '../align/capture.ts';
 import { readSlots } from '../align/swapMethods.ts';
-import type { EngineDataset } from '../dataset.ts';
+import type {
+  CheckpointAnalysisJob,
+  CheckpointAnalysisResult,
+  GrokkingPoint,
+  HopPoint,
+} from '../contract/analysis.ts';
+import type { GrokSettings } from '../contract/analysisSettings.ts';
+import type { EngineDataset } from '../contract/dataset.ts';
+import type { JobContext } from '../contract/protocol.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
-import type { JobContext } from '../protocol.ts';
 import { createLoadedSae, type LoadedSae, type StoredSae, writeSae } from '../sae/file.ts';
 import { encode } from '../sae/sae.ts';
 import { type Answers, type Edit, measureAnswers } from './answers.ts';
 import { type HopActivations, trainHopSae } from './hopSae.ts';
-import type { CheckpointAnalysisJob, CheckpointAnalysisResult, GrokkingPoint, HopPoint } from './job.ts';
 import { oneHopQuestions, type TwoHopQuestion, twoHopQuestions } from './questions.ts';
-import type { GrokSettings } from './settings.ts';
 
 type Breathe = () => Promise<void>;
 

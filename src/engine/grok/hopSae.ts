@@ -2,14 +2,14 @@
 import { invalidInput } from '../../errors.ts';
 import { conceptMeans, numberNames } from '../align/captured.ts';
 import { withheldRows } from '../align/withheld.ts';
-import type { EngineDataset } from '../dataset.ts';
+import { ALIGNMENT_PRESETS } from '../contract/alignmentPresets.ts';
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import type { GrokSettings } from '../contract/analysisSettings.ts';
+import type { EngineDataset } from '../contract/dataset.ts';
+import type { JobContext, JobReporter } from '../contract/protocol.ts';
 import { jobFingerprint } from '../model/trainState.ts';
-import type { JobContext, JobReporter } from '../protocol.ts';
 import { fitNormalization, normalize, type StoredSae } from '../sae/file.ts';
-import { ALIGNMENT_PRESETS } from '../sae/presets.ts';
-import type { AlignmentSettings } from '../sae/settings.ts';
 import { trainSae } from '../sae/train.ts';
-import type { GrokSettings } from './settings.ts';
 
 /** Raw activations at a hop with their labels, question by question. */
 export interface HopActivations {

@@ -1,9 +1,9 @@
 /** Two-hop questions and single facts as token sequences, with the positions where the hops are read. */
 import { invalidInput } from '../../errors.ts';
-import type { EngineDataset, Split } from '../dataset.ts';
+import type { Tokenizer } from '../../formats/tokenizer.ts';
+import { createRandom } from '../../random.ts';
+import type { EngineDataset, Split } from '../contract/dataset.ts';
 import { questionSequence, type Sequence } from '../model/batches.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
-import { createRandom } from '../random.ts';
 
 export interface TwoHopQuestion extends Sequence {
   /** R1 and R2, by concept index. */

@@ -1,11 +1,11 @@
 /** The activations on which latents are looked at: captured once, kept for as long as the SAE is loaded. */
 import { captureResidPost } from '../align/capture.ts';
 import { splitPopulations } from '../align/population.ts';
-import type { EngineDataset, Prompt } from '../dataset.ts';
+import type { EngineDataset, Prompt } from '../contract/dataset.ts';
+import type { LatentPrompt } from '../contract/latents.ts';
+import type { ModelConfig } from '../contract/model.ts';
 import type { LoadedPair } from '../loaded.ts';
-import type { ModelConfig } from '../model/job.ts';
 import type { LoadedSae } from '../sae/file.ts';
-import type { LatentPrompt } from './job.ts';
 
 export interface CapturedPrompts {
   datasetId: string;

@@ -3,10 +3,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { readLatentColumns, SLOT_ON } from '../align/armed.ts';
 import { createAuroc, labelConcepts, separabilityOrNull } from '../align/separability.ts';
 import { largest, logitLens } from '../align/slotReports.ts';
+import { type Firing, LATENT_LIST, type LatentPage, type LatentPrompt } from '../contract/latents.ts';
 import type { LoadedPair } from '../loaded.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import type { CapturedPrompts } from './capture.ts';
-import { type Firing, LATENT_LIST, type LatentPage, type LatentPrompt } from './job.ts';
 
 const BINS = 20;
 

@@ -3,10 +3,10 @@ import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { readLatentColumns } from '../align/armed.ts';
 import { createAuroc, labelConcepts, separabilityOrNull } from '../align/separability.ts';
 import { largest } from '../align/slotReports.ts';
+import type { LatentMatch } from '../contract/latents.ts';
 import { takeRows } from '../rows.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import type { CapturedPrompts } from './capture.ts';
-import type { LatentMatch } from './job.ts';
 
 /** Activations that are ranked together: bounds memory where the SAE is wide. */
 const MAX_ACTIVATIONS = 2 ** 24;

@@ -1,8 +1,8 @@
 /** Latents token by token over whole prompts. */
 import { readLatentColumns } from '../align/armed.ts';
 import { captureResidPost } from '../align/capture.ts';
+import type { LatentTokens, LatentTokensCall } from '../contract/latents.ts';
 import type { LoadedPair } from '../loaded.ts';
-import type { LatentTokens, LatentTokensCall } from './job.ts';
 
 /** One list a request, token by token. */
 export async function readLatentTokens(

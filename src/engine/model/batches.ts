@@ -1,10 +1,10 @@
 /** Token sequences and the order in which training sees them. */
 import { invalidInput } from '../../errors.ts';
-import { type EngineDataset, isQuestion, type Prompt, type Text } from '../dataset.ts';
-import { createRandom } from '../random.ts';
-import type { Arrays } from '../step/stepper.ts';
-import type { ModelSettings } from './settings.ts';
-import type { Tokenizer } from './tokenizer.ts';
+import type { Tokenizer } from '../../formats/tokenizer.ts';
+import { createRandom } from '../../random.ts';
+import type { Arrays } from '../contract/arrays.ts';
+import { type EngineDataset, isQuestion, type Prompt, type Text } from '../contract/dataset.ts';
+import type { ModelSettings } from '../contract/modelSettings.ts';
 
 /** Tokens with the end token last; the loss counts `tokens[from]` and all after it as targets. */
 export interface Sequence {

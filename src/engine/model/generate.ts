@@ -1,9 +1,10 @@
 /** Batched generation with a key–value cache, optionally with one activation of each prompt replaced. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import type { Sampling } from '../contract/generation.ts';
 import { decode, disposeState, prefill, type ResidHook } from './decode.ts';
 import { checkEdit, type ResidEdit, replacing } from './edit.ts';
 import type { LanguageModel } from './languageModel.ts';
-import { type Pick, pickGreedy, pickSampled, type Sampling } from './pick.ts';
+import { type Pick, pickGreedy, pickSampled } from './pick.ts';
 import { checkPrompts, type Tokens } from './tokens.ts';
 
 export interface GenerateOptions {

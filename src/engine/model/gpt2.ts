@@ -7,11 +7,11 @@
  * Shape letters: B sequences, T tokens, P earlier tokens, C dModel, H heads, D = C / H, V dVocab.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { ModelConfig } from '../contract/model.ts';
 import { linear } from '../linear.ts';
 import { gatherRows } from '../ops.ts';
 import type { Tensors } from '../step/stepper.ts';
 import { attend, causalSight, type KeyValues, type Sight } from './attention.ts';
-import type { ModelConfig } from './job.ts';
 import { gelu, layerNorm, timesTransposed } from './layers.ts';
 
 /** Logits of the next token at every position; `tokens [B, T]` int32 → `[B, T, V]`. */

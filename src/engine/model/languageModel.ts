@@ -1,12 +1,13 @@
 /** A loaded language model: configuration, weights on the device, tokenizer. */
 import * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
-import { createRandom } from '../random.ts';
-import type { Arrays, ArrayValue, Tensors } from '../step/stepper.ts';
-import { readSafetensors } from './checkpoint.ts';
-import type { ModelConfig, ModelRef } from './job.ts';
-import { weightShapes } from './shapes.ts';
-import { loadTokenizer, type Tokenizer } from './tokenizer.ts';
+import { readSafetensors } from '../../formats/safetensors.ts';
+import { loadTokenizer, type Tokenizer } from '../../formats/tokenizer.ts';
+import { createRandom } from '../../random.ts';
+import type { Arrays, ArrayValue } from '../contract/arrays.ts';
+import type { ModelConfig, ModelRef } from '../contract/model.ts';
+import { weightShapes } from '../contract/modelShapes.ts';
+import type { Tensors } from '../step/stepper.ts';
 
 export interface LanguageModel {
   config: ModelConfig;

@@ -1,9 +1,9 @@
 /** What the training step computes: masked next-token loss, and the greedy predictions that accuracy counts. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { ModelConfig } from '../contract/model.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
 import type { EvalFunction, LossFunction } from '../step/stepper.ts';
 import { logits } from './gpt2.ts';
-import type { ModelConfig } from './job.ts';
 
 /** Mean cross-entropy over the targets whose mask is 1; the batch is `padBatch`'s. */
 export function nextTokenLoss(config: ModelConfig): LossFunction {

@@ -1,15 +1,7 @@
 /** How the next token is chosen from the logits of a batch. */
 import * as tf from '@tensorflow/tfjs-core';
-import { createRandom } from '../random.ts';
-
-export interface Sampling {
-  /** Above 0; below 1 sharpens, above 1 flattens. */
-  temperature: number;
-  /** Only the k likeliest tokens are drawn from; null means all. */
-  topK: number | null;
-  /** Prompt i draws from its own stream of this seed, whatever else is in the batch. */
-  seed: number;
-}
+import { createRandom } from '../../random.ts';
+import type { Sampling } from '../contract/generation.ts';
 
 /** A chosen token. */
 export interface Pick {

@@ -1,5 +1,5 @@
 /** What depends on the step alone: the learning rate and the time that is left. */
-import type { ModelSettings } from './settings.ts';
+import type { ModelSettings } from '../contract/modelSettings.ts';
 
 /** Steps to time before an estimate of what is left is worth showing. */
 const STEPS_BEFORE_ETA = 10;

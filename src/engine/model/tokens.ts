@@ -1,7 +1,7 @@
 /** Sequences of token ids as the model takes them. */
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
-import type { ModelConfig } from './job.ts';
+import type { ModelConfig } from '../contract/model.ts';
 
 /** Token ids of one sequence. */
 export type Tokens = readonly number[];

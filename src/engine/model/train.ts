@@ -1,11 +1,21 @@
 /** Trains a language model, from scratch or from a model's weights: a job's settings and dataset in, a `.safetensors` file out. */
 import { basename, join } from 'node:path';
 import { AppError, invalidInput } from '../../errors.ts';
-import { type EngineDataset, isQuestion, SPLITS, type Split } from '../dataset.ts';
-import type { JobContext } from '../protocol.ts';
-import { createRandom } from '../random.ts';
+import { writeSafetensors } from '../../formats/safetensors.ts';
+import {
+  buildWordLevelTokenizer,
+  loadTokenizer,
+  type Tokenizer,
+  type TokenizerJson,
+} from '../../formats/tokenizer.ts';
+import { createRandom } from '../../random.ts';
+import type { Arrays } from '../contract/arrays.ts';
+import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/dataset.ts';
+import type { ModelConfig, ModelJob, ModelResult, ModelSnapshot } from '../contract/model.ts';
+import type { ModelSettings } from '../contract/modelSettings.ts';
+import type { JobContext } from '../contract/protocol.ts';
 import { createStepper } from '../step/create.ts';
-import type { Arrays, Stepper } from '../step/stepper.ts';
+import type { Stepper } from '../step/stepper.ts';
 import { measureAccuracy } from './accuracy.ts';
 import {
   createBatches,
@@ -15,13 +25,9 @@ import {
   type Sequence,
   trainingSequences,
 } from './batches.ts';
-import { writeSafetensors } from './checkpoint.ts';
-import type { ModelConfig, ModelJob, ModelResult, ModelSnapshot } from './job.ts';
 import { initWeights, readWeights } from './languageModel.ts';
 import { greedyPredictions, nextTokenLoss } from './loss.ts';
 import { createEta, learningRateAt } from './schedule.ts';
-import type { ModelSettings } from './settings.ts';
-import { buildWordLevelTokenizer, loadTokenizer, type Tokenizer, type TokenizerJson } from './tokenizer.ts';
 import { jobFingerprint, readTrainState, writeTrainState } from './trainState.ts';
 
 /** Times that accuracy is measured on a sample while training, the end not counted. */

@@ -1,9 +1,10 @@
 /** A training run's checkpoint: everything the next step depends on, in one `.safetensors` file. */
 import { createHash } from 'node:crypto';
 import { AppError } from '../../errors.ts';
-import type { Arrays, StepperState } from '../step/stepper.ts';
-import type { WrittenFile } from '../writtenFile.ts';
-import { readSafetensors, writeSafetensors } from './checkpoint.ts';
+import { readSafetensors, writeSafetensors } from '../../formats/safetensors.ts';
+import type { Arrays } from '../contract/arrays.ts';
+import type { WrittenFile } from '../contract/writtenFile.ts';
+import type { StepperState } from '../step/stepper.ts';
 
 const GROUPS = ['weights', 'm', 'v'] as const;
 

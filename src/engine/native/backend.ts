@@ -9,8 +9,8 @@ import {
   setBackend,
 } from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
-import type { BackendChoice, BackendInfo } from '../protocol.ts';
-import type { NativeAddon } from './addon.ts';
+import type { NativeAddon } from '../contract/native.ts';
+import type { BackendChoice, BackendInfo } from '../contract/protocol.ts';
 import { restoreUtilFunctions } from './nodeCompat.ts';
 import type { NativeBinding } from './rawOps.ts';
 import { registerWasmKernels } from './wasmKernels.ts';

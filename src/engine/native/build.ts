@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import { type NativeAddon, nativeEnvironment } from './addon.ts';
+import { type NativeAddon, nativeEnvironment } from '../contract/native.ts';
 import { type Environment, execute } from './command.ts';
 import { ADDON, type BindingSource, compileCommands, findCompiler, readBindingSource } from './compile.ts';
 import { inTemporaryDir, sha256Of, temporaryDir } from './files.ts';

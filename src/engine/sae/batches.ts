@@ -1,7 +1,7 @@
 /** The activations an SAE learns from, and the order in which training sees them. */
-import { createRandom, type Random } from '../random.ts';
+import { createRandom, type Random } from '../../random.ts';
+import type { Arrays, ArrayValue } from '../contract/arrays.ts';
 import { takeRows } from '../rows.ts';
-import type { Arrays, ArrayValue } from '../step/stepper.ts';
 
 /** Normalised activations with their labels, one row a prompt. */
 export interface Rows {

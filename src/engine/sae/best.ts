@@ -1,5 +1,5 @@
 /** Which of the weights that post-training passed through are kept. */
-import type { Arrays } from '../step/stepper.ts';
+import type { Arrays } from '../contract/arrays.ts';
 
 /** A look at the validation prompts. */
 export interface Candidate {

@@ -1,27 +1,18 @@
 /** A trained SAE as one `.safetensors` file: weights, normalisation, concept means, and metadata to rebuild it. */
 import * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
-import { readSafetensors, writeSafetensors } from '../model/checkpoint.ts';
-import type { Arrays, Tensors } from '../step/stepper.ts';
-import type { WrittenFile } from '../writtenFile.ts';
-import { type SaeConfig, saeShapes } from './sae.ts';
-import type { AlignmentSettings } from './settings.ts';
+import { readSafetensors, writeSafetensors } from '../../formats/safetensors.ts';
+import type { Arrays } from '../contract/arrays.ts';
+import type { SaeDescription } from '../contract/sae.ts';
+import type { WrittenFile } from '../contract/writtenFile.ts';
+import type { Tensors } from '../step/stepper.ts';
+import { saeShapes } from './sae.ts';
 
 /** How raw activations become the SAE's inputs: `x = (h − mean) / scale`. */
 export interface Normalization {
   /** `[dModel]`. */
   mean: Float32Array;
   scale: number;
-}
-
-/** Everything about an SAE that is plain data. */
-export interface SaeDescription {
-  config: SaeConfig;
-  settings: AlignmentSettings;
-  /** Keys of the dataset's concepts, slot by slot; an unsupervised SAE has slots for none of them. */
-  concepts: readonly string[];
-  /** Post-training step of the weights. */
-  bestStep: number;
 }
 
 export interface StoredSae extends SaeDescription {

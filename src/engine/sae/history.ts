@@ -1,8 +1,10 @@
 /** What training remembers of the free latents from step to step, besides weights and moments. */
-import type { Arrays } from '../step/stepper.ts';
+
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import type { Arrays } from '../contract/arrays.ts';
+import type { SaeConfig } from '../contract/sae.ts';
 import { NOTHING_KEPT } from './ops.ts';
-import { type SaeConfig, THRESHOLD } from './sae.ts';
-import type { AlignmentSettings } from './settings.ts';
+import { THRESHOLD } from './sae.ts';
 
 export interface LatentHistory {
   /** Batches since each free latent last fired, `[nFree]`; kept only where dead latents are revived. */

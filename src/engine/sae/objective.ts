@@ -1,5 +1,7 @@
 /** The curriculum's two objectives as functions of (weights, batch), made of the terms in `losses.ts`. */
 import * as tf from '@tensorflow/tfjs-core';
+import { type AlignmentSettings, isTopK } from '../contract/alignmentSettings.ts';
+import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
 import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
 import * as losses from './losses.ts';
@@ -10,12 +12,10 @@ import {
   foldDecoderNorm,
   joinLatents,
   type Latents,
-  type SaeConfig,
   THRESHOLD,
   type TrainingLatents,
   valueLogits,
 } from './sae.ts';
-import { type AlignmentSettings, isTopK } from './settings.ts';
 
 export type ObjectiveSettings = Pick<
   AlignmentSettings,

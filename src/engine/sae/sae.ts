@@ -6,23 +6,13 @@
  * Shape letters: B rows, C nConcepts, M rows of one concept, H valueHidden, V dVocab.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { createRandom } from '../../random.ts';
+import type { EncoderActivation } from '../contract/alignmentSettings.ts';
+import type { Arrays, ArrayValue } from '../contract/arrays.ts';
+import type { SaeConfig } from '../contract/sae.ts';
 import { linear } from '../linear.ts';
-import { createRandom } from '../random.ts';
-import type { Arrays, ArrayValue, Tensors } from '../step/stepper.ts';
+import type { Tensors } from '../step/stepper.ts';
 import { batchTopK, relu, topKRelu } from './ops.ts';
-import type { EncoderActivation } from './settings.ts';
-
-/** What decides the shapes of an SAE's weights and how its free latents fire. */
-export interface SaeConfig {
-  dModel: number;
-  nFree: number;
-  nConcepts: number;
-  activation: EncoderActivation;
-  /** Active free latents a row: at most, for `TOPK`; on the mean over a training batch, for `BATCH_TOPK`. */
-  k: number;
-  /** Null when the SAE has no value heads. */
-  valueHeads: { hidden: number; dVocab: number } | null;
-}
 
 /** Latents of a batch: `free [B, nFree]` after the activation, `slots [B, nConcepts]`, which are linear. */
 export interface Latents {

@@ -2,10 +2,13 @@
 import { join } from 'node:path';
 import { tidy } from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
-import type { JobContext } from '../protocol.ts';
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import type { Arrays } from '../contract/arrays.ts';
+import type { JobContext } from '../contract/protocol.ts';
+import type { SaeConfig } from '../contract/sae.ts';
 import { mapValues, toArray, toTensors } from '../step/arrays.ts';
 import { createStepper } from '../step/create.ts';
-import type { Arrays, Stepper } from '../step/stepper.ts';
+import type { Stepper } from '../step/stepper.ts';
 import { type LabelledBatchOptions, labelledBatches, pretrainBatches, type Rows } from './batches.ts';
 import { type Best, isBetter } from './best.ts';
 import {
@@ -19,8 +22,7 @@ import {
   unfiredShare,
 } from './history.ts';
 import { firedEval, posttrainLoss, pretrainLoss, reconstructionEval, validationEval } from './objective.ts';
-import { AUTOENCODER_WEIGHTS, foldDecoderNorm, initSae, type SaeConfig, VALUE_WEIGHTS } from './sae.ts';
-import type { AlignmentSettings } from './settings.ts';
+import { AUTOENCODER_WEIGHTS, foldDecoderNorm, initSae, VALUE_WEIGHTS } from './sae.ts';
 import { readSaeTrainState, writeSaeTrainState } from './trainState.ts';
 import { createValidation } from './validation.ts';
 

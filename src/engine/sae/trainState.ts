@@ -1,8 +1,9 @@
 /** An alignment run's checkpoint: all that the next step and the final choice depend on, in one `.safetensors` file. */
 import { AppError } from '../../errors.ts';
-import { readSafetensors, writeSafetensors } from '../model/checkpoint.ts';
-import type { Arrays, StepperState } from '../step/stepper.ts';
-import type { WrittenFile } from '../writtenFile.ts';
+import { readSafetensors, writeSafetensors } from '../../formats/safetensors.ts';
+import type { Arrays } from '../contract/arrays.ts';
+import type { WrittenFile } from '../contract/writtenFile.ts';
+import type { StepperState } from '../step/stepper.ts';
 import type { Best } from './best.ts';
 import type { LatentHistory } from './history.ts';
 

@@ -1,8 +1,9 @@
 /** The look at held-out prompts that training takes now and then. */
-import { bindingMetric } from '../align/job.ts';
-import type { Arrays, Stepper } from '../step/stepper.ts';
+import { bindingMetric } from '../contract/alignment.ts';
+import type { Arrays } from '../contract/arrays.ts';
+import type { SaeConfig } from '../contract/sae.ts';
+import type { Stepper } from '../step/stepper.ts';
 import { fixedBatches, type LabelledBatchOptions, type Rows } from './batches.ts';
-import type { SaeConfig } from './sae.ts';
 
 /** Bounds the time of one look; more prompts than fit are sampled evenly. */
 const MAX_BATCHES = 8;

@@ -1,6 +1,7 @@
 /** Plain arrays at the edge of a step, and tensors made of them. */
 import { type Tensor, tensor } from '@tensorflow/tfjs-core';
-import type { Arrays, ArrayValue, Tensors } from './stepper.ts';
+import type { Arrays, ArrayValue } from '../contract/arrays.ts';
+import type { Tensors } from './stepper.ts';
 
 type ElementType = 'float32' | 'int32';
 

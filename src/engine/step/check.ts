@@ -1,6 +1,8 @@
 /** What is checked before it reaches a backend, which would read past the end of a short array without a word. */
+
+import type { Arrays, ArrayValue } from '../contract/arrays.ts';
 import { describe, dtypeOf, type Layout, layoutOf } from './arrays.ts';
-import type { Arrays, ArrayValue, StepperOptions, StepperState } from './stepper.ts';
+import type { StepperOptions, StepperState } from './stepper.ts';
 
 /** @throws Error when `value` does not hold exactly as many numbers as its shape needs. */
 export function checkArray(what: string, value: ArrayValue): void {

@@ -1,11 +1,13 @@
 /** Steps compiled for TensorFlow: one native call each. */
+
+import type { Arrays } from '../contract/arrays.ts';
 import { updateScalars } from './adamw.ts';
 import { copyArrays, type Layout, layoutOf, zeros } from './arrays.ts';
 import { BatchCheck, checkOptions, checkState, entry } from './check.ts';
 import { Evaluation } from './evaluation.ts';
 import { programKey, type StepProgram, traceEval, traceStep } from './program.ts';
 import { release } from './session.ts';
-import type { Arrays, Stepper, StepperOptions, StepperState } from './stepper.ts';
+import type { Stepper, StepperOptions, StepperState } from './stepper.ts';
 import { type ParkedState, type State, TrainingSession } from './training.ts';
 
 /** Evaluations that stay compiled, counting each batch shape; beyond, the least recently used makes place. */

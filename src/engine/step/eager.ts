@@ -1,10 +1,11 @@
 /** Steps run op by op: slower than compiled ones, but on any backend. */
 import { dispose, keep, mul, tidy } from '@tensorflow/tfjs-core';
+import type { Arrays } from '../contract/arrays.ts';
 import { applyAdamW, isDecayed, updateScalars } from './adamw.ts';
 import { copyArrays, type Layout, layoutOf, mapValues, toArray, toTensors, zeros } from './arrays.ts';
 import { BatchCheck, checkOptions, checkState, entry } from './check.ts';
 import { type Differentiated, differentiate } from './gradients.ts';
-import type { Arrays, Stepper, StepperOptions, StepperState, Tensors } from './stepper.ts';
+import type { Stepper, StepperOptions, StepperState, Tensors } from './stepper.ts';
 
 /** Weights and moments as tensors of the current backend, until `dispose`. */
 export class EagerStepper implements Stepper {

@@ -1,9 +1,10 @@
 /** An evaluation compiled for one batch shape: a session without state, to which the weights are fed. */
+
+import type { Arrays } from '../contract/arrays.ts';
 import type { Layout } from './arrays.ts';
 import type { Output } from './graph.ts';
 import { batchFeeds, type Program, writeEval } from './program.ts';
 import { type Feed, Session } from './session.ts';
-import type { Arrays } from './stepper.ts';
 
 export class Evaluation {
   readonly #program: Program;

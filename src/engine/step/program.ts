@@ -1,12 +1,13 @@
 /** One loss or evaluation for one batch shape: traced once, then part of every graph that its stepper loads. */
 import { createHash } from 'node:crypto';
 import { dispose } from '@tensorflow/tfjs-core';
+import type { Arrays, ArrayValue } from '../contract/arrays.ts';
 import { attribute } from '../native/rawOps.ts';
 import { describe, type Layout, layoutOf, toTensors, zeros } from './arrays.ts';
 import { gradientOf, mapOperands, operandsOf } from './gradient.ts';
 import { differentiate } from './gradients.ts';
 import { Graph, type Output } from './graph.ts';
-import type { AdamWSettings, Arrays, ArrayValue, EvalFunction, LossFunction, Tensors } from './stepper.ts';
+import type { AdamWSettings, EvalFunction, LossFunction, Tensors } from './stepper.ts';
 import { type Operand, type Trace, trace } from './trace.ts';
 import { after, placeholder, type Variables } from './variables.ts';
 

@@ -2,10 +2,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ArrayValue } from '../contract/arrays.ts';
 import { nativeBackend, typeNumber } from '../native/rawOps.ts';
 import { dtypeOf, plainArray } from './arrays.ts';
 import type { Output } from './graph.ts';
-import type { ArrayValue } from './stepper.ts';
 
 /** A tensor on the native side, owned by whoever holds it. */
 export interface NativeTensor {

@@ -6,15 +6,9 @@
  * a few shapes, by padding where it must be. Tensors that it closes over become constants of the graph.
  */
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import type { Arrays } from '../contract/arrays.ts';
 
 export type Tensors = Record<string, Tensor>;
-
-/** A tensor as plain data; what is fed to a step and what checkpoints hold. */
-export interface ArrayValue {
-  data: Float32Array | Int32Array;
-  shape: readonly number[];
-}
-export type Arrays = Record<string, ArrayValue>;
 
 /** Returns `loss` (which is differentiated) and any further scalars to report, in one call. */
 export type LossFunction = (weights: Tensors, batch: Tensors) => { loss: Scalar } & Record<string, Scalar>;

@@ -1,10 +1,12 @@
 /** The session that holds weights and moments, with all training steps of a stepper as fetches of its one graph. */
+
+import type { Arrays } from '../contract/arrays.ts';
 import type { UpdateScalars } from './adamw.ts';
 import { type Layout, zeros } from './arrays.ts';
 import { Graph, type Output } from './graph.ts';
 import { batchFeeds, type StepProgram, writeStep } from './program.ts';
 import { type NativeTensor, Session } from './session.ts';
-import type { AdamWSettings, Arrays } from './stepper.ts';
+import type { AdamWSettings } from './stepper.ts';
 import { PARTS, type Part, updateFeeds, Variables } from './variables.ts';
 
 /** Weights and moments. */

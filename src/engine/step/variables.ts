@@ -1,10 +1,12 @@
 /** The part of a graph that holds weights and moments: their variables, and how they are written, read and updated. */
+
+import type { ArrayValue } from '../contract/arrays.ts';
 import { attribute, hasKernels } from '../native/rawOps.ts';
 import { isDecayed, type UpdateScalars } from './adamw.ts';
 import { type Layout, mapValues } from './arrays.ts';
 import { type Gradient, whole } from './gradient.ts';
 import type { Graph, Output } from './graph.ts';
-import type { AdamWSettings, ArrayValue } from './stepper.ts';
+import type { AdamWSettings } from './stepper.ts';
 
 export const PARTS = ['weights', 'm', 'v'] as const;
 export type Part = (typeof PARTS)[number];

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { measureBinding, measureSplit } from '../../../src/engine/align/bind.ts';
 import { bestMatching } from '../../../src/engine/align/matching.ts';
-import { createRandom } from '../../../src/engine/random.ts';
+import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { handmadeSae } from './handmade.ts';
 

@@ -2,10 +2,10 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { findConceptLatents } from '../../../src/engine/align/conceptLatents.ts';
 import { fitReadouts } from '../../../src/engine/align/readout.ts';
 import { createAuroc, labelConcepts, separability } from '../../../src/engine/align/separability.ts';
-import { createRandom } from '../../../src/engine/random.ts';
+import { ALIGNMENT_PRESETS } from '../../../src/engine/contract/alignmentPresets.ts';
 import { createLoadedSae, type LoadedSae } from '../../../src/engine/sae/file.ts';
-import { ALIGNMENT_PRESETS } from '../../../src/engine/sae/presets.ts';
 import { saeShapes } from '../../../src/engine/sae/sae.ts';
+import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
 describe('AUROC', () => {

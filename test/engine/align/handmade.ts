@@ -1,8 +1,9 @@
 /** An SAE made by hand: two slots and two free latents read and write one axis each, so every edit is known. */
+
+import { ALIGNMENT_PRESETS } from '../../../src/engine/contract/alignmentPresets.ts';
+import type { Arrays } from '../../../src/engine/contract/arrays.ts';
 import { createLoadedSae, type LoadedSae } from '../../../src/engine/sae/file.ts';
-import { ALIGNMENT_PRESETS } from '../../../src/engine/sae/presets.ts';
 import { saeShapes } from '../../../src/engine/sae/sae.ts';
-import type { Arrays } from '../../../src/engine/step/stepper.ts';
 
 const MEAN = [0.5, -0.5, 1, 2, -1];
 const SCALE = 2;

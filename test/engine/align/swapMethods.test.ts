@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { SWAP_METHODS, type SwapMethod } from '../../../src/engine/align/swap.ts';
 import { editResid } from '../../../src/engine/align/swapMethods.ts';
+import { SWAP_METHODS, type SwapMethod } from '../../../src/engine/contract/swap.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { handmadeSae } from './handmade.ts';
 

@@ -3,22 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sameAnswer } from '../../../src/data/answers.ts';
+import { generateBiographies } from '../../../src/data/biography.ts';
 import { runAlignment } from '../../../src/engine/align/align.ts';
 import { armedHook } from '../../../src/engine/align/armed.ts';
 import { runBaseline } from '../../../src/engine/align/baseline.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
-import { SWAP_METHODS, type SwapMethod } from '../../../src/engine/align/swap.ts';
 import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
 import { editResid, readSlots } from '../../../src/engine/align/swapMethods.ts';
 import { randomLatents, slotLatents } from '../../../src/engine/align/sweep/editors.ts';
 import { armedEdits, continueAll } from '../../../src/engine/align/sweep/isolation.ts';
-import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../../src/engine/align/sweep/job.ts';
 import { createPlacedEdits } from '../../../src/engine/align/sweep/placed.ts';
-import {
-  type SweepSettings,
-  type SweepSettingsInput,
-  sweepSettings,
-} from '../../../src/engine/align/sweep/settings.ts';
 import { runSwapSweep } from '../../../src/engine/align/sweep/sweep.ts';
 import {
   choosePrompts,
@@ -27,15 +22,20 @@ import {
   type IsolationCase,
 } from '../../../src/engine/align/sweep/trials.ts';
 import { createWithheld } from '../../../src/engine/align/withheld.ts';
-import { sameAnswer } from '../../../src/engine/data/answers.ts';
-import { generateBiographies } from '../../../src/engine/data/biography.ts';
+import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
+import { resolveBaselineSettings } from '../../../src/engine/contract/baselineSettings.ts';
+import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
+import { SWAP_METHODS, type SwapMethod } from '../../../src/engine/contract/swap.ts';
+import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../../src/engine/contract/swapSweep.ts';
+import {
+  type SweepSettings,
+  type SweepSettingsInput,
+  sweepSettings,
+} from '../../../src/engine/contract/swapSweepSettings.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
-import { modelSettings } from '../../../src/engine/model/settings.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
-import { resolveBaselineSettings } from '../../../src/engine/sae/baselineSettings.ts';
 import { loadSae } from '../../../src/engine/sae/file.ts';
-import { resolveAlignmentSettings } from '../../../src/engine/sae/presets.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder } from '../model/recorder.ts';
 import { handmadeSae } from './handmade.ts';

@@ -1,7 +1,9 @@
 /** An SAE of the tiny model with random weights: three slots whose columns lean on one another, four free latents. */
+
+import { ALIGNMENT_PRESETS } from '../../../src/engine/contract/alignmentPresets.ts';
+import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
 import type { StoredSae } from '../../../src/engine/sae/file.ts';
-import { ALIGNMENT_PRESETS } from '../../../src/engine/sae/presets.ts';
-import { initSae, type SaeConfig } from '../../../src/engine/sae/sae.ts';
+import { initSae } from '../../../src/engine/sae/sae.ts';
 import { tinyConfig } from '../model/tiny.ts';
 
 const CONFIG: SaeConfig = {

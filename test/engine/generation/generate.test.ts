@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
 import { editResid, readSlots } from '../../../src/engine/align/swapMethods.ts';
-import { generateLive } from '../../../src/engine/generation/generate.ts';
 import type {
   GenerationCall,
   GenerationEdit,
   GenerationItem,
   TokenItem,
-} from '../../../src/engine/generation/job.ts';
+} from '../../../src/engine/contract/generation.ts';
+import { generateLive } from '../../../src/engine/generation/generate.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
 import { disposeState, prefill } from '../../../src/engine/model/decode.ts';
 import { generate } from '../../../src/engine/model/generate.ts';

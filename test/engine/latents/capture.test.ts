@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { collectDataset } from '../../../src/data/items.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import { splitPopulations } from '../../../src/engine/align/population.ts';
 import { readLatents } from '../../../src/engine/align/swapMethods.ts';
-import { collectDataset } from '../../../src/engine/data/items.ts';
-import type { EngineDataset } from '../../../src/engine/dataset.ts';
+import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
 import { capturedPrompts } from '../../../src/engine/latents/capture.ts';
 import { readLatentTokens } from '../../../src/engine/latents/tokens.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';

@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readLatents } from '../../../src/engine/align/swapMethods.ts';
+import type { LatentPage } from '../../../src/engine/contract/latents.ts';
 import type { CapturedPrompts } from '../../../src/engine/latents/capture.ts';
-import type { LatentPage } from '../../../src/engine/latents/job.ts';
 import { describeLatents } from '../../../src/engine/latents/page.ts';
 import { searchLatents } from '../../../src/engine/latents/search.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';

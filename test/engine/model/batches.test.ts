@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { EngineDataset } from '../../../src/engine/dataset.ts';
+import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
 import {
   createBatches,
   padBatch,

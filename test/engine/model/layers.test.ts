@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { linear } from '../../../src/engine/linear.ts';
 import { gelu, layerNorm, timesTransposed } from '../../../src/engine/model/layers.ts';
-import { createRandom } from '../../../src/engine/random.ts';
+import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
 type Op = (...inputs: tf.Tensor[]) => tf.Tensor;

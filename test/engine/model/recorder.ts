@@ -1,9 +1,9 @@
 /** A job's surroundings in a test: keeps what was reported, takes checkpoints at given steps, can be "killed". */
 
-import type { SweepCell } from '../../../src/engine/align/sweep/job.ts';
-import type { ModelSnapshot } from '../../../src/engine/model/job.ts';
-import type { JobContext, JobReporter, MetricRow, Progress } from '../../../src/engine/protocol.ts';
-import type { WrittenFile } from '../../../src/engine/writtenFile.ts';
+import type { ModelSnapshot } from '../../../src/engine/contract/model.ts';
+import type { JobContext, JobReporter, MetricRow, Progress } from '../../../src/engine/contract/protocol.ts';
+import type { SweepCell } from '../../../src/engine/contract/swapSweep.ts';
+import type { WrittenFile } from '../../../src/engine/contract/writtenFile.ts';
 
 export interface Recorder extends JobContext {
   rows: MetricRow[];

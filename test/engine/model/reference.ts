@@ -1,6 +1,7 @@
 /** GPT-2 in plain loops over double-precision numbers: slow, independent of the tensor library, easy to check. */
-import type { ModelConfig } from '../../../src/engine/model/job.ts';
-import type { Arrays } from '../../../src/engine/step/stepper.ts';
+
+import type { Arrays } from '../../../src/engine/contract/arrays.ts';
+import type { ModelConfig } from '../../../src/engine/contract/model.ts';
 
 type Vector = number[];
 type Matrix = Vector[];

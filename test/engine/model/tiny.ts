@@ -1,13 +1,14 @@
 /** A language model small enough for plain loops and finite differences, with no weight left at 0 or 1. */
-import type { ModelConfig } from '../../../src/engine/model/job.ts';
+
+import type { Arrays } from '../../../src/engine/contract/arrays.ts';
+import type { ModelConfig } from '../../../src/engine/contract/model.ts';
 import {
   createLanguageModel,
   initWeights,
   type LanguageModel,
 } from '../../../src/engine/model/languageModel.ts';
-import { buildWordLevelTokenizer, loadTokenizer } from '../../../src/engine/model/tokenizer.ts';
-import { createRandom } from '../../../src/engine/random.ts';
-import type { Arrays } from '../../../src/engine/step/stepper.ts';
+import { buildWordLevelTokenizer, loadTokenizer } from '../../../src/formats/tokenizer.ts';
+import { createRandom } from '../../../src/random.ts';
 
 const WORDS = ['ada', 'bo', 'cy', 'di', 'eve', 'fay', 'guy', 'hal'];
 export const tinyTokenizerJson = buildWordLevelTokenizer([WORDS.join(' ')]);

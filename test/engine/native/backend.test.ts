@@ -5,11 +5,11 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, inject, test } from 'vitest';
-import { type NativeAddon, nativeEnvironment } from '../../../src/engine/native/addon.ts';
+import { type NativeAddon, nativeEnvironment } from '../../../src/engine/contract/native.ts';
+import type { BackendChoice, BackendInfo } from '../../../src/engine/contract/protocol.ts';
 import { loadBackend } from '../../../src/engine/native/backend.ts';
 import { attribute, nativeBackend, rawOp, rawOps } from '../../../src/engine/native/rawOps.ts';
-import type { BackendChoice, BackendInfo } from '../../../src/engine/protocol.ts';
-import { createRandom } from '../../../src/engine/random.ts';
+import { createRandom } from '../../../src/random.ts';
 
 const native = inject('native');
 const missing: NativeAddon = { available: false, reason: 'There is no C++ compiler.' };

@@ -1,8 +1,8 @@
 /** A process that loads the backend it is told to, multiplies, and answers what it found. */
 import { matMul, tensor2d } from '@tensorflow/tfjs-core';
-import type { NativeAddon } from '../../../src/engine/native/addon.ts';
+import type { NativeAddon } from '../../../src/engine/contract/native.ts';
+import type { BackendChoice } from '../../../src/engine/contract/protocol.ts';
 import { loadBackend } from '../../../src/engine/native/backend.ts';
-import type { BackendChoice } from '../../../src/engine/protocol.ts';
 
 process.once('message', async ({ choice, addon }: { choice: BackendChoice; addon: NativeAddon }) => {
   const info = await loadBackend(choice, addon);

@@ -1,6 +1,6 @@
 /** What the builder decides and the commands it would run, as pure functions. */
 import { describe, expect, test } from 'vitest';
-import { nativeEnvironment } from '../../../src/engine/native/addon.ts';
+import { nativeEnvironment } from '../../../src/engine/contract/native.ts';
 import { compileCommands } from '../../../src/engine/native/compile.ts';
 import { downloadCommand } from '../../../src/engine/native/download.ts';
 import { type Machine, unsupportedReason } from '../../../src/engine/native/machine.ts';

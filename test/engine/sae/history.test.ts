@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { createRandom } from '../../../src/engine/random.ts';
+import { ALIGNMENT_PRESETS } from '../../../src/engine/contract/alignmentPresets.ts';
+import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
 import {
   deadLatents,
   noteFired,
@@ -10,9 +11,9 @@ import {
 } from '../../../src/engine/sae/history.ts';
 import { firedEval, pretrainLoss } from '../../../src/engine/sae/objective.ts';
 import { NOTHING_KEPT } from '../../../src/engine/sae/ops.ts';
-import { ALIGNMENT_PRESETS } from '../../../src/engine/sae/presets.ts';
-import { initSae, type SaeConfig } from '../../../src/engine/sae/sae.ts';
+import { initSae } from '../../../src/engine/sae/sae.ts';
 import { createStepper } from '../../../src/engine/step/create.ts';
+import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
 const [D, F, ROWS] = [6, 12, 24];

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { createRandom } from '../../../src/engine/random.ts';
+import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
 import * as losses from '../../../src/engine/sae/losses.ts';
 import { batchTopK, NOTHING_KEPT, stopGradient, topK } from '../../../src/engine/sae/ops.ts';
 import {
@@ -9,10 +9,10 @@ import {
   encodeBatch,
   foldDecoderNorm,
   initSae,
-  type SaeConfig,
   valueLogits,
 } from '../../../src/engine/sae/sae.ts';
 import { toTensors } from '../../../src/engine/step/arrays.ts';
+import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
 const [B, D, F, C] = [6, 4, 7, 3];

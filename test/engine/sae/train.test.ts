@@ -3,14 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createRandom } from '../../../src/engine/random.ts';
+import {
+  ALIGNMENT_PRESETS,
+  resolveAlignmentSettings,
+} from '../../../src/engine/contract/alignmentPresets.ts';
+import type { AlignmentSettingsInput } from '../../../src/engine/contract/alignmentSettings.ts';
+import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
 import type { Rows } from '../../../src/engine/sae/batches.ts';
 import { isBetter } from '../../../src/engine/sae/best.ts';
-import { ALIGNMENT_PRESETS, resolveAlignmentSettings } from '../../../src/engine/sae/presets.ts';
-import { decode, encode, type SaeConfig } from '../../../src/engine/sae/sae.ts';
-import type { AlignmentSettingsInput } from '../../../src/engine/sae/settings.ts';
+import { decode, encode } from '../../../src/engine/sae/sae.ts';
 import { type SaeTraining, trainSae } from '../../../src/engine/sae/train.ts';
 import { toTensors } from '../../../src/engine/step/arrays.ts';
+import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder, Killed } from '../model/recorder.ts';
 

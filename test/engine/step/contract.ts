@@ -1,7 +1,8 @@
 /** What every stepper promises, whichever way it runs. */
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
-import type { AdamWSettings, Arrays, Stepper, StepperOptions } from '../../../src/engine/step/stepper.ts';
+import type { Arrays } from '../../../src/engine/contract/arrays.ts';
+import type { AdamWSettings, Stepper, StepperOptions } from '../../../src/engine/step/stepper.ts';
 import {
   adamW,
   batchOf,

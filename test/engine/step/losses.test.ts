@@ -1,14 +1,16 @@
 /** The product's own losses and evaluations, compiled and op by op. */
 import { beforeAll, describe, expect, inject, test } from 'vitest';
+import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
+import { ENCODER_ACTIVATIONS } from '../../../src/engine/contract/alignmentSettings.ts';
+import type { Arrays } from '../../../src/engine/contract/arrays.ts';
+import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
 import { greedyPredictions, nextTokenLoss } from '../../../src/engine/model/loss.ts';
-import { createRandom } from '../../../src/engine/random.ts';
 import { posttrainLoss, pretrainLoss, validationEval } from '../../../src/engine/sae/objective.ts';
-import { resolveAlignmentSettings } from '../../../src/engine/sae/presets.ts';
-import { initSae, type SaeConfig } from '../../../src/engine/sae/sae.ts';
-import { ENCODER_ACTIVATIONS } from '../../../src/engine/sae/settings.ts';
+import { initSae } from '../../../src/engine/sae/sae.ts';
 import { CompiledStepper } from '../../../src/engine/step/compiled.ts';
 import { EagerStepper } from '../../../src/engine/step/eager.ts';
-import type { Arrays, Stepper, StepperOptions } from '../../../src/engine/step/stepper.ts';
+import type { Stepper, StepperOptions } from '../../../src/engine/step/stepper.ts';
+import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { tinyConfig, tinyWeights } from '../model/tiny.ts';
 import { expectClose } from './contract.ts';

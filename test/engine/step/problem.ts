@@ -1,14 +1,14 @@
 /** A small classifier with a gather, a hidden layer and a softmax: enough kinds of gradient, few enough numbers. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Arrays } from '../../../src/engine/contract/arrays.ts';
 import { gatherRows } from '../../../src/engine/ops.ts';
-import { createRandom } from '../../../src/engine/random.ts';
 import type {
   AdamWSettings,
-  Arrays,
   LossFunction,
   StepperOptions,
   Tensors,
 } from '../../../src/engine/step/stepper.ts';
+import { createRandom } from '../../../src/random.ts';
 
 export const adamW: AdamWSettings = {
   beta1: 0.9,

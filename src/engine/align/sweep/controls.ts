@@ -1,7 +1,9 @@
 /** The controls of a sweep: the same swaps with latents that nobody bound, and without any SAE. */
+
+import { resolveBaselineSettings } from '../../contract/baselineSettings.ts';
+import type { JobContext } from '../../contract/protocol.ts';
+import type { SwapSweepJob, SweepBaseline } from '../../contract/swapSweep.ts';
 import type { LanguageModel } from '../../model/languageModel.ts';
-import type { JobContext } from '../../protocol.ts';
-import { resolveBaselineSettings } from '../../sae/baselineSettings.ts';
 import { createLoadedSae, type LoadedSae, loadSae } from '../../sae/file.ts';
 import { trainBaseline } from '../baseline.ts';
 import { capturePrompts } from '../captured.ts';
@@ -9,7 +11,6 @@ import { findConceptLatents } from '../conceptLatents.ts';
 import { splitPopulations } from '../population.ts';
 import { type CapturedPopulations, freeScales } from '../swapEvaluation.ts';
 import { randomLatents, type SweepEditor, slotLatents, unsupervisedLatents } from './editors.ts';
-import type { SwapSweepJob, SweepBaseline } from './job.ts';
 
 export interface Controls {
   editors: SweepEditor[];

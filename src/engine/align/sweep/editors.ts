@@ -1,9 +1,9 @@
 /** What a sweep edits: the bound slots or a control's latents, for every pair of concepts. */
-import { createRandom } from '../../random.ts';
+import { createRandom } from '../../../random.ts';
+import type { SwapMethod } from '../../contract/swap.ts';
+import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../contract/swapSweep.ts';
 import type { LoadedSae } from '../../sae/file.ts';
 import { SLOT_ON } from '../armed.ts';
-import type { SwapMethod } from '../swap.ts';
-import type { SwapSweepJob, SweepBaseline, SweepCell } from './job.ts';
 
 export type ConceptPair = SwapSweepJob['pairs'][number];
 

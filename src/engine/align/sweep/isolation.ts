@@ -1,13 +1,14 @@
 /** Armed swaps where they must change nothing, prompts and texts about other concepts, and how far they reach into texts about their own. */
+
+import type { SwapMethod } from '../../contract/swap.ts';
+import type { SweepCell } from '../../contract/swapSweep.ts';
 import { type Branch, continueBranches, runPrefixes } from '../../model/continue.ts';
 import type { LanguageModel } from '../../model/languageModel.ts';
 import type { Tokens } from '../../model/tokens.ts';
 import { type ArmedEdit, armedHook, readLatentColumns } from '../armed.ts';
 import { captureResidPost } from '../capture.ts';
-import type { SwapMethod } from '../swap.ts';
 import { setsLatent } from '../swapMethods.ts';
 import type { SweepEditor } from './editors.ts';
-import type { SweepCell } from './job.ts';
 import type { IsolationCase } from './trials.ts';
 
 /** Tokens by which continuations are compared. */

@@ -3,8 +3,8 @@
  * alpha is computed once. Equal to `editResid`, row by row.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { SwapMethod } from '../../contract/swap.ts';
 import { denormalize, type LoadedSae } from '../../sae/file.ts';
-import type { SwapMethod } from '../swap.ts';
 import { createDirections, decodeLatents, readLatents, setsLatent } from '../swapMethods.ts';
 import type { SweepEditor } from './editors.ts';
 

@@ -1,21 +1,22 @@
 /** The swap-sweep job: methods × alphas × pairs × prompts, beside the controls, cell by cell. */
+
+import { sameAnswer } from '../../../data/answers.ts';
 import { invalidInput } from '../../../errors.ts';
-import { sameAnswer } from '../../data/answers.ts';
+import type { JobContext } from '../../contract/protocol.ts';
+import type { SwapMethod } from '../../contract/swap.ts';
+import type { SwapSweepJob, SwapSweepResult, SweepCell } from '../../contract/swapSweep.ts';
 import { continueBranches, type Prefixes, runPrefixes } from '../../model/continue.ts';
 import { replacing } from '../../model/edit.ts';
 import { type LanguageModel, loadLanguageModel } from '../../model/languageModel.ts';
-import type { JobContext } from '../../protocol.ts';
 import { takeRows } from '../../rows.ts';
 import { type LoadedSae, loadSae } from '../../sae/file.ts';
 import { armedHook } from '../armed.ts';
 import { captureResidPost } from '../capture.ts';
-import type { SwapMethod } from '../swap.ts';
 import { longestAnswer } from '../swapTrials.ts';
 import { createWithheld } from '../withheld.ts';
 import { prepareControls } from './controls.ts';
 import { type SweepEditor, slotLatents } from './editors.ts';
 import { armedEdits, continueAll, type Isolation, prepareIsolation } from './isolation.ts';
-import type { SwapSweepJob, SwapSweepResult, SweepCell } from './job.ts';
 import { createPlacedEdits, type PlacedTrials } from './placed.ts';
 import { choosePrompts, drawIsolationCases, drawSweepTrials, type SweepTrial } from './trials.ts';
 

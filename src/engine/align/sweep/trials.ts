@@ -1,12 +1,12 @@
 /** Which prompts and texts a sweep asks, drawn by its seed alone. */
-import { sameAnswer } from '../../data/answers.ts';
-import type { EngineDataset, Prompt, Text } from '../../dataset.ts';
-import { createRandom } from '../../random.ts';
-import type { AlignmentSettings } from '../../sae/settings.ts';
+import { sameAnswer } from '../../../data/answers.ts';
+import { createRandom } from '../../../random.ts';
+import type { AlignmentSettings } from '../../contract/alignmentSettings.ts';
+import type { EngineDataset, Prompt, Text } from '../../contract/dataset.ts';
+import type { SweepSettings } from '../../contract/swapSweepSettings.ts';
 import { splitPopulations } from '../population.ts';
 import { indexFacts } from '../swapTrials.ts';
 import type { ConceptPair } from './editors.ts';
-import type { SweepSettings } from './settings.ts';
 
 /** A prompt to be answered as if it asked for the pair's target. */
 export interface SweepTrial {

@@ -1,18 +1,19 @@
 /** What is edited at a hop in the place of one relation by another: the slots, and the controls beside them. */
+
+import { createRandom } from '../../../random.ts';
 import { trainBaseline } from '../../align/baseline.ts';
 import { findConceptLatents } from '../../align/conceptLatents.ts';
-import type { SwapMethod } from '../../align/swap.ts';
 import { freeScales } from '../../align/swapEvaluation.ts';
 import { setsLatent } from '../../align/swapMethods.ts';
 import type { CapturedPrompt } from '../../align/swapTrials.ts';
-import type { EngineDataset } from '../../dataset.ts';
+import { resolveBaselineSettings } from '../../contract/baselineSettings.ts';
+import type { EngineDataset } from '../../contract/dataset.ts';
+import type { HopEdit } from '../../contract/hopSwap.ts';
+import type { JobContext } from '../../contract/protocol.ts';
+import type { SwapMethod } from '../../contract/swap.ts';
 import type { LanguageModel } from '../../model/languageModel.ts';
-import type { JobContext } from '../../protocol.ts';
-import { createRandom } from '../../random.ts';
-import { resolveBaselineSettings } from '../../sae/baselineSettings.ts';
 import { createLoadedSae, type LoadedSae, type StoredSae } from '../../sae/file.ts';
 import { type HopActivations, quietly } from '../hopSae.ts';
-import type { HopEdit } from './job.ts';
 
 /** What stands for a relation: in which SAE, which latent, and what alpha 1 sets it to. */
 export interface HopEditor {

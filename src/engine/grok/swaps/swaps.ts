@@ -1,20 +1,20 @@
 /** Swaps of relations at either hop of two-hop questions, by every method and beside the controls. */
 import { join } from 'node:path';
 import { armedHook, SLOT_ON } from '../../align/armed.ts';
-import type { SwapMethod } from '../../align/swap.ts';
 import { countSuccesses } from '../../align/swapTrials.ts';
 import { createWithheld } from '../../align/withheld.ts';
-import type { EngineDataset } from '../../dataset.ts';
+import type { GrokSettings } from '../../contract/analysisSettings.ts';
+import type { EngineDataset } from '../../contract/dataset.ts';
+import type { HopSwapJob, HopSwapMeasure, HopSwapResult } from '../../contract/hopSwap.ts';
+import type { HopSwapSettings } from '../../contract/hopSwapSettings.ts';
+import type { JobContext } from '../../contract/protocol.ts';
+import type { SwapMethod } from '../../contract/swap.ts';
 import { type LanguageModel, loadLanguageModel } from '../../model/languageModel.ts';
-import type { JobContext } from '../../protocol.ts';
 import { readSae, type StoredSae, writeSae } from '../../sae/file.ts';
 import { captureHop, HOPS, trainHopSaes } from '../analyse.ts';
 import { measureAnswers } from '../answers.ts';
 import { type TwoHopQuestion, twoHopQuestions } from '../questions.ts';
-import type { GrokSettings } from '../settings.ts';
 import { createHopEdits, type HopEditor, prepareEditors } from './editors.ts';
-import type { HopSwapJob, HopSwapMeasure, HopSwapResult } from './job.ts';
-import type { HopSwapSettings } from './settings.ts';
 import { type AskedHop, drawHopTrials, type HopTrial } from './trials.ts';
 
 /** Share of a job that trains the SAEs it was not given. */

@@ -1,7 +1,8 @@
 /** Which swaps are tried on two-hop questions. */
+
+import { createRandom } from '../../../random.ts';
 import type { TokenTrial } from '../../align/swapTrials.ts';
-import type { EngineDataset } from '../../dataset.ts';
-import { createRandom } from '../../random.ts';
+import type { EngineDataset } from '../../contract/dataset.ts';
 import { indexValues, type TwoHopQuestion } from '../questions.ts';
 
 /** One swap: at hop 1 behind the question, at hop 2 behind the question and E2. */

@@ -1,0 +1,130 @@
+/** Invented people in three generations, related so that relations can be followed twice; pure and seeded. */
+import { z } from 'zod';
+import type { EngineDataset, Split } from '../engine/contract/dataset.ts';
+import { invalidInput } from '../errors.ts';
+import { createRandom } from '../random.ts';
+import { collectDataset, type DatasetItem, type FactItem, type OntologyDefinition } from './items.ts';
+import { FACT_PHRASINGS, RELATION_LABELS, stateFact, twoHopQuestion } from './two-hop-phrasings.ts';
+import { FIRST_NAMES } from './vocabulary.ts';
+
+const LEVELS = 3;
+const LABELS = Object.entries(RELATION_LABELS);
+const MAX_ENTITIES = Math.floor(FIRST_NAMES.length / LEVELS);
+
+const count = (min: number, max: number) => z.number().int().min(min).max(max);
+
+export const twoHopSettings = z
+  .object({
+    /** Seeds every draw; the same settings give the same dataset. */
+    seed: count(0, 2 ** 31 - 1).default(0),
+    /** People on each of the three levels: E1, E2 and E3. */
+    entities: count(2, MAX_ENTITIES).default(20),
+    /** Relations of every E1 to an E2, and of every E2 to an E3. */
+    relations: count(2, LABELS.length).default(10),
+    /** Wordings in which every single fact is stated as a text; 0 leaves texts out. */
+    factPhrasings: count(0, FACT_PHRASINGS.length).default(0),
+    /** Share of the compositions that are asked in training; the others are held out. */
+    trainShare: z.number().gt(0).lt(1).default(0.15),
+  })
+  .strict();
+
+export type TwoHopSettings = z.output<typeof twoHopSettings>;
+export type TwoHopSettingsInput = z.input<typeof twoHopSettings>;
+
+/** The relations that these settings use. */
+export function twoHopOntology({ relations }: Pick<TwoHopSettings, 'relations'>): OntologyDefinition {
+  return {
+    slug: `two-hop-generated-${relations}`,
+    name: `${relations} relations between invented people`,
+    description: 'A two-hop question follows two of the relations one after the other.',
+    concepts: LABELS.slice(0, relations).map(([key, label]) => ({
+      key,
+      label,
+      description: `Who somebody's ${label} is.`,
+    })),
+  };
+}
+
+/** The whole dataset in memory, for the engine. @throws {AppError} INVALID_INPUT when nothing would be held out. */
+export function generateTwoHop(input: TwoHopSettingsInput = {}): EngineDataset {
+  const settings = twoHopSettings.parse(input);
+  return collectDataset(twoHopOntology(settings).concepts, twoHopItems(settings));
+}
+
+interface Composition {
+  first: FactItem;
+  second: FactItem;
+}
+
+/**
+ * Facts `E1 –R1→ E2` and `E2 –R2→ E3`, each stated as often as asked for, then every composition as a question answered
+ * `E2 E3`. TRAIN is a drawn share of the compositions; VALIDATION is all others whose two facts training shows, in a
+ * text or, where no fact is stated, within a training question. Compositions of a fact never shown are left out.
+ * @throws {AppError} INVALID_INPUT when nothing would be held out.
+ */
+export function* twoHopItems(settings: TwoHopSettings): Generator<DatasetItem> {
+  const facts = drawFacts(settings);
+  const labels = new Map<string, string>(LABELS);
+  yield* facts;
+  for (const { concept, entity, value } of facts)
+    for (const text of stateFact(settings.factPhrasings, labels.get(concept)!, entity, value))
+      yield { type: 'text', text, entity, split: 'TRAIN' };
+  const { train, heldOut } = divide(facts, settings);
+  for (const [split, compositions] of [
+    ['TRAIN', train],
+    ['VALIDATION', heldOut],
+  ] as const)
+    for (const composition of compositions) yield questionOf(composition, labels, split);
+}
+
+function questionOf(
+  { first, second }: Composition,
+  labels: ReadonlyMap<string, string>,
+  split: Split,
+): DatasetItem {
+  return {
+    type: 'prompt',
+    prompt: twoHopQuestion(labels.get(first.concept)!, labels.get(second.concept)!, first.entity),
+    answer: `${first.value} ${second.value}`,
+    entity: first.entity,
+    concepts: [first.concept, second.concept],
+    template: 'two-hop',
+    split,
+  };
+}
+
+/** Every relation of every E1, then of every E2, to somebody drawn from the level below. */
+function drawFacts({ seed, entities, relations }: TwoHopSettings): FactItem[] {
+  const names = createRandom(seed, 'two-hop', 'names').shuffle([...FIRST_NAMES]);
+  const level = (n: number) => names.slice(n * entities, (n + 1) * entities);
+  const random = createRandom(seed, 'two-hop', 'facts');
+  return [0, 1].flatMap((n) =>
+    level(n).flatMap((entity) =>
+      LABELS.slice(0, relations).map(
+        ([concept]): FactItem => ({
+          type: 'fact',
+          entity,
+          concept,
+          value: level(n + 1)[random.int(entities)]!,
+        }),
+      ),
+    ),
+  );
+}
+
+function divide(facts: readonly FactItem[], { seed, trainShare, factPhrasings }: TwoHopSettings) {
+  const from = new Map<string, FactItem[]>();
+  for (const fact of facts) from.set(fact.entity, [...(from.get(fact.entity) ?? []), fact]);
+  const all = facts.flatMap((first) => (from.get(first.value) ?? []).map((second) => ({ first, second })));
+  createRandom(seed, 'two-hop', 'compositions').shuffle(all);
+  const size = Math.max(1, Math.round(all.length * trainShare));
+  const train = all.slice(0, size);
+  const shown = new Set(factPhrasings > 0 ? facts : train.flatMap(({ first, second }) => [first, second]));
+  const heldOut = all.slice(size).filter(({ first, second }) => shown.has(first) && shown.has(second));
+  if (heldOut.length === 0)
+    throw invalidInput(
+      ['trainShare'],
+      `trainShare ${trainShare} leaves no composition to hold out whose facts training shows`,
+    );
+  return { train, heldOut };
+}

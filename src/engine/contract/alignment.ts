@@ -1,0 +1,126 @@
+/** An alignment job: what it takes and what it returns. The work itself is in `align.ts`. */
+
+import type { AlignmentSettings } from './alignmentSettings.ts';
+import type { BaselineSettings } from './baselineSettings.ts';
+import type { EngineDataset, Split } from './dataset.ts';
+import type { ModelRef } from './model.ts';
+import type { WrittenFile } from './writtenFile.ts';
+
+export interface AlignmentJob {
+  kind: 'ALIGNMENT';
+  settings: AlignmentSettings;
+  model: ModelRef;
+  dataset: EngineDataset;
+}
+
+/** Trains an SAE without labels, to compare an alignment with. */
+export interface BaselineJob {
+  kind: 'BASELINE';
+  settings: BaselineSettings;
+  model: ModelRef;
+  dataset: EngineDataset;
+}
+
+/** Binding and reconstruction on one split; definitions in METHOD: binding accuracy, matrix, diagonal, FVU, L0. */
+export interface SplitMeasures {
+  split: Split;
+  /** Number of prompts measured. */
+  examples: number;
+  accuracy: number;
+  top3: number;
+  top5: number;
+  diagonalAccuracy: number;
+  diagonalStrength: number;
+  /** `[concept][slot]`, share of the concept's prompts whose strongest slot is that slot. */
+  matrix: number[][];
+  /** Binding accuracy of each concept's prompts. */
+  conceptAccuracy: number[];
+  /** Share of prompts whose answer's first token the bound slot's value head names; null without trained heads. */
+  valueAccuracy: number | null;
+  fvu: number;
+  l0: number;
+  /** Share of free latents that never fired on this split, 0–1. */
+  deadLatents: number;
+}
+
+/** The metric that follows one concept's binding accuracy on the validation prompts through post-training. */
+export function bindingMetric(conceptKey: string): string {
+  return `validation/binding/${conceptKey}`;
+}
+
+/** One slot's page: what drives it and what it writes. */
+export interface SlotReport {
+  /** Latent index, `nFree + concept`. */
+  index: number;
+  concept: number;
+  /** Strongest prompts on `TEST_OOD` (or `TRAIN` where it is empty), descending. */
+  topExamples: { promptId: string; activation: number }[];
+  /** Logit lens of the decoder column: tokens it raises most, descending. */
+  topTokens: { token: string; score: number }[];
+}
+
+/** Swap success of one latent choice at one alpha on one population of entities. */
+export interface SwapMeasure {
+  /** `CONCEPT`: the bound slots; `RANDOM_LATENT`: the same edit on random free latents. */
+  control: 'CONCEPT' | 'RANDOM_LATENT';
+  /** `VALIDATION`: where alpha is chosen; `UNSEEN`: entities the SAE never saw; `SEEN`: entities it was trained on. */
+  population: 'VALIDATION' | 'UNSEEN' | 'SEEN';
+  /** Which phrasings were asked. */
+  split: Split;
+  alpha: number;
+  trials: number;
+  successes: number;
+}
+
+export interface AlignmentResult {
+  kind: 'ALIGNMENT';
+  weights: WrittenFile;
+  /** Post-training step of the kept (best) checkpoint. */
+  bestStep: number;
+  dModel: number;
+  measures: SplitMeasures[];
+  slots: SlotReport[];
+  swaps: SwapMeasure[];
+  /** Alpha with the most successes on validation, for `CONCEPT`; null when the dataset allows no swap. */
+  chosenAlpha: number | null;
+  conceptLatents: ConceptLatent[];
+  faithfulness: Faithfulness[];
+}
+
+/** The latent that stands for a concept: its slot, or the best single one of an unsupervised SAE. */
+export interface ConceptLatent {
+  concept: number;
+  /** Latent index in the SAE, free latents first. */
+  latent: number;
+  /** `max(0, 2 · AUROC − 1)` of its activation on the concept's prompts against all others, 0–1, on TRAIN prompts. */
+  separability: number;
+  /** The same on TEST_OOD prompts; null where there are none. */
+  heldOutSeparability: number | null;
+  /** Mean activation over the concept's TRAIN prompts on which it fires; 0 where it never does. */
+  meanActivation: number;
+  /** How many latents it takes to tell the concept nearly as well as all of them do; see `conceptLatents.ts`. */
+  fragmentation: number;
+}
+
+/** What stands in the place of the activation at the last prompt token. */
+export type Replacement = 'CLEAN' | 'RECONSTRUCTION' | 'MEAN' | 'ZERO';
+
+/** How the language model answers with that replacement, on one split. */
+export interface Faithfulness {
+  split: Split;
+  replacement: Replacement;
+  prompts: number;
+  /** Prompts whose whole greedy answer is right. */
+  correct: number;
+  /** Of the answers' tokens, the end token left out, in nats a token. */
+  crossEntropy: number;
+}
+
+export interface BaselineResult {
+  kind: 'BASELINE';
+  weights: WrittenFile;
+  dModel: number;
+  measures: SplitMeasures[];
+  conceptLatents: ConceptLatent[];
+  faithfulness: Faithfulness[];
+}

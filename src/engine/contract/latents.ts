@@ -1,0 +1,84 @@
+/** Questions about single latents of a finished SAE: what they take and what they answer. */
+import type { EngineDataset, Split } from './dataset.ts';
+import type { ModelRef } from './model.ts';
+
+/** An SAE with the prompts on which its latents are looked at. */
+export interface LatentSource {
+  model: ModelRef;
+  /** Path of the SAE's `.safetensors`. */
+  sae: string;
+  /** Names the dataset, whose activations stay captured for as long as the SAE is loaded. */
+  datasetId: string;
+  /** Null where its activations may be captured already; the answer is null if they are not. */
+  dataset: EngineDataset | null;
+}
+
+/** Most items of each list of a page. */
+export const LATENT_LIST = 50;
+
+export interface LatentsCall extends LatentSource {
+  /** Indices, free latents first. */
+  latents: readonly number[];
+}
+
+export interface TokenScore {
+  token: string;
+  score: number;
+}
+
+/** How many prompts a latent fires on: above 0.5 for a slot, at anything but 0 for a free latent. */
+export interface Firing {
+  fired: number;
+  prompts: number;
+}
+
+/** What drives a latent and what it writes, at the last token of the dataset's prompts. */
+export interface LatentPage {
+  latent: number;
+  firing: Firing;
+  mean: number;
+  max: number;
+  /** Equal bins from the smallest to the largest activation; `to` belongs to the last bin alone. */
+  histogram: { from: number; to: number; count: number }[];
+  /** Concept by concept. */
+  concepts: { firing: Firing; separability: number | null }[];
+  /** Strongest first, above 0. */
+  topExamples: { promptId: string; activation: number }[];
+  /** Logit lens of the decoder column: above 0, and below 0; farthest from 0 first. */
+  raised: TokenScore[];
+  lowered: TokenScore[];
+  /** Cosine of decoder columns, largest first. */
+  nearest: { latent: number; cosine: number }[];
+}
+
+export interface LatentSearchCall extends LatentSource {
+  concept: number;
+  count: number;
+}
+
+/** Separability as in `separability.ts`; null where the split has no prompt, or only prompts, of the concept. */
+export interface LatentMatch {
+  latent: number;
+  /** On TRAIN prompts of the entities that the SAE learned from. */
+  separability: number | null;
+  /** On all TEST_OOD prompts. */
+  heldOutSeparability: number | null;
+}
+
+export interface LatentTokensCall {
+  model: ModelRef;
+  sae: string;
+  requests: readonly { latent: number; prompt: string }[];
+}
+
+/** A latent's activation at every token of a prompt. */
+export type LatentTokens = { text: string; activation: number }[];
+
+/** A prompt as latents are looked at. */
+export interface LatentPrompt {
+  id: string;
+  concept: number;
+  split: Split;
+  /** Whether the SAE learned from it. */
+  learned: boolean;
+}

@@ -1,0 +1,175 @@
+/**
+ * The messages between a host (API or worker process) and its engine child, over Node's IPC channel with
+ * `serialization: 'advanced'`, so typed arrays travel as they are. The child does one job, or serves calls;
+ * it reads files by the paths it is given and writes files only into `workDir`.
+ */
+import type { AlignmentJob, AlignmentResult, BaselineJob, BaselineResult } from './alignment.ts';
+import type { CheckpointAnalysisJob, CheckpointAnalysisResult } from './analysis.ts';
+import type { GenerationCall, GenerationItem } from './generation.ts';
+import type { HopSwapJob, HopSwapResult } from './hopSwap.ts';
+import type {
+  LatentMatch,
+  LatentPage,
+  LatentSearchCall,
+  LatentsCall,
+  LatentTokens,
+  LatentTokensCall,
+} from './latents.ts';
+import type { ModelJob, ModelResult, ModelSnapshot } from './model.ts';
+import type { NativeAddon } from './native.ts';
+import type { SwapCall, SwapResult } from './swap.ts';
+import type { SwapSweepJob, SwapSweepResult, SweepCell } from './swapSweep.ts';
+import type { WrittenFile } from './writtenFile.ts';
+
+/** `auto` prefers the native addon and falls back to wasm with a reason; the others insist. */
+export type BackendChoice = 'auto' | 'native' | 'wasm';
+
+export interface BackendInfo {
+  backend: 'tensorflow' | 'wasm';
+  tensorflowVersion: string | null;
+  devices: { name: string; kind: 'CPU' | 'GPU' }[];
+  /** Why the native addon is not in use; null when it is. */
+  fallbackReason: string | null;
+}
+
+/** One logged training step: `values` by metric name, such as `loss` or `loss/bind`. */
+export interface MetricRow {
+  step: number;
+  /** Milliseconds since the epoch, when the engine measured it. */
+  at: number;
+  values: Record<string, number>;
+}
+
+export interface Progress {
+  /** Upper-case name of the part of the job that runs now, such as `PRETRAIN`. */
+  phase: string;
+  /** 0–1 over the whole job. */
+  progress: number;
+  etaSeconds: number | null;
+}
+
+export type EngineJob =
+  | ModelJob
+  | AlignmentJob
+  | BaselineJob
+  | SwapSweepJob
+  | CheckpointAnalysisJob
+  | HopSwapJob;
+export type EngineResult =
+  | ModelResult
+  | AlignmentResult
+  | BaselineResult
+  | SwapSweepResult
+  | CheckpointAnalysisResult
+  | HopSwapResult;
+
+/** What the engine reports while a job runs, besides its result. Every call is cheap; the child batches. */
+export interface JobReporter {
+  metrics(row: MetricRow): void;
+  progress(progress: Progress): void;
+  log(level: 'INFO' | 'WARN' | 'ERROR', message: string): void;
+  /** Hands over a finished part of the result, which is stored at once; an attempt that goes on is told of it. */
+  part(cell: SweepCell): void;
+  /** Hands over the model as it is; the host stores it before any later checkpoint and before the result. */
+  snapshot(snapshot: ModelSnapshot): void;
+  /**
+   * Asked after each training step; true when it is time to write a checkpoint (by the host's interval).
+   */
+  checkpointDue(): boolean;
+  /**
+   * Flushes metrics up to `step`, then hands over the checkpoint, which replaces any earlier one. The host moves
+   * the file away while training goes on; `checkpointDue` stays false until it has.
+   */
+  checkpoint(step: number, file: WrittenFile): Promise<void>;
+  /**
+   * Lets messages through (disconnect, a wish for a checkpoint) and waits while the host is far behind in storing
+   * metrics; call it at least every 50 ms of work.
+   */
+  breathe(): Promise<void>;
+}
+
+/** What a job may use of its surroundings. */
+export interface JobContext {
+  reporter: JobReporter;
+  /** Existing directory for files the job writes. */
+  workDir: string;
+  /** Path of the checkpoint to go on from, if the run was interrupted. */
+  resumeFrom: string | null;
+}
+
+export type HostMessage =
+  | {
+      type: 'init';
+      backend: BackendChoice;
+      /** What `prepareNative` found in the host; the child must be forked with `nativeEnvironment(native, …)`. */
+      native: NativeAddon;
+      /** What models and SAEs that stay loaded between calls may take. */
+      memoryBytes: number;
+    }
+  | {
+      type: 'job';
+      job: EngineJob;
+      resumeFrom: string | null;
+      /** Existing directory of this job alone. */
+      workDir: string;
+      checkpointEveryMs: number;
+    }
+  | { type: 'call'; id: number; call: EngineCall }
+  | { type: 'stream'; id: number; stream: EngineStream }
+  /** Nobody wants the stream's further items; it ends at the next one. */
+  | { type: 'cancel'; id: number }
+  /** So many metric rows more are stored; the child stops training while too many are not. */
+  | { type: 'stored'; rows: number }
+  /** The checkpoint handed over last is stored and its file has left the work directory. */
+  | { type: 'checkpointed' }
+  /** Write a checkpoint at the next opportunity, whatever the interval says. */
+  | { type: 'wantCheckpoint' };
+
+/** Short requests that a serving child answers; models and SAEs stay loaded between calls. */
+export type EngineCall =
+  | { method: 'swap'; params: SwapCall }
+  | { method: 'latents'; params: LatentsCall }
+  | { method: 'searchLatents'; params: LatentSearchCall }
+  | { method: 'latentTokens'; params: LatentTokensCall };
+export type EngineCallResult =
+  | { method: 'swap'; result: SwapResult }
+  /** Null asks for the dataset, which has not been captured yet; a null page is of a latent that does not exist. */
+  | { method: 'latents'; result: (LatentPage | null)[] | null }
+  | { method: 'searchLatents'; result: LatentMatch[] | null }
+  | { method: 'latentTokens'; result: LatentTokens[] };
+
+/** Requests that a serving child answers item by item; their parameters bound how many items there can be. */
+export type EngineStream = { method: 'generate'; params: GenerationCall };
+export type EngineStreamItem = { method: 'generate'; item: GenerationItem };
+
+type Named<T, M> = Extract<T, { method: M }>;
+export type CallMethod = EngineCall['method'];
+export type CallParams<M extends CallMethod> = Named<EngineCall, M>['params'];
+export type CallResult<M extends CallMethod> = Named<EngineCallResult, M>['result'];
+export type StreamMethod = EngineStream['method'];
+export type StreamParams<M extends StreamMethod> = Named<EngineStream, M>['params'];
+export type StreamItem<M extends StreamMethod> = Named<EngineStreamItem, M>['item'];
+
+export type ChildMessage =
+  | { type: 'ready'; info: BackendInfo }
+  | { type: 'metrics'; rows: MetricRow[] }
+  | { type: 'progress'; progress: Progress }
+  | { type: 'log'; level: 'INFO' | 'WARN' | 'ERROR'; message: string; at: number }
+  | { type: 'part'; cell: SweepCell }
+  | { type: 'snapshot'; snapshot: ModelSnapshot }
+  | { type: 'checkpoint'; step: number; file: WrittenFile }
+  | { type: 'done'; result: EngineResult }
+  | { type: 'failed'; error: EngineFailure }
+  | { type: 'answer'; id: number; result: EngineCallResult }
+  | { type: 'item'; id: number; item: EngineStreamItem }
+  /** The stream is through, or was cancelled. */
+  | { type: 'ended'; id: number }
+  | { type: 'refused'; id: number; error: EngineFailure };
+
+/** `code` is an `AppErrorCode`; the message may be shown to the caller unless the code is INTERNAL. */
+export interface EngineFailure {
+  code: string;
+  message: string;
+  path?: string[];
+  stack?: string;
+}

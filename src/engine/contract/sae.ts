@@ -1,0 +1,24 @@
+/** What an SAE is, as plain data. */
+import type { AlignmentSettings, EncoderActivation } from './alignmentSettings.ts';
+
+/** What decides the shapes of an SAE's weights and how its free latents fire. */
+export interface SaeConfig {
+  dModel: number;
+  nFree: number;
+  nConcepts: number;
+  activation: EncoderActivation;
+  /** Active free latents a row: at most, for `TOPK`; on the mean over a training batch, for `BATCH_TOPK`. */
+  k: number;
+  /** Null when the SAE has no value heads. */
+  valueHeads: { hidden: number; dVocab: number } | null;
+}
+
+/** Everything about an SAE that is plain data. */
+export interface SaeDescription {
+  config: SaeConfig;
+  settings: AlignmentSettings;
+  /** Keys of the dataset's concepts, slot by slot; an unsupervised SAE has slots for none of them. */
+  concepts: readonly string[];
+  /** Post-training step of the weights. */
+  bestStep: number;
+}

@@ -1,0 +1,62 @@
+/** A swap-sweep job: what it takes, the parts it hands over, and what it returns. The work itself is in `sweep.ts`. */
+import type { EngineDataset } from './dataset.ts';
+import type { ModelRef } from './model.ts';
+import type { SwapMethod } from './swap.ts';
+import type { SweepControl, SweepSettings } from './swapSweepSettings.ts';
+
+/** An unsupervised SAE and the latents that stand for the concepts in it. */
+export interface SweepBaseline {
+  /** Path of its `.safetensors`. */
+  sae: string;
+  /** By concept. */
+  latents: readonly { latent: number; meanActivation: number }[];
+}
+
+/** What a sweep's run keeps: its settings and the pairs that they came to. */
+export interface StoredSweepSettings extends SweepSettings {
+  /** Source and target concepts by index. */
+  pairs: readonly { source: number; target: number }[];
+}
+
+export interface SwapSweepJob {
+  kind: 'SWAP_SWEEP';
+  settings: SweepSettings;
+  model: ModelRef;
+  /** Path of the alignment's `.safetensors`. */
+  sae: string;
+  /** Null where there is none yet: the job trains one, if its control is asked for. */
+  baseline: SweepBaseline | null;
+  dataset: EngineDataset;
+  pairs: StoredSweepSettings['pairs'];
+  /** Positions of the cells that an earlier attempt has handed over. */
+  done: readonly number[];
+}
+
+/** One method at one alpha, of the slots or of a control: counts over all pairs. */
+export interface SweepCell {
+  /** Place in the order of work. */
+  position: number;
+  edited: 'CONCEPT' | SweepControl;
+  method: SwapMethod;
+  alpha: number;
+  trials: number;
+  successes: number;
+  /** Armed swaps on prompts about other concepts, and those that left the answer as it was. */
+  otherPrompts: number;
+  otherPromptsKept: number;
+  /** The same on texts that state nothing of the source. */
+  texts: number;
+  textsKept: number;
+  /** The same on texts that state the source's fact. */
+  statements: number;
+  statementsKept: number;
+  pairs: { source: number; target: number; trials: number; successes: number }[];
+}
+
+export interface SwapSweepResult {
+  kind: 'SWAP_SWEEP';
+  /** Swaps and isolation checks that were run through the model, this attempt's alone. */
+  edits: number;
+  /** Seconds that they took. */
+  seconds: number;
+}

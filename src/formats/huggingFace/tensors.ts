@@ -1,0 +1,81 @@
+/** Weights of a checkpoint as float32, read block by block from wherever they lie. */
+import { type ByteSource, malformed, type TensorEntry } from '../safetensors.ts';
+
+/** Bytes that are read, and converted, at a time. */
+const BLOCK_BYTES = 1 << 23;
+
+/** A tensor in one of a checkpoint's files. */
+export interface StoredTensor extends TensorEntry {
+  name: string;
+  source: ByteSource;
+  /** The file's name. */
+  label: string;
+}
+
+/** Floats of `size` bytes that come as raw little-endian `bytes`. */
+interface Format {
+  size: number;
+  toFloats(bytes: Buffer): Float32Array;
+}
+
+/** The element types that checkpoints may have. */
+export const FORMATS: Readonly<Record<string, Format>> = {
+  F32: { size: 4, toFloats: ({ buffer, byteLength }) => new Float32Array(buffer, 0, byteLength / 4) },
+  F16: { size: 2, toFloats: widenHalves },
+  // The upper half of a float32.
+  BF16: { size: 2, toFloats: (bytes) => widen(bytes, (bits) => bits << 16) },
+};
+
+/**
+ * The values of a tensor in its order, as float32 bytes.
+ * @throws {AppError} INVALID_INPUT when its size is not what its type and shape say.
+ */
+export async function* readFloats({
+  dtype,
+  shape,
+  begin,
+  end,
+  ...from
+}: StoredTensor): AsyncGenerator<Buffer> {
+  const { size, toFloats } = FORMATS[dtype]!;
+  const needed = size * shape.reduce((product, dim) => product * dim, 1);
+  if (needed !== end - begin)
+    throw malformed(from.label, `tensor '${from.name}' needs ${needed} bytes, has ${end - begin}`);
+  for (let at = begin; at < end; at += BLOCK_BYTES) {
+    const { buffer, byteLength } = toFloats(await from.source.read(at, Math.min(at + BLOCK_BYTES, end)));
+    yield Buffer.from(buffer, 0, byteLength);
+  }
+}
+
+/** The floats whose bits `bitsOf` makes of each two bytes; a loop, for `from` with a function is slow. */
+function widen({ buffer, byteLength }: Buffer, bitsOf: (bits: number) => number): Float32Array {
+  const narrow = new Uint16Array(buffer, 0, byteLength / 2);
+  const wide = new Uint32Array(narrow.length);
+  for (let i = 0; i < narrow.length; i++) wide[i] = bitsOf(narrow[i]!);
+  return new Float32Array(wide.buffer);
+}
+
+/** The float32 bits of every half, made when the first is asked for. */
+let table: Uint32Array | undefined;
+
+function widenHalves(bytes: Buffer): Float32Array {
+  table ??= Uint32Array.from({ length: 1 << 16 }, (_, bits) => floatBits(bits));
+  const known = table;
+  return widen(bytes, (bits) => known[bits]!);
+}
+
+/** Bits of the float32 that an IEEE 754 half of these bits is. */
+function floatBits(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  const value =
+    exponent === 0
+      ? fraction * 2 ** -24
+      : exponent === 0x1f
+        ? fraction
+          ? Number.NaN
+          : Infinity
+        : (1 + fraction / 1024) * 2 ** (exponent - 15);
+  return new Uint32Array(Float32Array.of(sign * value).buffer)[0]!;
+}

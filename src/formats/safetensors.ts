@@ -1,0 +1,261 @@
+/**
+ * The `.safetensors` format (https://huggingface.co/docs/safetensors): 8 bytes of header length, a JSON header,
+ * then raw little-endian tensors. Weights, checkpoints and SAEs are all such files.
+ */
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { Arrays, ArrayValue } from '../engine/contract/arrays.ts';
+import type { WrittenFile } from '../engine/contract/writtenFile.ts';
+import { AppError } from '../errors.ts';
+
+const DTYPES = { F32: Float32Array, I32: Int32Array } as const;
+type Dtype = keyof typeof DTYPES;
+const LENGTH_BYTES = 8;
+/** The limit of the reference implementation; a larger length is a sign of another format. */
+const MAX_HEADER_BYTES = 100_000_000;
+
+export interface TensorEntry {
+  dtype: string;
+  shape: number[];
+  /** Byte range in the file, `[begin, end)`. */
+  begin: number;
+  end: number;
+}
+
+export interface SafetensorsHeader {
+  tensors: Record<string, TensorEntry>;
+  metadata: Record<string, string>;
+}
+
+/** Where bytes are read by range: a file, or what stands on another machine. */
+export interface ByteSource {
+  size: number;
+  /** Bytes `[begin, end)`, all of them. */
+  read(begin: number, end: number): Promise<Buffer>;
+}
+
+/**
+ * Writes tensors and string metadata to `path` through a temporary file and a rename, so that a reader or a
+ * crash never meets half a file; equal contents give equal bytes and so an equal hash.
+ */
+export function writeSafetensors(
+  path: string,
+  arrays: Arrays,
+  metadata: Record<string, string> = {},
+): Promise<WrittenFile> {
+  return writeChunks(path, chunksOf(arrays, metadata));
+}
+
+function* chunksOf(arrays: Arrays, metadata: Record<string, string>): Generator<Buffer> {
+  yield encodeHeader(typesOf(arrays), metadata);
+  for (const array of Object.values(arrays)) yield bytesOf(array);
+}
+
+/** Writes a file piece by piece, as `writeSafetensors` does. */
+export async function writeChunks(
+  path: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<WrittenFile> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const file = await open(temporary, 'w');
+  try {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      for (let done = 0; done < chunk.byteLength; ) {
+        done += (await file.write(chunk, done, chunk.byteLength - done)).bytesWritten;
+      }
+      bytes += chunk.byteLength;
+    }
+    await file.sync();
+    await file.close();
+    await rename(temporary, path);
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  return { path, sha256: hash.digest('hex'), bytes };
+}
+
+/**
+ * Reads the header alone: names, types, shapes and metadata.
+ * @throws {AppError} INVALID_INPUT when the file is not well-formed safetensors.
+ */
+export function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
+  return withFile(path, async (file) => readHeader(await sourceOf(file, basename(path)), basename(path)));
+}
+
+/**
+ * Reads all tensors, or only those in `names`, each by its own byte range.
+ * @throws {AppError} INVALID_INPUT when the file is malformed, a name is missing or a type is neither F32 nor I32.
+ */
+export function readSafetensors(
+  path: string,
+  names?: readonly string[],
+): Promise<{ arrays: Arrays; metadata: Record<string, string> }> {
+  const label = basename(path);
+  return withFile(path, async (file) => {
+    const { tensors, metadata } = await readHeader(await sourceOf(file, label), label);
+    const arrays: Arrays = {};
+    for (const name of names ?? Object.keys(tensors)) {
+      const entry = tensors[name];
+      if (!entry) throw malformed(label, `it has no tensor '${name}'`);
+      arrays[name] = await readTensor(file, label, name, entry);
+    }
+    return { arrays, metadata };
+  });
+}
+
+/** What stands before the tensors of these types and shapes, which follow in this order without gaps. */
+export function encodeHeader(
+  tensors: Readonly<Record<string, { dtype: Dtype; shape: readonly number[] }>>,
+  metadata: Record<string, string>,
+): Buffer {
+  const header: Record<string, unknown> = {};
+  if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
+  let offset = 0;
+  for (const [name, { dtype, shape }] of Object.entries(tensors)) {
+    const end = offset + 4 * shape.reduce((product, size) => product * size, 1);
+    header[name] = { dtype, shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  const padded = Math.ceil(json.byteLength / 8) * 8; // keeps the tensors aligned; spaces end the JSON
+  const buffer = Buffer.alloc(LENGTH_BYTES + padded, ' ');
+  buffer.writeBigUInt64LE(BigInt(padded));
+  json.copy(buffer, LENGTH_BYTES);
+  return buffer;
+}
+
+function typesOf(arrays: Arrays): Record<string, { dtype: Dtype; shape: readonly number[] }> {
+  const entries = Object.entries(arrays).map(([name, { data, shape }]) => {
+    const dtype: Dtype = data instanceof Float32Array ? 'F32' : 'I32';
+    return [name, { dtype, shape }] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function bytesOf({ data }: ArrayValue): Buffer {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}
+
+async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await open(path, 'r');
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A file as a source; the caller closes it. `label` names it in messages. */
+export async function sourceOf(file: FileHandle, label: string): Promise<ByteSource> {
+  const { size } = await file.stat();
+  return {
+    size,
+    async read(begin, end) {
+      // In memory of its own, which begins where any typed array may.
+      const buffer = Buffer.from(new ArrayBuffer(end - begin));
+      await readInto(file, label, buffer, begin);
+      return buffer;
+    },
+  };
+}
+
+/** @throws {AppError} INVALID_INPUT when the source, named `label`, is not well-formed safetensors. */
+export async function readHeader(source: ByteSource, label: string): Promise<SafetensorsHeader> {
+  const { size } = source;
+  if (size < LENGTH_BYTES) throw malformed(label, `it has ${size} bytes, fewer than a header's length needs`);
+  const length = Number((await source.read(0, LENGTH_BYTES)).readBigUInt64LE());
+  if (length > MAX_HEADER_BYTES || LENGTH_BYTES + length > size) {
+    throw malformed(label, `its header claims ${length} bytes, but the file has ${size}`);
+  }
+  const json = (await source.read(LENGTH_BYTES, LENGTH_BYTES + length)).toString('utf8');
+  return parseHeader(label, json, LENGTH_BYTES + length, size);
+}
+
+function parseHeader(label: string, json: string, dataStart: number, size: number): SafetensorsHeader {
+  let header: unknown;
+  try {
+    header = JSON.parse(json);
+  } catch (cause) {
+    throw malformed(label, 'its header is not JSON', cause);
+  }
+  if (!isRecord(header)) throw malformed(label, 'its header is not a JSON object');
+  const { __metadata__: metadata = {}, ...entries } = header;
+  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
+    throw malformed(label, 'its __metadata__ is not a map of strings');
+  }
+  const tensors: Record<string, TensorEntry> = {};
+  for (const [name, entry] of Object.entries(entries)) {
+    tensors[name] = parseEntry(label, name, entry, dataStart, size);
+  }
+  return { tensors, metadata: metadata as Record<string, string> };
+}
+
+function parseEntry(
+  label: string,
+  name: string,
+  entry: unknown,
+  dataStart: number,
+  size: number,
+): TensorEntry {
+  const { dtype, shape, data_offsets: offsets } = isRecord(entry) ? entry : {};
+  if (typeof dtype !== 'string' || !isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) {
+    throw malformed(label, `tensor '${name}' lacks a dtype, shape or data_offsets`);
+  }
+  const [begin, end] = [dataStart + offsets[0]!, dataStart + offsets[1]!];
+  if (begin > end || end > size) {
+    throw malformed(label, `tensor '${name}' lies at bytes ${begin}–${end} of a file of ${size}`);
+  }
+  return { dtype, shape, begin, end };
+}
+
+async function readTensor(
+  file: FileHandle,
+  label: string,
+  name: string,
+  { dtype, shape, begin, end }: TensorEntry,
+): Promise<ArrayValue> {
+  if (!(dtype in DTYPES)) throw malformed(label, `tensor '${name}' is ${dtype}; F32 and I32 are accepted`);
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  if (size * 4 !== end - begin) {
+    throw malformed(
+      label,
+      `tensor '${name}' of shape [${shape}] needs ${size * 4} bytes, has ${end - begin}`,
+    );
+  }
+  const data = new DTYPES[dtype as Dtype](size);
+  await readInto(file, label, Buffer.from(data.buffer), begin);
+  return { data, shape };
+}
+
+/** Fills the buffer from byte `begin` on. @throws {AppError} INVALID_INPUT when the file, named `label`, ends early. */
+export async function readInto(
+  file: FileHandle,
+  label: string,
+  buffer: Buffer,
+  begin: number,
+): Promise<void> {
+  for (let done = 0; done < buffer.byteLength; ) {
+    const { bytesRead } = await file.read(buffer, done, buffer.byteLength - done, begin + done);
+    if (bytesRead === 0) throw malformed(label, 'it ends early');
+    done += bytesRead;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+}
+
+/** The error for a file, named `label`, that cannot be read as safetensors. */
+export function malformed(label: string, why: string, cause?: unknown): AppError {
+  return new AppError('INVALID_INPUT', `${label} is not a readable safetensors file: ${why}`, { cause });
+}

@@ -3,7 +3,7 @@ import { drizzle, type NodePgDatabase, type NodePgQueryResultHKT } from 'drizzle
 import type { PgDatabase } from 'drizzle-orm/pg-core';
 import { Pool, type PoolClient } from 'pg';
 import type { DbLog } from './log.ts';
-import * as tables from './tables.ts';
+import * as tables from './tables/index.ts';
 
 /** What queries are written against: the database itself or a transaction on it. */
 export type Executor = PgDatabase<NodePgQueryResultHKT, typeof tables>;

@@ -5,7 +5,7 @@ import { invalidInput, notFound } from '../errors.ts';
 import { type Db, isConnectionLoss } from './client.ts';
 import type { DbLog } from './log.ts';
 import { type RunEventRow, readEvents } from './queries/events.ts';
-import { FINAL_STATUSES, runs } from './tables.ts';
+import { FINAL_STATUSES, runs } from './tables/index.ts';
 
 /** Rows that a query reads at most, and that wait for a slow subscriber at most. */
 const READ_LIMIT = 500;

@@ -12,7 +12,7 @@ import {
   type Worker,
 } from './queries/workers.ts';
 import { keepSession } from './session.ts';
-import * as tables from './tables.ts';
+import * as tables from './tables/index.ts';
 
 const HEARTBEAT_MS = 2_000;
 

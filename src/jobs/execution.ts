@@ -8,7 +8,7 @@ import { collectArtifact } from '../db/queries/artifacts.ts';
 import { readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
 import type { Claim } from '../db/queries/events.ts';
 import { failRun, type Run } from '../db/queries/runs.ts';
-import type { RunKind } from '../db/tables.ts';
+import type { RunKind } from '../db/tables/index.ts';
 import type { ModelSnapshot } from '../engine/contract/model.ts';
 import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { AppError } from '../errors.ts';

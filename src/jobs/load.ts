@@ -7,7 +7,7 @@ import { loadEngineDataset } from '../db/queries/engineDataset.ts';
 import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { listCellPositions } from '../db/queries/sweepCells.ts';
-import { models } from '../db/tables.ts';
+import { models } from '../db/tables/index.ts';
 import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
 import type { GrokSettings } from '../engine/contract/analysisSettings.ts';
 import type { BaselineSettings } from '../engine/contract/baselineSettings.ts';

@@ -17,7 +17,7 @@ import {
   slots,
   splitMeasures,
   swapMeasures,
-} from '../db/tables.ts';
+} from '../db/tables/index.ts';
 import type { AlignmentResult, BaselineResult } from '../engine/contract/alignment.ts';
 import type { CheckpointAnalysisResult } from '../engine/contract/analysis.ts';
 import type { HopSwapResult } from '../engine/contract/hopSwap.ts';

@@ -6,7 +6,7 @@ import { storeArtifact } from '../db/queries/artifacts.ts';
 import { type Claim, lockRun } from '../db/queries/events.ts';
 import { giveModel, isBehind } from '../db/queries/grokking.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { datasets, modelCheckpoints, models } from '../db/tables.ts';
+import { datasets, modelCheckpoints, models } from '../db/tables/index.ts';
 import type { ModelSnapshot } from '../engine/contract/model.ts';
 import { enqueueRun } from './queue.ts';
 import { RunLost } from './writer.ts';

@@ -7,7 +7,7 @@ import type { Database, Executor } from '../db/client.ts';
 import { sweepArtifacts } from '../db/queries/artifacts.ts';
 import { listRunsOf, type Run } from '../db/queries/runs.ts';
 import { endWorkers, findDeadWorkers, listWorkers, type Patience } from '../db/queries/workers.ts';
-import { runs, workers } from '../db/tables.ts';
+import { runs, workers } from '../db/tables/index.ts';
 import type { Logger } from '../log.ts';
 import { enqueueAgain, findForgottenRuns, giveBack } from './queue.ts';
 

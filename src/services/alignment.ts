@@ -3,7 +3,7 @@ import { asc, eq, inArray } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { groupRows, readByIds } from '../db/queries/byIds.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
-import { concepts, datasets, examples } from '../db/tables.ts';
+import { concepts, datasets, examples } from '../db/tables/index.ts';
 import type { ModelRef } from '../engine/contract/model.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { loadModelRef } from '../jobs/load.ts';

@@ -3,7 +3,7 @@ import { inArray, sql } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { type RunStatus, runs } from '../db/tables.ts';
+import { type RunStatus, runs } from '../db/tables/index.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
 import { invalidInput } from '../errors.ts';
 import { checkLayer, type NewAlignmentRun, nLayersOf, onDataset, planAlignment, queueParts } from './run.ts';

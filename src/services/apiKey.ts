@@ -3,10 +3,10 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { and, desc, eq, isNull, lt, or, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Db } from '../db/client.ts';
-import { apiKeys, SCOPES, type Scope } from '../db/tables.ts';
+import { apiKeys, SCOPES, type Scope } from '../db/tables/index.ts';
 import { AppError, notFound, parseOrThrow } from '../errors.ts';
 
-export type { Scope } from '../db/tables.ts';
+export type { Scope } from '../db/tables/index.ts';
 export type ApiKey = typeof apiKeys.$inferSelect;
 
 /** Whose key it is and what it may do. */

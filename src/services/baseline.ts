@@ -2,7 +2,7 @@
 import { count, eq } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
-import { concepts, faithfulness } from '../db/tables.ts';
+import { concepts, faithfulness } from '../db/tables/index.ts';
 import { type BaselineSettingsInput, resolveBaselineSettings } from '../engine/contract/baselineSettings.ts';
 import { checkLayer, chooseStudied, queueRun, type Run } from './run.ts';
 

@@ -6,7 +6,7 @@ import { longText, shortText } from '../data/text.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { facts, interventions } from '../db/tables.ts';
+import { facts, interventions } from '../db/tables/index.ts';
 import { SWAP_METHODS } from '../engine/contract/swap.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import {

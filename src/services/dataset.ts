@@ -3,7 +3,14 @@ import { and, asc, count, eq, exists, inArray } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { groupRows, readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
-import { concepts, type DatasetKind, datasets, exampleConcepts, examples, facts } from '../db/tables.ts';
+import {
+  concepts,
+  type DatasetKind,
+  datasets,
+  exampleConcepts,
+  examples,
+  facts,
+} from '../db/tables/index.ts';
 import { SPLITS, type Split } from '../engine/contract/dataset.ts';
 import type { Concept } from './ontology.ts';
 

@@ -15,7 +15,7 @@ import {
 } from '../data/two-hop-generator.ts';
 import { spellOutSteps } from '../data/two-hop-steps.ts';
 import type { Db, Executor } from '../db/client.ts';
-import { concepts, facts } from '../db/tables.ts';
+import { concepts, facts } from '../db/tables/index.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { type Dataset, datasetsByIds } from './dataset.ts';
 import { storeDataset } from './datasetWriter.ts';

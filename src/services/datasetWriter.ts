@@ -10,7 +10,7 @@ import {
   insertExamples,
   insertFacts,
 } from '../db/queries/datasets.ts';
-import { type DatasetKind, datasets } from '../db/tables.ts';
+import { type DatasetKind, datasets } from '../db/tables/index.ts';
 import { invalidInput } from '../errors.ts';
 import type { Dataset } from './dataset.ts';
 import { conceptsOfOntologies, type Ontology } from './ontology.ts';

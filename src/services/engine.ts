@@ -4,7 +4,7 @@ import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { listRunsOf, type Run } from '../db/queries/runs.ts';
 import { listWorkers, type Worker } from '../db/queries/workers.ts';
-import { workers } from '../db/tables.ts';
+import { workers } from '../db/tables/index.ts';
 import type {
   BackendInfo,
   CallMethod,

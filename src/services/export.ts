@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
-import type { RunKind } from '../db/tables.ts';
+import type { RunKind } from '../db/tables/index.ts';
 import { AppError } from '../errors.ts';
 import { EXPORT_TABLES, type ExportTable } from './exportTables.ts';
 

@@ -1,6 +1,6 @@
 /** The tables of results that can be taken out whole: what they hold, of which runs, and how they are read. */
 import { type SQL, sql } from 'drizzle-orm';
-import type { RunKind } from '../db/tables.ts';
+import type { RunKind } from '../db/tables/index.ts';
 import { wilsonInterval } from '../stats.ts';
 
 /** How a value is shown; `id <Type>` is the global id of a row's uuid, `run id` that of a

@@ -4,7 +4,7 @@ import type { Executor } from '../db/client.ts';
 import { groupRows } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { grokkingBindings, grokkingPoints, modelCheckpoints, models, runs } from '../db/tables.ts';
+import { grokkingBindings, grokkingPoints, modelCheckpoints, models, runs } from '../db/tables/index.ts';
 import type { Model } from './model.ts';
 
 const { directions: _, ...BINDING_COLUMNS } = getTableColumns(grokkingBindings);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Db, Executor } from '../db/client.ts';
 import { listModelCheckpoints, STOP_MEASURES, type StopRule } from '../db/queries/grokking.ts';
 import type { NewRun, Run } from '../db/queries/runs.ts';
-import { exampleConcepts, examples } from '../db/tables.ts';
+import { exampleConcepts, examples } from '../db/tables/index.ts';
 import {
   type GrokSettings,
   type GrokSettingsInput,

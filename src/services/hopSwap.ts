@@ -4,7 +4,7 @@ import type { Db, Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
 import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
-import { hopSwaps, runs } from '../db/tables.ts';
+import { hopSwaps, runs } from '../db/tables/index.ts';
 import {
   type GrokSettings,
   type GrokSettingsInput,

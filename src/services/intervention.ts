@@ -3,7 +3,7 @@ import { and, eq, type SQL } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
-import { interventions } from '../db/tables.ts';
+import { interventions } from '../db/tables/index.ts';
 import type { SwapMethod } from '../engine/contract/swap.ts';
 
 export type Intervention = typeof interventions.$inferSelect;

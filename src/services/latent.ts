@@ -3,7 +3,7 @@
 import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { loadEngineDataset } from '../db/queries/engineDataset.ts';
-import { examples } from '../db/tables.ts';
+import { examples } from '../db/tables/index.ts';
 import type { EngineDataset } from '../engine/contract/dataset.ts';
 import type { LatentMatch, LatentPage, LatentSource, LatentTokens } from '../engine/contract/latents.ts';
 import { invalidInput, notFound } from '../errors.ts';

@@ -2,7 +2,7 @@
 import { and, eq } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { runs, splitMeasures, swapMeasures } from '../db/tables.ts';
+import { runs, splitMeasures, swapMeasures } from '../db/tables/index.ts';
 import type { SwapMeasure as MeasuredSwap } from '../engine/contract/alignment.ts';
 import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
 import type { Split } from '../engine/contract/dataset.ts';

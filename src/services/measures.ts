@@ -12,7 +12,7 @@ import {
   splitMeasures,
   swapMeasures,
   sweepCells,
-} from '../db/tables.ts';
+} from '../db/tables/index.ts';
 import type { Split } from '../engine/contract/dataset.ts';
 import type { Share } from '../stats.ts';
 

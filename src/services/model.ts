@@ -4,9 +4,9 @@ import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { modelCheckpoints, models, runs } from '../db/tables.ts';
+import { modelCheckpoints, models, runs } from '../db/tables/index.ts';
 
-export type { ModelSource } from '../db/tables.ts';
+export type { ModelSource } from '../db/tables/index.ts';
 
 export type Model = typeof models.$inferSelect;
 

@@ -4,7 +4,7 @@ import { shortText } from '../data/text.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
-import { type ModelSource, models } from '../db/tables.ts';
+import { type ModelSource, models } from '../db/tables/index.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import { openFiles } from '../formats/huggingFace/files.ts';
 import { type CheckpointFiles, openCheckpoint } from '../formats/huggingFace/importModel.ts';

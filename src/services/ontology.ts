@@ -6,7 +6,7 @@ import { conceptKey, description, MAX_CONCEPTS, shortText, slug } from '../data/
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds, readGroups } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage } from '../db/queries/page.ts';
-import { concepts, ontologies } from '../db/tables.ts';
+import { concepts, ontologies } from '../db/tables/index.ts';
 import { AppError, notFound, parseOrThrow } from '../errors.ts';
 
 export type Ontology = typeof ontologies.$inferSelect;

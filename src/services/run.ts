@@ -5,7 +5,7 @@ import { readByIds } from '../db/queries/byIds.ts';
 import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
 import * as queries from '../db/queries/runs.ts';
-import { datasets, examples, models, runs } from '../db/tables.ts';
+import { datasets, examples, models, runs } from '../db/tables/index.ts';
 import { resolveAlignmentSettings } from '../engine/contract/alignmentPresets.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
 import type { ModelConfig } from '../engine/contract/model.ts';

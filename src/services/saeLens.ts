@@ -4,7 +4,7 @@ import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
 import { hopSaesOfRuns } from '../db/queries/hopSaes.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { concepts, datasets, models, ontologies } from '../db/tables.ts';
+import { concepts, datasets, models, ontologies } from '../db/tables/index.ts';
 import { ALIGNMENT_PRESETS } from '../engine/contract/alignmentPresets.ts';
 import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
 import type { GrokSettings } from '../engine/contract/analysisSettings.ts';

@@ -4,7 +4,7 @@ import type { Executor } from '../db/client.ts';
 import { readByIds, readGroups } from '../db/queries/byIds.ts';
 import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
-import { concepts, datasets, runs, slots, splitMeasures, swapMeasures } from '../db/tables.ts';
+import { concepts, datasets, runs, slots, splitMeasures, swapMeasures } from '../db/tables/index.ts';
 import { bindingMetric } from '../engine/contract/alignment.ts';
 
 export type Slot = typeof slots.$inferSelect;

@@ -4,7 +4,7 @@ import type { Db, Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import type { SweepCell } from '../db/queries/sweepCells.ts';
-import { runs, sweepCells } from '../db/tables.ts';
+import { runs, sweepCells } from '../db/tables/index.ts';
 import type { StoredSweepSettings } from '../engine/contract/swapSweep.ts';
 import {
   type SweepSettings,

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createDatabase, type Database, isConnectionLoss, isUniqueViolation } from '../../src/db/client.ts';
-import { ontologies } from '../../src/db/tables.ts';
+import { ontologies } from '../../src/db/tables/index.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { silentLog } from '../helpers/log.ts';
 

@@ -15,7 +15,7 @@ import {
   readRun,
 } from '../../src/db/queries/runs.ts';
 import type { Worker } from '../../src/db/queries/workers.ts';
-import { FINAL_STATUSES, modelCheckpoints, models } from '../../src/db/tables.ts';
+import { FINAL_STATUSES, modelCheckpoints, models } from '../../src/db/tables/index.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { insertModel, insertQueuedRun, insertWorker } from '../helpers/fixtures.ts';
 

@@ -67,7 +67,12 @@ test('the migrations make exactly the tables that the code knows', async () => {
     const before = await readdir(out);
     const drizzleKit = resolve('node_modules/drizzle-kit/bin.cjs');
     // drizzle-kit takes `out` relative to where it runs.
-    const args = ['generate', '--dialect=postgresql', `--schema=${resolve('src/db/tables.ts')}`, '--out=.'];
+    const args = [
+      'generate',
+      '--dialect=postgresql',
+      `--schema=${resolve('src/db/tables/index.ts')}`,
+      '--out=.',
+    ];
     const { stdout } = await run(process.execPath, [drizzleKit, ...args], { cwd: out });
     expect(await readdir(out), `run npm run db:generate: ${stdout}`).toEqual(before);
     expect(stdout).toMatch(/No schema changes/);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
 import { readByIds } from '../../src/db/queries/byIds.ts';
 import { type PageArgs, type PageQuery, readPage, readPages } from '../../src/db/queries/page.ts';
-import { concepts, datasets, ontologies } from '../../src/db/tables.ts';
+import { concepts, datasets, ontologies } from '../../src/db/tables/index.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 
 let database: Database;

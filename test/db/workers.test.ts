@@ -12,7 +12,7 @@ import {
   registerWorker,
   WORKER_LOCKS,
 } from '../../src/db/queries/workers.ts';
-import { workers } from '../../src/db/tables.ts';
+import { workers } from '../../src/db/tables/index.ts';
 import { announceWorker, type WorkerPresence } from '../../src/db/workerPresence.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { insertQueuedRun } from '../helpers/fixtures.ts';

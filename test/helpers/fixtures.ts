@@ -4,7 +4,7 @@ import type { Db } from '../../src/db/client.ts';
 import type { Claim } from '../../src/db/queries/events.ts';
 import { claimRun, finishRun, insertRun, type NewRun, type Run } from '../../src/db/queries/runs.ts';
 import { registerWorker, type Worker } from '../../src/db/queries/workers.ts';
-import { artifacts, datasets, models, ontologies } from '../../src/db/tables.ts';
+import { artifacts, datasets, models, ontologies } from '../../src/db/tables/index.ts';
 
 /** An empty dataset of an ontology of its own; its id. */
 export async function insertDataset(db: Db): Promise<string> {

@@ -7,7 +7,7 @@ import type { ArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Db, Executor } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { finishRun } from '../../src/db/queries/runs.ts';
-import { models, type RunKind, slots } from '../../src/db/tables.ts';
+import { models, type RunKind, slots } from '../../src/db/tables/index.ts';
 import type { ModelRef } from '../../src/engine/contract/model.ts';
 import type { WrittenFile } from '../../src/engine/contract/writtenFile.ts';
 import { type StoredSae, writeSae } from '../../src/engine/sae/file.ts';

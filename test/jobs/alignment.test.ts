@@ -2,7 +2,7 @@ import { asc, eq } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
 import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
 import type { Run } from '../../src/db/queries/runs.ts';
-import { concepts, slots, splitMeasures, swapMeasures } from '../../src/db/tables.ts';
+import { concepts, slots, splitMeasures, swapMeasures } from '../../src/db/tables/index.ts';
 import type { AlignmentSettingsInput } from '../../src/engine/contract/alignmentSettings.ts';
 import type { SwapCall } from '../../src/engine/contract/swap.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';

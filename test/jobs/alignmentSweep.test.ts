@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readEvents } from '../../src/db/queries/events.ts';
-import { runs } from '../../src/db/tables.ts';
+import { runs } from '../../src/db/tables/index.ts';
 import { startAlignmentSweep } from '../../src/services/alignmentSweep.ts';
 import { bindingByLayer } from '../../src/services/layerTable.ts';
 import { cancelRun, startModelRun } from '../../src/services/run.ts';

@@ -9,7 +9,7 @@ import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStor
 import type { Database } from '../../src/db/client.ts';
 import { listenForNotifications } from '../../src/db/notifications.ts';
 import { type Run, readRun } from '../../src/db/queries/runs.ts';
-import { FINAL_STATUSES, metricPoints } from '../../src/db/tables.ts';
+import { FINAL_STATUSES, metricPoints } from '../../src/db/tables/index.ts';
 import type { BackendInfo } from '../../src/engine/contract/protocol.ts';
 import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';

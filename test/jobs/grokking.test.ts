@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { type Run, readRun } from '../../src/db/queries/runs.ts';
-import { modelCheckpoints, runs } from '../../src/db/tables.ts';
+import { modelCheckpoints, runs } from '../../src/db/tables/index.ts';
 import {
   checkpointsOfRuns,
   type GrokkingPoint,

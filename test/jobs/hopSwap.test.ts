@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { collectArtifact } from '../../src/db/queries/artifacts.ts';
 import { hopSaesOfRuns } from '../../src/db/queries/hopSaes.ts';
 import type { Run } from '../../src/db/queries/runs.ts';
-import { hopSwaps, runs } from '../../src/db/tables.ts';
+import { hopSwaps, runs } from '../../src/db/tables/index.ts';
 import { importDataset } from '../../src/services/datasetCreation.ts';
 import { pointsOfRuns, trainingsOfRuns } from '../../src/services/grokking.ts';
 import { startGrokkingRun } from '../../src/services/grokkingStart.ts';

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, expect, inject, test, vi } from 'vitest
 import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { type Run, readRun } from '../../src/db/queries/runs.ts';
-import { artifacts, metricPoints, runEvents } from '../../src/db/tables.ts';
+import { artifacts, metricPoints, runEvents } from '../../src/db/tables/index.ts';
 import { cancelRun, startModelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 import type { WorkerProcessOptions } from './workerProcess.ts';

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { readRun } from '../../src/db/queries/runs.ts';
-import { artifacts, models } from '../../src/db/tables.ts';
+import { artifacts, models } from '../../src/db/tables/index.ts';
 import type { ModelSettingsInput } from '../../src/engine/contract/modelSettings.ts';
 import { cancelRun, startModelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';

@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { claimRun, failRun } from '../../src/db/queries/runs.ts';
-import { runs, splitMeasures, swapMeasures } from '../../src/db/tables.ts';
+import { runs, splitMeasures, swapMeasures } from '../../src/db/tables/index.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { finishQueuedRun, insertModel, insertWorker } from '../helpers/fixtures.ts';

@@ -8,7 +8,7 @@ import { openArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Database } from '../../src/db/client.ts';
 import { listenForNotifications, type Notifications } from '../../src/db/notifications.ts';
 import { createRunFeed } from '../../src/db/runFeed.ts';
-import type { Scope } from '../../src/db/tables.ts';
+import type { Scope } from '../../src/db/tables/index.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
 import { type Context, createContext, type Dependencies } from '../../src/schema/context.ts';
 import { buildSchema } from '../../src/schema/schema.ts';

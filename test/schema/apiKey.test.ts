@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { apiKeys } from '../../src/db/tables.ts';
+import { apiKeys } from '../../src/db/tables/index.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { ensureApiKey, hasAdminKey, verifyApiKey } from '../../src/services/apiKey.ts';
 import { type Api, type Data, openApi } from './api.ts';

@@ -10,7 +10,7 @@ import {
   splitMeasures,
   swapMeasures,
   sweepCells,
-} from '../../src/db/tables.ts';
+} from '../../src/db/tables/index.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { startAlignmentRun } from '../../src/services/run.ts';

@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { storePoint } from '../../src/db/queries/grokking.ts';
 import { claimRun, finishRun, type Run } from '../../src/db/queries/runs.ts';
-import { runs } from '../../src/db/tables.ts';
+import { runs } from '../../src/db/tables/index.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
 import { insertModel, insertWorker } from '../helpers/fixtures.ts';
 import { storeTwoHops } from '../helpers/twoHops.ts';

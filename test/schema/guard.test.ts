@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Scope, workers } from '../../src/db/tables.ts';
+import { type Scope, workers } from '../../src/db/tables/index.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
 import { type Api, openApi } from './api.ts';

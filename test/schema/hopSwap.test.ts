@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { hopSwaps, runs } from '../../src/db/tables.ts';
+import { hopSwaps, runs } from '../../src/db/tables/index.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
 import { finishQueuedRun, insertModel } from '../helpers/fixtures.ts';
 import { storeTwoHops } from '../helpers/twoHops.ts';

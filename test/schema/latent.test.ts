@@ -1,6 +1,6 @@
 /** Latent pages through the API, on a stored run and the real engine. */
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
-import { metricPoints } from '../../src/db/tables.ts';
+import { metricPoints } from '../../src/db/tables/index.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { tinySae } from '../engine/align/tinySae.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { appendLogs, appendMetrics } from '../../src/db/queries/events.ts';
 import { failRun, finishRun, readRun, reportProgress } from '../../src/db/queries/runs.ts';
-import { artifacts, models } from '../../src/db/tables.ts';
+import { artifacts, models } from '../../src/db/tables/index.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
 import { type Api, type Data, openApi } from './api.ts';

@@ -4,7 +4,7 @@ import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
 import { appendLogs, appendMetrics } from '../../src/db/queries/events.ts';
-import { interventions, splitMeasures, swapMeasures, sweepCells } from '../../src/db/tables.ts';
+import { interventions, splitMeasures, swapMeasures, sweepCells } from '../../src/db/tables/index.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { createApiKey } from '../../src/services/apiKey.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Database } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
-import { models } from '../../src/db/tables.ts';
+import { models } from '../../src/db/tables/index.ts';
 import { generate } from '../../src/engine/model/generate.ts';
 import { logits } from '../../src/engine/model/gpt2.ts';
 import { loadLanguageModel } from '../../src/engine/model/languageModel.ts';

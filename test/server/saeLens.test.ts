@@ -12,7 +12,7 @@ import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStor
 import type { Database } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { insertHopSaes } from '../../src/db/queries/hopSaes.ts';
-import { runs } from '../../src/db/tables.ts';
+import { runs } from '../../src/db/tables/index.ts';
 import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
 import type { EncoderActivation } from '../../src/engine/contract/alignmentSettings.ts';
 import { grokSettings } from '../../src/engine/contract/analysisSettings.ts';

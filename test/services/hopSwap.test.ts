@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
-import { runs } from '../../src/db/tables.ts';
+import { runs } from '../../src/db/tables/index.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { startGrokkingRun } from '../../src/services/grokkingStart.ts';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
 import { loadEngineDataset } from '../../src/db/queries/engineDataset.ts';
-import { datasets, examples, facts, ontologies } from '../../src/db/tables.ts';
+import { datasets, examples, facts, ontologies } from '../../src/db/tables/index.ts';
 import { splitsOfDatasets } from '../../src/services/dataset.ts';
 import { generateQuestions, importDataset, type NewImport } from '../../src/services/datasetCreation.ts';
 import { conceptsOfOntologies, findOntology, ontologiesByIds } from '../../src/services/ontology.ts';

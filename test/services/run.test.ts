@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database, Db } from '../../src/db/client.ts';
-import { datasets, ontologies } from '../../src/db/tables.ts';
+import { datasets, ontologies } from '../../src/db/tables/index.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { cancelRun, getRun, listRuns, startAlignmentRun, startModelRun } from '../../src/services/run.ts';

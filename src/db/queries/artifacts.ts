@@ -6,7 +6,7 @@
 import { eq, inArray, sql } from 'drizzle-orm';
 import type { ArtifactStore, NewFile } from '../artifactStore.ts';
 import type { Executor } from '../client.ts';
-import { artifacts } from '../tables.ts';
+import { artifacts } from '../tables/index.ts';
 
 /** Young files may belong to a transaction that has not ended yet, on whichever machine. */
 const SWEEP_AGE_MS = 60 * 60 * 1000;

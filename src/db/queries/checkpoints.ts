@@ -2,7 +2,7 @@
 import { eq, sql } from 'drizzle-orm';
 import type { ArtifactStore, NewFile } from '../artifactStore.ts';
 import type { Executor } from '../client.ts';
-import { checkpoints, runs } from '../tables.ts';
+import { checkpoints, runs } from '../tables/index.ts';
 import { collectArtifact, storeArtifact } from './artifacts.ts';
 import { type Claim, heldBy } from './events.ts';
 

@@ -1,7 +1,7 @@
 /** The latents that stand for concepts in an SAE. */
 import { asc, eq, inArray } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { conceptLatents, concepts } from '../tables.ts';
+import { conceptLatents, concepts } from '../tables/index.ts';
 import { groupRows } from './byIds.ts';
 
 export type ConceptLatent = typeof conceptLatents.$inferSelect;

@@ -1,7 +1,7 @@
 /** Facts and examples in bulk, as generators and importers write them. */
 import { sql } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { exampleConcepts, examples, facts } from '../tables.ts';
+import { exampleConcepts, examples, facts } from '../tables/index.ts';
 
 export type FactRow = typeof facts.$inferInsert & { id: string };
 export type ExampleRow = typeof examples.$inferInsert & { id: string };

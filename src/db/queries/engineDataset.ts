@@ -3,7 +3,7 @@ import { asc, eq } from 'drizzle-orm';
 import type { Concept, EngineDataset, Prompt, Text } from '../../engine/contract/dataset.ts';
 import { notFound } from '../../errors.ts';
 import type { Executor } from '../client.ts';
-import { concepts, datasets, exampleConcepts, examples, facts } from '../tables.ts';
+import { concepts, datasets, exampleConcepts, examples, facts } from '../tables/index.ts';
 
 /**
  * Reads a dataset with the concepts of its ontology, everything by position, so that equal rows make equal runs.

@@ -4,7 +4,7 @@
  */
 import { and, eq, sql } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { metricPoints, type RunStatus, runEvents, runs } from '../tables.ts';
+import { metricPoints, type RunStatus, runEvents, runs } from '../tables/index.ts';
 
 /** `NOTIFY` payloads of this channel are `<run id>:<newest seq>`. */
 export const RUN_EVENTS_CHANNEL = 'run_events';

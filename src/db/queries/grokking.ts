@@ -1,7 +1,14 @@
 /** Points of grokking runs: stored as they are measured, told of in the order of training, ended by the stop rule. */
 import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { grokkingBindings, grokkingPoints, modelCheckpoints, models, runEvents, runs } from '../tables.ts';
+import {
+  grokkingBindings,
+  grokkingPoints,
+  modelCheckpoints,
+  models,
+  runEvents,
+  runs,
+} from '../tables/index.ts';
 import { appendParts } from './events.ts';
 import { changeRuns, endRuns, lockRuns, type Run, tellWorkers, UNFINISHED } from './runChange.ts';
 

@@ -1,6 +1,6 @@
 /** SAEs that two-hop runs trained, hop by hop. */
 import type { Executor } from '../client.ts';
-import { hopSaes } from '../tables.ts';
+import { hopSaes } from '../tables/index.ts';
 import { readGroups } from './byIds.ts';
 
 export type HopSae = typeof hopSaes.$inferSelect;

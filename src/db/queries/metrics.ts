@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { invalidInput } from '../../errors.ts';
 import type { Executor } from '../client.ts';
-import { metricPoints } from '../tables.ts';
+import { metricPoints } from '../tables/index.ts';
 
 export const MIN_POINTS = 4;
 export const MAX_POINTS = 10_000;

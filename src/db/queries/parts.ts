@@ -4,7 +4,7 @@
  */
 import { and, asc, eq, sql } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { FINAL_STATUSES, type RunStatus, runs } from '../tables.ts';
+import { FINAL_STATUSES, type RunStatus, runs } from '../tables/index.ts';
 import { appendParts, appendStatus } from './events.ts';
 import { releasePoints } from './grokking.ts';
 import type { Run } from './runChange.ts';

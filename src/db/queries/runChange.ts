@@ -1,7 +1,7 @@
 /** The one way in which rows of `runs` change: with a numbered event, in the transaction that changes them. */
 import { asc, inArray, type SQL, sql } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { checkpoints, runs } from '../tables.ts';
+import { checkpoints, runs } from '../tables/index.ts';
 import { appendStatus, notify } from './events.ts';
 
 /** `NOTIFY` payloads of this channel are `<run id>:cancel`. */

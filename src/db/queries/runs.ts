@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { and, count, eq, inArray, isNotNull, isNull, not, notInArray, type SQL, sql } from 'drizzle-orm';
 import { AppError, notFound } from '../../errors.ts';
 import type { Executor } from '../client.ts';
-import { PARENT_KINDS, type RunKind, type RunStatus, runs } from '../tables.ts';
+import { PARENT_KINDS, type RunKind, type RunStatus, runs } from '../tables/index.ts';
 import { appendStatus, type Claim, heldBy } from './events.ts';
 import { AWAITING, cancelAwaiting, lockSiblings } from './grokking.ts';
 import { type Page, type PageArgs, readPage } from './page.ts';

@@ -1,7 +1,7 @@
 /** The cells of swap sweeps, stored one by one as they are measured. */
 import { eq } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { runEvents, runs, sweepCells } from '../tables.ts';
+import { runEvents, runs, sweepCells } from '../tables/index.ts';
 import { type Claim, lockRun, notify, RUN_EVENTS_CHANNEL } from './events.ts';
 
 export type SweepCell = typeof sweepCells.$inferSelect;

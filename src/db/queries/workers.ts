@@ -1,7 +1,7 @@
 /** Worker processes, and how others learn that one has died. */
 import { and, eq, inArray, isNull, sql } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { workers } from '../tables.ts';
+import { workers } from '../tables/index.ts';
 import { type Run, requeueRunsOf } from './runs.ts';
 
 /** First key of the session advisory locks that workers hold; the second is the worker's `lockKey`. */

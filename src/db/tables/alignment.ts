@@ -1,0 +1,140 @@
+/** What is measured of an SAE. */
+import { sql } from 'drizzle-orm';
+import {
+  boolean,
+  check,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import { id, oneOf, SPLIT_NAMES } from './columns.ts';
+import { concepts } from './ontology.ts';
+import { runs } from './run.ts';
+
+/** What stands in an activation's place when faithfulness is measured. */
+export const REPLACEMENTS = ['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO'] as const;
+
+/** Binding and reconstruction of an alignment run on one split. */
+export const splitMeasures = pgTable(
+  'split_measures',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    examples: integer('examples').notNull(),
+    accuracy: doublePrecision('accuracy').notNull(),
+    top3: doublePrecision('top3').notNull(),
+    top5: doublePrecision('top5').notNull(),
+    diagonalAccuracy: doublePrecision('diagonal_accuracy').notNull(),
+    diagonalStrength: doublePrecision('diagonal_strength').notNull(),
+    matrix: jsonb('matrix').$type<number[][]>().notNull(),
+    conceptAccuracy: jsonb('concept_accuracy').$type<number[]>().notNull(),
+    valueAccuracy: doublePrecision('value_accuracy'),
+    fvu: doublePrecision('fvu').notNull(),
+    l0: doublePrecision('l0').notNull(),
+    deadLatents: doublePrecision('dead_latents').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.split] }),
+    check('split_measures_split', oneOf(t.split, SPLIT_NAMES)),
+    check('split_measures_accuracy', sql`${t.accuracy} between 0 and 1`),
+  ],
+);
+
+export const slots = pgTable(
+  'slots',
+  {
+    id: id(),
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    conceptId: uuid('concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    /** Latent index in the SAE, `nFree + concept position`. */
+    index: integer('index').notNull(),
+    topExamples: jsonb('top_examples').$type<{ promptId: string; activation: number }[]>().notNull(),
+    topTokens: jsonb('top_tokens').$type<{ token: string; score: number }[]>().notNull(),
+  },
+  (t) => [
+    unique('slots_run_index').on(t.runId, t.index),
+    unique('slots_run_concept').on(t.runId, t.conceptId),
+    index('slots_concept').on(t.conceptId, t.id),
+  ],
+);
+
+/** Swap success of an alignment run at one alpha on one population. */
+export const swapMeasures = pgTable(
+  'swap_measures',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    control: text('control').$type<'CONCEPT' | 'RANDOM_LATENT'>().notNull(),
+    population: text('population').$type<'VALIDATION' | 'UNSEEN' | 'SEEN'>().notNull(),
+    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    alpha: doublePrecision('alpha').notNull(),
+    trials: integer('trials').notNull(),
+    successes: integer('successes').notNull(),
+    /** True where alpha is the one chosen on validation. */
+    chosen: boolean('chosen').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.control, t.population, t.split, t.alpha] }),
+    check('swap_measures_counts', sql`${t.successes} between 0 and ${t.trials}`),
+  ],
+);
+
+/** The latent that tells a concept best: its slot, or the best single latent of an unsupervised SAE. */
+export const conceptLatents = pgTable(
+  'concept_latents',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    conceptId: uuid('concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    /** Latent index in the SAE. */
+    latent: integer('latent').notNull(),
+    /** On TRAIN, where the latent is chosen. */
+    separability: doublePrecision('separability').notNull(),
+    /** On TEST_OOD; null where it is empty. */
+    heldOutSeparability: doublePrecision('held_out_separability'),
+    /** Mean activation over the concept's TRAIN prompts on which it fires. */
+    meanActivation: doublePrecision('mean_activation').notNull(),
+    /** Latents that it takes to reach 95% of what all latents together reach. */
+    fragmentation: integer('fragmentation').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.runId, t.conceptId] }), index('concept_latents_concept').on(t.conceptId)],
+);
+
+/** Answers of the language model with the activation replaced, on one split. */
+export const faithfulness = pgTable(
+  'faithfulness',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    replacement: text('replacement').$type<(typeof REPLACEMENTS)[number]>().notNull(),
+    prompts: integer('prompts').notNull(),
+    /** Prompts whose whole greedy answer is right. */
+    correct: integer('correct').notNull(),
+    /** Of the answer's tokens, in nats a token. */
+    crossEntropy: doublePrecision('cross_entropy').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.split, t.replacement] }),
+    check('faithfulness_split', oneOf(t.split, SPLIT_NAMES)),
+    check('faithfulness_replacement', oneOf(t.replacement, REPLACEMENTS)),
+    check('faithfulness_counts', sql`${t.correct} between 0 and ${t.prompts}`),
+  ],
+);

@@ -1,0 +1,11 @@
+/** Columns that many tables have. Enumerations are text with checks, so that a new kind is a plain migration. */
+import { sql } from 'drizzle-orm';
+import { type AnyPgColumn, timestamp, uuid } from 'drizzle-orm/pg-core';
+
+export const id = () => uuid('id').primaryKey().defaultRandom();
+export const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date', precision: 3 });
+export const createdAt = () => instant('created_at').notNull().defaultNow();
+export const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
+  sql`${column} in (${sql.raw(values.map((v) => `'${v}'`).join(', '))})`;
+
+export const SPLIT_NAMES = ['TRAIN', 'VALIDATION', 'TEST_OOD'] as const;

@@ -1,0 +1,53 @@
+/** What a run tells while it works. */
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import { instant, oneOf } from './columns.ts';
+import { runs } from './run.ts';
+
+const EVENT_TYPES = ['STATUS', 'LOG', 'PART', 'CELL', 'POINT'] as const;
+
+/** Status changes, log lines, finished parts, cells of sweeps and points of grokking runs; metric rows carry their own `seq` from the same counter. */
+export const runEvents = pgTable(
+  'run_events',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    seq: bigint('seq', { mode: 'number' }).notNull(),
+    at: instant('at').notNull(),
+    type: text('type').$type<(typeof EVENT_TYPES)[number]>().notNull(),
+    payload: jsonb('payload').$type<Record<string, unknown>>().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.runId, t.seq] }), check('run_events_type', oneOf(t.type, EVENT_TYPES))],
+);
+
+/** One value of one metric; all values of one logged step share one `seq`. */
+export const metricPoints = pgTable(
+  'metric_points',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    name: text('name').notNull(),
+    step: integer('step').notNull(),
+    value: doublePrecision('value').notNull(),
+    at: instant('at').notNull(),
+    seq: bigint('seq', { mode: 'number' }).notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.name, t.step] }),
+    index('metric_points_seq').on(t.runId, t.seq),
+    check('metric_points_step', sql`${t.step} >= 0`),
+  ],
+);

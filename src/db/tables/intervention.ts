@@ -1,0 +1,52 @@
+/** One-off swaps. */
+import { boolean, doublePrecision, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { createdAt, id } from './columns.ts';
+import { examples } from './dataset.ts';
+import { concepts } from './ontology.ts';
+import { runs } from './run.ts';
+
+/** One concept swap on one prompt, as `swapConcept` returned it. */
+export const interventions = pgTable(
+  'interventions',
+  {
+    id: id(),
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    exampleId: uuid('example_id').references(() => examples.id, { onDelete: 'set null' }),
+    method: text('method').notNull(),
+    alpha: doublePrecision('alpha').notNull(),
+    /** Whether the edit stood ready at every position and fired where the source slot was on. */
+    armed: boolean('armed').notNull().default(false),
+    sourceConceptId: uuid('source_concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    targetConceptId: uuid('target_concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    prompt: text('prompt').notNull(),
+    /** The entity's fact for the target concept; null when the dataset has none. */
+    expectedAnswer: text('expected_answer'),
+    /** Null when there is nothing to compare with. */
+    success: boolean('success'),
+    baseline: jsonb('baseline').$type<Continuation>().notNull(),
+    result: jsonb('result').$type<Continuation>().notNull(),
+    slots: jsonb('slots')
+      .$type<{ index: number; concept: number; before: number; after: number }[]>()
+      .notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    index('interventions_run').on(t.runId, t.createdAt, t.id),
+    index('interventions_run_success').on(t.runId, t.success, t.createdAt, t.id),
+    index('interventions_created').on(t.createdAt, t.id),
+    index('interventions_example').on(t.exampleId),
+    index('interventions_source').on(t.sourceConceptId),
+    index('interventions_target').on(t.targetConceptId),
+  ],
+);
+
+interface Continuation {
+  text: string;
+  tokens: { text: string; probability: number }[];
+}

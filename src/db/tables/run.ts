@@ -1,0 +1,152 @@
+/** Runs: what is asked for, how far it is and what it came to. */
+import { sql } from 'drizzle-orm';
+import {
+  type AnyPgColumn,
+  bigint,
+  check,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  real,
+  text,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import { artifacts } from './artifact.ts';
+import { createdAt, id, instant, oneOf } from './columns.ts';
+import { datasets } from './dataset.ts';
+import { models } from './model.ts';
+import { workers } from './worker.ts';
+
+export const RUN_KINDS = [
+  'MODEL',
+  'ALIGNMENT',
+  'BASELINE',
+  'SWAP_SWEEP',
+  'ALIGNMENT_SWEEP',
+  'GROKKING',
+  'CHECKPOINT_ANALYSIS',
+  'HOP_SWAP',
+] as const;
+
+export const RUN_STATUSES = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const;
+
+/** Where a run has ended. */
+export const FINAL_STATUSES: readonly RunStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
+
+/** Kinds that no worker takes up: such a run follows its parts. */
+export const PARENT_KINDS: readonly RunKind[] = ['ALIGNMENT_SWEEP', 'GROKKING'];
+
+export type RunKind = (typeof RUN_KINDS)[number];
+
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+export const runs = pgTable(
+  'runs',
+  {
+    id: id(),
+    kind: text('kind').$type<RunKind>().notNull(),
+    status: text('status').$type<RunStatus>().notNull().default('QUEUED'),
+    phase: text('phase').notNull().default('QUEUED'),
+    progress: real('progress').notNull().default(0),
+    etaSeconds: real('eta_seconds'),
+    /** The validated settings, whole, defaults filled in. */
+    settings: jsonb('settings').$type<Record<string, unknown>>().notNull(),
+    seed: integer('seed').notNull(),
+    datasetId: uuid('dataset_id')
+      .notNull()
+      .references(() => datasets.id),
+    datasetHash: text('dataset_hash').notNull(),
+    /** Of a MODEL run: the model it made. Of any other: the model it studies; null until training has come to it. */
+    modelId: uuid('model_id').references(() => models.id),
+    /** Of a CHECKPOINT_ANALYSIS: the step of training after which the model is studied. */
+    step: integer('step'),
+    /** The sweep or grokking run of which this run is a part. */
+    parentId: uuid('parent_id').references((): AnyPgColumn => runs.id, { onDelete: 'cascade' }),
+    /** Of a MODEL run: the model whose weights it began with; null where they were drawn. */
+    initialModelId: uuid('initial_model_id').references((): AnyPgColumn => models.id),
+    /** Of a SWAP_SWEEP: the alignment whose slots it edits. */
+    alignmentRunId: uuid('alignment_run_id').references((): AnyPgColumn => runs.id),
+    /** Of a SWAP_SWEEP: the unsupervised SAE it compares with; null where it trains one itself. */
+    baselineRunId: uuid('baseline_run_id').references((): AnyPgColumn => runs.id),
+    /** Of a HOP_SWAP: the analysis whose slots it edits; null where it trains SAEs itself. */
+    analysisRunId: uuid('analysis_run_id').references((): AnyPgColumn => runs.id),
+    /** Weights the run ended with. */
+    artifactHash: text('artifact_hash').references(() => artifacts.hash),
+    /** Small results that have no table of their own. */
+    result: jsonb('result').$type<Record<string, unknown>>(),
+    backend: text('backend'),
+    codeVersion: text('code_version').notNull(),
+    workerId: uuid('worker_id').references(() => workers.id),
+    /** Counts claims; a worker whose attempt is no longer current may not write. */
+    attempt: integer('attempt').notNull().default(0),
+    /** Sequence number of the newest event; events of a run are numbered 1, 2, 3 … */
+    lastSeq: bigint('last_seq', { mode: 'number' }).notNull().default(0),
+    errorCode: text('error_code'),
+    errorMessage: text('error_message'),
+    createdAt: createdAt(),
+    startedAt: instant('started_at'),
+    finishedAt: instant('finished_at'),
+  },
+  (t) => [
+    index('runs_created').on(t.createdAt, t.id),
+    index('runs_status').on(t.status, t.createdAt, t.id),
+    index('runs_worker').on(t.workerId).where(sql`${t.status} = 'RUNNING'`),
+    index('runs_dataset').on(t.datasetId),
+    index('runs_model').on(t.modelId),
+    index('runs_parent').on(t.parentId, t.createdAt, t.id),
+    index('runs_initial_model').on(t.initialModelId),
+    index('runs_alignment').on(t.alignmentRunId),
+    index('runs_baseline').on(t.baselineRunId),
+    index('runs_analysis').on(t.analysisRunId),
+    index('runs_artifact').on(t.artifactHash),
+    check('runs_kind', oneOf(t.kind, RUN_KINDS)),
+    check('runs_status_known', oneOf(t.status, RUN_STATUSES)),
+    check('runs_progress_share', sql`${t.progress} between 0 and 1`),
+    check('runs_step', sql`(${t.step} is not null) = (${t.kind} = 'CHECKPOINT_ANALYSIS')`),
+    check(
+      'runs_finished',
+      sql`(${t.finishedAt} is not null) = (${t.status} in ('SUCCEEDED', 'FAILED', 'CANCELLED'))`,
+    ),
+    check('runs_error', sql`(${t.errorCode} is not null) = (${t.status} = 'FAILED')`),
+  ],
+);
+
+/** The newest checkpoint of an unfinished run. */
+export const checkpoints = pgTable(
+  'checkpoints',
+  {
+    runId: uuid('run_id')
+      .primaryKey()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    step: integer('step').notNull(),
+    artifactHash: text('artifact_hash')
+      .notNull()
+      .references(() => artifacts.hash),
+    createdAt: createdAt(),
+  },
+  (t) => [index('checkpoints_artifact').on(t.artifactHash)],
+);
+
+/** Models as they were along their training. */
+export const modelCheckpoints = pgTable(
+  'model_checkpoints',
+  {
+    /** The MODEL run. */
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    /** 0 is before training. */
+    step: integer('step').notNull(),
+    modelId: uuid('model_id')
+      .notNull()
+      .references(() => models.id),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.step] }),
+    unique('model_checkpoints_model').on(t.modelId),
+    check('model_checkpoints_step', sql`${t.step} >= 0`),
+  ],
+);

@@ -15,7 +15,7 @@ export function renderOneHop(report: Report): string {
   return [
     '## One hop',
     `For each seed a dataset of 100 people, a language model, an alignment with each preset, an unsupervised baseline, swap sweeps, and alignments that withhold what they are judged by. Settings are the API's defaults, layer 0, unless a table says otherwise.`,
-    'A share stands with its 95% Wilson interval, which is about the prompts; figures over seeds pool their trials, and the spread between seeds is shown beside them. Swaps are on people whom the SAE never saw, and alpha is the one chosen on ten other people (VALIDATION), never on what is reported. The presets were found with seeds 0 to 2 in view. What was tried where an aim is missed, and did not help, is in ARCHITECTURE.md under Swap sweeps.',
+    'A share stands with its 95% Wilson interval, which is about the prompts; figures over seeds pool their trials, and the spread between seeds is shown beside them. Swaps are on people whom the SAE never saw, and alpha is the one chosen on ten other people (VALIDATION), never on what is reported. The presets were found with seeds 0 to 2 in view. What was tried where an aim is missed, and did not help, is in docs/experiments.md.',
     summary(report),
     '### Swap success',
     swapTable(seeds),

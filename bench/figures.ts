@@ -12,7 +12,7 @@ import { generateBiographies } from '../src/data/biography.ts';
 import { runAlignment } from '../src/engine/align/align.ts';
 import type { AlignmentResult, SwapMeasure } from '../src/engine/contract/alignment.ts';
 import { resolveAlignmentSettings } from '../src/engine/contract/alignmentPresets.ts';
-import { PRESETS } from '../src/engine/contract/alignmentSettings.ts';
+import { preset as presets } from '../src/engine/contract/alignmentSettings.ts';
 import type { EngineDataset, Split } from '../src/engine/contract/dataset.ts';
 import type { ModelRef, ModelResult } from '../src/engine/contract/model.ts';
 import { modelSettings } from '../src/engine/contract/modelSettings.ts';
@@ -69,7 +69,7 @@ async function measureSeed(seed: number, workDir: string): Promise<void> {
   const model = await obtainModel(seed, dataset, workDir);
   const { accuracy } = model;
   const modelCells = [percent(accuracy.TRAIN), percent(accuracy.TEST_OOD), model.seconds.toFixed(0)];
-  for (const preset of PRESETS) {
+  for (const preset of presets.options) {
     const settings = resolveAlignmentSettings({ preset, seed, ...JSON.parse(options.settings) });
     const started = performance.now();
     const job = { kind: 'ALIGNMENT', settings, model: model.ref, dataset } as const;

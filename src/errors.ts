@@ -1,4 +1,7 @@
 /** What went wrong, in the caller's terms; decides the GraphQL error type and whether the text may leave the server. */
+import type { z } from 'zod';
+import { describeIssue, toIssues } from './engine/contract/issues.ts';
+
 export type AppErrorCode =
   | 'INVALID_INPUT'
   | 'NOT_FOUND'
@@ -10,24 +13,36 @@ export type AppErrorCode =
   | 'ENGINE_FAILED'
   | 'INTERNAL';
 
+/** One thing that is not acceptable. */
+export interface InputIssue {
+  /** Path into the input, such as `['settings', 'layer']` or `['lines', '12']`. */
+  path: readonly string[];
+  /** Which value, what it was, what is accepted. */
+  message: string;
+}
+
 /**
  * The one error that services throw on purpose. Its message is written for the caller: which field or line,
  * what it was, what is accepted. Anything else that is thrown is masked at the edge.
  */
 export class AppError extends Error {
   readonly code: AppErrorCode;
-  /** Path into the input, such as `['settings', 'layer']` or `['lines', '12']`. */
+  /** That of the first issue. */
   readonly path: readonly string[];
+  /** Everything that is not acceptable, where that is what went wrong; never empty then. */
+  readonly issues: readonly InputIssue[];
 
   constructor(
     code: AppErrorCode,
     message: string,
-    options: { path?: readonly string[]; cause?: unknown } = {},
+    options: { path?: readonly string[]; issues?: readonly InputIssue[]; cause?: unknown } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = 'AppError';
     this.code = code;
-    this.path = options.path ?? [];
+    this.path = options.path ?? options.issues?.[0]?.path ?? [];
+    const own = code === 'INVALID_INPUT' ? [{ path: this.path, message }] : [];
+    this.issues = options.issues ?? own;
   }
 }
 
@@ -36,26 +51,23 @@ export function invalidInput(path: readonly string[], message: string): AppError
   return new AppError('INVALID_INPUT', message, { path });
 }
 
+/** Several of them; at least one. */
+export function invalidInputs(issues: readonly InputIssue[]): AppError {
+  return new AppError('INVALID_INPUT', issues.map(({ message }) => message).join('; '), { issues });
+}
+
 /** Nothing of that kind has this id. */
 export function notFound(what: string, id: string): AppError {
   return new AppError('NOT_FOUND', `${what} ${id} does not exist`);
 }
 
-/** Throws what `zod` found as one `AppError` naming the first offending field. */
-export function parseOrThrow<T>(
-  schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: ZodLikeError } },
+/** Throws all that `schema` finds as one `AppError`, each with its own path below `path`. */
+export function parseOrThrow<Schema extends z.ZodType>(
+  schema: Schema,
   value: unknown,
   path: readonly string[] = [],
-): T {
-  const parsed = schema.safeParse(value);
+): z.output<Schema> {
+  const parsed = schema.safeParse(value, { error: (issue) => describeIssue(schema, issue) });
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw invalidInput(
-    [...path, ...issue.path.map(String)],
-    parsed.error.issues.map((i) => i.message).join('; '),
-  );
-}
-
-interface ZodLikeError {
-  issues: { path: PropertyKey[]; message: string }[];
+  throw invalidInputs(toIssues(parsed.error.issues, path));
 }

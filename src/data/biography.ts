@@ -1,5 +1,8 @@
 /** Invented people with six facts each, asked about and described in several wordings; pure and seeded. */
+import { z } from 'zod';
 import type { EngineDataset } from '../engine/contract/dataset.ts';
+import { count } from '../engine/contract/describe.ts';
+import { seed } from '../engine/contract/seed.ts';
 import { createRandom, type Random } from '../random.ts';
 import { BIOGRAPHY_PHRASINGS } from './biography-phrasings.ts';
 import { collectDataset, type DatasetItem, type FactItem, type OntologyDefinition } from './items.ts';
@@ -24,12 +27,13 @@ export const BIOGRAPHY_ONTOLOGY: OntologyDefinition = {
 /** As many people as there are pairs of a first and a last name, rounded down. */
 export const MAX_PEOPLE = 100_000;
 
-export interface BiographyOptions {
-  /** Number of people, 1 to `MAX_PEOPLE`. */
-  people: number;
-  /** Seeds every draw; the same options give the same dataset. */
-  seed: number;
-}
+/** What to generate; the same settings give the same dataset. */
+export const biographySettings = z.strictObject({
+  // A million examples, which is as much as a run can hold in memory.
+  people: count(10_000).describe('Number of people.').default(100),
+  seed: seed.describe('Seeds every random draw.').default(0),
+});
+export type BiographySettings = z.output<typeof biographySettings>;
 
 interface Person {
   name: string;
@@ -41,7 +45,7 @@ interface Person {
  * The whole dataset in memory, for the engine: per person 6 facts, 84 prompts and 18 texts.
  * @throws RangeError when `people` is out of range.
  */
-export function generateBiographies(options: BiographyOptions): EngineDataset {
+export function generateBiographies(options: BiographySettings): EngineDataset {
   return collectDataset(BIOGRAPHY_ONTOLOGY.concepts, biographyItems(options));
 }
 
@@ -49,7 +53,7 @@ export function generateBiographies(options: BiographyOptions): EngineDataset {
  * The same dataset one item at a time, person by person.
  * @throws RangeError when `people` is out of range.
  */
-export function* biographyItems(options: BiographyOptions): Generator<DatasetItem> {
+export function* biographyItems(options: BiographySettings): Generator<DatasetItem> {
   for (const person of people(options)) {
     for (const { key: concept } of BIOGRAPHY_ONTOLOGY.concepts) {
       const fact: FactItem = { type: 'fact', entity: person.name, concept, value: person.facts[concept]! };
@@ -59,11 +63,11 @@ export function* biographyItems(options: BiographyOptions): Generator<DatasetIte
   }
 }
 
-function* people({ people: count, seed }: BiographyOptions): Generator<Person> {
-  if (!Number.isInteger(count) || count < 1 || count > MAX_PEOPLE) {
-    throw new RangeError(`people must be an integer from 1 to ${MAX_PEOPLE}, got ${count}`);
+function* people({ people: total, seed }: BiographySettings): Generator<Person> {
+  if (!Number.isInteger(total) || total < 1 || total > MAX_PEOPLE) {
+    throw new RangeError(`people must be an integer from 1 to ${MAX_PEOPLE}, got ${total}`);
   }
-  const names = personNames(count, createRandom(seed, 'biography', 'names'));
+  const names = personNames(total, createRandom(seed, 'biography', 'names'));
   const seats = createRandom(seed, 'biography', 'employers').shuffle([...CITIES]);
   const random = createRandom(seed, 'biography', 'facts');
   for (const name of names) {

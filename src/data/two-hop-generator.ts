@@ -1,6 +1,8 @@
 /** Invented people in three generations, related so that relations can be followed twice; pure and seeded. */
 import { z } from 'zod';
 import type { EngineDataset, Split } from '../engine/contract/dataset.ts';
+import { whole } from '../engine/contract/describe.ts';
+import { seed } from '../engine/contract/seed.ts';
 import { invalidInput } from '../errors.ts';
 import { createRandom } from '../random.ts';
 import { collectDataset, type DatasetItem, type FactItem, type OntologyDefinition } from './items.ts';
@@ -11,22 +13,23 @@ const LEVELS = 3;
 const LABELS = Object.entries(RELATION_LABELS);
 const MAX_ENTITIES = Math.floor(FIRST_NAMES.length / LEVELS);
 
-const count = (min: number, max: number) => z.number().int().min(min).max(max);
-
-export const twoHopSettings = z
-  .object({
-    /** Seeds every draw; the same settings give the same dataset. */
-    seed: count(0, 2 ** 31 - 1).default(0),
-    /** People on each of the three levels: E1, E2 and E3. */
-    entities: count(2, MAX_ENTITIES).default(20),
-    /** Relations of every E1 to an E2, and of every E2 to an E3. */
-    relations: count(2, LABELS.length).default(10),
-    /** Wordings in which every single fact is stated as a text; 0 leaves texts out. */
-    factPhrasings: count(0, FACT_PHRASINGS.length).default(0),
-    /** Share of the compositions that are asked in training; the others are held out. */
-    trainShare: z.number().gt(0).lt(1).default(0.15),
-  })
-  .strict();
+/** What to generate; the same settings give the same dataset. */
+export const twoHopSettings = z.strictObject({
+  seed: seed.describe('Seeds every random draw.').default(0),
+  entities: whole(2, MAX_ENTITIES).describe('People on each of the three levels.').default(20),
+  relations: whole(2, LABELS.length).describe('Relations of everybody to the next level.').default(10),
+  factPhrasings: whole(0, FACT_PHRASINGS.length)
+    .describe(
+      'Wordings in which each single fact is stated as a text; 0 states none, and facts are learned from questions alone.',
+    )
+    .default(0),
+  trainShare: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .describe('Share of the compositions that are asked in training.')
+    .default(0.15),
+});
 
 export type TwoHopSettings = z.output<typeof twoHopSettings>;
 export type TwoHopSettingsInput = z.input<typeof twoHopSettings>;

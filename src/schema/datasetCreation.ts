@@ -1,4 +1,5 @@
 /** Ways to make a dataset: generate it, import it, or ask about the facts of another. */
+import { biographySettings } from '../data/biography.ts';
 import type { Dataset } from '../services/dataset.ts';
 import { generateDataset, generateQuestions, importDataset } from '../services/datasetCreation.ts';
 import type { ImportFile } from '../services/importSource.ts';
@@ -7,6 +8,7 @@ import { idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
 import { DatasetRef } from './refs.ts';
+import { settingFields } from './settings.ts';
 
 const NAME = 'Name for people, at most 200 characters.';
 
@@ -45,8 +47,7 @@ addMutation('generateDataset', {
     description: 'What to generate; the same people and seed give the same data.',
     fields: (t) => ({
       name: t.string({ required: false, description: `${NAME} Default: made of the other settings.` }),
-      people: t.int({ required: false, description: 'Number of people, 1–10,000. Default: 100.' }),
-      seed: t.int({ required: false, description: 'Seeds every random draw. Default: 0.' }),
+      ...settingFields(t, biographySettings),
     }),
   }),
   success: successOf('GenerateDatasetSuccess', 'The dataset was generated and stored.'),

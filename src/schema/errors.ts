@@ -1,5 +1,5 @@
 /** The typed errors that mutations return; all other errors are top-level GraphQL errors with `extensions.code`. */
-import { AppError } from '../errors.ts';
+import { AppError, type InputIssue } from '../errors.ts';
 import { builder } from './builder.ts';
 
 /** An error as a value: GraphQL takes any returned `Error` for a thrown one. */
@@ -7,11 +7,13 @@ export class TypedError {
   readonly code: TypedErrorCode;
   readonly message: string;
   readonly path: readonly string[];
+  readonly issues: readonly InputIssue[];
 
-  constructor(code: TypedErrorCode, { message, path }: AppError) {
+  constructor(code: TypedErrorCode, { message, path, issues }: AppError) {
     this.code = code;
     this.message = message;
     this.path = path;
+    this.issues = issues;
   }
 }
 
@@ -26,14 +28,32 @@ function errorRef(name: string, description: string) {
   return builder.objectRef<TypedError>(name).implement({ description, interfaces: [ErrorInterface] });
 }
 
+const InputIssueRef = builder.objectRef<InputIssue>('InputIssue').implement({
+  description: 'A value of the input that is not acceptable.',
+  fields: (t) => ({
+    path: t.stringList({
+      description: 'Path to the value inside `input`, as that of an `InputError`.',
+      resolve: ({ path }) => [...path],
+    }),
+    message: t.exposeString('message', {
+      description: 'Which value, what it was and what is accepted, in English.',
+    }),
+  }),
+});
+
 const InputError = builder.objectRef<TypedError>('InputError').implement({
-  description: 'A value of the input is not acceptable; nothing was changed.',
+  description: 'Values of the input are not acceptable; nothing was changed.',
   interfaces: [ErrorInterface],
   fields: (t) => ({
     path: t.stringList({
       description:
-        'Path to the offending value inside `input`, outermost first, such as `["settings", "layer"]`; list positions are numbers as text.',
+        'Path to the offending value inside `input`, outermost first, such as `["settings", "layer"]`; list positions are numbers as text. Of several, the first.',
       resolve: (error) => [...error.path],
+    }),
+    issues: t.field({
+      type: [InputIssueRef],
+      description: 'Each value that is not acceptable, with its path; never empty.',
+      resolve: (error) => error.issues,
     }),
   }),
 });

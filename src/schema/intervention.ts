@@ -1,4 +1,5 @@
 /** Interventions: concept swaps on single prompts. */
+import { swapMethod } from '../engine/contract/swap.ts';
 import { examplesByIds } from '../services/dataset.ts';
 import { type Intervention, interventionsByIds, listInterventions } from '../services/intervention.ts';
 import { conceptsByIds } from '../services/ontology.ts';
@@ -14,28 +15,9 @@ import {
   InterventionRef,
   SlotRef,
 } from './refs.ts';
+import { enumFrom } from './settings.ts';
 
-export const SwapMethod = builder.enumType('SwapMethod', {
-  description:
-    'How the edit reaches the residual stream `h`. `z` is the code of h in the SAE, `d_b` the decoder column of slot b.',
-  values: {
-    LATENT_DECODE: {
-      description: 'Set slot a to 0 and slot b to alpha in z, decode, and put the result in the place of h.',
-    },
-    LATENT_DELTA: {
-      description:
-        'Edit z likewise, but add only the change of the decoded vector to h, so that the reconstruction error does no harm.',
-    },
-    DECODER_COLUMN: { description: 'Add `alpha · |h| / |d_b| · d_b` to h.' },
-    DECODER_PAIR: { description: 'Like DECODER_COLUMN, and subtract the column of slot a likewise.' },
-    ORTHOGONAL: {
-      description: 'Like DECODER_COLUMN, with d_b first made orthogonal to the columns of the other slots.',
-    },
-    MEAN_DIFFERENCE: {
-      description: 'Add `alpha · (mean h of prompts about b − mean h of prompts about a)`; uses no SAE.',
-    },
-  },
-});
+export const SwapMethod = enumFrom(swapMethod);
 
 type ContinuationShape = Intervention['baseline'];
 

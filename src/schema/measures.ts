@@ -1,4 +1,5 @@
 /** What is measured of SAEs, with the definitions. */
+import { swapPopulation } from '../engine/contract/swap.ts';
 import type { ConceptLatent, Faithfulness } from '../services/baseline.ts';
 import { conceptsByIds } from '../services/ontology.ts';
 import type { SplitMeasures, SwapMeasure } from '../services/slot.ts';
@@ -7,6 +8,7 @@ import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
 import { RateRef } from './rate.ts';
 import { ConceptRef } from './refs.ts';
+import { enumFrom } from './settings.ts';
 import { SplitRef } from './split.ts';
 
 export const BindingRef = builder.objectRef<SplitMeasures>('Binding').implement({
@@ -41,7 +43,7 @@ export const BindingRef = builder.objectRef<SplitMeasures>('Binding').implement(
     valueAccuracy: t.exposeFloat('valueAccuracy', {
       nullable: true,
       description:
-        "Share of prompts whose answer's first token is the one that the bound slot's value head (slot activation → 256 → ReLU → vocabulary) names, 0–1; null where no value head was trained.",
+        "Share of prompts whose answer's first token is the one that the bound slot's value head (slot activation → `valueHidden` → ReLU → vocabulary) names, 0–1; null where no value head was trained.",
     }),
     concepts: t.field({
       type: [ConceptRef],
@@ -92,16 +94,7 @@ export const SwapControl = builder.enumType('SwapControl', {
   },
 });
 
-export const SwapPopulation = builder.enumType('SwapPopulation', {
-  description: 'The entities that the prompts of measured swaps are about.',
-  values: {
-    VALIDATION: {
-      description: 'Entities that the SAE never saw, on which alpha is chosen; do not report these.',
-    },
-    UNSEEN: { description: 'Entities that the SAE never saw, and that chose nothing: the figure to report.' },
-    SEEN: { description: 'Entities that the SAE was trained on.' },
-  },
-});
+export const SwapPopulation = enumFrom(swapPopulation);
 
 export const SwapMeasureRef = builder.objectRef<SwapMeasure>('SwapMeasure').implement({
   description:

@@ -3,7 +3,7 @@ import { GraphQLError, type GraphQLSchema, isObjectType } from 'graphql';
 import { AppError } from '../errors.ts';
 
 /**
- * Makes every resolver of the schema throw a `GraphQLError` with `extensions: { code, path }` for an `AppError`
+ * Makes every resolver of the schema throw a `GraphQLError` with the extensions of `extensionsOf` for an `AppError`
  * that the caller may see. Left alone, graphql-js would take an `AppError`, which has a `path` of its own, for an
  * error that it has located already, and lose the field that it came from.
  */
@@ -33,6 +33,10 @@ function exposing<Args extends unknown[], Result>(
 
 function rethrow(error: unknown): never {
   if (!(error instanceof AppError) || error.code === 'INTERNAL') throw error;
-  const { message, code, path } = error;
-  throw new GraphQLError(message, { originalError: error, extensions: { code, path } });
+  throw new GraphQLError(error.message, { originalError: error, extensions: extensionsOf(error) });
+}
+
+/** What clients are told beside the message; `issues` where values of the input are not acceptable. */
+export function extensionsOf({ code, path, issues }: AppError): Record<string, unknown> {
+  return { code, path, ...(issues.length > 0 && { issues }) };
 }

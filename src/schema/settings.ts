@@ -1,69 +1,141 @@
-/** Makes a GraphQL input type and an output type out of one table of settings, so that the two cannot drift. */
-import type { EnumRef, InputObjectRef, ObjectRef } from '@pothos/core';
+/** Makes GraphQL types out of the contract's zod schemas, so that a setting is described in one place. */
+import type { EnumRef, InputFieldRef, InputObjectRef, ObjectRef } from '@pothos/core';
+import { z } from 'zod';
+import {
+  acceptedOf,
+  fallbackOf,
+  meaningOf,
+  type NamedType,
+  namedTypeOf,
+  unwrap,
+  wordValue,
+} from '../engine/contract/describe.ts';
 import { builder, type SchemaTypes } from './builder.ts';
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>;
-type Scalar = 'Int' | 'Float' | 'Boolean';
+type InputFields = PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>;
+type Schema = z.core.$ZodType;
 
-/** One setting: its type and what it means; `nested` holds the two types of an object-valued setting. */
-export interface Setting {
-  type: Scalar | ['Float'] | ['String'] | EnumRef<Types, string> | [EnumRef<Types, string>] | Nested;
-  description: string;
-  /** Whether it may be without a value where it does not apply. */
-  nullable?: true;
+/** The input type of settings, all of whose fields may be left out, and the type that shows those in force. */
+export interface SettingsTypes<T extends object> {
+  input: InputObjectRef<Types, Partial<T>>;
+  output: ObjectRef<Types, T>;
 }
 
-export interface Nested {
-  input: InputObjectRef<Types, object>;
-  output: ObjectRef<Types, object>;
+const enums = new Map<string, EnumRef<Types, string>>();
+
+/** The GraphQL enum of a described enum of the contract; one, however often it is asked for. */
+export function enumFrom<Values extends Record<string, string>>(
+  schema: z.ZodEnum<Values>,
+): EnumRef<Types, keyof Values & string> {
+  const { name, description, values = {} } = nameOf(schema);
+  const known = enums.get(name);
+  if (known) return known as never;
+  const described = Object.entries(values).map(([value, meaning]) => [value, { description: meaning }]);
+  const made = builder.enumType(name, { description, values: Object.fromEntries(described) });
+  enums.set(name, made as never);
+  return made as never;
 }
-
-/** Every key of the zod object must be described, and none besides. */
-export type SettingsTable<T> = Record<keyof T, Setting>;
-
-const isNested = (type: Setting['type']): type is Nested => typeof type === 'object' && 'output' in type;
 
 /**
- * Adds `<name>Input`, all of whose fields may be left out, and `<name>`, which shows the settings in force.
- * `defaultOf` words the value that stands in for a field left out; null where its own fields say so.
+ * Adds `<name>Input` and `<name>` of a described object. Defaults are those of `presets`, by name, where settings come
+ * in several; otherwise those of the schema. `nullable`: settings that may be without a value where they do not apply.
  */
 export function addSettings<T extends object>(
-  name: string,
-  description: string,
-  table: SettingsTable<T>,
-  defaultOf: (key: keyof T & string) => string | null,
-): { input: InputObjectRef<Types, Partial<T>>; output: ObjectRef<Types, T> } {
-  const entries = Object.entries(table) as [keyof T & string, Setting][];
+  schema: z.ZodObject,
+  { presets, nullable = [] }: { presets?: Presets; nullable?: readonly (keyof T)[] } = {},
+): SettingsTypes<T> {
+  const { name, description } = nameOf(schema);
+  const settings = settingsOf(schema, presets);
   const input = builder.inputType(`${name}Input`, {
     description: `${description} Whatever is left out keeps its default.`,
-    fields: (t) =>
-      Object.fromEntries(
-        entries.map(([key, setting]) => {
-          const fallback = defaultOf(key);
-          const text =
-            fallback === null ? setting.description : `${setting.description} Default: ${fallback}.`;
-          const type = isNested(setting.type) ? setting.type.input : setting.type;
-          return [key, t.field({ type: type as 'Int', required: false, description: text })];
-        }),
-      ),
+    fields: (t) => inputFields(t, settings),
   });
   const output = builder.objectRef<T>(name).implement({
     description: `${description} As they were in force, defaults filled in.`,
     fields: (t) =>
       Object.fromEntries(
-        entries.map(([key, setting]) => {
-          const type = isNested(setting.type) ? setting.type.output : setting.type;
-          return [
-            key,
-            t.field({
-              type: type as 'Int',
-              nullable: setting.nullable ?? false,
-              description: setting.description,
-              resolve: (settings) => settings[key] as never,
-            }),
-          ];
-        }),
+        settings.map(({ key, meaning, types }) => [
+          key,
+          t.field({
+            type: types.output as 'Int',
+            nullable: nullable.includes(key as keyof T),
+            description: meaning,
+            resolve: (parent) => parent[key as keyof T] as never,
+          }),
+        ]),
       ) as never,
   });
-  return { input: input as never, output: output as never };
+  return { input: input as never, output };
+}
+
+/** The settings of a described object as fields of an input that has others besides. */
+export function settingFields<Shape extends z.ZodRawShape>(t: InputFields, schema: z.ZodObject<Shape>) {
+  return inputFields(t, settingsOf(schema)) as {
+    [Key in keyof Shape]: InputFieldRef<Types, z.output<Shape[Key]> | null | undefined>;
+  };
+}
+
+type Presets = Readonly<Record<string, object>>;
+
+interface Setting {
+  key: string;
+  meaning: string;
+  /** What is accepted and what stands in for it; empty where its own fields say so. */
+  limits: string;
+  types: { input: unknown; output: unknown };
+}
+
+function settingsOf({ shape }: z.ZodObject, presets?: Presets): Setting[] {
+  return Object.entries(shape).map(([key, field]) => {
+    const own = presets && mapValues(presets, (preset) => preset[key as never]);
+    const meaning = meaningOf(field);
+    if (meaning === undefined) throw new TypeError(`the setting ${key} is not described`);
+    const bare = unwrap(field);
+    if (bare instanceof z.ZodObject)
+      return { key, meaning, limits: '', types: addSettings(bare, { presets: own }) };
+    const accepted = acceptedOf(field);
+    const fallback = own ? wordPresets(own) : fallbackOf(field);
+    const limits = `${accepted === null ? '' : ` Accepted: ${accepted}.`}${fallback === undefined ? '' : ` Default: ${fallback}.`}`;
+    const type = typeOf(bare);
+    return { key, meaning, limits, types: { input: type, output: type } };
+  });
+}
+
+function inputFields(t: InputFields, settings: readonly Setting[]) {
+  return Object.fromEntries(
+    settings.map(({ key, meaning, limits, types }) => [
+      key,
+      t.field({ type: types.input as 'Int', required: false, description: meaning + limits }),
+    ]),
+  );
+}
+
+/** @throws {TypeError} for what no setting is yet. */
+function typeOf(schema: Schema): unknown {
+  const bare = unwrap(schema);
+  if (bare instanceof z.ZodNumber) return bare.isInt ? 'Int' : 'Float';
+  if (bare instanceof z.ZodBoolean) return 'Boolean';
+  if (bare instanceof z.ZodString) return 'String';
+  if (bare instanceof z.ZodEnum) return enumFrom(bare as never);
+  if (bare instanceof z.ZodArray) return [typeOf(bare.element)];
+  throw new TypeError(`GraphQL has no type for a setting of ${bare._zod.def.type}`);
+}
+
+/** The default of each preset; one value where they agree. */
+function wordPresets(defaults: Readonly<Record<string, unknown>>): string {
+  const worded = Object.entries(defaults).map(([preset, value]) => ({ preset, value: wordValue(value) }));
+  const isOne = worded.every(({ value }) => value === worded[0]?.value);
+  return isOne ? worded[0]!.value : worded.map(({ preset, value }) => `${value} in ${preset}`).join(', ');
+}
+
+function nameOf(schema: Schema): NamedType {
+  const named = namedTypeOf(schema);
+  if (!named)
+    throw new TypeError('a schema without a name cannot be a GraphQL type: see namedEnum, namedObject');
+  return named;
+}
+
+function mapValues<V, W>(record: Readonly<Record<string, V>>, map: (value: V) => W): Record<string, W> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }

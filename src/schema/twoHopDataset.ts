@@ -6,8 +6,7 @@ import { builder } from './builder.ts';
 import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
 import { DatasetRef } from './refs.ts';
-
-const DEFAULTS = twoHopSettings.parse({});
+import { settingFields } from './settings.ts';
 
 addMutation('generateTwoHopDataset', {
   description:
@@ -20,26 +19,7 @@ addMutation('generateTwoHopDataset', {
         required: false,
         description: 'Name for people, at most 200 characters. Default: made of the other settings.',
       }),
-      seed: t.int({
-        required: false,
-        description: `Seeds every random draw. Default: ${DEFAULTS.seed}.`,
-      }),
-      entities: t.int({
-        required: false,
-        description: `People on each of the three levels. Default: ${DEFAULTS.entities}.`,
-      }),
-      relations: t.int({
-        required: false,
-        description: `Relations of everybody to the next level. Default: ${DEFAULTS.relations}.`,
-      }),
-      factPhrasings: t.int({
-        required: false,
-        description: `Wordings in which each single fact is stated as a text; 0 states none, and facts are learned from questions alone. Default: ${DEFAULTS.factPhrasings}.`,
-      }),
-      trainShare: t.float({
-        required: false,
-        description: `Share of the compositions that are asked in training, above 0 and below 1. Default: ${DEFAULTS.trainShare}.`,
-      }),
+      ...settingFields(t, twoHopSettings),
     }),
   }),
   success: builder.objectRef<{ dataset: Dataset }>('GenerateTwoHopDatasetSuccess').implement({

@@ -2,6 +2,7 @@
 import { GraphQLError } from 'graphql';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { extensionsOf } from '../schema/publicErrors.ts';
 
 /** Returns the error to send; what is hidden goes to the log with the id that the client sees. */
 export function createMaskError(log: Logger): (error: unknown, message: string) => Error {
@@ -10,7 +11,7 @@ export function createMaskError(log: Logger): (error: unknown, message: string) 
     if (error instanceof GraphQLError && !cause) return error;
     if (cause instanceof GraphQLError) return at(error, cause.message, cause.extensions);
     if (cause instanceof AppError && cause.code !== 'INTERNAL')
-      return at(error, cause.message, { code: cause.code, path: cause.path });
+      return at(error, cause.message, extensionsOf(cause));
     const errorId = crypto.randomUUID();
     log.error({ err: cause, errorId }, 'unexpected error');
     return at(error, `Something went wrong on the server; its log tells more under ${errorId}.`, {

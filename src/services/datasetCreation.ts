@@ -1,7 +1,7 @@
 /** Ways to make a dataset: generate it, import it, or derive questions from facts; each all or nothing. */
 import { asc, eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { BIOGRAPHY_ONTOLOGY, biographyItems } from '../data/biography.ts';
+import { BIOGRAPHY_ONTOLOGY, biographyItems, biographySettings } from '../data/biography.ts';
 import type { FactItem, ImportStream, OntologyDefinition } from '../data/items.ts';
 import { openJsonl } from '../data/jsonl.ts';
 import { questionItems } from '../data/questions.ts';
@@ -22,26 +22,8 @@ import { storeDataset } from './datasetWriter.ts';
 import { type ImportFile, type ImportSource, openSource } from './importSource.ts';
 import { ensureOntology, getOntologyDefinition, type Ontology, ontologiesByIds } from './ontology.ts';
 
-/** A million examples, which is as much as a run can hold in memory. */
-export const MAX_GENERATED_PEOPLE = 10_000;
-
-const newGeneration = z
-  .object({
-    name: shortText.nullish(),
-    people: z
-      .number()
-      .int({ error: 'must be a whole number' })
-      .min(1, { error: 'must be at least 1' })
-      .max(MAX_GENERATED_PEOPLE, { error: (i) => `must be at most ${MAX_GENERATED_PEOPLE}, got ${i.input}` })
-      .default(100),
-    seed: z
-      .number()
-      .int({ error: 'must be a whole number' })
-      .min(0, { error: 'must be at least 0' })
-      .max(2 ** 31 - 1, { error: (i) => `must be at most ${2 ** 31 - 1}, got ${i.input}` })
-      .default(0),
-  })
-  .strict();
+const newTwoHopGeneration = twoHopSettings.extend({ name: shortText.nullish() });
+const newGeneration = biographySettings.extend({ name: shortText.nullish() });
 
 export type NewGeneration = z.input<typeof newGeneration>;
 
@@ -68,10 +50,9 @@ export async function generateDataset(db: Db, input: NewGeneration): Promise<Dat
  */
 export async function generateTwoHopDataset(
   db: Db,
-  { name: given, ...input }: TwoHopSettingsInput & { name?: string },
+  input: TwoHopSettingsInput & { name?: string | null },
 ): Promise<Dataset> {
-  const name = parseOrThrow(shortText.optional(), given, ['name']);
-  const settings = parseOrThrow(twoHopSettings, input);
+  const { name, ...settings } = parseOrThrow(newTwoHopGeneration, input);
   const { entities, relations, seed } = settings;
   const row = {
     name: name ?? `Two hops over ${relations} relations of ${entities} people, seed ${seed}`,

@@ -61,12 +61,12 @@ describe('generateDataset', () => {
     const dataset = await generateDataset(database.db, {});
     expect(dataset.settings).toEqual({ people: 100, seed: 0 });
     for (const [input, path, message] of [
-      [{ people: 0 }, 'people', 'must be at least 1'],
-      [{ people: 10_001 }, 'people', 'must be at most 10000, got 10001'],
+      [{ people: 0 }, 'people', 'people must be a whole number, 1–10,000; got 0'],
+      [{ people: 10_001 }, 'people', 'people must be a whole number, 1–10,000; got 10001'],
       [{ people: 1.5 }, 'people', 'must be a whole number'],
-      [{ seed: -1 }, 'seed', 'must be at least 0'],
-      [{ seed: Number.NaN }, 'seed', 'expected number'],
-      [{ name: '' }, 'name', 'must not be empty'],
+      [{ seed: -1 }, 'seed', 'seed must be a whole number, 0–2,147,483,647; got -1'],
+      [{ seed: Number.NaN }, 'seed', 'must be a whole number'],
+      [{ name: '' }, 'name', 'name must not be empty'],
     ] as const) {
       const failure = generateDataset(database.db, input);
       await expect(failure).rejects.toMatchObject({ code: 'INVALID_INPUT', path: [path] });

@@ -64,7 +64,7 @@ export const ALIGNMENT_PRESETS: Readonly<Record<Preset, AlignmentSettings>> = {
 
 /**
  * Fills what the caller left out from the preset (`PAPER` if none is named) and checks the whole.
- * @throws {AppError} INVALID_INPUT with the path of the first setting that is not acceptable.
+ * @throws {AppError} INVALID_INPUT with the path of each setting that is not acceptable.
  */
 export function resolveAlignmentSettings(input: AlignmentSettingsInput): AlignmentSettings {
   const preset = ALIGNMENT_PRESETS[input.preset ?? 'PAPER'] ?? PAPER;

@@ -1,131 +1,197 @@
-/** Settings of an alignment run (both stages of the curriculum) and its named presets. */
+/** Settings of an alignment run (both stages of the curriculum): types, ranges and what each means. */
 import { z } from 'zod';
+import { count, namedEnum, namedObject, number, reading, whole } from './describe.ts';
 import { seed } from './seed.ts';
 
-const finite = z.number();
-const weight = finite.min(0).max(1e6);
-const count = (max: number) => z.number().int().min(1).max(max);
+export const preset = namedEnum(
+  'Preset',
+  'Named settings of an alignment run, from which single settings may differ.',
+  {
+    PAPER:
+      "The loss terms of the paper's curriculum (arXiv 2512.02004) but for `indep`, whose weight is 0, and nothing else.",
+    COUNTERFACTUAL:
+      'An extension of ours: after setting slot a to 0 and slot b to 1, the decoded activation must match that of the same entity’s prompt about b. Needs nothing that the dataset does not have; swaps succeed more often.',
+  },
+);
+export const encoderActivation = namedEnum(
+  'EncoderActivation',
+  "Non-linearity of the SAE's encoder, applied to the free latents; slots are linear.",
+  {
+    LINEAR: "None, as in the authors' code.",
+    RELU: 'Negative values become 0.',
+    TOPK: 'Of each activation, all but the `k` largest values become 0, and so do negative ones.',
+    BATCH_TOPK:
+      'Of a training batch, all but the k · batchSize largest values become 0, and so do negative ones; afterwards, values up to a threshold become 0: a moving average over training batches of the smallest value kept.',
+  },
+);
+export const decoderNorm = namedEnum(
+  'DecoderNorm',
+  'In which units free latents count for sparsity and among the k largest.',
+  {
+    FREE: 'In their own: how long their decoder rows are is left to training.',
+    UNIT: 'In units of what they write into the activation: their decoder rows are kept at length 1, so that sparsity cannot be had by small latents with long rows. Slots stay as they are.',
+  },
+);
+const postTrainingMode = namedEnum('PostTrainingMode', 'What the second stage trains.', {
+  JOINT: 'The SAE and the value heads together, with all loss terms.',
+  SEPARATE_ACTIVATION: 'The SAE only, without the value term.',
+  SEPARATE_VALUE: 'The value heads only, with the SAE frozen.',
+});
+export type EncoderActivation = z.output<typeof encoderActivation>;
+export type DecoderNorm = z.output<typeof decoderNorm>;
+export type PostTrainingMode = z.output<typeof postTrainingMode>;
+export type Preset = z.output<typeof preset>;
 
-export const ENCODER_ACTIVATIONS = ['LINEAR', 'RELU', 'TOPK', 'BATCH_TOPK'] as const;
-export const DECODER_NORMS = ['FREE', 'UNIT'] as const;
-export const POST_TRAINING_MODES = ['JOINT', 'SEPARATE_ACTIVATION', 'SEPARATE_VALUE'] as const;
-export const PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
-export type EncoderActivation = (typeof ENCODER_ACTIVATIONS)[number];
-export type DecoderNorm = (typeof DECODER_NORMS)[number];
-export type PostTrainingMode = (typeof POST_TRAINING_MODES)[number];
-export type Preset = (typeof PRESETS)[number];
+const weight = number(0, 1e6);
 
-/** One weight a loss term, named as in the curriculum; 0 leaves the term out. */
-export const lossWeights = z
-  .object({
-    recon: weight,
-    sparse: weight,
-    /** Revival of dead free latents, by letting them rebuild what the others leave over. */
-    aux: weight,
-    /** Mean squared error of the slots to the concept's one-hot. */
-    bindMse: weight,
-    /** Cross-entropy of `bindLogitScale · slots` against the concept. */
-    bindCrossEntropy: weight,
-    bindLogitScale: finite.positive().max(1000),
-    indep: weight,
-    ortho: weight,
-    value: weight,
-    /** Match the activation of the same entity's prompt about the target concept after a swap (our extension). */
-    counterfactual: weight,
-    /** All-zero slot target where no concept is in play (our extension). */
-    silence: weight,
-  })
-  .strict();
+export const lossWeights = namedObject(
+  'LossWeights',
+  'Weights of the loss terms; 0 leaves a term out. `h` is an activation, `z = [f | s]` its code with free latents f and slots s, `ĥ` its reconstruction. Means and covariances are over the rows of a batch.',
+  {
+    recon: weight.describe('Mean squared error of ĥ against h.'),
+    sparse: weight.describe(
+      'Mean |f|, in the first stage mean |z|; left out for TOPK and BATCH_TOPK, where k is the sparsity.',
+    ),
+    aux: weight.describe(
+      'Revival of dead latents (Gao et al. 2024): the dModel / 2 strongest latents that have not fired for `deadAfter` steps rebuild h − ĥ by themselves, mean squared error, in both stages; less where fewer are dead, in proportion. No effect on LINEAR, where none is ever dead.',
+    ),
+    bindMse: weight.describe("Binding: mean squared error of s to the concept's one-hot."),
+    bindCrossEntropy: weight.describe(
+      'Binding: cross-entropy of `bindLogitScale · s` as logits against the concept.',
+    ),
+    bindLogitScale: z
+      .number()
+      .gt(0)
+      .max(1000)
+      .describe('Factor on the slots in `bindCrossEntropy`; not a weight.'),
+    indep: weight.describe(
+      'Independence: sum of the squared covariances of every free latent with every other.',
+    ),
+    ortho: weight.describe(
+      'Orthogonality: sum of the squared covariances of every slot with every free latent.',
+    ),
+    value: weight.describe("Cross-entropy of the answer's first token from the bound slot's value head."),
+    counterfactual: weight.describe(
+      'Extension: after a swap, mean squared error of the decoded activation against that of the same entity’s prompt about the target concept.',
+    ),
+    silence: weight.describe('Extension: mean s² at positions where no concept is in play.'),
+  },
+);
 export type LossWeights = z.output<typeof lossWeights>;
 
-const stage = z
-  .object({
-    steps: z.number().int().min(0).max(10_000_000),
-    learningRate: finite.positive().max(1),
-    batchSize: count(65_536),
-  })
-  .strict();
+const learningRate = z.number().gt(0).max(1);
+const stageOf = (name: string, description: string, schedule: string) =>
+  namedObject(name, description, {
+    steps: whole(0, 10_000_000).describe('Number of training steps; 0 leaves the stage out.'),
+    learningRate: learningRate.describe(`Learning rate of Adam${schedule}.`),
+    batchSize: count(65_536).describe('Activations a training step.'),
+  });
+const share = number(0, 0.9);
 
-export const alignmentSettings = z
-  .object({
-    seed,
-    preset: z.enum(PRESETS),
-    /** Block whose `resid_post` is read and edited, 0-based; −1 is the stream before the first block. */
-    layer: z.number().int().min(-1).max(47),
-    nFree: count(1_000_000),
-    activation: z.enum(ENCODER_ACTIVATIONS),
-    /** Active free latents per activation vector: exactly for `TOPK`, on the mean for `BATCH_TOPK`. */
-    k: count(1_000_000),
-    /** In which units free latents count: their own, or what they write (rows of the decoder at length 1). */
-    decoderNorm: z.enum(DECODER_NORMS),
-    /** Training steps without firing after which a free latent counts as dead for `weights.aux`. */
-    deadAfter: count(10_000_000),
-    mode: z.enum(POST_TRAINING_MODES),
-    /** Stop ortho's gradient at the slots, so that it cannot shrink them. */
-    orthoStopSlots: z.boolean(),
-    weights: lossWeights,
-    /** Train the counterfactual term on activations between those of two entities. */
-    mixEntities: z.boolean(),
-    /** Share of (entity, concept) pairs that no counterfactual leads to. */
-    withheldPairShare: finite.min(0).max(0.9),
-    /** Keys of concepts that no counterfactual leads to. */
-    withheldTargets: z.array(z.string()).max(10_000),
-    pretrain: stage,
-    posttrain: stage,
-    /** Hidden width of a slot's value head. */
-    valueHidden: count(65_536),
-    /** Share of entities the SAE never sees, on which swaps are reported. */
-    unseenShare: finite.min(0).max(0.9),
-    /** Share of entities the SAE never sees, on which alpha is chosen. */
-    validationShare: finite.min(0).max(0.9),
-    /** Alphas tried on validation; the best is reported on the unseen entities. */
-    alphas: z.array(finite.min(-1000).max(1000)).min(1).max(64),
-    /** Swaps tried per alpha and population. */
-    swapTrials: count(100_000),
-    /** Post-training steps between two looks at the validation prompts; the best look's weights are kept. */
-    validateEvery: count(1_000_000),
-    logEvery: count(1_000_000),
-  })
-  .strict()
-  .superRefine((s, ctx) => {
-    checkDictionary(s, ctx);
-    if (s.mode === 'SEPARATE_VALUE' && s.weights.value === 0)
+export const alignmentSettings = namedObject(
+  'AlignmentSettings',
+  'How an SAE is trained and aligned to the concepts of an ontology: first without labels, then with slots bound to concepts.',
+  {
+    seed: seed.describe('Seeds every random draw; the same seed and settings give the same numbers again.'),
+    preset: preset.describe('Where the settings left out are taken from.'),
+    layer: whole(-1, 47).describe(
+      'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings).',
+    ),
+    nFree: count(1_000_000).describe('Number of free latents; a slot for each concept comes behind them.'),
+    activation: encoderActivation.describe('Non-linearity of the encoder.'),
+    k: count(1_000_000).describe(
+      'Free latents that stay active per activation: at most so many for TOPK, at most so many on the mean of a training batch for BATCH_TOPK.',
+    ),
+    decoderNorm: decoderNorm.describe('In which units free latents count.'),
+    deadAfter: count(10_000_000).describe(
+      'Training steps without firing after which a free latent counts as dead for `weights.aux`.',
+    ),
+    mode: postTrainingMode.describe('What the second stage trains.'),
+    orthoStopSlots: z
+      .boolean()
+      .describe('Whether the gradient of `ortho` stops at the slots, so that it cannot shrink them.'),
+    weights: lossWeights.describe('Weights of the loss terms.'),
+    mixEntities: z
+      .boolean()
+      .describe(
+        'Extension: whether the counterfactual term also learns from points between the activations of two entities (mixup), which helps with entities that it never saw.',
+      ),
+    withheldPairShare: share.describe(
+      'Share of (entity, concept) pairs that no counterfactual leads to, so that swaps there show what was not taught.',
+    ),
+    withheldTargets: z
+      .array(z.string())
+      .max(10_000)
+      .describe('Keys of concepts that no counterfactual leads to.'),
+    pretrain: stageOf(
+      'PretrainStage',
+      'The first stage: reconstruction and sparsity, no labels.',
+      '',
+    ).describe('The first stage.'),
+    posttrain: stageOf(
+      'PosttrainStage',
+      'The second stage: all loss terms, with labels.',
+      ', from which it falls towards 0 along half a cosine',
+    ).describe('The second stage.'),
+    valueHidden: count(65_536).describe("Hidden width of a slot's value head."),
+    unseenShare: share.describe('Share of entities that the SAE never sees, on which swaps are reported.'),
+    validationShare: share.describe('Share of entities that the SAE never sees, on which alpha is chosen.'),
+    alphas: z
+      .array(number(-1000, 1000))
+      .min(1)
+      .max(64)
+      .describe('Alphas tried; the best on validation is the one reported on unseen entities.'),
+    swapTrials: count(100_000).describe('Swaps tried for each alpha and population.'),
+    validateEvery: count(1_000_000).describe(
+      'Steps of the second stage between measurements by which the best weights are kept.',
+    ),
+    logEvery: count(1_000_000).describe('Metrics are logged every this many steps.'),
+  },
+)
+  .superRefine(checkTopK, reading('activation', 'k', 'nFree'))
+  .superRefine(checkShares, reading('unseenShare', 'validationShare'))
+  .superRefine(checkStages, reading('activation', 'mode', 'weights', 'pretrain', 'posttrain'));
+
+/** What must be so for something to be trained at all. */
+function checkStages(s: TrainedBy, ctx: z.RefinementCtx): void {
+  if (s.mode === 'SEPARATE_VALUE' && s.weights.value === 0)
+    ctx.addIssue({
+      code: 'custom',
+      path: ['weights', 'value'],
+      message: 'mode SEPARATE_VALUE trains by the value term alone, so its weight must be above 0',
+    });
+  for (const [stage, terms] of Object.entries({ pretrain: pretrainTerms(s), posttrain: posttrainTerms(s) }))
+    if (s[stage as 'pretrain' | 'posttrain'].steps > 0 && terms.every((term) => s.weights[term] === 0))
       ctx.addIssue({
         code: 'custom',
-        path: ['weights', 'value'],
-        message: 'mode SEPARATE_VALUE trains by the value term alone, so its weight must be above 0',
+        path: ['weights'],
+        message: `${stage} has nothing to train by: give ${terms.join(', ')} a weight above 0, or set ${stage}.steps to 0`,
       });
-    for (const [stage, terms] of Object.entries({ pretrain: pretrainTerms(s), posttrain: posttrainTerms(s) }))
-      if (s[stage as 'pretrain' | 'posttrain'].steps > 0 && terms.every((term) => s.weights[term] === 0))
-        ctx.addIssue({
-          code: 'custom',
-          path: ['weights'],
-          message: `${stage} has nothing to train by: give ${terms.join(', ')} a weight above 0, or set ${stage}.steps to 0`,
-        });
-  });
+}
 
-/** What must fit together in the settings of any SAE. */
-export function checkDictionary(
-  s: {
-    activation: EncoderActivation;
-    k: number;
-    nFree: number;
-    unseenShare: number;
-    validationShare: number;
-  },
+/** In the settings of any SAE. */
+export function checkTopK(
+  { activation, k, nFree }: { activation: EncoderActivation; k: number; nFree: number },
   ctx: z.RefinementCtx,
 ): void {
-  if (isTopK(s.activation) && s.k > s.nFree)
+  if (isTopK(activation) && k > nFree)
     ctx.addIssue({
       code: 'custom',
       path: ['k'],
-      message: `k must be at most nFree (${s.nFree}), got ${s.k}`,
+      message: `k must be at most nFree (${nFree}); got ${k}`,
     });
-  if (s.unseenShare + s.validationShare > 0.9)
+}
+
+/** In the settings of any SAE: some entities are left to learn from. */
+export function checkShares(
+  { unseenShare, validationShare }: { unseenShare: number; validationShare: number },
+  ctx: z.RefinementCtx,
+): void {
+  if (unseenShare + validationShare > 0.9)
     ctx.addIssue({
       code: 'custom',
       path: ['unseenShare'],
-      message: 'unseenShare and validationShare together must be at most 0.9',
+      message: `unseenShare and validationShare together must be at most 0.9; got ${unseenShare + validationShare}`,
     });
 }
 
@@ -150,6 +216,15 @@ function posttrainTerms(s: { activation: EncoderActivation; mode: PostTrainingMo
   if (s.mode === 'SEPARATE_VALUE') return ['value'];
   const labelled = ['bindMse', 'bindCrossEntropy', 'indep', 'ortho', 'counterfactual', 'silence'] as const;
   return [...pretrainTerms(s), ...labelled, ...(s.mode === 'JOINT' ? (['value'] as const) : [])];
+}
+
+/** What decides which terms a stage trains by. */
+interface TrainedBy {
+  activation: EncoderActivation;
+  mode: PostTrainingMode;
+  weights: LossWeights;
+  pretrain: { steps: number };
+  posttrain: { steps: number };
 }
 
 export type AlignmentSettings = z.output<typeof alignmentSettings>;

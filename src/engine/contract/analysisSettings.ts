@@ -1,29 +1,38 @@
 /** Settings of the analysis of a checkpoint. */
 import { z } from 'zod';
-import { PRESETS } from './alignmentSettings.ts';
-import { seed } from './seed.ts';
+import { alignmentSettings } from './alignmentSettings.ts';
+import { count, namedObject, whole } from './describe.ts';
 
-const count = (max: number) => z.number().int().min(1).max(max);
+const { seed, layer, preset, withheldPairShare, nFree } = alignmentSettings.shape;
 
-export const grokSettings = z
-  .object({
-    /** Seeds every random draw. */
-    seed: seed.default(0),
-    /** Block whose `resid_post` is read, 0-based; −1 is the stream before the first block. */
-    layer: z.number().int().min(-1).max(47).default(0),
-    /** The terms that the SAE is trained by, and its activation. */
-    preset: z.enum(PRESETS).default('COUNTERFACTUAL'),
-    /** Share of (entity, relation) pairs, E2 being the entity of the second hop, that no counterfactual leads to. */
-    withheldPairShare: z.number().min(0).max(0.9).default(0.2),
-    nFree: count(1_000_000).default(512),
-    /** One SAE over both positions, with one slot a relation; otherwise one SAE for each. */
-    shared: z.boolean().default(true),
-    pretrainSteps: z.number().int().min(0).max(1_000_000).default(200),
-    posttrainSteps: z.number().int().min(0).max(1_000_000).default(400),
-    /** Questions of a split that are measured on, at most, drawn by the seed. */
-    maxQuestions: count(1_000_000).default(2000),
-  })
-  .strict();
+export const grokSettings = namedObject(
+  'CheckpointAnalysisSettings',
+  'How a checkpoint is analysed: an SAE is trained on its activations at the two positions, with a slot a relation.',
+  {
+    seed: seed.describe('Seeds every random draw; the same for all checkpoints of a run.').default(0),
+    layer: layer
+      .describe('Block whose residual stream is read, from 0; -1 is the stream before the first block.')
+      .default(0),
+    preset: preset
+      .describe('The loss terms that the SAE is trained by, and its activation.')
+      .default('COUNTERFACTUAL'),
+    withheldPairShare: withheldPairShare
+      .describe(
+        'Share of pairs of entity (at the second hop E2) and relation that no counterfactual leads to, so that swaps can be judged by them.',
+      )
+      .default(0.2),
+    nFree: nFree.describe('Free latents of the SAE.').default(512),
+    shared: z
+      .boolean()
+      .describe('One SAE over both positions, with one slot a relation; otherwise one SAE for each.')
+      .default(true),
+    pretrainSteps: whole(0, 1_000_000).describe('Training steps of the SAE without labels.').default(200),
+    posttrainSteps: whole(0, 1_000_000).describe('Training steps of the SAE with labels.').default(400),
+    maxQuestions: count(1_000_000)
+      .describe('Most questions of a split that are measured on, drawn by the seed.')
+      .default(2000),
+  },
+);
 
 export type GrokSettings = z.output<typeof grokSettings>;
 export type GrokSettingsInput = z.input<typeof grokSettings>;

@@ -1,55 +1,89 @@
 /** Settings of an unsupervised SAE: the first stage of an alignment alone, over a dictionary of the same size. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { parseOrThrow } from '../../errors.ts';
 import { ALIGNMENT_PRESETS } from './alignmentPresets.ts';
 import {
   type AlignmentSettings,
   alignmentSettings,
-  checkDictionary,
+  checkShares,
+  checkTopK,
   type LossWeights,
 } from './alignmentSettings.ts';
-
-/** Sparse ones alone: the latents of a linear dictionary are any rotation of one another. */
-export const BASELINE_ACTIVATIONS = ['RELU', 'TOPK', 'BATCH_TOPK'] as const;
+import { namedObject, reading, someOf, withFallback } from './describe.ts';
 
 const { PAPER } = ALIGNMENT_PRESETS;
 const { shape } = alignmentSettings;
 const { steps, learningRate, batchSize } = shape.pretrain.shape;
 
-export const baselineSettings = z
-  .object({
-    seed: shape.seed.default(PAPER.seed),
-    layer: shape.layer.default(PAPER.layer),
-    nFree: shape.nFree,
-    activation: z.enum(BASELINE_ACTIVATIONS).default('RELU'),
-    k: shape.k.default(PAPER.k),
-    decoderNorm: shape.decoderNorm.default(PAPER.decoderNorm),
-    /** Weight of mean |f|, for `RELU`. */
-    sparse: shape.weights.shape.sparse.default(15),
-    /** Weight of the revival of dead latents. */
-    aux: shape.weights.shape.aux.default(1 / 32),
-    deadAfter: shape.deadAfter.default(PAPER.deadAfter),
-    steps: steps.min(1).default(PAPER.pretrain.steps + PAPER.posttrain.steps),
+/** Free latents that an alignment by the preset `PAPER` has; a baseline has one more for each concept. */
+export const BASELINE_N_FREE = PAPER.nFree;
+
+export const baselineSettings = namedObject(
+  'BaselineSettings',
+  'How an SAE is trained without labels, to compare an alignment with. The defaults give it the size, the activations and the number of steps of an alignment by the preset PAPER; give it the layer, the seed and the shares of that alignment.',
+  {
+    seed: shape.seed
+      .describe(
+        'Seeds every random draw, also which entities are unseen; the same seed and settings give the same numbers again.',
+      )
+      .default(PAPER.seed),
+    layer: shape.layer
+      .describe(
+        'Block whose output (`blocks.{layer}.resid_post`) is read; -1 is the stream before the first.',
+      )
+      .default(PAPER.layer),
+    nFree: withFallback(
+      shape.nFree.describe('Number of latents, all of them free.'),
+      `${BASELINE_N_FREE} + the number of concepts`,
+    ),
+    // Sparse ones alone: the latents of a linear dictionary are any rotation of one another.
+    activation: someOf(shape.activation, ['RELU', 'TOPK', 'BATCH_TOPK'])
+      .describe('Non-linearity of the encoder.')
+      .default('RELU'),
+    k: shape.k
+      .describe(
+        'Latents that stay active per activation: at most so many for TOPK, at most so many on the mean of a training batch for BATCH_TOPK.',
+      )
+      .default(PAPER.k),
+    decoderNorm: shape.decoderNorm.describe('In which units latents count.').default(PAPER.decoderNorm),
+    sparse: shape.weights.shape.sparse
+      .describe('Weight of mean |f| for RELU; that of reconstruction is 1.')
+      .default(15),
+    aux: shape.weights.shape.aux
+      .describe(
+        'Weight of the revival of dead latents (Gao et al. 2024): the dModel / 2 strongest latents that have not fired for `deadAfter` steps rebuild what the others leave over.',
+      )
+      .default(1 / 32),
+    deadAfter: shape.deadAfter
+      .describe('Training steps without firing after which a latent counts as dead for `aux`.')
+      .default(PAPER.deadAfter),
+    steps: steps
+      .min(1)
+      .describe('Number of training steps.')
+      .default(PAPER.pretrain.steps + PAPER.posttrain.steps),
     learningRate: learningRate.default(PAPER.pretrain.learningRate),
     batchSize: batchSize.default(PAPER.pretrain.batchSize),
-    unseenShare: shape.unseenShare.default(PAPER.unseenShare),
-    validationShare: shape.validationShare.default(PAPER.validationShare),
-    /** Steps between two measurements of reconstruction on validation prompts. */
-    validateEvery: shape.validateEvery.default(PAPER.validateEvery),
+    unseenShare: shape.unseenShare
+      .describe('Share of entities that the SAE never sees.')
+      .default(PAPER.unseenShare),
+    validationShare: shape.validationShare
+      .describe('Share of entities that the SAE never sees and that an alignment chooses alpha by.')
+      .default(PAPER.validationShare),
+    validateEvery: shape.validateEvery
+      .describe('Steps between measurements of reconstruction on validation prompts.')
+      .default(PAPER.validateEvery),
     logEvery: shape.logEvery.default(PAPER.logEvery),
-  })
-  .strict()
-  .superRefine(checkDictionary);
+  },
+)
+  .superRefine(checkTopK, reading('activation', 'k', 'nFree'))
+  .superRefine(checkShares, reading('unseenShare', 'validationShare'));
 
 export type BaselineSettings = z.output<typeof baselineSettings>;
 export type BaselineSettingsInput = Partial<z.input<typeof baselineSettings>>;
 
-/** Free latents that an alignment by the preset `PAPER` has; a baseline has one more for each concept. */
-export const BASELINE_N_FREE = PAPER.nFree;
-
 /**
  * Fills what the caller left out; `nFree` so that the SAE is as large as that of an alignment to `nConcepts`.
- * @throws {AppError} INVALID_INPUT with the path of the first setting that is not acceptable.
+ * @throws {AppError} INVALID_INPUT with the path of each setting that is not acceptable.
  */
 export function resolveBaselineSettings(input: BaselineSettingsInput, nConcepts: number): BaselineSettings {
   const nFree = input.nFree ?? BASELINE_N_FREE + nConcepts;

@@ -1,8 +1,14 @@
 /** The engine's view of a dataset: plain data, no database ids that it would have to understand. */
+import type { z } from 'zod';
+import { namedEnum } from './describe.ts';
 
-/** `TRAIN`: phrasings the models learn from; `VALIDATION`: held-out, for choosing; `TEST_OOD`: held-out, for reporting. */
-export type Split = 'TRAIN' | 'VALIDATION' | 'TEST_OOD';
-export const SPLITS: readonly Split[] = ['TRAIN', 'VALIDATION', 'TEST_OOD'];
+export const splits = namedEnum('Split', 'Parts of a dataset, by what they are for.', {
+  TRAIN: 'What models and SAEs learn from.',
+  VALIDATION: 'Held out, for choosing settings such as alpha; never reported.',
+  TEST_OOD: 'Held-out phrasings of known facts, for reporting (out of distribution).',
+});
+export type Split = z.output<typeof splits>;
+export const SPLITS: readonly Split[] = splits.options;
 
 /** A member of the ontology; its position in `EngineDataset.concepts` is its slot's number. */
 export interface Concept {

@@ -1,42 +1,70 @@
 /** Settings of a model-training run; the defaults are the recipe for the generated biographies. */
 import { z } from 'zod';
 import { invalidInput, parseOrThrow } from '../../errors.ts';
+import { count, namedObject, number, reading, whole } from './describe.ts';
 import { seed } from './seed.ts';
 
-const count = (max: number) => z.number().int().min(1).max(max);
-const finite = z.number();
-
-export const modelSettings = z
-  .object({
-    /** Seeds every random draw of the run. */
-    seed: seed.default(0),
-    nLayers: count(48).default(4),
-    nHeads: count(64).default(4),
-    dModel: count(4096).default(64),
-    nCtx: count(4096).default(32),
-    /** Standard deviation of the initial weights; 0.02 is too small at width 64. */
-    initStd: finite.positive().max(1).default(0.08),
-    steps: count(10_000_000).default(1000),
-    /** Sequences a step; `textShare` of them are texts, the rest questions. */
-    batchSize: count(4096).default(64),
-    textShare: finite.min(0).max(1).default(0.25),
-    learningRate: finite.positive().max(1).default(4e-3),
-    warmupSteps: z.number().int().min(0).default(100),
-    /** The cosine schedule ends at this share of the learning rate. */
-    finalLearningRateShare: finite.min(0).max(1).default(0.05),
-    weightDecay: finite.min(0).max(10).default(0.1),
-    beta1: finite.min(0).lt(1).default(0.9),
-    beta2: finite.min(0).lt(1).default(0.98),
-    /** Global gradient norm above which the gradient is scaled down. */
-    clipNorm: finite.positive().default(1),
-    /** A metrics row is logged every this many steps. */
-    logEvery: count(1_000_000).default(10),
-  })
-  .strict()
-  .refine((s) => s.dModel % s.nHeads === 0, {
-    path: ['nHeads'],
-    message: 'nHeads must divide dModel',
-  });
+export const modelSettings = namedObject(
+  'ModelSettings',
+  'How a language model is built and trained: a GPT-2-architecture transformer, next-token loss on answers and texts, AdamW with warm-up and a cosine schedule.',
+  {
+    seed: seed
+      .describe('Seeds every random draw of the run; the same seed and settings give the same numbers again.')
+      .default(0),
+    nLayers: count(48).describe('Number of transformer blocks.').default(4),
+    nHeads: count(64).describe('Attention heads a block; must divide `dModel`.').default(4),
+    dModel: count(4096).describe('Width of the residual stream.').default(64),
+    nCtx: count(4096).describe('Longest sequence in tokens.').default(32),
+    // 0.02 is too small at width 64.
+    initStd: z
+      .number()
+      .gt(0)
+      .max(1)
+      .describe('Standard deviation of the initial weights; null where they are those of a model.')
+      .default(0.08),
+    steps: count(10_000_000).describe('Number of training steps.').default(1000),
+    batchSize: count(4096).describe('Sequences a training step.').default(64),
+    textShare: number(0, 1)
+      .describe('Share of a batch that are texts stating facts; the rest are questions.')
+      .default(0.25),
+    learningRate: z
+      .number()
+      .gt(0)
+      .max(1)
+      .describe('Peak learning rate, reached after the warm-up.')
+      .default(4e-3),
+    warmupSteps: whole(0, 10_000_000)
+      .describe('Steps over which the learning rate rises from 0 to its peak.')
+      .default(100),
+    finalLearningRateShare: number(0, 1)
+      .describe('The cosine schedule ends at this share of the peak learning rate.')
+      .default(0.05),
+    weightDecay: number(0, 10).describe('Decoupled weight decay of AdamW.').default(0.1),
+    beta1: z
+      .number()
+      .min(0)
+      .lt(1)
+      .describe('Decay rate of AdamW for the mean of the gradients.')
+      .default(0.9),
+    beta2: z.number().min(0).lt(1).describe('Decay rate of AdamW for their squares.').default(0.98),
+    clipNorm: z
+      .number()
+      .gt(0)
+      .describe('Global gradient norm above which the gradient is scaled down.')
+      .default(1),
+    logEvery: count(1_000_000).describe('Metrics are logged every this many steps.').default(10),
+  },
+).superRefine(
+  ({ dModel, nHeads }, ctx) => {
+    if (dModel % nHeads !== 0)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['nHeads'],
+        message: `nHeads must divide dModel (${dModel}); got ${nHeads}`,
+      });
+  },
+  reading('dModel', 'nHeads'),
+);
 
 export type ModelSettingsInput = z.input<typeof modelSettings>;
 export interface ModelSettings extends Omit<z.output<typeof modelSettings>, 'initStd'> {

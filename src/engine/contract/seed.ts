@@ -1,8 +1,4 @@
 /** The seed of a run's settings. */
-import { z } from 'zod';
+import { whole } from './describe.ts';
 
-export const seed = z
-  .number()
-  .int()
-  .min(0)
-  .max(2 ** 31 - 1);
+export const seed = whole(0, 2 ** 31 - 1);

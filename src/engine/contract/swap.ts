@@ -1,16 +1,34 @@
 /** A concept swap: edit one prompt's latents, decode, let the model go on, compare with the target's fact. */
+import type { z } from 'zod';
+import { namedEnum } from './describe.ts';
 import type { ModelRef } from './model.ts';
 
-/** The six ways METHOD names; how the edited latents reach the residual stream. */
-export const SWAP_METHODS = [
-  'LATENT_DECODE',
-  'LATENT_DELTA',
-  'DECODER_COLUMN',
-  'DECODER_PAIR',
-  'ORTHOGONAL',
-  'MEAN_DIFFERENCE',
-] as const;
-export type SwapMethod = (typeof SWAP_METHODS)[number];
+/** The six ways METHOD names. */
+export const swapMethod = namedEnum(
+  'SwapMethod',
+  'How the edit reaches the residual stream `h`. `z` is the code of h in the SAE, `d_b` the decoder column of slot b.',
+  {
+    LATENT_DECODE: 'Set slot a to 0 and slot b to alpha in z, decode, and put the result in the place of h.',
+    LATENT_DELTA:
+      'Edit z likewise, but add only the change of the decoded vector to h, so that the reconstruction error does no harm.',
+    DECODER_COLUMN: 'Add `alpha · |h| / |d_b| · d_b` to h.',
+    DECODER_PAIR: 'Like DECODER_COLUMN, and subtract the column of slot a likewise.',
+    ORTHOGONAL: 'Like DECODER_COLUMN, with d_b first made orthogonal to the columns of the other slots.',
+    MEAN_DIFFERENCE: 'Add `alpha · (mean h of prompts about b − mean h of prompts about a)`; uses no SAE.',
+  },
+);
+export type SwapMethod = z.output<typeof swapMethod>;
+export const SWAP_METHODS: readonly SwapMethod[] = swapMethod.options;
+
+export const swapPopulation = namedEnum(
+  'SwapPopulation',
+  'The entities that the prompts of measured swaps are about.',
+  {
+    VALIDATION: 'Entities that the SAE never saw, on which alpha is chosen; do not report these.',
+    UNSEEN: 'Entities that the SAE never saw, and that chose nothing: the figure to report.',
+    SEEN: 'Entities that the SAE was trained on.',
+  },
+);
 
 export interface SwapCall {
   model: ModelRef;

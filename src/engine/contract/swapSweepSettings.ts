@@ -1,52 +1,67 @@
 /** Settings of a swap sweep. */
 import { z } from 'zod';
-import { SPLITS } from './dataset.ts';
+import { splits } from './dataset.ts';
+import { distinct, namedEnum, namedObject, number, whole } from './describe.ts';
 import { seed } from './seed.ts';
-import { SWAP_METHODS } from './swap.ts';
+import { swapMethod, swapPopulation } from './swap.ts';
 
-export const SWEEP_CONTROLS = ['UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'] as const;
-export type SweepControl = (typeof SWEEP_CONTROLS)[number];
-export const SWEEP_PLACEMENTS = ['LAST_TOKEN', 'ARMED'] as const;
-export const SWEEP_POPULATIONS = ['VALIDATION', 'UNSEEN', 'SEEN'] as const;
+export const sweepControl = namedEnum(
+  'SweepControl',
+  'What a control of a sweep edits in the place of the slots.',
+  {
+    UNSUPERVISED_LATENT:
+      'The best single latent that an unsupervised SAE of the same size has for each concept; alpha counts in its mean activation.',
+    RANDOM_LATENT:
+      'Random free latents of the same SAE, drawn for each pair; alpha counts in their mean activation.',
+    MEAN_DIFFERENCE:
+      'No SAE: the difference of the mean activations of the two concepts, times alpha, is added.',
+  },
+);
+export type SweepControl = z.output<typeof sweepControl>;
+const sweepPlacement = namedEnum('SweepPlacement', 'Where the swaps of a sweep edit.', {
+  LAST_TOKEN: 'At the last prompt token, always.',
+  ARMED:
+    'At every position of prompt and answer where the source is on: its slot above 0.5, or another latent above half its mean activation.',
+});
 
 /** Alphas as a slot counts them; the large ones are there for the controls, whose latents may need more. */
 const ALPHAS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 5, 10, 20];
 
-const distinct = <T>(items: readonly T[]) => new Set(items).size === items.length;
-
-export const sweepSettings = z
-  .object({
-    seed: seed.default(0),
-    methods: z
-      .array(z.enum(SWAP_METHODS))
-      .min(1)
-      .refine(distinct, { error: 'must not repeat a method' })
-      .default([...SWAP_METHODS]),
-    alphas: z
-      .array(z.number().min(-1000).max(1000))
-      .min(1)
-      .max(64)
-      .refine(distinct, { error: 'must not repeat an alpha' })
+export const sweepSettings = namedObject(
+  'SwapSweepSettings',
+  'What a swap sweep tries, and on which prompts.',
+  {
+    seed: seed.describe('Seeds the draw of prompts and of random latents.').default(0),
+    methods: distinct(swapMethod, { min: 1 })
+      .describe('Methods tried.')
+      .default([...swapMethod.options]),
+    alphas: distinct(number(-1000, 1000), { min: 1, max: 64 })
+      .describe('Alphas tried with every method; large ones are there for the controls.')
       .default(ALPHAS),
-    controls: z
-      .array(z.enum(SWEEP_CONTROLS))
-      .refine(distinct, { error: 'must not repeat a control' })
-      .default([...SWEEP_CONTROLS]),
-    /** Whose prompts are asked: the alignment's own division of the entities. */
-    population: z.enum(SWEEP_POPULATIONS).default('UNSEEN'),
-    /** Which phrasings are asked. */
-    split: z.enum(SPLITS as [string, ...string[]]).default('TEST_OOD'),
-    /** Only swaps that the alignment's counterfactuals were never shown: `withheldPairShare`, `withheldTargets`. */
-    withheldOnly: z.boolean().default(false),
-    placement: z.enum(SWEEP_PLACEMENTS).default('LAST_TOKEN'),
-    /** Swaps tried for each pair of concepts, as far as there are prompts. */
-    promptsPerPair: z.number().int().min(1).max(10_000).default(20),
-    /** Prompts about other concepts, texts about others and texts about the source a pair; 0 leaves isolation out. */
-    isolationPerPair: z.number().int().min(0).max(10_000).default(20),
-  })
-  .strict();
+    controls: distinct(sweepControl)
+      .describe('Controls measured on the same prompts.')
+      .default([...sweepControl.options]),
+    population: swapPopulation.describe('The entities that are asked about.').default('UNSEEN'),
+    split: splits.describe('The phrasings that are asked.').default('TEST_OOD'),
+    withheldOnly: z
+      .boolean()
+      .describe(
+        'Whether only swaps are tried that the alignment was never shown: those of `withheldPairShare` and `withheldTargets`. The pairs were withheld of SEEN entities; an UNSEEN one was never shown at all.',
+      )
+      .default(false),
+    placement: sweepPlacement
+      .describe('Where success is measured; isolation is always ARMED.')
+      .default('LAST_TOKEN'),
+    promptsPerPair: whole(1, 10_000)
+      .describe('Swaps tried for each pair, as far as there are prompts.')
+      .default(20),
+    isolationPerPair: whole(0, 10_000)
+      .describe(
+        'Prompts about other concepts, and as many texts, on which the armed swap of each pair must change nothing, and as many texts about the source; 0 leaves isolation out.',
+      )
+      .default(20),
+  },
+);
 
-export type SweepSettings = Omit<z.output<typeof sweepSettings>, 'split'> & {
-  split: (typeof SPLITS)[number];
-};
+export type SweepSettings = z.output<typeof sweepSettings>;
 export type SweepSettingsInput = z.input<typeof sweepSettings>;

@@ -1,7 +1,7 @@
 /** The product's own losses and evaluations, compiled and op by op. */
 import { beforeAll, describe, expect, inject, test } from 'vitest';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
-import { ENCODER_ACTIVATIONS } from '../../../src/engine/contract/alignmentSettings.ts';
+import { encoderActivation } from '../../../src/engine/contract/alignmentSettings.ts';
 import type { Arrays } from '../../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
 import { greedyPredictions, nextTokenLoss } from '../../../src/engine/model/loss.ts';
@@ -34,7 +34,7 @@ describe.skipIf(!inject('native').available)('compiled as op by op:', () => {
       { tokens: ids(tinyConfig.dVocab, 3, 5), targets: ids(tinyConfig.dVocab, 3, 5), mask: ones(3, 5) },
     ));
 
-  test.each(ENCODER_ACTIVATIONS)('both stages of an SAE with every term, %s', (activation) => {
+  test.each(encoderActivation.options)('both stages of an SAE with every term, %s', (activation) => {
     const config: SaeConfig = {
       dModel: 8,
       nFree: 12,

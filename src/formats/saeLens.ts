@@ -8,7 +8,8 @@
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import type { SaeConfig, SaeDescription } from '../engine/contract/sae.ts';
-import { encodeHeader, readInto, readSafetensorsHeader, type SafetensorsHeader } from './safetensors.ts';
+import { encodeHeader, readInto, readSafetensorsHeader } from './safetensors.ts';
+import type { SafetensorsHeader } from './safetensorsHeader.ts';
 
 /** The version whose format this is; the loader takes a configuration without one for an older format. */
 const SAE_LENS_VERSION = '6.54.12';

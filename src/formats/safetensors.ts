@@ -8,32 +8,19 @@ import { basename } from 'node:path';
 import type { Arrays, ArrayValue } from '../engine/contract/arrays.ts';
 import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { AppError } from '../errors.ts';
+import {
+  type ByteSource,
+  LENGTH_BYTES,
+  malformed,
+  readHeader,
+  type SafetensorsHeader,
+  type TensorEntry,
+} from './safetensorsHeader.ts';
 
 const DTYPES = { F32: Float32Array, I32: Int32Array } as const;
 type Dtype = keyof typeof DTYPES;
-const LENGTH_BYTES = 8;
-/** The limit of the reference implementation; a larger length is a sign of another format. */
-const MAX_HEADER_BYTES = 100_000_000;
 
-export interface TensorEntry {
-  dtype: string;
-  shape: number[];
-  /** Byte range in the file, `[begin, end)`. */
-  begin: number;
-  end: number;
-}
-
-export interface SafetensorsHeader {
-  tensors: Record<string, TensorEntry>;
-  metadata: Record<string, string>;
-}
-
-/** Where bytes are read by range: a file, or what stands on another machine. */
-export interface ByteSource {
-  size: number;
-  /** Bytes `[begin, end)`, all of them. */
-  read(begin: number, end: number): Promise<Buffer>;
-}
+export { type ByteSource, malformed, readHeader, type TensorEntry } from './safetensorsHeader.ts';
 
 /**
  * Writes tensors and string metadata to `path` through a temporary file and a rename, so that a reader or a
@@ -81,31 +68,30 @@ export async function writeChunks(
 }
 
 /**
- * Reads the header alone: names, types, shapes and metadata.
- * @throws {AppError} INVALID_INPUT when the file is not well-formed safetensors.
+ * Reads the header alone of a file that this server wrote: names, types, shapes and metadata.
+ * @throws {AppError} UNAVAILABLE when the file is not well-formed safetensors, which is not the caller's fault.
  */
 export function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
-  return withFile(path, async (file) => readHeader(await sourceOf(file, basename(path)), basename(path)));
+  return withOwnFile(path, async (file) => readHeader(await sourceOf(file, basename(path)), basename(path)));
 }
 
 /**
- * Reads all tensors, or only those in `names`, each by its own byte range.
- * @throws {AppError} INVALID_INPUT when the file is malformed, a name is missing or a type is neither F32 nor I32.
+ * Reads all tensors, or only those in `names`, each by its own byte range, of a file that this server wrote.
+ * @throws {AppError} UNAVAILABLE when the file is malformed, a name is missing or a type is neither F32 nor I32.
  */
 export function readSafetensors(
   path: string,
   names?: readonly string[],
 ): Promise<{ arrays: Arrays; metadata: Record<string, string> }> {
   const label = basename(path);
-  return withFile(path, async (file) => {
+  return withOwnFile(path, async (file) => {
     const { tensors, metadata } = await readHeader(await sourceOf(file, label), label);
-    const arrays: Arrays = {};
+    const arrays: [string, ArrayValue][] = [];
     for (const name of names ?? Object.keys(tensors)) {
-      const entry = tensors[name];
-      if (!entry) throw malformed(label, `it has no tensor '${name}'`);
-      arrays[name] = await readTensor(file, label, name, entry);
+      if (!Object.hasOwn(tensors, name)) throw malformed(label, `it has no tensor '${name}'`);
+      arrays.push([name, await readTensor(file, label, name, tensors[name]!)]);
     }
-    return { arrays, metadata };
+    return { arrays: Object.fromEntries(arrays), metadata };
   });
 }
 
@@ -142,10 +128,13 @@ function bytesOf({ data }: ArrayValue): Buffer {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
-async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+async function withOwnFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
   const file = await open(path, 'r');
   try {
     return await use(file);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    throw new AppError('UNAVAILABLE', `a file of the server is damaged: ${error.message}`, { cause: error });
   } finally {
     await file.close();
   }
@@ -165,55 +154,6 @@ export async function sourceOf(file: FileHandle, label: string): Promise<ByteSou
   };
 }
 
-/** @throws {AppError} INVALID_INPUT when the source, named `label`, is not well-formed safetensors. */
-export async function readHeader(source: ByteSource, label: string): Promise<SafetensorsHeader> {
-  const { size } = source;
-  if (size < LENGTH_BYTES) throw malformed(label, `it has ${size} bytes, fewer than a header's length needs`);
-  const length = Number((await source.read(0, LENGTH_BYTES)).readBigUInt64LE());
-  if (length > MAX_HEADER_BYTES || LENGTH_BYTES + length > size) {
-    throw malformed(label, `its header claims ${length} bytes, but the file has ${size}`);
-  }
-  const json = (await source.read(LENGTH_BYTES, LENGTH_BYTES + length)).toString('utf8');
-  return parseHeader(label, json, LENGTH_BYTES + length, size);
-}
-
-function parseHeader(label: string, json: string, dataStart: number, size: number): SafetensorsHeader {
-  let header: unknown;
-  try {
-    header = JSON.parse(json);
-  } catch (cause) {
-    throw malformed(label, 'its header is not JSON', cause);
-  }
-  if (!isRecord(header)) throw malformed(label, 'its header is not a JSON object');
-  const { __metadata__: metadata = {}, ...entries } = header;
-  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
-    throw malformed(label, 'its __metadata__ is not a map of strings');
-  }
-  const tensors: Record<string, TensorEntry> = {};
-  for (const [name, entry] of Object.entries(entries)) {
-    tensors[name] = parseEntry(label, name, entry, dataStart, size);
-  }
-  return { tensors, metadata: metadata as Record<string, string> };
-}
-
-function parseEntry(
-  label: string,
-  name: string,
-  entry: unknown,
-  dataStart: number,
-  size: number,
-): TensorEntry {
-  const { dtype, shape, data_offsets: offsets } = isRecord(entry) ? entry : {};
-  if (typeof dtype !== 'string' || !isSizes(shape) || !isSizes(offsets) || offsets.length !== 2) {
-    throw malformed(label, `tensor '${name}' lacks a dtype, shape or data_offsets`);
-  }
-  const [begin, end] = [dataStart + offsets[0]!, dataStart + offsets[1]!];
-  if (begin > end || end > size) {
-    throw malformed(label, `tensor '${name}' lies at bytes ${begin}–${end} of a file of ${size}`);
-  }
-  return { dtype, shape, begin, end };
-}
-
 async function readTensor(
   file: FileHandle,
   label: string,
@@ -221,14 +161,7 @@ async function readTensor(
   { dtype, shape, begin, end }: TensorEntry,
 ): Promise<ArrayValue> {
   if (!(dtype in DTYPES)) throw malformed(label, `tensor '${name}' is ${dtype}; F32 and I32 are accepted`);
-  const size = shape.reduce((product, dim) => product * dim, 1);
-  if (size * 4 !== end - begin) {
-    throw malformed(
-      label,
-      `tensor '${name}' of shape [${shape}] needs ${size * 4} bytes, has ${end - begin}`,
-    );
-  }
-  const data = new DTYPES[dtype as Dtype](size);
+  const data = new DTYPES[dtype as Dtype]((end - begin) / 4);
   await readInto(file, label, Buffer.from(data.buffer), begin);
   return { data, shape };
 }
@@ -245,17 +178,4 @@ export async function readInto(
     if (bytesRead === 0) throw malformed(label, 'it ends early');
     done += bytesRead;
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isSizes(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
-}
-
-/** The error for a file, named `label`, that cannot be read as safetensors. */
-export function malformed(label: string, why: string, cause?: unknown): AppError {
-  return new AppError('INVALID_INPUT', `${label} is not a readable safetensors file: ${why}`, { cause });
 }

@@ -1,10 +1,11 @@
 /** Where an import's bytes come from: text in the request, uploaded files, or files below an allowed directory. */
-import { createReadStream, type ReadStream } from 'node:fs';
+import type { ReadStream } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Bytes } from '../data/lines.ts';
 import { shortText } from '../data/text.ts';
 import { type AppError, invalidInput, parseOrThrow } from '../errors.ts';
+import { openRegular } from '../formats/regularFile.ts';
 
 export interface ImportFile {
   name: string;
@@ -58,7 +59,7 @@ async function listFiles(absolute: string, given: string): Promise<string[]> {
 function openPaths(paths: readonly string[]): OpenSource {
   const open: ReadStream[] = [];
   async function* read(path: string): AsyncGenerator<Uint8Array> {
-    const stream = createReadStream(path);
+    const stream = (await openRegular(path, basename(path))).createReadStream();
     open.push(stream);
     yield* stream;
   }

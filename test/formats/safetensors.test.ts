@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readSafetensors, readSafetensorsHeader, writeSafetensors } from '../../src/formats/safetensors.ts';
+import type { AppError } from '../../src/errors.ts';
+import {
+  readHeader,
+  readSafetensors,
+  readSafetensorsHeader,
+  writeSafetensors,
+} from '../../src/formats/safetensors.ts';
 
 let directory: string;
 beforeAll(async () => {
@@ -80,13 +87,13 @@ describe('a malformed file is refused with its reason', () => {
     ['numbers as metadata', '{"__metadata__":{"a":1}}', /__metadata__/],
     ['no dtype', entry({ dtype: null }), /'x' lacks a dtype/],
     ['negative size', entry({ shape: [-2] }), /'x' lacks/],
-    ['another type', entry({ dtype: 'BF16' }), /'x' is BF16; F32 and I32 are accepted/],
+    ['another type', entry({ dtype: 'BF16', shape: [4] }), /'x' is BF16; F32 and I32 are accepted/],
     ['wrong size', entry({ shape: [3] }), /\[3\] needs 12 bytes, has 8/],
     ['past the end', entry({ data_offsets: [0, 16] }), /lies at bytes/],
     ['backwards', entry({ data_offsets: [8, 0] }), /lies at bytes/],
   ])('%s', async (_, header, reason) => {
     await expect(readSafetensors(await writeRaw('bad', header, Buffer.alloc(8)))).rejects.toMatchObject({
-      code: 'INVALID_INPUT',
+      code: 'UNAVAILABLE', // a file of the server's own
       message: expect.stringMatching(reason),
     });
   });
@@ -109,3 +116,52 @@ async function writeRaw(name: string, header: string, data: Buffer): Promise<str
   await writeFile(path, Buffer.concat([length, Buffer.from(header), data]));
   return path;
 }
+
+describe('a file from elsewhere', () => {
+  interface Case {
+    name: string;
+    file: string;
+    /** Names of its tensors, where the reference library reads it. */
+    tensors?: string[];
+    refused?: string;
+  }
+  const cases: Case[] = JSON.parse(
+    readFileSync(new URL('../fixtures/safetensors/cases.json', import.meta.url), 'utf8'),
+  );
+  /** The format forbids them; the reference takes the last. */
+  const STRICTER = ['a name twice', 'a name twice, differently written'];
+  const open = (bytes: Buffer) =>
+    readHeader(
+      { size: bytes.length, read: async (begin, end) => Buffer.from(bytes.subarray(begin, end)) },
+      'x.safetensors',
+    );
+
+  test.each(cases)('$name: as the reference library', async ({ name, file, tensors }) => {
+    const opened = await open(Buffer.from(file, 'base64')).catch((error: unknown) => error as AppError);
+    if (tensors && !STRICTER.includes(name))
+      expect('tensors' in opened && Object.keys(opened.tensors).sort()).toEqual(tensors);
+    else expect(opened).toMatchObject({ code: 'INVALID_INPUT', message: expect.stringMatching(/^x\.safe/) });
+  });
+
+  test.each([
+    ['overlap', /tensor 'b' overlaps tensor 'a' at bytes/],
+    ['a gap between', /no tensor has bytes \d+–\d+, between tensor 'a' and tensor 'b'/],
+    ['bytes behind', /no tensor has its last 4 bytes, behind tensor 'a'/],
+    ['a name twice', /names 'a' twice/],
+    ['an LFS pointer', /it is a Git LFS pointer.*git lfs pull/],
+    ['a length beyond 2^53', /claims 9223372036854775808 bytes, but the file has 10/],
+    ['shape overflows to the right size', /'a' lacks a dtype, shape|more elements than a file can hold/],
+  ])('%s: the message names the place', async (name, reason) => {
+    const { file } = cases.find((each) => each.name === name)!;
+    await expect(open(Buffer.from(file, 'base64'))).rejects.toThrow(reason);
+  });
+
+  test('of another format: it is named', async () => {
+    for (const [begin, reason] of [
+      ['PK\u0003\u0004', /zip archive/],
+      ['GGUF', /GGUF/],
+      ['<!DOCTYPE html>', /web page/],
+    ] as const)
+      await expect(open(Buffer.concat([Buffer.from(begin), Buffer.alloc(64, 255)]))).rejects.toThrow(reason);
+  });
+});

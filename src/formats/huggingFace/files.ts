@@ -1,5 +1,6 @@
 /** A checkpoint's files as they lie on disk. */
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { openRegular } from '../regularFile.ts';
 import { type ByteSource, sourceOf } from '../safetensors.ts';
 import type { CheckpointFiles } from './importModel.ts';
 
@@ -14,7 +15,7 @@ export function openFiles(
       if (known) return known.source;
       const path = await locate(name);
       if (path === null) return null;
-      const file = await open(path, 'r');
+      const file = await openRegular(path, name);
       const source = await sourceOf(file, name);
       opened.set(name, { file, source });
       return source;

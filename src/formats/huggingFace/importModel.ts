@@ -6,6 +6,7 @@
 import type { ModelConfig } from '../../engine/contract/model.ts';
 import { weightShapes } from '../../engine/contract/modelShapes.ts';
 import { type AppError, invalidInput } from '../../errors.ts';
+import { nameLookalike } from '../lookalikes.ts';
 import { type ByteSource, encodeHeader, malformed, readHeader } from '../safetensors.ts';
 import type { TokenizerJson } from '../tokenizer.ts';
 import { readConfig } from './config.ts';
@@ -123,7 +124,11 @@ async function readText(files: CheckpointFiles, name: string): Promise<string | 
   if (!source) return null;
   if (source.size > MAX_JSON_BYTES)
     throw invalidInput([name], `${name} has ${source.size} bytes; accepted are at most ${MAX_JSON_BYTES}`);
-  return (await source.read(0, source.size)).toString('utf8');
+  const bytes = await source.read(0, source.size);
+  const other = nameLookalike(bytes);
+  if (other) throw invalidInput([name], `${name} is not JSON: ${other}`);
+  // Drops a byte order mark, which JSON does not know.
+  return new TextDecoder().decode(bytes);
 }
 
 async function readJson(files: CheckpointFiles, name: string): Promise<Record<string, unknown> | null> {

@@ -1,4 +1,5 @@
 /** Weights of a checkpoint as float32, read block by block from wherever they lie. */
+import { invalidInput } from '../../errors.ts';
 import { type ByteSource, malformed, type TensorEntry } from '../safetensors.ts';
 
 /** Bytes that are read, and converted, at a time. */
@@ -28,7 +29,7 @@ export const FORMATS: Readonly<Record<string, Format>> = {
 
 /**
  * The values of a tensor in its order, as float32 bytes.
- * @throws {AppError} INVALID_INPUT when its size is not what its type and shape say.
+ * @throws {AppError} INVALID_INPUT when its size is not what its type and shape say, or a value is not finite.
  */
 export async function* readFloats({
   dtype,
@@ -42,9 +43,24 @@ export async function* readFloats({
   if (needed !== end - begin)
     throw malformed(from.label, `tensor '${from.name}' needs ${needed} bytes, has ${end - begin}`);
   for (let at = begin; at < end; at += BLOCK_BYTES) {
-    const { buffer, byteLength } = toFloats(await from.source.read(at, Math.min(at + BLOCK_BYTES, end)));
-    yield Buffer.from(buffer, 0, byteLength);
+    const floats = toFloats(await from.source.read(at, Math.min(at + BLOCK_BYTES, end)));
+    checkFinite(floats, from, (at - begin) / size);
+    yield Buffer.from(floats.buffer, 0, floats.byteLength);
   }
+}
+
+/** @throws {AppError} INVALID_INPUT: with such a weight nothing that the model computes is a number. */
+function checkFinite(
+  floats: Float32Array,
+  { label, name }: Pick<StoredTensor, 'label' | 'name'>,
+  first: number,
+): void {
+  for (let i = 0; i < floats.length; i++)
+    if (!Number.isFinite(floats[i]))
+      throw invalidInput(
+        [label, name],
+        `${label}: ${name} has the value ${floats[i]} at element ${first + i}; weights must be finite, is the checkpoint of a training that diverged?`,
+      );
 }
 
 /** The floats whose bits `bitsOf` makes of each two bytes; a loop, for `from` with a function is slow. */

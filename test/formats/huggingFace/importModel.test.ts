@@ -1,4 +1,5 @@
 /** Checkpoints that transformers wrote (`test/fixtures/gpt2/make.py`), computed here. */
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,7 +11,7 @@ import { logits } from '../../../src/engine/model/gpt2.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { openFiles } from '../../../src/formats/huggingFace/files.ts';
 import { type ImportedModel, openCheckpoint } from '../../../src/formats/huggingFace/importModel.ts';
-import { type ByteSource, writeChunks } from '../../../src/formats/safetensors.ts';
+import { type ByteSource, readSafetensorsHeader, writeChunks } from '../../../src/formats/safetensors.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/gpt2', import.meta.url));
@@ -116,7 +117,7 @@ describe('reading', () => {
 
 describe('a checkpoint that is not supported is refused by name', () => {
   /** The f32 fixture with some of its files replaced; null takes one away. */
-  async function openChanged(changes: Record<string, string | Buffer | null>) {
+  async function openChanged(changes: Record<string, string | Buffer | null>, read = false) {
     const files = openFixture('f32');
     const open = async (name: string): Promise<ByteSource | null> => {
       const change = changes[name];
@@ -129,11 +130,14 @@ describe('a checkpoint that is not supported is refused by name', () => {
       };
     };
     try {
-      await openCheckpoint({ open });
+      const { weights } = await openCheckpoint({ open });
+      if (read) for await (const _ of weights.chunks());
     } finally {
       await files.close();
     }
   }
+  /** The same, weights and all. */
+  const readChanged = (changes: Record<string, Buffer>) => openChanged(changes, true);
   const fixture = async (name: string) => JSON.parse(await readFile(join(FIXTURES, 'f32', name), 'utf8'));
 
   test.each([
@@ -172,6 +176,31 @@ describe('a checkpoint that is not supported is refused by name', () => {
     await expect(openChanged({ 'tokenizer.json': JSON.stringify(unigram) })).rejects.toThrow(
       /its model is Unigram; supported are BPE/,
     );
+  });
+
+  test('weights that are not finite, by name and place', async () => {
+    const file = await readFile(join(FIXTURES, 'f32', 'model.safetensors'));
+    const { tensors } = await readSafetensorsHeader(join(FIXTURES, 'f32', 'model.safetensors'));
+    const { begin } = tensors['transformer.h.1.mlp.c_fc.weight']!;
+    for (const value of [Number.NaN, -Infinity]) {
+      const changed = Buffer.from(file);
+      changed.writeFloatLE(value, begin + 4 * 5);
+      await expect(readChanged({ 'model.safetensors': changed })).rejects.toThrow(
+        `transformer.h.1.mlp.c_fc.weight has the value ${value} at element 5; weights must be finite`,
+      );
+    }
+  });
+
+  test('files that are only pointers, or no files', async () => {
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n';
+    for (const name of ['config.json', 'tokenizer.json', 'model.safetensors'])
+      await expect(openChanged({ [name]: pointer })).rejects.toThrow(
+        new RegExp(`^${name} is not .*Git LFS pointer.*git lfs pull`),
+      );
+    execFileSync('mkfifo', [join(dir, 'config.json')]);
+    const files = openFiles(async (name) => join(dir, name));
+    await expect(openCheckpoint(files)).rejects.toThrow('config.json is not a regular file');
+    await files.close();
   });
 
   test('weights of another type', async () => {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ConceptDefinition, DatasetItem, ImportStream, OntologyDefinition } from './items.ts';
 import { type Bytes, type Line, READ_LIMITS, type ReadLimits, readLines } from './lines.ts';
 import { Problems } from './problems.ts';
+import { withoutNulls } from './records.ts';
 import { conceptKey, description, longText, shortText, slug } from './text.ts';
 
 const split = z
@@ -102,7 +103,7 @@ function parseLine(text: string, refuse: (reason: string) => void): AnyLine | nu
     refuse(`it is not JSON: ${(error as Error).message}`);
     return null;
   }
-  const parsed = anyLine.safeParse(value);
+  const parsed = anyLine.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
   refuse(
     parsed.error.issues.map(({ path, message }) => [path.join('.'), message].join(' ').trim()).join('; '),

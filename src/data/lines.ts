@@ -1,5 +1,6 @@
 /** Lines of a stream of bytes, one at a time, within limits. */
 import { AppError } from '../errors.ts';
+import { toUtf8 } from './encoding.ts';
 
 export type Bytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
@@ -32,9 +33,9 @@ const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
 /**
- * Splits bytes at line feeds and decodes each line as UTF-8; a byte order mark and carriage returns are dropped.
+ * Splits a text file, UTF-8 or UTF-16, at line feeds; a byte order mark and carriage returns are dropped.
  * A line that is too long is skipped without being kept in memory and reported in its place.
- * @throws AppError INVALID_INPUT when the file is longer than the limits, naming both numbers.
+ * @throws AppError INVALID_INPUT when the file is longer than the limits, naming both numbers, or no text.
  */
 export async function* readLines(bytes: Bytes, limits: ReadLimits = READ_LIMITS): AsyncGenerator<Line> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -55,7 +56,7 @@ export async function* readLines(bytes: Bytes, limits: ReadLimits = READ_LIMITS)
     if (length > limits.maxLineBytes + 1) parts = [];
     else if (part.length) parts.push(part);
   };
-  for await (const chunk of limitBytes(bytes, limits.maxBytes)) {
+  for await (const chunk of toUtf8(limitBytes(bytes, limits.maxBytes))) {
     let start = 0;
     for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
       append(chunk.subarray(start, end));

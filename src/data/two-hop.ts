@@ -5,9 +5,11 @@
 import { z } from 'zod';
 import type { Split } from '../engine/contract/dataset.ts';
 import { AppError } from '../errors.ts';
+import { toUtf8 } from './encoding.ts';
 import type { DatasetItem, FactItem, ImportStream, OntologyDefinition, PromptItem } from './items.ts';
 import { type Bytes, limitBytes, READ_LIMITS, type ReadLimits, readLines } from './lines.ts';
 import { Problems } from './problems.ts';
+import { withoutNulls } from './records.ts';
 import { conceptKey, longText, shortText } from './text.ts';
 
 /** The names of the three files, by what they hold. */
@@ -83,9 +85,9 @@ async function readQuestions(
   limits: ReadLimits,
 ): Promise<Question[]> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of limitBytes(bytes, Math.min(limits.maxBytes, MAX_QUESTIONS_BYTES)))
+  for await (const chunk of toUtf8(limitBytes(bytes, Math.min(limits.maxBytes, MAX_QUESTIONS_BYTES))))
     chunks.push(chunk);
-  const entries = parseJson(Buffer.concat(chunks).toString('utf8'));
+  const entries = parseJson(decode(name, Buffer.concat(chunks)));
   if (!Array.isArray(entries)) {
     const was = entries instanceof SyntaxError ? entries.message : `it is ${typeof entries}`;
     throw new AppError('INVALID_INPUT', `${name} must be a JSON array of questions: ${was}.`, {
@@ -99,6 +101,15 @@ async function readQuestions(
   });
   problems.throwIfAny();
   return questions;
+}
+
+/** Without a byte order mark, which JSON does not know. */
+function decode(name: string, bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new AppError('INVALID_INPUT', `${name} is not valid UTF-8.`, { path: [name], cause });
+  }
 }
 
 /** The value, or the error of reading it, which no schema here accepts. */
@@ -115,7 +126,7 @@ function check<T>(schema: z.ZodType<T>, value: unknown, refuse: (reason: string)
     refuse(`it is not JSON: ${value.message}`);
     return null;
   }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
   refuse(
     parsed.error.issues.map(({ path, message }) => [path.join('.'), message].join(' ').trim()).join('; '),

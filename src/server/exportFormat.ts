@@ -6,6 +6,9 @@ import type { Run } from '../services/run.ts';
 
 type Row = Record<string, unknown>;
 
+/** Without it Excel takes a CSV file for one in the system's code page, and "Zürich" for "ZÃ¼rich". */
+const BYTE_ORDER_MARK = '\uFEFF';
+
 export interface Encoder {
   contentType: string;
   /** What stands before the rows. */
@@ -27,7 +30,7 @@ export function createEncoder(format: ExportFormat, { columns }: ExportTable): E
   const line = (row: Row) => `${entries.map(([name, c]) => cell(shown(row, name, c))).join(',')}\r\n`;
   return {
     contentType: 'text/csv; charset=utf-8; header=present',
-    head: `${entries.map(([name]) => name).join(',')}\r\n`,
+    head: `${BYTE_ORDER_MARK}${entries.map(([name]) => name).join(',')}\r\n`,
     encode: (rows) => rows.map(line).join(''),
   };
 }

@@ -124,6 +124,68 @@ describe('openJsonl', () => {
     expect((await read(`${text}\r\n`)).items).toEqual([FACT]);
   });
 
+  it('reads UTF-16 as Windows writes it, with and without a byte order mark', async () => {
+    const text = write(...HEADER, { ...FACT, entity: 'Zoë 🚂' }).replaceAll('\n', '\r\n');
+    const little = Buffer.from(text, 'utf16le');
+    const big = Buffer.from(little).swap16();
+    const marked = [Buffer.from([0xff, 0xfe]), little, Buffer.from([0xfe, 0xff]), big];
+    for (const bytes of [little, big, Buffer.concat(marked.slice(0, 2)), Buffer.concat(marked.slice(2))])
+      expect((await read(bytes)).items).toEqual([{ ...FACT, entity: 'Zoë 🚂' }]);
+  });
+
+  it('says in one sentence what the file is where it is no text that is read', async () => {
+    const utf16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(write(...HEADER, FACT), 'utf16le')]);
+    for (const [bytes, reason] of [
+      [Buffer.from([0xff, 0xfe, 0, 0, 0x7b, 0, 0, 0]), /^[^.]* it is UTF-32 text; accepted is [^.]*\.$/],
+      [Buffer.concat([utf16, Buffer.from([0x7b])]), /^[^.]* begins as UTF-16 text, but not all of it is/],
+      [
+        Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0'),
+        /Git LFS pointer.*git lfs pull/,
+      ],
+      [Buffer.from([0x1f, 0x8b, 8, 0]), /compressed by gzip/],
+      [Buffer.from('PAR1....'), /Parquet/],
+    ] as const)
+      expect((await refusal(bytes)).message).toMatch(reason);
+  });
+
+  it('takes null for a field that a row lacks, as tables write it', async () => {
+    const lacking = {
+      label: null,
+      description: null,
+      answer: null,
+      entity: null,
+      template: null,
+      text: null,
+    };
+    const { ontology, items } = await read(
+      write(
+        { ...HEADER[0], ...lacking },
+        { ...HEADER[1], ...lacking },
+        {
+          type: 'prompt',
+          prompt: 'A joy',
+          concept: 'birth_city',
+          split: 'TRAIN',
+          ...lacking,
+          concepts: null,
+        },
+        {
+          type: 'text',
+          split: null,
+          value: null,
+          ...{ ...lacking, entity: 'Ada', text: 'Ada.' },
+        },
+      ),
+    );
+    expect(ontology.concepts).toEqual([{ key: 'birth_city', label: 'birth city', description: '' }]);
+    expect(items).toMatchObject([
+      { prompt: 'A joy', answer: null, entity: 'A joy', concepts: ['birth_city'] },
+      { type: 'text', text: 'Ada.', split: 'TRAIN' },
+    ]);
+    const missing = await refusal(write(...HEADER, { ...FACT, value: null }));
+    expect(missing.message).toContain('line 4: value must be text');
+  });
+
   it('writes decomposed letters as one', async () => {
     const { items } = await read(write(...HEADER, { ...FACT, entity: 'Zoe\u0308' }));
     expect(items).toMatchObject([{ entity: 'Zo\u00eb' }]);

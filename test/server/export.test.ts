@@ -76,7 +76,11 @@ describe('exports', () => {
       rows.flatMap(({ step }) => [`${step} loss`, `${step} loss/bind`]),
     );
 
-    const csv = parseCsv(await (await read(1)).text());
+    const bytes = Buffer.from(await (await read(1)).arrayBuffer());
+    // A byte order mark, by which Excel knows UTF-8; JSON Lines have none.
+    expect(bytes.subarray(0, 6).toString('hex')).toBe(Buffer.from('\uFEFFseq').toString('hex'));
+    expect(Buffer.from(await (await read(0)).arrayBuffer())[0]).toBe('{'.charCodeAt(0));
+    const csv = parseCsv(bytes.subarray(3).toString());
     expect(csv.slice(0, 3)).toEqual([
       ['seq', 'at', 'step', 'name', 'value'],
       ['3', '1970-01-01T00:00:00.000Z', '1', 'loss', String(1 / 3)],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -55,6 +56,15 @@ const stored = async () =>
   Promise.all([ontologies, datasets, facts, examples].map((table) => database.db.$count(table)));
 
 describe('importDataset from JSONL', () => {
+  it('opens nothing but regular files, and waits for none', async () => {
+    execFileSync('mkfifo', [join(importDir, 'pipe.jsonl')]);
+    await expect(run({ path: 'pipe.jsonl' })).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      message: 'path "pipe.jsonl" is neither a file nor a directory',
+    });
+    await rm(join(importDir, 'pipe.jsonl'));
+  });
+
   it('takes a file by path, by content and by upload, into one ontology', async () => {
     const byPath = await run({ path: 'towns.jsonl' });
     const byContent = await run({ content: jsonl(...lines), name: 'Pasted' });

@@ -7,6 +7,7 @@ import {
   sum,
   type Tensor,
   type Tensor2D,
+  zeros,
 } from '@tensorflow/tfjs-core';
 import { attribute, hasKernels, rawOp } from './native/rawOps.ts';
 
@@ -14,24 +15,26 @@ import { attribute, hasKernels, rawOp } from './native/rawOps.ts';
 export const LINEAR_WEIGHT = 'AlignsaeLinearWeight';
 
 /**
- * `x [M, K]`, `weight [K, N]`, `bias [N]` → `[M, N]`.
+ * `x [M, K]`, `weight [K, N]`, `bias [N]` or none → `[M, N]`.
  * @param active Columns of `x`, from the left, that came out of an activation which passes no gradient where it is 0:
  * there the gradient of `x` may be left out.
  */
-export function linear(x: Tensor2D, weight: Tensor2D, bias: Tensor, active = 0): Tensor2D {
-  if (!hasKernels()) return add(matMul(x, weight), bias);
+export function linear(x: Tensor2D, weight: Tensor2D, bias: Tensor | null, active = 0): Tensor2D {
+  if (!hasKernels()) return bias ? add(matMul(x, weight), bias) : matMul(x, weight);
   const op = customGrad((...args) => {
-    const [x, weight, bias, save] = args as unknown as [Tensor, Tensor, Tensor, GradSaveFunc];
+    const save = args.pop() as unknown as GradSaveFunc;
+    const [x, weight, bias] = args as [Tensor, Tensor, Tensor?];
     save([x, weight]);
     const gradFunc = (dy: Tensor, saved: Tensor[]) => {
       const [x, weight] = saved as [Tensor, Tensor];
-      return [
+      const ofProduct = [
         rawOp('AlignsaeLinearInput', [attribute.int('active', active)], [dy, weight, x]),
         rawOp(LINEAR_WEIGHT, [], [x, dy]),
-        sum(dy, 0),
       ];
+      return args.length === 3 ? [...ofProduct, sum(dy, 0)] : ofProduct;
     };
-    return { value: rawOp('AlignsaeLinear', [], [x, weight, bias]), gradFunc };
+    const value = rawOp('AlignsaeLinear', [], [x, weight, bias ?? zeros([weight.shape[1]!])]);
+    return { value, gradFunc };
   });
-  return op(x, weight, bias) as Tensor2D;
+  return op(...(bias ? [x, weight, bias] : [x, weight])) as Tensor2D;
 }

@@ -12,7 +12,7 @@ import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts'
 import type { GrokSettings } from '../engine/contract/analysisSettings.ts';
 import type { BaselineSettings } from '../engine/contract/baselineSettings.ts';
 import type { HopSwapJob, StoredHopSwapSettings } from '../engine/contract/hopSwap.ts';
-import type { ModelConfig, ModelRef } from '../engine/contract/model.ts';
+import type { ModelRef } from '../engine/contract/model.ts';
 import type { ModelSettings } from '../engine/contract/modelSettings.ts';
 import type { EngineJob } from '../engine/contract/protocol.ts';
 import type { StoredSweepSettings, SwapSweepJob, SweepBaseline } from '../engine/contract/swapSweep.ts';
@@ -47,7 +47,7 @@ export async function loadModelRef(db: Executor, store: ArtifactStore, modelId: 
   const [model] = await db.select().from(models).where(eq(models.id, modelId));
   if (!model) throw notFound('Model', modelId);
   const { config, tokenizer, artifactHash } = model;
-  return { weights: await store.path(artifactHash), config: config as unknown as ModelConfig, tokenizer };
+  return { weights: await store.path(artifactHash), config, tokenizer };
 }
 
 async function loadSweep(

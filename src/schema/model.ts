@@ -44,7 +44,7 @@ builder.node(ModelRef, {
     config: t.field({
       type: ModelConfigRef,
       description: 'Its shape.',
-      resolve: (model) => model.config as unknown as ModelConfig,
+      resolve: (model) => model.config,
     }),
     nParams: t.exposeFloat('nParams', {
       description: 'Number of weights; a whole number, which may be too large for Int.',

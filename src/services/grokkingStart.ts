@@ -132,7 +132,7 @@ async function attach(db: Db, input: NewGrokkingRun, common: Common): Promise<Ru
 
 const LAYER = ['settings', 'analysis', 'layer'];
 
-const dModelOf = ({ config }: Model) => (config as { dModel: number }).dModel;
+const dModelOf = ({ config }: Model) => config.dModel;
 
 async function readKept(db: Executor, modelRunId: string): Promise<{ modelId: string; step: number }[]> {
   const run = await getRun(db, modelRunId);

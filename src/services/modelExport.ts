@@ -1,7 +1,6 @@
 /** Models as directories that Hugging Face transformers loads. */
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
-import type { ModelConfig } from '../engine/contract/model.ts';
 import { notFound } from '../errors.ts';
 import {
   EXPORTED_FILES,
@@ -32,5 +31,5 @@ export async function openModelFile(
   if (!model) throw notFound('Model', id);
   const { config, tokenizer, artifactHash } = model;
   const weights = await store.path(artifactHash);
-  return openExported({ weights, config: config as unknown as ModelConfig, tokenizer }, name);
+  return openExported({ weights, config, tokenizer }, name);
 }

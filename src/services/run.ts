@@ -8,7 +8,6 @@ import * as queries from '../db/queries/runs.ts';
 import { datasets, examples, models, runs } from '../db/tables/index.ts';
 import { resolveAlignmentSettings } from '../engine/contract/alignmentPresets.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
-import type { ModelConfig } from '../engine/contract/model.ts';
 import { type ModelSettingsInput, resolveModelSettings } from '../engine/contract/modelSettings.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { dequeueRun, enqueueNewRuns, enqueueRun } from '../jobs/queue.ts';
@@ -48,8 +47,7 @@ export interface NewAlignmentRun {
  */
 export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
   const initial = input.modelId === undefined ? null : await readModel(db, input.modelId);
-  const config = initial && (initial.config as unknown as ModelConfig);
-  const settings = resolveModelSettings(input.settings ?? {}, config);
+  const settings = resolveModelSettings(input.settings ?? {}, initial?.config ?? null);
   const dataset = await readDataset(db, input.datasetId);
   if ((await countTraining(db, dataset.id, 'LEARNED')) === 0)
     throw invalidInput(
@@ -106,7 +104,7 @@ export async function chooseStudied(
 
 /** @throws AppError INVALID_INPUT at `path` when the model has no such layer. */
 export function checkLayer(
-  model: Pick<Model, 'name' | 'config'>,
+  model: { name: string; config: { nLayers: number } },
   layer: number,
   path: readonly string[],
 ): void {
@@ -119,8 +117,8 @@ export function checkLayer(
 }
 
 /** Number of blocks. */
-export function nLayersOf(model: Pick<Model, 'config'>): number {
-  return (model.config as { nLayers: number }).nLayers;
+export function nLayersOf(model: { config: { nLayers: number } }): number {
+  return model.config.nLayers;
 }
 
 /**

@@ -11,8 +11,8 @@ import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStor
 import type { Database } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { models } from '../../src/db/tables/index.ts';
+import { logits } from '../../src/engine/model/decoder.ts';
 import { generate } from '../../src/engine/model/generate.ts';
-import { logits } from '../../src/engine/model/gpt2.ts';
 import { loadLanguageModel } from '../../src/engine/model/languageModel.ts';
 import { writeSafetensors } from '../../src/formats/safetensors.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
@@ -84,7 +84,7 @@ async function download({ id }: Model): Promise<string> {
 /** What this engine computes with the model. */
 async function compute({ config, tokenizer, artifactHash }: Model, prompts: readonly string[]) {
   const weights = await store.path(artifactHash);
-  const model = await loadLanguageModel({ weights, config: config as never, tokenizer });
+  const model = await loadLanguageModel({ weights, config, tokenizer });
   const tokens = prompts.map((prompt) => model.tokenizer.encode(prompt));
   const made = await generate(model, tokens, { maxNewTokens: 8 });
   const answers = tokens.map((ids, i) => {

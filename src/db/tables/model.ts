@@ -1,4 +1,5 @@
 import { bigint, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import type { ModelConfig } from '../../engine/contract/model.ts';
 import { artifacts } from './artifact.ts';
 import { createdAt, id } from './columns.ts';
 import { datasets } from './dataset.ts';
@@ -16,7 +17,7 @@ export const models = pgTable(
     datasetId: uuid('dataset_id').references(() => datasets.id),
     /** Null for a model that was trained here. */
     source: jsonb('source').$type<ModelSource>(),
-    config: jsonb('config').$type<Record<string, number>>().notNull(),
+    config: jsonb('config').$type<ModelConfig>().notNull(),
     tokenizer: jsonb('tokenizer').$type<unknown>().notNull(),
     nParams: bigint('n_params', { mode: 'number' }).notNull(),
     /** Share of prompts answered exactly, by split. */

@@ -1,7 +1,7 @@
 /** Edits that stand ready at every position and fire only where their source latent is on. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { SwapMethod } from '../contract/swap.ts';
-import type { ResidHook } from '../model/decode.ts';
+import type { ResidHook } from '../model/decoder.ts';
 import { takeRows } from '../rows.ts';
 import { type LoadedSae, normalize } from '../sae/file.ts';
 import { encode } from '../sae/sae.ts';

@@ -2,7 +2,7 @@
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
-import { residPost } from '../model/gpt2.ts';
+import { residPost } from '../model/decoder.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { checkPrompts, longest, padTokens, type Tokens } from '../model/tokens.ts';
 import { gatherRows } from '../ops.ts';

@@ -1,5 +1,6 @@
 /** A model-training job: what it takes and what it returns. The work itself is in `train.ts`. */
 import type { EngineDataset, Split } from './dataset.ts';
+import type { Decoder } from './modelDecoder.ts';
 import type { ModelSettings } from './modelSettings.ts';
 import type { WrittenFile } from './writtenFile.ts';
 
@@ -31,7 +32,7 @@ export interface ModelRef {
   tokenizer: unknown;
 }
 
-/** The shape of a GPT-2-architecture model, in the names of TransformerLens. */
+/** A model's sizes, in the names of TransformerLens, and what it computes. */
 export interface ModelConfig {
   nLayers: number;
   nHeads: number;
@@ -41,7 +42,10 @@ export interface ModelConfig {
   /** Longest sequence in tokens. */
   nCtx: number;
   dVocab: number;
+  /** Of all norms. */
   layerNormEps: number;
+  /** Absent in GPT-2 (`decoderOf`). */
+  decoder?: Decoder;
 }
 
 export interface ModelResult {

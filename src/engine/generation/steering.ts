@@ -4,7 +4,7 @@ import { AppError, invalidInput } from '../../errors.ts';
 import { SLOT_ON } from '../align/armed.ts';
 import { editResid, readSlots } from '../align/swapMethods.ts';
 import type { GenerationEdit } from '../contract/generation.ts';
-import type { ResidHook } from '../model/decode.ts';
+import type { ResidHook } from '../model/decoder.ts';
 import type { LoadedSae } from '../sae/file.ts';
 import { strongest } from '../sae/validation.ts';
 

@@ -1,7 +1,7 @@
 /** What a model answers to sequences in one teacher-forced pass, as it is or with its residual stream edited. */
 import * as tf from '@tensorflow/tfjs-core';
 import { longestInput, padBatch, type Sequence } from '../model/batches.ts';
-import { logitsFromResid, residPost } from '../model/gpt2.ts';
+import { logitsFromResid, residPost } from '../model/decoder.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
 

@@ -1,52 +1,94 @@
 /**
  * Causal attention of all heads together, from the projected queries, keys and values: one op of the addon's kernels
- * each way, or elsewhere plain ops. Shape letters as in `gpt2.ts`.
+ * each way, or elsewhere plain ops. Shape letters as in `decoder.ts`.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { attribute, hasKernels, rawOp, rawOps } from '../native/rawOps.ts';
+import { softCap } from './layers.ts';
 
 /** What one block keeps of earlier tokens; sequences are axis 0 of each tensor. Only `attend` knows what is in it. */
 export type KeyValues = readonly tf.Tensor[];
 
-/** Which tokens are there and what they may look at; made once for all blocks. */
+/** The heads of one block and what they may do. */
+export interface Heads {
+  nHeads: number;
+  nKeyValueHeads: number;
+  /** What scores are multiplied by. */
+  scale: number;
+  /** Scores are `cap · tanh(score / cap)`. */
+  cap: number | null;
+  /** A token sees this many, itself among them; null: all before it. */
+  window: number | null;
+}
+
+/** Which tokens are there and what they may look at; made once for all blocks, within the `tidy` of the run. */
 export interface Sight {
   B: number;
   T: number;
-  /** Kernels take the prompts' lengths, plain ops a mask that is added to the scores; null where nothing hides. */
-  hidden: tf.Tensor | null;
+  /** Position of the one token of each sequence; null: each sequence's tokens stand at 0 … T − 1. */
+  places: readonly number[] | null;
+  /** The prompts' lengths, `[B]` int32, where one new token of each sees them. */
+  lengths(): tf.Tensor1D;
+  /** What is added to scores, 0 or −1e9; broadcasts to `[B, H, T, P + T]`. */
+  mask(window: number | null): tf.Tensor;
 }
 
 /** Every token sees itself and those before it; padding stands at the right, so nothing real sees it. */
 export function causalSight(B: number, T: number): Sight {
-  return { B, T, hidden: hasKernels() ? null : causalMask(T) };
+  const lengths = () => tf.fill<tf.Rank.R1>([B], T, 'int32');
+  return { B, T, places: null, lengths, mask: once((window) => causalMask(T, window)) };
 }
 
-/** One new token of each sequence sees its prompt without the padding, and the `made` tokens since. */
-export function cachedSight(lengths: readonly number[], width: number, made: number): Sight {
-  const hidden = hasKernels()
-    ? tf.tensor1d(lengths as number[], 'int32')
-    : paddingMask(lengths, width, width + made + 1);
-  return { B: lengths.length, T: 1, hidden };
+/**
+ * One new token of each sequence, at its own position below `nCtx`, sees its prompt without the padding, and the
+ * `made` tokens since.
+ */
+export function cachedSight(lengths: readonly number[], width: number, made: number, nCtx: number): Sight {
+  return {
+    ...{ B: lengths.length, T: 1 },
+    places: lengths.map((length) => Math.min(length + made, nCtx - 1)), // full rows idle
+    lengths: () => tf.tensor1d(lengths as number[], 'int32'),
+    mask: once((window) => cachedMask(lengths, width, made, window)),
+  };
 }
 
-/** `qkv [B·T, 3C]` → `mixed [B·T, C]`, what the heads read, and what later tokens need. */
+/** Remembers what `make` made of each argument. */
+function once(make: (window: number | null) => tf.Tensor): (window: number | null) => tf.Tensor {
+  const made = new Map<number | null, tf.Tensor>();
+  return (window) => {
+    const known = made.get(window) ?? make(window);
+    made.set(window, known);
+    return known;
+  };
+}
+
+/** `qkv [B·T, (H + 2G)·D]` → `mixed [B·T, H·D]`, what the heads read, and what later tokens need. */
 export function attend(
   qkv: tf.Tensor2D,
-  nHeads: number,
+  heads: Heads,
   sight: Sight,
   past?: KeyValues,
 ): { mixed: tf.Tensor2D; present: KeyValues } {
-  if (!hasKernels()) return plainAttention(qkv, nHeads, sight, past);
+  if (!hasKernels() || !isPlain(heads, qkv.shape[1])) return plainAttention(qkv, heads, sight, past);
   if (past) {
-    const inputs = [qkv, ...past, sight.hidden!];
-    const heads = attribute.int('heads', nHeads);
-    const [mixed, made] = rawOps('AlignsaeDecodeAttention', [heads], inputs, 2) as [tf.Tensor2D, tf.Tensor];
+    const inputs = [qkv, ...past, sight.lengths()];
+    const attributes = [attribute.int('heads', heads.nHeads)];
+    const [mixed, made] = rawOps('AlignsaeDecodeAttention', attributes, inputs, 2) as [
+      tf.Tensor2D,
+      tf.Tensor,
+    ];
     return { mixed, present: [past[0]!, made] };
   }
   const { B, T } = sight;
   const C3 = qkv.shape[1];
   const present = [tf.reshape(qkv, [B, T, C3]), tf.zeros([B, 0, (2 * C3) / 3])];
-  return { mixed: causalAttention(qkv, nHeads, T), present };
+  return { mixed: causalAttention(qkv, heads.nHeads, T), present };
+}
+
+/** Whether the kernels compute these heads: as many keys and values as queries, scaled by 1 / √D, and no more. */
+function isPlain({ nHeads, nKeyValueHeads, scale, cap, window }: Heads, width: number): boolean {
+  const D = width / (nHeads + 2 * nKeyValueHeads);
+  return nHeads === nKeyValueHeads && scale === 1 / Math.sqrt(D) && cap === null && window === null;
 }
 
 function causalAttention(qkv: tf.Tensor2D, nHeads: number, T: number): tf.Tensor2D {
@@ -64,37 +106,53 @@ function causalAttention(qkv: tf.Tensor2D, nHeads: number, T: number): tf.Tensor
 
 function plainAttention(
   qkv: tf.Tensor2D,
-  nHeads: number,
-  { B, T, hidden }: Sight,
+  { nHeads: H, nKeyValueHeads: G, scale, cap, window }: Heads,
+  { B, T, mask }: Sight,
   past?: KeyValues,
 ): { mixed: tf.Tensor2D; present: KeyValues } {
-  const C = qkv.shape[1] / 3;
-  const D = C / nHeads;
-  // [B·T, C] → [B, H, T, D]; each part by itself, for wasm has no fast transpose of more than four axes
+  const D = qkv.shape[1] / (H + 2 * G);
+  // [B·T, n·D] → [B, n, T, D]; each part by itself, for wasm has no fast transpose of more than four axes
   const heads = (part: tf.Tensor) =>
-    tf.transpose(tf.reshape(part, [B, T, nHeads, D]) as tf.Tensor4D, [0, 2, 1, 3]);
-  const [q, kNew, vNew] = tf.split(qkv, 3, 1).map(heads) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+    tf.transpose(tf.reshape(part, [B, T, -1, D]) as tf.Tensor4D, [0, 2, 1, 3]);
+  const parts = tf.split(qkv, [H * D, G * D, G * D], 1);
+  const [q, kNew, vNew] = parts.map(heads) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
   const [kPast, vPast] = (past ?? []) as tf.Tensor4D[];
-  const k = kPast ? tf.concat([kPast, kNew], 2) : kNew; // [B, H, P + T, D]
-  const v = vPast ? tf.concat([vPast, vNew], 2) : vNew; // [B, H, P + T, D]
-  const scores = tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(D)); // [B, H, T, P + T]
-  const pattern = tf.softmax(tf.add(scores, hidden!));
-  const mixed = tf.transpose(tf.matMul(pattern, v), [0, 2, 1, 3]); // [B, H, T, D] → [B, T, H, D]
-  return { mixed: tf.reshape(mixed, [B * T, C]), present: [k, v] };
+  const k = kPast ? tf.concat([kPast, kNew], 2) : kNew; // [B, G, P + T, D]
+  const v = vPast ? tf.concat([vPast, vNew], 2) : vNew; // [B, G, P + T, D]
+  // The queries of all heads that share keys stand below one another.
+  const shared = (x: tf.Tensor) => (H === G ? x : tf.reshape(x, [B, G, (H / G) * T, -1])) as tf.Tensor4D;
+  const each = (x: tf.Tensor) => (H === G ? x : tf.reshape(x, [B, H, T, -1])) as tf.Tensor4D;
+  const scores = softCap(tf.mul(each(tf.matMul(shared(q), k, false, true)), scale), cap); // [B, H, T, P + T]
+  const pattern = tf.softmax(tf.add(scores, mask(window)));
+  const mixed = tf.transpose(each(tf.matMul(shared(pattern), v)), [0, 2, 1, 3]); // → [B, T, H, D]
+  return { mixed: tf.reshape(mixed, [B * T, H * D]), present: [k, v] };
 }
 
-/** `[T, T]`: 0 where a token may look (itself and before), −1e9 where it may not. */
-function causalMask(T: number): tf.Tensor2D {
+/** `[T, T]`: 0 where a token may look (itself and before, within its window), −1e9 where it may not. */
+function causalMask(T: number, window: number | null): tf.Tensor2D {
   const index = tf.range(0, T, 1, 'float32');
-  const ahead = tf.greater(tf.expandDims(index, 0), tf.expandDims(index, 1)); // [query, key]
-  return tf.mul(tf.cast(ahead, 'float32'), -1e9) as tf.Tensor2D;
+  const [key, query] = [tf.expandDims(index, 0), tf.expandDims(index, 1)];
+  const ahead = tf.greater(key, query); // [query, key]
+  const hidden = window === null ? ahead : tf.logicalOr(ahead, tf.greaterEqual(tf.sub(query, key), window));
+  return tf.mul(tf.cast(hidden, 'float32'), -1e9) as tf.Tensor2D;
 }
 
-/** `[B, 1, 1, total]`: −1e9 from a prompt's end to the width that prompts are padded to. */
-function paddingMask(lengths: readonly number[], width: number, total: number): tf.Tensor4D {
+/** `[B, 1, 1, total]`: −1e9 from a prompt's end to the width that prompts are padded to, and before the window. */
+function cachedMask(
+  lengths: readonly number[],
+  width: number,
+  made: number,
+  window: number | null,
+): tf.Tensor4D {
+  const total = width + made + 1;
   const mask = new Float32Array(lengths.length * total);
   lengths.forEach((length, i) => {
-    mask.fill(-1e9, i * total + length, i * total + width);
+    const row = mask.subarray(i * total, (i + 1) * total);
+    row.fill(-1e9, length, width);
+    if (window === null) return;
+    const unseen = Math.max(0, length + made + 1 - window); // tokens before the window
+    row.fill(-1e9, 0, Math.min(length, unseen));
+    row.fill(-1e9, width, width + Math.max(0, unseen - length));
   });
   return tf.tensor4d(mask, [lengths.length, 1, 1, total]);
 }

@@ -1,6 +1,7 @@
 /** Greedy continuation of many sequences from a common store of prefixes; rows that have ended leave the batch. */
 import * as tf from '@tensorflow/tfjs-core';
-import { type DecodeState, decode, disposeState, prefill, type ResidHook } from './decode.ts';
+import { type DecodeState, decode, disposeState, prefill, selectRows } from './decode.ts';
+import type { ResidHook } from './decoder.ts';
 import type { LanguageModel } from './languageModel.ts';
 import type { Tokens } from './tokens.ts';
 
@@ -78,19 +79,4 @@ async function likeliest(logits: tf.Tensor2D): Promise<Int32Array> {
   const ids = await best.data<'int32'>();
   best.dispose();
   return ids;
-}
-
-/** The rows of a state as a state of their own. */
-function selectRows({ logits, cache, lengths, ...rest }: DecodeState, rows: readonly number[]): DecodeState {
-  return tf.tidy(() => {
-    const indices = tf.tensor1d(rows as number[], 'int32');
-    const take = <T extends tf.Tensor>(x: T) => tf.gather(x, indices) as T;
-    const state = {
-      ...rest,
-      logits: take(logits),
-      cache: cache.map((parts) => parts.map(take)),
-      lengths: rows.map((row) => lengths[row]!),
-    };
-    return state as unknown as tf.TensorContainer;
-  }) as unknown as DecodeState;
 }

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
 import type { ModelConfig } from '../contract/model.ts';
-import type { ResidHook } from './decode.ts';
+import type { ResidHook } from './decoder.ts';
 import type { Tokens } from './tokens.ts';
 
 /** Replaces `blocks.{layer}.resid_post` at one position of each prompt; the blocks above see only the new value. */

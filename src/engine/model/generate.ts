@@ -1,7 +1,8 @@
 /** Batched generation with a key–value cache, optionally with one activation of each prompt replaced. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import type { Sampling } from '../contract/generation.ts';
-import { decode, disposeState, prefill, type ResidHook } from './decode.ts';
+import { decode, disposeState, prefill } from './decode.ts';
+import type { ResidHook } from './decoder.ts';
 import { checkEdit, type ResidEdit, replacing } from './edit.ts';
 import type { LanguageModel } from './languageModel.ts';
 import { type Pick, pickGreedy, pickSampled } from './pick.ts';

@@ -1,8 +1,9 @@
 /**
- * GPT-2's layers that are not projections with a bias: one op of the addon's kernels each way, or elsewhere with
+ * The decoder's layers that are not projections: one op of the addon's kernels each way, or elsewhere with
  * hand-written gradients, a third of the operations of plain autograd.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Activation } from '../contract/modelDecoder.ts';
 import { LINEAR_WEIGHT } from '../linear.ts';
 import { attribute, hasKernels, rawOp, rawOps } from '../native/rawOps.ts';
 
@@ -45,6 +46,77 @@ function plainLayerNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor, bias: tf.Ten
     return { value: tf.add(tf.mul(normalised, gain), bias), gradFunc };
   });
   return op(x, gain, bias) as T;
+}
+
+/**
+ * Root-mean-square normalisation over the last axis (Zhang & Sennrich 2019); `x [..., C]`, `gain [C]` → `[..., C]`.
+ * Backward, with x̂ = x·r and g = dy·gain: dx = r·(g − x̂·mean(g·x̂)).
+ */
+export function rmsNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor, epsilon: number): T {
+  const outer = x.shape.map((_, axis) => axis).slice(0, -1);
+  const op = tf.customGrad((...args) => {
+    const [x, gain, save] = args as unknown as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const scale = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon)); // [..., 1]
+    const normalised = tf.mul(x, scale);
+    save([normalised, scale, gain]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const [normalised, scale, gain] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const g = tf.mul(dy, gain);
+      const along = tf.mul(normalised, tf.mean(tf.mul(g, normalised), -1, true));
+      return [tf.mul(tf.sub(g, along), scale), tf.sum(tf.mul(dy, normalised), outer)];
+    };
+    return { value: tf.mul(normalised, gain), gradFunc };
+  });
+  return op(x, gain) as T;
+}
+
+/** `cap · tanh(x / cap)`, of any shape; null leaves `x` as it is. */
+export function softCap<T extends tf.Tensor>(x: T, cap: number | null): T {
+  return cap === null ? x : (tf.mul(tf.tanh(tf.div(x, cap)), cap) as T);
+}
+
+/** An MLP's activation, of any shape. */
+export function activate<T extends tf.Tensor>(activation: Activation, x: T): T {
+  switch (activation) {
+    case 'GELU_TANH':
+      return gelu(x);
+    case 'GELU':
+      return erfGelu(x);
+    case 'SILU':
+      return silu(x);
+  }
+}
+
+/** x·σ(x). */
+function silu<T extends tf.Tensor>(x: T): T {
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const gate = tf.sigmoid(x);
+    const value = tf.mul(x, gate);
+    save([gate, value]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const [gate, value] = saved as [tf.Tensor, tf.Tensor];
+      return tf.mul(dy, tf.add(gate, tf.mul(value, tf.sub(1, gate))));
+    };
+    return { value, gradFunc };
+  });
+  return op(x) as T;
+}
+
+/** The GELU of the error function, x·Φ(x) with Φ(x) = ½(1 + erf(x/√2)). */
+function erfGelu<T extends tf.Tensor>(x: T): T {
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    const below = tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);
+    save([x, below]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const [x, below] = saved as [tf.Tensor, tf.Tensor];
+      const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+      return tf.mul(dy, tf.add(below, tf.mul(x, density)));
+    };
+    return { value: tf.mul(x, below), gradFunc };
+  });
+  return op(x) as T;
 }
 
 const GELU_LINEAR = 2 * Math.sqrt(2 / Math.PI);

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../contract/model.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
 import type { EvalFunction, LossFunction } from '../step/stepper.ts';
-import { logits } from './gpt2.ts';
+import { logits } from './decoder.ts';
 
 /** Mean cross-entropy over the targets whose mask is 1; the batch is `padBatch`'s. */
 export function nextTokenLoss(config: ModelConfig): LossFunction {

@@ -13,6 +13,7 @@ import type { Arrays } from '../contract/arrays.ts';
 import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/dataset.ts';
 import type { ModelConfig, ModelJob, ModelResult, ModelSnapshot } from '../contract/model.ts';
 import type { ModelSettings } from '../contract/modelSettings.ts';
+import { modelWeights } from '../contract/modelWeights.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { createStepper } from '../step/create.ts';
 import type { Stepper } from '../step/stepper.ts';
@@ -134,6 +135,7 @@ function checkAnswers({ encode, unkId }: Tokenizer, { prompts }: EngineDataset):
 }
 
 function createModelStepper({ settings, config }: Plan, weights: Arrays): Stepper {
+  const table = modelWeights(config);
   return createStepper({
     weights,
     optimizer: {
@@ -141,7 +143,7 @@ function createModelStepper({ settings, config }: Plan, weights: Arrays): Steppe
       beta2: settings.beta2,
       epsilon: 1e-8,
       weightDecay: settings.weightDecay,
-      decays: (name) => name.endsWith('.weight') && !name.includes('ln_'),
+      decays: (name) => table[name]!.decayed,
       clipNorm: settings.clipNorm,
     },
     losses: { nextToken: nextTokenLoss(config) },

@@ -1,11 +1,12 @@
 /** A stored model as a directory that transformers loads, made file by file while it is sent. */
 import { open } from 'node:fs/promises';
 import type { ModelRef } from '../../engine/contract/model.ts';
-import { weightShapes } from '../../engine/contract/modelShapes.ts';
-import { encodeHeader, readSafetensorsHeader, sourceOf } from '../safetensors.ts';
+import { type ByteSource, encodeHeader, readSafetensorsHeader, sourceOf } from '../safetensors.ts';
 import { loadTokenizer, type TokenizerJson } from '../tokenizer.ts';
-import { describeConfig, describeGeneration } from './config.ts';
+import { type StoredWeight, storedWeights } from './architectures/architecture.ts';
+import { architectureOf, describeConfig, describeGeneration } from './config.ts';
 import { describeTokenizer } from './tokenizer.ts';
+import { splitParts } from './weights.ts';
 
 /** The files of the directory. */
 export const EXPORTED_FILES = [
@@ -17,8 +18,6 @@ export const EXPORTED_FILES = [
 ] as const;
 export type ExportedFile = (typeof EXPORTED_FILES)[number];
 
-/** As `GPT2LMHeadModel` calls its parts. */
-const PREFIX = 'transformer.';
 const BLOCK_BYTES = 1 << 20;
 
 export interface FileContent {
@@ -61,13 +60,16 @@ function asJson(value: unknown): FileContent {
 }
 
 async function openWeights({ weights: path, config }: ModelRef): Promise<FileContent> {
-  const shapes = weightShapes(config);
+  const { prefix, head: unembedding } = architectureOf(config);
+  const weights = storedWeights(architectureOf(config), config);
   const { tensors } = await readSafetensorsHeader(path);
-  const entries = Object.entries(shapes).map(
-    ([name, shape]) => [PREFIX + name, { dtype: 'F32', shape }] as const,
-  );
+  const entries = weights
+    .flatMap(({ parts }) => parts)
+    .map(
+      ({ name, shape }) => [name === unembedding ? name : prefix + name, { dtype: 'F32', shape }] as const,
+    );
   const head = encodeHeader(Object.fromEntries(entries), { format: 'pt' });
-  const ranges = Object.keys(shapes).map((name) => tensors[name]!);
+  const ranges = weights.map((weight) => ({ weight, ...tensors[weight.name]! }));
   return {
     contentType: 'application/octet-stream',
     bytes: ranges.reduce((sum, { begin, end }) => sum + end - begin, head.byteLength),
@@ -76,12 +78,25 @@ async function openWeights({ weights: path, config }: ModelRef): Promise<FileCon
       const file = await open(path, 'r');
       try {
         const source = await sourceOf(file, 'the model');
-        for (const { begin, end } of ranges)
-          for (let at = begin; at < end; at += BLOCK_BYTES)
-            yield await source.read(at, Math.min(at + BLOCK_BYTES, end));
+        for (const range of ranges) yield* readStored(source, range);
       } finally {
         await file.close();
       }
     },
   };
+}
+
+/** The tensors of a weight one behind the other; whole ones only where values change their places. */
+async function* readStored(
+  source: ByteSource,
+  { weight, begin, end }: { weight: StoredWeight; begin: number; end: number },
+): AsyncGenerator<Uint8Array> {
+  if (!weight.columns) {
+    for (let at = begin; at < end; at += BLOCK_BYTES)
+      yield await source.read(at, Math.min(at + BLOCK_BYTES, end));
+    return;
+  }
+  const { buffer, byteLength } = await source.read(begin, end);
+  for (const part of splitParts(weight, new Float32Array(buffer, 0, byteLength / 4)))
+    yield Buffer.from(part.buffer);
 }

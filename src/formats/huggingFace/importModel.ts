@@ -1,23 +1,22 @@
 /**
- * A Hugging Face GPT-2 checkpoint as a model of this engine. Its files are read by range: headers first, so that all
- * of it is checked before any weight is read, and then each weight once.
+ * A Hugging Face checkpoint as a model of this engine. Its files are read by range: headers first, so that all of it is
+ * checked before any weight is read, and then each weight once.
  */
-
 import type { ModelConfig } from '../../engine/contract/model.ts';
-import { weightShapes } from '../../engine/contract/modelShapes.ts';
+import { decoderOf } from '../../engine/contract/modelDecoder.ts';
+import { countWeights, modelWeights } from '../../engine/contract/modelWeights.ts';
 import { type AppError, invalidInput } from '../../errors.ts';
 import { nameLookalike } from '../lookalikes.ts';
 import { type ByteSource, encodeHeader, malformed, readHeader } from '../safetensors.ts';
 import type { TokenizerJson } from '../tokenizer.ts';
-import { readConfig } from './config.ts';
-import { FORMATS, readFloats, type StoredTensor } from './tensors.ts';
+import { ignoredNames, type StoredWeight, storedWeights } from './architectures/architecture.ts';
+import { architectureOf, readConfig } from './config.ts';
+import { FORMATS, readAllFloats, readFloats, type StoredTensor } from './tensors.ts';
 import { readTokenizer } from './tokenizer.ts';
+import { joinParts } from './weights.ts';
 
 const WHOLE = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
-const PREFIX = 'transformer.';
-/** Not weights: the unembedding, which is the embedding again, and causal masks. */
-const IGNORED = /^lm_head\.weight$|^h\.\d+\.attn\.(masked_)?bias$/;
 /** More than any such file has. */
 const MAX_JSON_BYTES = 1 << 26;
 
@@ -47,45 +46,92 @@ export async function openCheckpoint(files: CheckpointFiles): Promise<ImportedMo
   if (text === null) throw missing('tokenizer.json');
   const settings = (await readJson(files, 'tokenizer_config.json')) ?? {};
   const tokenizer = readTokenizer(text, { eosId: raw.eos_token_id, settings, dVocab: config.dVocab });
-  const shapes = weightShapes(config);
-  const tensors = chooseTensors(await findTensors(files), shapes);
-  const head = headOf(shapes);
-  const nParams = Object.values(shapes).reduce((sum, shape) => sum + sizeOf(shape), 0);
+  const chosen = chooseTensors(await findTensors(files), config);
+  if (chosen.unembedding) await checkTied(chosen.unembedding, chosen.weights[0]!.tensors[0]!);
+  const head = headOf(config);
+  const nParams = countWeights(modelWeights(config));
   return {
     ...{ config, tokenizer, nParams },
     weights: {
       bytes: head.byteLength + 4 * nParams,
       async *chunks() {
         yield head;
-        for (const tensor of tensors) yield* readFloats(tensor);
+        for (const weight of chosen.weights) yield* readWeight(weight);
       },
     },
   };
 }
 
-function headOf(shapes: Readonly<Record<string, number[]>>): Buffer {
-  const entries = Object.entries(shapes).map(([name, shape]) => [name, { dtype: 'F32', shape }] as const);
+function headOf(config: ModelConfig): Buffer {
+  const entries = Object.entries(modelWeights(config)).map(
+    ([name, { shape }]) => [name, { dtype: 'F32', shape }] as const,
+  );
   return encodeHeader(Object.fromEntries(entries), { format: 'pt' });
 }
 
-/** The tensor of each weight, in the order of `shapes`. */
+/** A weight with the tensors of the checkpoint that it is made of. */
+interface ChosenWeight {
+  weight: StoredWeight;
+  tensors: StoredTensor[];
+}
+
+/** The tensors of each weight, and an unembedding that should be the embeddings again. */
 function chooseTensors(
   found: readonly StoredTensor[],
-  shapes: Readonly<Record<string, number[]>>,
-): StoredTensor[] {
+  config: ModelConfig,
+): { weights: ChosenWeight[]; unembedding: StoredTensor | undefined } {
+  const architecture = architectureOf(config);
+  const { prefix, head, type } = architecture;
   const byName = new Map<string, StoredTensor>();
   for (const tensor of found) {
-    const name = tensor.name.startsWith(PREFIX) ? tensor.name.slice(PREFIX.length) : tensor.name;
-    if (name in shapes) byName.set(name, tensor);
-    else if (!IGNORED.test(name))
-      throw invalidInput([tensor.label], `${tensor.label}: GPT-2 has no weight "${tensor.name}"`);
+    const name = tensor.name.startsWith(prefix) ? tensor.name.slice(prefix.length) : tensor.name;
+    if (byName.has(name)) throw invalidInput([tensor.label], `the checkpoint has "${tensor.name}" twice`);
+    byName.set(name, tensor);
   }
-  return Object.entries(shapes).map(([name, shape]) => {
+  const take = (name: string, shape: readonly number[]) => {
     const tensor = byName.get(name);
     if (!tensor) throw invalidInput([WHOLE], `the checkpoint has no weight "${name}"`);
+    byName.delete(name);
     checkTensor(tensor, shape);
     return tensor;
-  });
+  };
+  const unembedding = decoderOf(config).tied ? byName.get(head) : undefined;
+  if (unembedding) take(head, [config.dVocab, config.dModel]);
+  for (const name of ignoredNames(architecture, config)) byName.delete(name);
+  const stored = storedWeights(architecture, config);
+  const known = new Set(stored.flatMap(({ parts }) => parts.map(({ name }) => name)));
+  for (const [name, { label, name: full }] of byName)
+    if (!known.has(name))
+      throw invalidInput([label], `${label}: by its config.json this ${type} model has no weight "${full}"`);
+  const weights = stored.map((weight) => ({
+    weight,
+    tensors: weight.parts.map(({ name, shape }) => take(name, shape)),
+  }));
+  return { weights, unembedding };
+}
+
+/** @throws {AppError} INVALID_INPUT when the checkpoint has an unembedding that `config.json` says it has not. */
+async function checkTied(unembedding: StoredTensor, embeddings: StoredTensor): Promise<void> {
+  const [own, tied] = [readFloats(unembedding), readFloats(embeddings)];
+  for (;;) {
+    const [a, b] = await Promise.all([own.next(), tied.next()]);
+    if (a.done && b.done) return;
+    if (a.done || b.done || !a.value.equals(b.value)) break;
+  }
+  const { label, name } = unembedding;
+  throw invalidInput(
+    [label, name],
+    `${label}: ${name} is not ${embeddings.name}, though tie_word_embeddings in config.json says so; set it to false to have ${name} used`,
+  );
+}
+
+/** The values of a weight in this engine's order, as float32 bytes. */
+async function* readWeight({ weight, tensors }: ChosenWeight): AsyncGenerator<Buffer> {
+  if (!weight.columns) return yield* readFloats(tensors[0]!);
+  const parts: Float32Array[] = [];
+  for (const tensor of tensors) parts.push(await readAllFloats(tensor));
+  const { buffer, byteLength } = joinParts(weight, parts);
+  yield Buffer.from(buffer, 0, byteLength);
 }
 
 function checkTensor({ name, label, dtype, shape }: StoredTensor, expected: readonly number[]): void {
@@ -145,8 +191,4 @@ async function readJson(files: CheckpointFiles, name: string): Promise<Record<st
 
 function missing(name: string): AppError {
   return invalidInput([name], `the checkpoint has no ${name}`);
-}
-
-function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, dim) => product * dim, 1);
 }

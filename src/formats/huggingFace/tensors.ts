@@ -63,6 +63,15 @@ function checkFinite(
       );
 }
 
+/** All values of a tensor together. @throws {AppError} as `readFloats`. */
+export async function readAllFloats(tensor: StoredTensor): Promise<Float32Array> {
+  const values = new Float32Array(tensor.shape.reduce((product, dim) => product * dim, 1));
+  const bytes = Buffer.from(values.buffer);
+  let at = 0;
+  for await (const block of readFloats(tensor)) at += block.copy(bytes, at);
+  return values;
+}
+
 /** The floats whose bits `bitsOf` makes of each two bytes; a loop, for `from` with a function is slow. */
 function widen({ buffer, byteLength }: Buffer, bitsOf: (bits: number) => number): Float32Array {
   const narrow = new Uint16Array(buffer, 0, byteLength / 2);

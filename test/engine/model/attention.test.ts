@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { attend, cachedSight, causalSight } from '../../../src/engine/model/attention.ts';
+import { attend, cachedSight, causalSight, type Heads } from '../../../src/engine/model/attention.ts';
 import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
@@ -28,6 +28,11 @@ function defined(qkv: tf.Tensor, B: number, T: number, H: number, D: number): tf
   return tf.concat(sequences, 0);
 }
 
+const plainHeads = (nHeads: number, D: number): Heads => ({
+  ...{ nHeads, nKeyValueHeads: nHeads, cap: null, window: null },
+  scale: 1 / Math.sqrt(D),
+});
+
 describe.each(['auto', 'wasm'] as const)('on the %s backend', (backend) => {
   beforeAll(() => loadTestBackend(backend));
 
@@ -41,7 +46,7 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (backend) => {
     tf.tidy(() => {
       const qkv = normal(B * T, 3 * H * D) as tf.Tensor2D;
       const above = normal(B * T, H * D);
-      const own = (x: tf.Tensor) => attend(x as tf.Tensor2D, H, causalSight(B, T)).mixed;
+      const own = (x: tf.Tensor) => attend(x as tf.Tensor2D, plainHeads(H, D), causalSight(B, T)).mixed;
       const plain = (x: tf.Tensor) => defined(x, B, T, H, D);
       expectClose(own(qkv), plain(qkv));
       const gradient = (f: (x: tf.Tensor) => tf.Tensor) => tf.grad((x) => tf.sum(tf.mul(f(x), above)))(qkv);
@@ -59,10 +64,14 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (backend) => {
           .concat([tf.slice(qkv, 0, lengths[i]!), normal(width - lengths[i]! + 1, 3 * H * D)])
           .slice(0, width),
       );
-      let { present } = attend(tf.concat(padded) as tf.Tensor2D, H, causalSight(lengths.length, width));
+      let { present } = attend(
+        tf.concat(padded) as tf.Tensor2D,
+        plainHeads(H, D),
+        causalSight(lengths.length, width),
+      );
       for (let made = 0; made < more; made++) {
         const next = tf.concat(whole.map((qkv, i) => tf.slice(qkv, lengths[i]! + made, 1))) as tf.Tensor2D;
-        const step = attend(next, H, cachedSight(lengths, width, made), present);
+        const step = attend(next, plainHeads(H, D), cachedSight(lengths, width, made, 99), present);
         present = step.present;
         const expected = whole.map((qkv, i) =>
           tf.slice(defined(qkv, 1, lengths[i]! + more, H, D), lengths[i]! + made, 1),

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
 import type { ModelJob, ModelRef } from '../../../src/engine/contract/model.ts';
 import { type ModelSettingsInput, resolveModelSettings } from '../../../src/engine/contract/modelSettings.ts';
-import { logits } from '../../../src/engine/model/gpt2.ts';
+import { logits } from '../../../src/engine/model/decoder.ts';
 import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
 import { openFiles } from '../../../src/formats/huggingFace/files.ts';

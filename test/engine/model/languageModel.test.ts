@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { logits } from '../../../src/engine/model/gpt2.ts';
+import { logits } from '../../../src/engine/model/decoder.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { writeSafetensors } from '../../../src/formats/safetensors.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';

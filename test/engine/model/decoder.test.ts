@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { padBatch } from '../../../src/engine/model/batches.ts';
-import { logits, logitsFromResid, residPost } from '../../../src/engine/model/gpt2.ts';
+import { logits, logitsFromResid, residPost } from '../../../src/engine/model/decoder.ts';
 import { initWeights } from '../../../src/engine/model/languageModel.ts';
 import { nextTokenLoss } from '../../../src/engine/model/loss.ts';
 import type { Tensors } from '../../../src/engine/step/stepper.ts';

@@ -1,10 +1,9 @@
 /** Files named by what is in them, in a directory that all machines of one installation share. */
-import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { access, copyFile, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { copyFile, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
+import { ArtifactIntegrity, ArtifactUnusable, DAMAGED, hashFile } from './artifactIntegrity.ts';
 
 const SUFFIX = '.safetensors';
 const NAME = /^([0-9a-f]{64})\.safetensors$/;
@@ -25,19 +24,22 @@ export interface StoredFile {
 /** Has no memory of its own: which files are in use stands in the database (`queries/artifacts.ts`). */
 export interface ArtifactStore {
   /**
-   * Takes the file over: afterwards it is in the store, on disk, and gone from where it was.
+   * Takes the file over: afterwards it is in the store, on disk, and gone from where it was. A damaged file in its
+   * place is replaced by it.
    *
-   * @throws AppError INTERNAL if its bytes are not what `sha256` says.
+   * @throws AppError INTERNAL if its bytes are not what `sha256` says; UNAVAILABLE where the store may not be written.
    */
   put(file: NewFile): Promise<void>;
   /** A path of one's own at which to write what `put` is to take; forgotten when it is left there. */
   newPath(): string;
   /**
-   * Where to read the file.
+   * Where to read the file, whose bytes are what the hash says: all are read when a process first opens it, and again
+   * when it has been written to. A damaged file is moved out of the way.
    *
-   * @throws AppError UNAVAILABLE if it is not there.
+   * @param of What it is, for the message: `model "x"`.
+   * @throws {ArtifactUnusable} UNAVAILABLE if it is not there, or damaged.
    */
-  path(hash: string): Promise<string>;
+  path(hash: string, of?: string): Promise<string>;
   delete(hash: string): Promise<void>;
   /** Every complete file; forgets incomplete ones last written before `abandonedBefore`. */
   list(abandonedBefore: Date): AsyncIterable<StoredFile>;
@@ -46,15 +48,21 @@ export interface ArtifactStore {
 /** Opens, or makes, a store in `root`. */
 export async function openArtifactStore(root: string): Promise<ArtifactStore> {
   await mkdir(join(root, 'incoming'), { recursive: true });
+  const integrity = new ArtifactIntegrity(root);
   const locate = (hash: string) => join(root, hash.slice(0, 2), `${hash}${SUFFIX}`);
   return {
     newPath: () => join(root, 'incoming', randomUUID()),
-    put: (file) => put(file, locate(file.sha256), join(root, 'incoming')),
-    async path(hash) {
+    async put(file) {
+      const target = locate(file.sha256);
+      // Also where an earlier attempt got this far, but its transaction did not.
+      if ((await integrity.check(target, file.sha256)) === null && (await touch(target)))
+        return rm(file.path, { force: true });
+      await put(file, target, join(root, 'incoming')).catch((error) => explain(error, root));
+    },
+    async path(hash, of = 'what is asked for') {
       const path = locate(hash);
-      await access(path).catch((cause) => {
-        throw new AppError('UNAVAILABLE', `artifact ${hash} is missing from the store`, { cause });
-      });
+      const verdict = await integrity.check(path, hash);
+      if (verdict) throw new ArtifactUnusable(hash, of, verdict.why, verdict.cause);
       return path;
     },
     delete: (hash) => rm(locate(hash), { force: true }),
@@ -63,8 +71,6 @@ export async function openArtifactStore(root: string): Promise<ArtifactStore> {
 }
 
 async function put(file: NewFile, target: string, incoming: string): Promise<void> {
-  // Also where an earlier attempt got this far, but its transaction did not.
-  if (await touch(target)) return rm(file.path, { force: true });
   const found = await hashFile(file.path);
   if (found !== file.sha256) {
     throw new AppError('INTERNAL', `${file.path} has SHA-256 ${found}, its writer said ${file.sha256}`);
@@ -107,14 +113,20 @@ async function sync(path: string): Promise<void> {
   }
 }
 
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-  return hash.digest('hex');
+/** Says what is wrong with the store; a full disk is left to whoever waits for room. */
+function explain(error: unknown, root: string): never {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') throw error;
+  throw new AppError(
+    'UNAVAILABLE',
+    `the artifact store cannot be written (${code}); DATA_DIR must be writable for the server`,
+    { cause: new Error(`${root}: ${message}`, { cause: error }) },
+  );
 }
 
 async function* list(root: string, abandonedBefore: Date): AsyncIterable<StoredFile> {
   for (const directory of await readdir(root)) {
+    if (directory === DAMAGED) continue;
     for (const name of await readdir(join(root, directory))) {
       const path = join(root, directory, name);
       // Another machine's sweep may have been faster.

@@ -2,10 +2,11 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ArtifactUnusable } from '../db/artifactIntegrity.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db } from '../db/client.ts';
 import { collectArtifact } from '../db/queries/artifacts.ts';
-import { readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
+import { type Checkpoint, readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
 import type { Claim } from '../db/queries/events.ts';
 import { failRun, type Run } from '../db/queries/runs.ts';
 import type { RunKind } from '../db/tables/index.ts';
@@ -136,7 +137,7 @@ export class RunExecution {
     const job = await this.#persist(() => loadJob(db, store, this.run));
     const checkpoint = await this.#persist(() => readCheckpoint(db, this.run.id));
     this.#checkpointHash = checkpoint?.artifactHash ?? null;
-    const resumeFrom = checkpoint && (await store.path(checkpoint.artifactHash));
+    const resumeFrom = checkpoint && (await this.#openCheckpoint(checkpoint));
     this.#end.signal.throwIfAborted();
     const engine = forkEngine({ ...options, log: this.#log });
     this.#engine = engine;
@@ -163,6 +164,18 @@ export class RunExecution {
     await this.#writer.flush();
     if (this.#broken) throw this.#broken;
     await this.#persist(() => storeResult(db, store, this.run, result));
+  }
+
+  /** Where the checkpoint lies; null where it cannot be used, for then the run starts over. */
+  async #openCheckpoint({ step, artifactHash }: Checkpoint): Promise<string | null> {
+    try {
+      return await this.#options.store.path(artifactHash, `the checkpoint at step ${step}`);
+    } catch (error) {
+      if (!(error instanceof ArtifactUnusable)) throw error;
+      this.#log.error({ err: error, step }, 'a checkpoint is lost; the run starts over');
+      this.#writer.log('WARN', `${error.message} The run starts over from its beginning.`);
+      return null;
+    }
   }
 
   /** Unlike a checkpoint, the run cannot do without it. */

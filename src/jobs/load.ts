@@ -41,13 +41,14 @@ export async function loadJob(db: Executor, store: ArtifactStore, run: Run): Pro
 
 /**
  * A stored model as the engine reads it.
- * @throws AppError NOT_FOUND; UNAVAILABLE when its file is not in the store.
+ * @throws AppError NOT_FOUND; UNAVAILABLE when its file is not in the store, or damaged.
  */
 export async function loadModelRef(db: Executor, store: ArtifactStore, modelId: string): Promise<ModelRef> {
   const [model] = await db.select().from(models).where(eq(models.id, modelId));
   if (!model) throw notFound('Model', modelId);
-  const { config, tokenizer, artifactHash } = model;
-  return { weights: await store.path(artifactHash), config, tokenizer };
+  const { name, config, tokenizer, artifactHash } = model;
+  const weights = await store.path(artifactHash, `model "${name}"`);
+  return { weights, config, tokenizer };
 }
 
 async function loadSweep(
@@ -63,7 +64,7 @@ async function loadSweep(
     ...studied,
     settings,
     pairs,
-    sae: await store.path(alignment.artifactHash!),
+    sae: await store.path(alignment.artifactHash!, `the SAE of alignment run ${alignment.id}`),
     baseline: run.baselineRunId ? await loadBaseline(db, store, run.baselineRunId) : null,
     done: await listCellPositions(db, run.id),
   };
@@ -77,12 +78,16 @@ async function loadHopSwap(
 ): Promise<HopSwapJob> {
   const { analysis, swaps } = run.settings as unknown as StoredHopSwapSettings;
   const hashes = run.analysisRunId && (await listHopSaeHashes(db, run.analysisRunId));
-  const saes = hashes && (await Promise.all(hashes.map((hash) => store.path(hash))));
+  const saes =
+    hashes && (await Promise.all(hashes.map((hash) => store.path(hash, 'an SAE of the analysis'))));
   return { kind: 'HOP_SWAP', ...studied, analysis, swaps, saes: saes || null };
 }
 
 async function loadBaseline(db: Executor, store: ArtifactStore, runId: string): Promise<SweepBaseline> {
   const baseline = (await readRun(db, runId))!;
   const [latents] = await conceptLatentsOfRuns(db, [runId]);
-  return { sae: await store.path(baseline.artifactHash!), latents: latents! };
+  return {
+    sae: await store.path(baseline.artifactHash!, `the SAE of baseline run ${runId}`),
+    latents: latents!,
+  };
 }

@@ -67,7 +67,7 @@ export async function loadPair(
 ): Promise<{ model: ModelRef; sae: string }> {
   return {
     model: await loadModelRef(db, store, run.modelId!),
-    sae: await store.path(run.artifactHash!),
+    sae: await store.path(run.artifactHash!, `the SAE of run ${run.id}`),
   };
 }
 

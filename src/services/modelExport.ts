@@ -29,7 +29,7 @@ export async function openModelFile(
 ): Promise<FileContent> {
   const [model] = await modelsByIds(db, [id]);
   if (!model) throw notFound('Model', id);
-  const { config, tokenizer, artifactHash } = model;
-  const weights = await store.path(artifactHash);
+  const { name: title, config, tokenizer, artifactHash } = model;
+  const weights = await store.path(artifactHash, `model "${title}"`);
   return openExported({ weights, config, tokenizer }, name);
 }

@@ -59,7 +59,7 @@ export async function openRunForSaeLens(
 ): Promise<SaeLensFiles> {
   const counterpart = saeLensOf(run, hop);
   const hash = typeof counterpart === 'string' && (await hashOf(db, run, hop));
-  const files = hash ? await openSaeLens(await store.path(hash)) : null;
+  const files = hash ? await openSaeLens(await store.path(hash, `the SAE of run ${run.id}`)) : null;
   if (!files) throw new AppError('CONFLICT', (counterpart as { reason: string }).reason ?? NOT_KEPT);
   Object.assign(files.cfg.metadata, await describeModel(db, run, settingsOf(run, hop)!), {
     alignsae: { run: runId, ...(await describeRun(db, run, hop, files)), weightsSha256: hash },

@@ -1,5 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { access, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
@@ -69,6 +81,77 @@ describe('the store', () => {
     expect(await isStored(file.sha256)).toBe(false);
     await expect(store.path(file.sha256)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
+});
+
+describe('a stored file that somebody has damaged', () => {
+  const damaged = () => readdir(join(root, 'store', 'damaged')).catch(() => []);
+
+  test('is named and moved away, also where it has kept its size and its times', async () => {
+    const file = await writeNew();
+    await store.put(file);
+    const path = await store.path(file.sha256);
+    const { atime, mtime } = await stat(path);
+    await writeFile(path, randomBytes(1000));
+    await utimes(path, atime, mtime);
+    await expect(store.path(file.sha256, 'model "x"')).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringMatching(
+        new RegExp(
+          `^model "x" cannot be read: its file, artifact ${file.sha256}, is damaged: .* moved to damaged/`,
+        ),
+      ),
+    });
+    expect(await damaged()).toEqual([expect.stringMatching(new RegExp(`^${file.sha256}-`))]);
+    await expect(store.path(file.sha256)).rejects.toThrow('is missing from the store');
+  });
+
+  test('is restored by storing its content again, in front of the damaged one too', async () => {
+    const bytes = randomBytes(1000);
+    const [first, second] = [await writeNew(bytes), await writeNew(bytes)];
+    await store.put(first);
+    const path = await store.path(first.sha256);
+    await truncate(path, 500);
+    await store.put(second);
+    expect(bytes.equals(await readFile(await store.path(first.sha256)))).toBe(true);
+  });
+
+  test('is found by a store that opens it for the first time', async () => {
+    const file = await writeNew();
+    await store.put(file);
+    const path = await store.path(file.sha256);
+    await truncate(path, 999);
+    const another = await openArtifactStore(join(root, 'store'));
+    await expect(another.path(file.sha256)).rejects.toThrow('is damaged');
+  });
+
+  test('stays where people look for it through a sweep', async () => {
+    const before = await damaged();
+    for await (const _ of store.list(new Date(Date.now() + 1000)));
+    expect(await damaged()).toEqual(before);
+  });
+
+  test('is read once, until it changes', async () => {
+    const file = await writeNew(randomBytes(20_000_000));
+    await store.put(file);
+    const time = async () => {
+      const start = performance.now();
+      await store.path(file.sha256);
+      return performance.now() - start;
+    };
+    const first = await time();
+    const again = await Promise.all(new Array(10).fill(0).map(time));
+    expect(Math.min(...again)).toBeLessThan(first / 3);
+  });
+});
+
+test.skipIf(process.getuid?.() === 0)('a store that may not be written says so', async () => {
+  const readOnly = await openArtifactStore(join(root, 'read-only'));
+  await chmod(join(root, 'read-only'), 0o500);
+  await expect(readOnly.put(await writeNew())).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: 'the artifact store cannot be written (EACCES); DATA_DIR must be writable for the server',
+  });
+  await chmod(join(root, 'read-only'), 0o700);
 });
 
 describe('checkpoints', () => {

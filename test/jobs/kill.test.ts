@@ -1,5 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { and, eq } from 'drizzle-orm';
@@ -138,13 +140,48 @@ test('a run whose engine dies again and again without getting on fails and says 
   expect(run.errorMessage).toMatch(/SIGKILL.*memory.*3 times/);
 });
 
+test.each(['damaged', 'missing'])('a run whose checkpoint is %s starts over, and says so', async (what) => {
+  await farm.startWorker({ checkpointEveryMs: NEVER });
+  const { id } = await startRun();
+  await measured(id, 1);
+  await farm.stopWorkers();
+  const { step, artifactHash } = (await checkpointed(id))!;
+  const path = await farm.store.path(artifactHash);
+  if (what === 'missing') await rm(path);
+  else await writeFile(path, randomBytes((await stat(path)).size));
+  await farm.startWorker();
+  await expectSameAsUnkilled(id);
+  const [told] = await logsOf(id, /starts over/);
+  expect(told).toContain(
+    `the checkpoint at step ${step} cannot be read: its file, artifact ${artifactHash}, is ${what}`,
+  );
+});
+
+test('a run with the settings and the seed of another restores its damaged file', async () => {
+  const hash = unkilled.artifactHash!;
+  const path = await farm.store.path(hash);
+  const bytes = await readFile(path);
+  await writeFile(path, randomBytes(bytes.length));
+  await expect(farm.store.path(hash, 'model "x"')).rejects.toThrow(
+    new RegExp(`^model "x" cannot be read: its file, artifact ${hash}, is damaged: .*moved to damaged/`),
+  );
+  await farm.startWorker();
+  const { id } = await startRun();
+  await expectSameAsUnkilled(id);
+  expect(bytes.equals(await readFile(await farm.store.path(hash)))).toBe(true);
+});
+
 /** How often the run's log says that its engine was killed. */
 async function crashes(runId: string): Promise<number> {
+  return (await logsOf(runId, /SIGKILL/)).length;
+}
+
+async function logsOf(runId: string, about: RegExp): Promise<string[]> {
   const logs = await farm.database.db
     .select()
     .from(runEvents)
     .where(and(eq(runEvents.runId, runId), eq(runEvents.type, 'LOG')));
-  return logs.filter(({ payload }) => /SIGKILL/.test(String(payload.message))).length;
+  return logs.map(({ payload }) => String(payload.message)).filter((message) => about.test(message));
 }
 
 /** The earliest point at which the engine was seen after its last crash, 0–1. */

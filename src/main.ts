@@ -5,7 +5,7 @@ import { openArtifactStore } from './db/artifactStore.ts';
 import { createDatabase, type Database } from './db/client.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
 import { migrateDatabase } from './db/migrate.ts';
-import { listenForNotifications } from './db/notifications.ts';
+import { listenForNotifications, type Notifications } from './db/notifications.ts';
 import { createRunFeed } from './db/runFeed.ts';
 import type { NativeAddon } from './engine/contract/native.ts';
 import { prepareNative } from './engine/native/build.ts';
@@ -19,8 +19,9 @@ import { createContext, type Dependencies } from './schema/context.ts';
 import { buildSchema } from './schema/schema.ts';
 import { createAuthenticate } from './server/auth.ts';
 import { startApiServer } from './server/http.ts';
+import { KeyWatch } from './server/keyWatch.ts';
 import { isLoopback } from './server/origins.ts';
-import { ensureApiKey, hasAdminKey, verifyApiKey } from './services/apiKey.ts';
+import { followKeys, hasAdminKey, setEnvironmentKey, verifyApiKey } from './services/apiKey.ts';
 
 /** What was opened, to be closed in the opposite order. */
 class Closers {
@@ -80,7 +81,7 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
   return serve(
     config,
     { db: database.db, store, feed, engine: calls, importDir, hub, limits },
-    database,
+    { ...database, notifications },
     log,
     closers,
   );
@@ -89,11 +90,13 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
 async function serve(
   config: Config,
   dependencies: Dependencies,
-  { db, pool }: Database,
+  { db, pool, notifications }: Database & { notifications: Notifications },
   log: Logger,
   closers: Closers,
 ): Promise<string> {
-  if (config.adminApiKey) await ensureApiKey(db, 'ADMIN_API_KEY', config.adminApiKey);
+  await setEnvironmentKey(db, config.adminApiKey);
+  const keys = new KeyWatch();
+  closers.add(followKeys(db, notifications, keys));
   const local = isLoopback(config.host);
   if (!local && !(await hasAdminKey(db)))
     throw new AppError(
@@ -108,7 +111,9 @@ async function serve(
       allowAnonymous: local && !config.requireApiKey,
       verifyKey: (key) => verifyApiKey(db, key),
     }),
-    createContext: (viewer, requestId) => createContext(dependencies, viewer, requestId),
+    keys,
+    createContext: (viewer, requestId, lastEventId) =>
+      createContext(dependencies, viewer, requestId, lastEventId),
     checkReady: async () => void (await pool.query('select 1')),
   });
   closers.add(() => server.close(config.shutdownTimeoutMs));

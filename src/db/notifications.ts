@@ -1,11 +1,12 @@
 /** One LISTEN connection a process, shared by all that want to know. */
 
 import type { DbLog } from './log.ts';
+import { API_KEYS_CHANNEL } from './queries/apiKeys.ts';
 import { RUN_EVENTS_CHANNEL } from './queries/events.ts';
 import { RUN_CONTROL_CHANNEL } from './queries/runs.ts';
 import { keepSession, type Session } from './session.ts';
 
-const CHANNELS = [RUN_EVENTS_CHANNEL, RUN_CONTROL_CHANNEL] as const;
+const CHANNELS = [RUN_EVENTS_CHANNEL, RUN_CONTROL_CHANNEL, API_KEYS_CHANNEL] as const;
 const PROBE_MS = 15_000;
 
 export type Channel = (typeof CHANNELS)[number];

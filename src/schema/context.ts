@@ -10,6 +10,8 @@ export interface Viewer {
   scopes: readonly Scope[];
   /** Names the client in logs and limits: its key, or its address. */
   clientId: string;
+  /** Id of its key; left out where there is none. */
+  keyId?: string;
 }
 
 /** What lives as long as the server; `main.ts` constructs it. */
@@ -27,9 +29,16 @@ export interface Context extends Dependencies {
   /** Ties an answer to the lines that it left in the log. */
   requestId: string;
   loaders: Loaders;
+  /** Cursor of the last event that a browser's `EventSource` saw before it lost its connection. */
+  lastEventId: string | null;
 }
 
 /** The context of one request or subscription. */
-export function createContext(dependencies: Dependencies, viewer: Viewer, requestId: string): Context {
-  return { ...dependencies, viewer, requestId, loaders: new Loaders(dependencies) };
+export function createContext(
+  dependencies: Dependencies,
+  viewer: Viewer,
+  requestId: string,
+  lastEventId: string | null = null,
+): Context {
+  return { ...dependencies, viewer, requestId, lastEventId, loaders: new Loaders(dependencies) };
 }

@@ -12,3 +12,9 @@ export function decodeEventCursor(cursor: string): number {
   if (seq !== undefined) return Number(seq);
   throw invalidInput(['after'], `"${cursor}" is not a cursor of an event: pass one that runEvents sent`);
 }
+
+/** Behind which event a subscription begins: where a reconnecting `EventSource` was, or where the caller says. */
+export function startOf(after: string | null | undefined, lastEventId: string | null): number {
+  const cursor = lastEventId ?? after;
+  return cursor == null ? 0 : decodeEventCursor(cursor);
+}

@@ -14,7 +14,7 @@ import type { PointEvent, Run, RunEventRow } from '../services/run.ts';
 import { AnalysisSettingsTypes } from './analysisSettings.ts';
 import { builder } from './builder.ts';
 import { CheckpointScheduleInput } from './checkpoints.ts';
-import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
+import { encodeEventCursor, startOf } from './eventCursor.ts';
 import { HopSaeRef, hopSaesOf } from './hopSae.ts';
 import { idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
@@ -203,9 +203,9 @@ builder.subscriptionField('grokking', (t) =>
         description: 'Cursor of the last point seen, or `Run.cursor`; from the beginning when left out.',
       }),
     },
-    subscribe: async (_root, { id, after }, { feed }) => {
+    subscribe: async (_root, { id, after }, { feed, lastEventId }) => {
       const runId = idOf(id, ['GrokkingRun'], ['id']);
-      return oneByOne(await feed.subscribe(runId, after == null ? 0 : decodeEventCursor(after)), isPoint);
+      return oneByOne(await feed.subscribe(runId, startOf(after, lastEventId)), isPoint);
     },
     resolve: (event) => event,
   }),

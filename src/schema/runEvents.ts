@@ -13,7 +13,7 @@ import type {
 import { runsByIds } from '../services/run.ts';
 import { readCell } from '../services/swapSweep.ts';
 import { builder } from './builder.ts';
-import { decodeEventCursor, encodeEventCursor } from './eventCursor.ts';
+import { encodeEventCursor, startOf } from './eventCursor.ts';
 import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
 import { oneByOne } from './oneByOne.ts';
@@ -151,10 +151,8 @@ builder.subscriptionField('runEvents', (t) =>
         description: 'Cursor of the last event seen, or `Run.cursor`; from the beginning when left out.',
       }),
     },
-    subscribe: async (_root, { id, after }, { feed }) =>
-      oneByOne(
-        await feed.subscribe(idOf(id, RUN_TYPES, ['id']), after == null ? 0 : decodeEventCursor(after)),
-      ),
+    subscribe: async (_root, { id, after }, { feed, lastEventId }) =>
+      oneByOne(await feed.subscribe(idOf(id, RUN_TYPES, ['id']), startOf(after, lastEventId))),
     resolve: (row) => row,
   }),
 );

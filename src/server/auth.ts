@@ -28,7 +28,7 @@ export function createAuthenticate({ allowAnonymous, verifyKey }: AuthOptions): 
     if (!key) throw unauthenticated('The Authorization header must be "Bearer <key>".');
     const verified = await verifyKey(key);
     if (!verified) throw unauthenticated('This API key is unknown or was revoked.');
-    return { scopes: [...verified.scopes], clientId: `key:${verified.id}` };
+    return { scopes: [...verified.scopes], clientId: `key:${verified.id}`, keyId: verified.id };
   };
 }
 
@@ -41,6 +41,11 @@ export function authorizationOf(params: Readonly<Record<string, unknown>> | unde
 /** The peer's address, which stands for the client when there is no key. */
 export function remoteAddressOf(request: IncomingMessage | undefined): string {
   return request?.socket.remoteAddress ?? 'unknown';
+}
+
+/** Whether the key was at fault, rather than the database that knows it. */
+export function isUnauthenticated(error: unknown): boolean {
+  return error instanceof GraphQLError && error.extensions.code === 'UNAUTHENTICATED';
 }
 
 function unauthenticated(message: string): GraphQLError {

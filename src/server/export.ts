@@ -1,39 +1,32 @@
 /** The route of exports: methods, origins, keys and errors, as for every request, around the file. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { GraphQLError } from 'graphql';
-import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Context, Viewer } from '../schema/context.ts';
 import { type Authenticate, remoteAddressOf } from './auth.ts';
-import { allowOrigin, answerPreflight } from './cors.ts';
+import { answerPreflight } from './cors.ts';
 import { type ExportFile, sendFile } from './exportFile.ts';
+import type { KeyWatch } from './keyWatch.ts';
 import { createMaskError } from './maskError.ts';
 import { openModelExport } from './modelExport.ts';
-import { failure, reply } from './reply.ts';
+import { failure, reply, replyWithError } from './reply.ts';
 import { openSaeLensFile } from './saeLensExport.ts';
 import { openTable } from './tableExport.ts';
 
 export const EXPORT_PATH = '/export/';
 
 export interface ExportRouteOptions {
-  config: Pick<Config, 'corsOrigins'>;
   log: Logger;
   authenticate: Authenticate;
-  createContext(viewer: Viewer, requestId: string): Context;
+  keys: KeyWatch;
+  createContext(viewer: Viewer, requestId: string, lastEventId: null): Context;
 }
 
-const STATUSES: Record<string, number> = {
-  ...{ INVALID_INPUT: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, NOT_FOUND: 404, CONFLICT: 409 },
-  UNAVAILABLE: 503,
-};
-
 /** Handles requests below `EXPORT_PATH`. */
-export function createExportRoute({ config, log, authenticate, createContext }: ExportRouteOptions) {
+export function createExportRoute({ log, authenticate, keys, createContext }: ExportRouteOptions) {
   const mask = createMaskError(log);
   return async (request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> => {
-    allowOrigin(request, response, config.corsOrigins);
-    if (request.method === 'OPTIONS') return answerPreflight(response);
+    if (request.method === 'OPTIONS') return answerPreflight(request, response, 'GET, HEAD');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD');
       return reply(
@@ -44,14 +37,15 @@ export function createExportRoute({ config, log, authenticate, createContext }: 
     }
     try {
       const viewer = await authenticate(request.headers.authorization, remoteAddressOf(request));
-      const context = createContext(viewer, requestId);
+      const context = createContext(viewer, requestId, null);
+      response.once(
+        'close',
+        keys.watch(viewer, () => response.destroy()),
+      );
       const file = await openFile(new URL(request.url!, 'http://server').pathname, context);
       await sendFile(request, response, file, context, log);
     } catch (error) {
-      const { message, extensions } = mask(error, '') as GraphQLError;
-      const status = STATUSES[String(extensions.code)] ?? 500;
-      if (status === 401) response.setHeader('www-authenticate', 'Bearer');
-      reply(response, status, { errors: [{ message, extensions: { ...extensions, http: undefined } }] });
+      replyWithError(response, mask(error, ''));
     }
   };
 }

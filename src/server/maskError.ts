@@ -8,7 +8,7 @@ import { extensionsOf } from '../schema/publicErrors.ts';
 export function createMaskError(log: Logger): (error: unknown, message: string) => Error {
   return (error) => {
     const cause = error instanceof GraphQLError ? error.originalError : error;
-    if (error instanceof GraphQLError && !cause) return error;
+    if (error instanceof GraphQLError && !cause) return nameLimit(error);
     if (cause instanceof GraphQLError) return at(error, cause.message, cause.extensions);
     if (cause instanceof AppError && cause.code !== 'INTERNAL')
       return at(error, cause.message, extensionsOf(cause));
@@ -30,4 +30,11 @@ function at(error: unknown, message: string, extensions: Record<string, unknown>
     path: place?.path,
     extensions,
   });
+}
+
+/** What parses forms knows the limit of a file, not what it is called. */
+function nameLimit(error: GraphQLError): GraphQLError {
+  if (error.extensions.code === 'REQUEST_ENTITY_TOO_LARGE' && !error.message.includes('MAX_UPLOAD_SIZE'))
+    error.message += ' (MAX_UPLOAD_SIZE)';
+  return error;
 }

@@ -9,9 +9,12 @@ import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import type { Context } from '../schema/context.ts';
-import { createMaskError } from './maskError.ts';
+import type { KeyWatch } from './keyWatch.ts';
+import type { Mask } from './live/render.ts';
+import { type HttpStreamOptions, useHttpStreams } from './live/useHttpStreams.ts';
+import { useLiveStreams } from './live/useLiveStreams.ts';
+import { useRefusals } from './useRefusals.ts';
 import { useRequestLog } from './useRequestLog.ts';
-import { useSubscriptionLimit } from './useSubscriptionLimit.ts';
 
 export const GRAPHQL_PATH = '/graphql';
 
@@ -20,19 +23,23 @@ export type Yoga = YogaServerInstance<Context, object>;
 export interface YogaOptions {
   schema: GraphQLSchema;
   limits: Config['limits'];
-  corsOrigins: readonly string[];
   log: Logger;
+  mask: Mask;
+  keys: KeyWatch;
+  streams: HttpStreamOptions;
 }
 
-/** The context is made by the transports, which know the request; see `http.ts` and `websocket.ts`. */
-export function createApi({ schema, limits, corsOrigins, log }: YogaOptions): Yoga {
+/** The context is made by the transports, which know the request; see `http.ts` and `socket/websocket.ts`. */
+export function createApi({ schema, limits, log, mask, keys, streams }: YogaOptions): Yoga {
   return createYoga<Context, object>({
     schema,
     graphqlEndpoint: GRAPHQL_PATH,
     landingPage: false,
     logging: false,
-    maskedErrors: { maskError: createMaskError(log) },
-    cors: corsOrigins.length > 0 ? { origin: [...corsOrigins], credentials: false } : false,
+    maskedErrors: { maskError: mask },
+    // Origins are seen to before, for every answer alike; and so are the sizes of bodies.
+    cors: false,
+    maxRequestBodySize: false,
     batching: false,
     renderGraphiQL,
     graphiql: { title: 'AlignSAE', subscriptionsProtocol: 'WS', defaultQuery: WELCOME_QUERY },
@@ -41,7 +48,9 @@ export function createApi({ schema, limits, corsOrigins, log }: YogaOptions): Yo
       maxTokensPlugin({ n: limits.tokens }) as Plugin,
       maxDepthPlugin({ n: limits.depth, flattenFragments: true }) as Plugin,
       maxAliasesPlugin({ n: limits.aliases, allowList: [] }) as Plugin,
-      useSubscriptionLimit(limits.subscriptions),
+      useRefusals(),
+      useLiveStreams({ limit: limits.subscriptions, log, mask, keys }),
+      useHttpStreams(streams),
       useRequestLog(log),
     ],
   });

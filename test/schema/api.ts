@@ -12,6 +12,9 @@ import type { Scope } from '../../src/db/tables/index.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
 import { type Context, createContext, type Dependencies } from '../../src/schema/context.ts';
 import { buildSchema } from '../../src/schema/schema.ts';
+import { KeyWatch } from '../../src/server/keyWatch.ts';
+import { Turns } from '../../src/server/live/turns.ts';
+import { createMaskError } from '../../src/server/maskError.ts';
 import { createApi } from '../../src/server/yoga.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { silentLog } from '../helpers/log.ts';
@@ -76,8 +79,10 @@ export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Ap
   const yoga = createApi({
     schema,
     limits: { ...limits, subscriptions: 10 },
-    corsOrigins: [],
     log: silentLog,
+    mask: createMaskError(silentLog),
+    keys: new KeyWatch(),
+    streams: { turns: new Turns(), open: new Set() },
   });
   const contextFor = (scopes: readonly Scope[]): Context =>
     createContext(dependencies, { scopes, clientId: 'test' }, 'test');

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { apiKeys } from '../../src/db/tables/index.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
-import { ensureApiKey, hasAdminKey, verifyApiKey } from '../../src/services/apiKey.ts';
+import { hasAdminKey, setEnvironmentKey, verifyApiKey } from '../../src/services/apiKey.ts';
 import { type Api, type Data, openApi } from './api.ts';
 
 const CREATE = /* GraphQL */ `
@@ -87,15 +87,34 @@ describe('API keys', () => {
     const { db } = api.database;
     expect(await hasAdminKey(db)).toBe(false);
     const key = 'an-operator-chose-this-long-enough-key';
-    await ensureApiKey(db, 'ADMIN_API_KEY', key);
-    await ensureApiKey(db, 'ADMIN_API_KEY', key);
+    await setEnvironmentKey(db, key);
+    await setEnvironmentKey(db, key);
     expect(await hasAdminKey(db)).toBe(true);
     expect(await verify(key)).toMatchObject({ scopes: ['READ', 'RUN', 'ADMIN'] });
     const own = (await api.ask(LIST)).apiKeys.filter(({ name }: Data) => name === 'ADMIN_API_KEY');
     expect(own).toHaveLength(1);
     await api.ask(REVOKE, { id: own[0].id });
     expect(await hasAdminKey(db)).toBe(false);
-    await ensureApiKey(db, 'ADMIN_API_KEY', key);
+    await setEnvironmentKey(db, key);
     expect(await verify(key)).not.toBeNull();
+  });
+
+  it('of the operator is that of the last start: a rotated or removed one is not valid any more', async () => {
+    const { db } = api.database;
+    const [first, second] = ['the-first-key-of-the-operator-000000', 'the-second-key-of-the-operator-00000'];
+    await setEnvironmentKey(db, first);
+    const { key: other } = await create({ name: 'reader', scopes: ['READ'] });
+    await setEnvironmentKey(db, second);
+    expect(await verify(first)).toBeNull();
+    expect(await verify(second)).toMatchObject({ scopes: ['READ', 'RUN', 'ADMIN'] });
+    await setEnvironmentKey(db, null);
+    expect(await verify(second)).toBeNull();
+    expect(await verify(other)).toMatchObject({ scopes: ['READ'] });
+  });
+
+  it('cannot take the name of the operator’s', async () => {
+    expect(await create({ name: 'ADMIN_API_KEY', scopes: ['READ'] })).toMatchObject({
+      ...{ __typename: 'InputError', path: ['name'] },
+    });
   });
 });

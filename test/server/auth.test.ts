@@ -75,6 +75,49 @@ describe('keys over HTTP', () => {
   });
 });
 
+describe('a key that is revoked', () => {
+  it('ends what it holds open, on every replica, and nothing else', async () => {
+    const other = await startTestApi(database, {}, { allowAnonymous: false });
+    const [doomed, kept] = [await keyFor('READ'), await keyFor('READ')];
+    const { id } = await insertQueuedRun(database.db);
+    const variables = { id: modelRunId(id) };
+    const socket = (key: string) => {
+      const client = wsClient(other, bearer(key));
+      const closed = new Promise<number>((resolve) =>
+        client.on('closed', (event) => resolve((event as CloseEvent).code)),
+      );
+      const opened = new Promise((next) =>
+        client.subscribe({ query: RUN_EVENTS, variables }, { next, error: () => {}, complete: () => {} }),
+      );
+      return { client, closed, opened };
+    };
+    const stream = async (key: string) => {
+      const response = await fetch(other.endpoint, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...bearer(key) },
+        body: JSON.stringify({ query: RUN_EVENTS, variables }),
+      });
+      return response.body!.pipeThrough(new TextDecoderStream()).getReader();
+    };
+    const sockets = [socket(doomed.key), socket(kept.key)] as const;
+    const streams = [await stream(doomed.key), await stream(kept.key)] as const;
+    await Promise.all(sockets.map(({ opened }) => opened));
+    // Through the other server, at which nothing of it is open.
+    const revoked = performance.now();
+    await revokeApiKey(database.db, doomed.apiKey.id);
+    expect(await sockets[0].closed).toBe(4401);
+    let rest = '';
+    for (let part = await streams[0].read(); !part.done; part = await streams[0].read()) rest += part.value;
+    expect(performance.now() - revoked).toBeLessThan(1000);
+    expect(rest).toMatch(/"code":"UNAUTHENTICATED".*event: complete/s);
+    const { value } = await sockets[1].client.iterate({ query: '{ runs { totalCount } }' }).next();
+    expect(value!.errors).toBeUndefined();
+    await streams[1].cancel();
+    await sockets[1].client.dispose();
+    await other.stop();
+  });
+});
+
 describe('keys over WebSocket', () => {
   const connect = (params?: Record<string, unknown>) =>
     new Promise<string | number>((resolve) => {

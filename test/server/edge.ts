@@ -13,7 +13,8 @@ import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { buildSchema } from '../../src/schema/schema.ts';
 import { createAuthenticate } from '../../src/server/auth.ts';
 import { type ApiServer, startApiServer } from '../../src/server/http.ts';
-import { verifyApiKey } from '../../src/services/apiKey.ts';
+import { KeyWatch } from '../../src/server/keyWatch.ts';
+import { followKeys, verifyApiKey } from '../../src/services/apiKey.ts';
 import { silentLog } from '../helpers/log.ts';
 
 export interface TestApi extends ApiServer {
@@ -47,6 +48,8 @@ export async function startTestApi(
     ...{ db: database.db, feed, importDir: config.importDir, hub: config.hub, limits: config.limits },
     ...(options.work ?? { engine, store: null as never }),
   };
+  const keys = new KeyWatch();
+  const unfollow = followKeys(database.db, notifications, keys);
   const server = await startApiServer({
     config,
     schema: buildSchema(),
@@ -55,7 +58,9 @@ export async function startTestApi(
       allowAnonymous: options.allowAnonymous ?? true,
       verifyKey: (key) => verifyApiKey(database.db, key),
     }),
-    createContext: (viewer, requestId) => createContext(dependencies, viewer, requestId),
+    keys,
+    createContext: (viewer, requestId, lastEventId) =>
+      createContext(dependencies, viewer, requestId, lastEventId),
     checkReady: async () => void (await database.pool.query('select 1')),
   });
   return {
@@ -63,6 +68,7 @@ export async function startTestApi(
     endpoint: `${server.url}/graphql`,
     async stop() {
       await server.close(1000);
+      unfollow();
       feed.close();
       await engine.stop();
       await notifications.close();

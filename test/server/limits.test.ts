@@ -86,7 +86,20 @@ describe('limits of a request', () => {
       return (await fetch(api.endpoint, { method: 'POST', body: form })).status;
     };
     expect(await send(30 * 1024)).toBe(200);
-    expect(await send(41 * 1024)).toBe(413);
+    expect(await send(40 * 1024)).toBe(200);
+    expect(await send(40 * 1024 + 1)).toBe(413);
+    expect(await send(100 * 1024)).toBe(413);
+  });
+
+  it('takes all of the 64 MB that an upload may have unless told otherwise', async () => {
+    const usual = await startTestApi(database);
+    const form = new FormData();
+    form.set('operations', JSON.stringify({ query: '{ __typename }' }));
+    form.set('map', JSON.stringify({ 0: ['variables.file'] }));
+    form.set('0', new Blob([new Uint8Array(64 * 1024 ** 2)]));
+    const response = await fetch(usual.endpoint, { method: 'POST', body: form });
+    expect(await response.json()).toEqual({ data: { __typename: 'Query' } });
+    await usual.stop();
   });
 
   it('answers what is not JSON or not GraphQL with what is wrong', async () => {

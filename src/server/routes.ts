@@ -1,0 +1,97 @@
+/** Health, readiness, GraphQL, exports, and what every request passes before it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { AppError } from '../errors.ts';
+import type { Viewer } from '../schema/context.ts';
+import { type Authenticate, isUnauthenticated, remoteAddressOf } from './auth.ts';
+import { admitBody } from './bodyLimit.ts';
+import { allowOrigin, answerPreflight } from './cors.ts';
+import { createExportRoute, EXPORT_PATH } from './export.ts';
+import type { ApiServerOptions } from './options.ts';
+import { failure, reply } from './reply.ts';
+import { GRAPHQL_PATH, type Yoga } from './yoga.ts';
+
+const REQUEST_ID = /^[\w.:-]{1,128}$/;
+const MAX_CURSOR_LENGTH = 200;
+
+export interface RoutesOptions {
+  options: ApiServerOptions;
+  yoga: Yoga;
+  refuseOrigin(request: IncomingMessage): string | null;
+  state: { isDraining: boolean };
+}
+
+/** Answers one request. */
+export function createRoutes({ options, yoga, refuseOrigin, state }: RoutesOptions) {
+  const { corsOrigins, limits } = options.config;
+  const answerExport = createExportRoute(options);
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const requestId = takeRequestId(request);
+    response.setHeader('x-request-id', requestId);
+    const path = request.url?.split('?')[0];
+    if (path === '/health') return reply(response, 200, { status: 'ok' });
+    if (path === '/ready') return answerReady(response, state.isDraining, options.checkReady);
+    const refusal = refuseOrigin(request);
+    if (refusal) return reply(response, 403, failure(refusal, 'FORBIDDEN'));
+    if (path === '/') return redirect(response, GRAPHQL_PATH);
+    allowOrigin(request, response, corsOrigins);
+    if (path?.startsWith(EXPORT_PATH)) return answerExport(request, response, requestId);
+    if (path !== GRAPHQL_PATH)
+      return reply(response, 404, failure(`There is nothing at ${path}.`, 'NOT_FOUND'));
+    if (request.method === 'OPTIONS') return answerPreflight(request, response, 'GET, HEAD, POST');
+    if (!admitBody(request, response, limits)) return;
+    const viewer = await admitViewer(request, response, options.authenticate);
+    if (!viewer) return;
+    const context = options.createContext(viewer, requestId, takeLastEventId(request));
+    await yoga.handle(request, response, context);
+  };
+}
+
+function takeRequestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : crypto.randomUUID();
+}
+
+/** What a browser's `EventSource` sends when it connects again. */
+function takeLastEventId(request: IncomingMessage): string | null {
+  const given = request.headers['last-event-id'];
+  return typeof given === 'string' && given !== '' ? given.slice(0, MAX_CURSOR_LENGTH) : null;
+}
+
+/** GraphiQL's page itself needs no key; what it asks for does. */
+async function admitViewer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  authenticate: Authenticate,
+): Promise<Viewer | null> {
+  const wantsPage = request.method === 'GET' && request.headers.accept?.includes('text/html');
+  if (wantsPage) return { scopes: [], clientId: remoteAddressOf(request) };
+  try {
+    return await authenticate(request.headers.authorization, remoteAddressOf(request));
+  } catch (error) {
+    if (!isUnauthenticated(error)) throw error;
+    response.setHeader('www-authenticate', 'Bearer');
+    reply(response, 401, failure((error as Error).message, 'UNAUTHENTICATED'));
+    return null;
+  }
+}
+
+async function answerReady(
+  response: ServerResponse,
+  isDraining: boolean,
+  checkReady: () => Promise<void>,
+): Promise<void> {
+  if (isDraining) return reply(response, 503, { status: 'draining' });
+  try {
+    await checkReady();
+    reply(response, 200, { status: 'ready' });
+  } catch (error) {
+    reply(response, 503, {
+      status: 'unavailable',
+      reason: error instanceof AppError ? error.message : 'database',
+    });
+  }
+}
+
+function redirect(response: ServerResponse, location: string): void {
+  response.writeHead(302, { location }).end();
+}

@@ -28,13 +28,26 @@ module.exports = {
       },
     },
     {
+      name: 'runs-know-no-graphql-and-no-tensors',
+      comment: 'What a kind of run is on the side of data; services and jobs use it, and it queues through the queue alone.',
+      severity: 'error',
+      from: from('runs/'),
+      to: {
+        path: [
+          '^src/(schema|server|services|jobs|demo|engine|main)(/|\\.ts$)',
+          'node_modules/(graphql|@pothos|graphql-yoga|@tensorflow)',
+        ],
+        pathNot: [CONTRACT, '^src/jobs/queue\\.ts$'],
+      },
+    },
+    {
       name: 'engine-is-maths',
       comment: 'No SQL, no GraphQL, no configuration.',
       severity: 'error',
       from: from('engine/'),
       to: {
         path: [
-          '^src/(db|schema|services|server|jobs|demo|config|log)',
+          '^src/(db|schema|services|runs|server|jobs|demo|config|log)',
           'node_modules/(graphql|@pothos|drizzle-orm|pg|graphile-worker)',
         ],
       },
@@ -61,7 +74,7 @@ module.exports = {
       comment: 'Except plain contracts.',
       severity: 'error',
       from: from('db/'),
-      to: { path: '^src/(schema|services|server|jobs|engine|demo|data|formats)/', pathNot: CONTRACT },
+      to: { path: '^src/(schema|services|runs|server|jobs|engine|demo|data|formats)/', pathNot: CONTRACT },
     },
     {
       name: 'only-main-constructs',

@@ -17,8 +17,9 @@ import { probeEngine } from '../src/jobs/host.ts';
 import { prepareQueue } from '../src/jobs/queue.ts';
 import { startWorker } from '../src/jobs/worker.ts';
 import { createLogger } from '../src/log.ts';
+import { startModelRun } from '../src/runs/model.ts';
 import { generateDataset } from '../src/services/datasetCreation.ts';
-import { cancelRun, getMetrics, startModelRun } from '../src/services/run.ts';
+import { cancelRun, getMetrics } from '../src/services/run.ts';
 
 const TARGET_MS = 1000;
 const times = Number(process.argv[2] ?? 10);

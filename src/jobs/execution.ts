@@ -8,18 +8,17 @@ import type { Db } from '../db/client.ts';
 import { collectArtifact } from '../db/queries/artifacts.ts';
 import { type Checkpoint, readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
 import type { Claim } from '../db/queries/events.ts';
+import { asEngineRun } from '../db/queries/runOf.ts';
 import { failRun, type Run } from '../db/queries/runs.ts';
-import type { RunKind } from '../db/tables/index.ts';
 import type { ModelSnapshot } from '../engine/contract/model.ts';
 import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { hasCheckpoints, loadJob } from '../runs/index.ts';
 import { EngineCrash, type EngineOptions, type EngineProcess, forkEngine, runEngineJob } from './host.ts';
-import { loadJob } from './load.ts';
 import { giveBack } from './queue.ts';
-import { storeResult } from './results.ts';
+import { storeResult, storeSnapshot } from './results.ts';
 import { withRetry } from './retry.ts';
-import { storeSnapshot } from './snapshots.ts';
 import { RunLost, RunWriter } from './writer.ts';
 
 export interface ExecutionOptions {
@@ -34,11 +33,23 @@ export interface ExecutionOptions {
   log: Logger;
 }
 
-/** A sweep goes on behind its stored cells; an analysis and the swaps of one are done again. */
-const WITHOUT_CHECKPOINTS: readonly RunKind[] = ['SWAP_SWEEP', 'CHECKPOINT_ANALYSIS', 'HOP_SWAP'];
-
 /** Crashes without a new checkpoint in between after which a run has failed. */
 const MAX_CRASHES = 3;
+
+/** Where an execution stands; it never leaves ABANDONED, and BROKEN only for that. */
+type State =
+  /** No engine: the job is being read, or the last engine crashed. */
+  | { at: 'IDLE' }
+  /** The engine loads or works; `resumable` while a checkpoint can be asked for. */
+  | { at: 'WORKING'; engine: EngineProcess; resumable: boolean }
+  /** It was asked for a checkpoint, behind which the run is given back. */
+  | { at: 'DRAINING'; engine: EngineProcess; checkpoint: Promise<void>; onCheckpoint(): void }
+  /** The job is done; what it returned is being stored. */
+  | { at: 'STORING'; engine: EngineProcess }
+  /** Writing became impossible, other than by losing the run: it fails. */
+  | { at: 'BROKEN'; engine: EngineProcess | null; error: unknown }
+  /** Cancelled, given back, or somebody else's: nothing more is written. */
+  | { at: 'ABANDONED'; engine: EngineProcess | null };
 
 export class RunExecution {
   readonly run: Run;
@@ -50,16 +61,11 @@ export class RunExecution {
   readonly #writer: RunWriter;
   readonly #workDir: string;
   readonly #end = new AbortController();
-  #engine: EngineProcess | null = null;
-  #training = false;
-  /** Whether it is being given back so that waiting analyses come first. */
-  #makesWay = false;
+  #state: State = { at: 'IDLE' };
+  /** Checkpoints and snapshots are stored one after the other. */
   #checkpoints: Promise<void> = Promise.resolve();
-  #onCheckpoint: (() => void) | null = null;
   #crashes = 0;
   #checkpointHash: string | null = null;
-  /** Why writing became impossible, other than by losing the run. */
-  #broken: unknown = null;
 
   constructor(options: ExecutionOptions, run: Run) {
     this.run = run;
@@ -86,11 +92,8 @@ export class RunExecution {
    * that another worker takes it at once.
    */
   async drain(waitMs: number): Promise<void> {
-    if (this.#training) {
-      const checkpoint = new Promise<void>((resolve) => {
-        this.#onCheckpoint = resolve;
-      });
-      this.#engine?.send({ type: 'wantCheckpoint' });
+    const checkpoint = this.#wantCheckpoint();
+    if (checkpoint) {
       const stop = new AbortController();
       const timeout = delay(waitMs, undefined, { signal: stop.signal }).catch(() => {});
       await Promise.race([checkpoint, this.finished, timeout]);
@@ -103,13 +106,28 @@ export class RunExecution {
     );
   }
 
+  /** Resolves at the next checkpoint; null where none can be had. */
+  #wantCheckpoint(): Promise<void> | null {
+    const state = this.#state;
+    if (state.at === 'DRAINING') return state.checkpoint;
+    if (state.at !== 'WORKING' || !state.resumable) return null;
+    const { engine } = state;
+    let onCheckpoint = () => {};
+    const checkpoint = new Promise<void>((resolve) => {
+      onCheckpoint = resolve;
+    });
+    this.#enter({ at: 'DRAINING', engine, checkpoint, onCheckpoint });
+    engine.send({ type: 'wantCheckpoint' });
+    return checkpoint;
+  }
+
   async #execute(): Promise<void> {
     try {
       await mkdir(this.#workDir, { recursive: true });
       await this.#workThroughCrashes();
     } catch (error) {
       // Once abandoned, the run is no longer this worker's to judge.
-      if (!this.#end.signal.aborted && !(error instanceof RunLost))
+      if (!this.#isAbandoned() && !(error instanceof RunLost))
         await this.#fail(error).catch((err) => this.#log.error({ err }, 'the failure could not be stored'));
     } finally {
       this.#writer.stop();
@@ -126,7 +144,7 @@ export class RunExecution {
         return;
       } catch (error) {
         if (!(error instanceof EngineCrash)) throw error;
-        if (this.#broken) throw this.#broken;
+        this.#throwIfBroken();
         await this.#recover(error);
       }
     }
@@ -134,15 +152,17 @@ export class RunExecution {
 
   async #work(): Promise<void> {
     const { db, store, engine: options, checkpointEveryMs } = this.#options;
-    const job = await this.#persist(() => loadJob(db, store, this.run));
+    const run = asEngineRun(this.run);
+    const job = await this.#persist(() => loadJob(db, store, run));
     const checkpoint = await this.#persist(() => readCheckpoint(db, this.run.id));
     this.#checkpointHash = checkpoint?.artifactHash ?? null;
     const resumeFrom = checkpoint && (await this.#openCheckpoint(checkpoint));
     this.#end.signal.throwIfAborted();
+    this.#throwIfBroken();
     const engine = forkEngine({ ...options, log: this.#log });
-    this.#engine = engine;
+    this.#enter({ at: 'WORKING', engine, resumable: false });
     await engine.ready;
-    this.#training = !WITHOUT_CHECKPOINTS.includes(job.kind);
+    this.#enter({ at: 'WORKING', engine, resumable: hasCheckpoints(run.kind) });
     const order = { job, resumeFrom, workDir: this.#workDir, checkpointEveryMs };
     const result = await runEngineJob(engine, order, {
       metrics: (rows) => this.#writer.metrics(rows, () => engine.send({ type: 'stored', rows: rows.length })),
@@ -159,11 +179,11 @@ export class RunExecution {
         this.#checkpoints = this.#checkpoints.then(() => this.#storeCheckpoint(engine, step, file));
       },
     });
-    this.#training = false;
+    this.#enter({ at: 'STORING', engine });
     await this.#checkpoints;
     await this.#writer.flush();
-    if (this.#broken) throw this.#broken;
-    await this.#persist(() => storeResult(db, store, this.run, result));
+    this.#throwIfBroken();
+    await this.#persist(() => storeResult(db, store, run, result));
   }
 
   /** Where the checkpoint lies; null where it cannot be used, for then the run starts over. */
@@ -180,17 +200,16 @@ export class RunExecution {
 
   /** Unlike a checkpoint, the run cannot do without it. */
   async #storeSnapshot(snapshot: ModelSnapshot): Promise<void> {
-    if (this.#end.signal.aborted || this.#broken) return;
+    if (this.#state.at === 'ABANDONED' || this.#state.at === 'BROKEN') return;
     try {
       const { db, store, drainMs } = this.#options;
       const behind = await this.#persist(() => storeSnapshot(db, store, this.run, snapshot));
-      if (behind && this.#training && !this.#makesWay) {
-        this.#makesWay = true;
+      if (behind && this.#state.at === 'WORKING' && this.#state.resumable) {
         this.#log.info({ step: snapshot.step }, 'training makes way for the analyses that wait');
         void this.drain(drainMs);
       }
     } catch (error) {
-      if (!this.#end.signal.aborted) this.#onWriteFailure(error);
+      if (!this.#isAbandoned()) this.#onWriteFailure(error);
     }
   }
 
@@ -203,9 +222,9 @@ export class RunExecution {
       if (!held) throw new RunLost(this.#claim);
       this.#checkpointHash = file.sha256;
       this.#crashes = 0;
-      this.#onCheckpoint?.();
+      if (this.#state.at === 'DRAINING') this.#state.onCheckpoint();
     } catch (error) {
-      if (this.#end.signal.aborted) return;
+      if (this.#isAbandoned()) return;
       if (error instanceof RunLost) return this.#abandon(error);
       // A run can do without this one; a full disk will speak up again at the end.
       this.#log.error({ err: error, step }, 'a checkpoint could not be stored');
@@ -216,8 +235,9 @@ export class RunExecution {
   }
 
   async #recover(crash: EngineCrash): Promise<void> {
-    this.#engine = null;
-    this.#training = false;
+    // What was to be given back goes back at once, from its last checkpoint.
+    if (this.#state.at === 'DRAINING') this.#state.onCheckpoint();
+    this.#enter({ at: 'IDLE' });
     this.#end.signal.throwIfAborted();
     await this.#checkpoints;
     await this.#writer.flush();
@@ -248,6 +268,24 @@ export class RunExecution {
     if (this.#checkpointHash) await collectArtifact(db, store, this.#checkpointHash);
   }
 
+  get #engine(): EngineProcess | null {
+    return 'engine' in this.#state ? this.#state.engine : null;
+  }
+
+  #enter(next: State): void {
+    const { at } = this.#state;
+    if (at === 'ABANDONED' || (at === 'BROKEN' && next.at !== 'ABANDONED')) return;
+    this.#state = next;
+  }
+
+  #isAbandoned(): boolean {
+    return this.#state.at === 'ABANDONED';
+  }
+
+  #throwIfBroken(): void {
+    if (this.#state.at === 'BROKEN') throw this.#state.error;
+  }
+
   #persist<T>(work: () => Promise<T>): Promise<T> {
     return withRetry(work, this.#log, this.#end.signal);
   }
@@ -255,13 +293,14 @@ export class RunExecution {
   #onWriteFailure(error: unknown): void {
     if (error instanceof RunLost) this.#abandon(error);
     else {
-      this.#broken = error;
+      this.#enter({ at: 'BROKEN', engine: this.#engine, error });
       void this.#engine?.kill();
     }
   }
 
   #abandon(reason: unknown): void {
-    if (this.#end.signal.aborted) return;
+    if (this.#isAbandoned()) return;
+    this.#enter({ at: 'ABANDONED', engine: this.#engine });
     this.#end.abort(reason);
     this.#writer.stop();
     void this.#engine?.kill();

@@ -9,7 +9,8 @@ import type { Pool } from 'pg';
 import type { Executor } from '../db/client.ts';
 import { AWAITING } from '../db/queries/grokking.ts';
 import { type Run, releaseRun } from '../db/queries/runs.ts';
-import { PARENT_KINDS, runs } from '../db/tables/index.ts';
+import { runs } from '../db/tables/index.ts';
+import { PARENT_KINDS } from '../engine/contract/runs.ts';
 import type { Logger } from '../log.ts';
 
 export const RUN_TASK = 'run';

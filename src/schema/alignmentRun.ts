@@ -1,8 +1,9 @@
 /** Runs that train an SAE and bind its slots to the concepts of an ontology. */
-import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
-import { conceptLatentsOfRuns } from '../services/baseline.ts';
+
+import { startAlignmentRun } from '../runs/alignment.ts';
+import { conceptLatentsOfRuns } from '../runs/sae.ts';
 import { pageInterventionsOfRuns } from '../services/intervention.ts';
-import { startAlignmentRun } from '../services/run.ts';
+import { resultOf, settingsOf } from '../services/run.ts';
 import { pageSlotsOfRuns, swapsOfRuns } from '../services/slot.ts';
 import { AlignmentSettingsTypes } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
@@ -32,12 +33,6 @@ import { faithfulnessOn, loadRunOf, measuresOn, studiedModel } from './runFields
 import { SaeLensRef, saeLensFilesOf } from './saeLens.ts';
 import { SplitRef } from './split.ts';
 
-/** What such a run stores of its result besides rows. */
-interface Result {
-  chosenAlpha: number | null;
-  bestStep: number;
-}
-
 builder.node(AlignmentRunRef, {
   description:
     'A run that trains a sparse autoencoder (SAE) on the activations of a frozen language model and dedicates one latent, a slot, to each concept of an ontology.',
@@ -48,12 +43,12 @@ builder.node(AlignmentRunRef, {
     settings: t.field({
       type: AlignmentSettingsTypes.output,
       description: 'How the SAE is trained.',
-      resolve: settingsOf,
+      resolve: (run) => settingsOf(run, 'ALIGNMENT'),
     }),
     layer: t.int({
       description:
         'Block whose output (`blocks.{layer}.resid_post`) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings).',
-      resolve: (run) => settingsOf(run).layer,
+      resolve: (run) => settingsOf(run, 'ALIGNMENT').layer,
     }),
     model: t.field({
       type: ModelRef,
@@ -64,12 +59,12 @@ builder.node(AlignmentRunRef, {
       nullable: true,
       description:
         'The alpha with the most successful swaps on validation entities, the default of `swapConcept`; null before the end, and where the dataset allows no swap.',
-      resolve: (run) => (run.result as Result | null)?.chosenAlpha,
+      resolve: (run) => resultOf(run, 'ALIGNMENT')?.chosenAlpha,
     }),
     bestStep: t.int({
       nullable: true,
       description: 'Step of the second stage whose weights were kept; null before the end.',
-      resolve: (run) => (run.result as Result | null)?.bestStep,
+      resolve: (run) => resultOf(run, 'ALIGNMENT')?.bestStep,
     }),
     binding: t.field({
       type: BindingRef,
@@ -178,7 +173,3 @@ addMutation('startAlignmentRun', {
     }),
   }),
 });
-
-function settingsOf(run: { settings: Record<string, unknown> }): AlignmentSettings {
-  return run.settings as unknown as AlignmentSettings;
-}

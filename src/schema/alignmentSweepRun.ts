@@ -1,13 +1,7 @@
 /** Runs that repeat an alignment over layers and seeds. */
-import {
-  type AlignmentSweepSettings,
-  countPartsOfRuns,
-  MAX_PARTS,
-  pagePartsOfRuns,
-  startAlignmentSweep,
-} from '../services/alignmentSweep.ts';
-import { bindingByLayer, type LayerBinding, type LayerSwaps, swapsByLayer } from '../services/layerTable.ts';
-import type { Run } from '../services/run.ts';
+import { countPartsOfRuns, MAX_PARTS, pagePartsOfRuns, startAlignmentSweep } from '../runs/alignmentSweep.ts';
+import { bindingByLayer, type LayerBinding, type LayerSwaps, swapsByLayer } from '../runs/layerTable.ts';
+import { type Run, settingsOf } from '../services/run.ts';
 import { AlignmentSettingsTypes } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
@@ -111,16 +105,16 @@ builder.node(AlignmentSweepRunRef, {
     }),
     layers: t.intList({
       description: 'Its layers, in the order of work.',
-      resolve: (run) => settingsOf(run).layers,
+      resolve: (run) => settingsOf(run, 'ALIGNMENT_SWEEP').layers,
     }),
     seeds: t.intList({
       description: 'Its seeds, in the order of work: all layers of the first one come first.',
-      resolve: (run) => settingsOf(run).seeds,
+      resolve: (run) => settingsOf(run, 'ALIGNMENT_SWEEP').seeds,
     }),
     settings: t.field({
       type: AlignmentSettingsTypes.output,
       description: 'Settings of every part; `layer` and `seed` are those of the first.',
-      resolve: (run) => settingsOf(run).alignment,
+      resolve: (run) => settingsOf(run, 'ALIGNMENT_SWEEP').alignment,
     }),
     partCounts: t.field({
       type: PartCounts,
@@ -208,7 +202,3 @@ addMutation('startAlignmentSweep', {
     }),
   }),
 });
-
-function settingsOf(run: Run): AlignmentSweepSettings {
-  return run.settings as unknown as AlignmentSweepSettings;
-}

@@ -1,6 +1,8 @@
 /** Runs that train an SAE without labels, to compare alignments with. */
-import type { BaselineSettings } from '../engine/contract/baselineSettings.ts';
-import { conceptLatentsOfRuns, startBaselineRun } from '../services/baseline.ts';
+
+import { startBaselineRun } from '../runs/baseline.ts';
+import { conceptLatentsOfRuns } from '../runs/sae.ts';
+import { settingsOf } from '../services/run.ts';
 import { BaselineSettingsTypes } from './baselineSettings.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
@@ -23,12 +25,12 @@ builder.node(BaselineRunRef, {
     settings: t.field({
       type: BaselineSettingsTypes.output,
       description: 'How the SAE is trained.',
-      resolve: settingsOf,
+      resolve: (run) => settingsOf(run, 'BASELINE'),
     }),
     layer: t.int({
       description:
         'Block whose output (`blocks.{layer}.resid_post`) is read; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings).',
-      resolve: (run) => settingsOf(run).layer,
+      resolve: (run) => settingsOf(run, 'BASELINE').layer,
     }),
     model: t.field({
       type: ModelRef,
@@ -99,7 +101,3 @@ addMutation('startBaselineRun', {
     }),
   }),
 });
-
-function settingsOf(run: { settings: Record<string, unknown> }): BaselineSettings {
-  return run.settings as unknown as BaselineSettings;
-}

@@ -1,5 +1,5 @@
 /** Models as they were along their training, and when they are kept. */
-import { DEFAULT_CHECKPOINTS, MAX_CHECKPOINTS } from '../services/checkpointSchedule.ts';
+import { DEFAULT_CHECKPOINTS, MAX_CHECKPOINTS } from '../runs/checkpointSchedule.ts';
 import type { ModelCheckpoint } from '../services/grokking.ts';
 import { builder } from './builder.ts';
 import { ModelRef } from './refs.ts';

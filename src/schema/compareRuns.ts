@@ -1,4 +1,6 @@
 /** The query that lays runs side by side. */
+
+import { MEASURES, type Measure, type MeasureName } from '../runs/measure.ts';
 import {
   type ComparedMeasure,
   compareRuns,
@@ -6,7 +8,6 @@ import {
   type RunComparison,
   type SettingDifference,
 } from '../services/comparison.ts';
-import type { Measure, MeasureName } from '../services/measures.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
@@ -14,37 +15,10 @@ import { RateRef } from './rate.ts';
 import { RunRef } from './refs.ts';
 import { SplitRef } from './split.ts';
 
-const MEASURE_DESCRIPTIONS: Record<MeasureName, string> = {
-  MODEL_ACCURACY: 'Share of prompts that the model, made or studied, answers exactly; `Model.accuracy`.',
-  BINDING_ACCURACY: "Share of prompts whose strongest slot is their concept's; `Binding.accuracy`.",
-  BINDING_TOP3: "Share of prompts whose concept's slot is among the three strongest; `Binding.top3`.",
-  BINDING_TOP5: "Share of prompts whose concept's slot is among the five strongest; `Binding.top5`.",
-  DIAGONAL_ACCURACY: 'The best one-to-one matching on the binding matrix; `Binding.diagonalAccuracy`.',
-  DIAGONAL_STRENGTH: 'The row-normalised diagonal of the binding matrix; `Binding.diagonalStrength`.',
-  VALUE_ACCURACY:
-    "Share of answers whose first token the bound slot's value head names; `Binding.valueAccuracy`.",
-  FVU: 'Fraction of variance unexplained; `Reconstruction.fvu`.',
-  L0: 'Mean number of active free latents; `Reconstruction.l0`.',
-  DEAD_LATENTS: 'Share of free latents that never fired; `Reconstruction.deadLatents`.',
-  SWAP_SUCCESS:
-    'Share of concept swaps whose whole answer is the target’s fact. Of an alignment run: at the alpha that it chose on validation, by `population` and by what was `edited`. Of a swap sweep: by what was `edited`, `method` and `alpha`. Of a hop-swap run: by `hop`, what was `edited`, `method` and `pairs`, at the alpha that it chose on TRAIN questions.',
-  PROMPT_ISOLATION:
-    'Share of prompts about other concepts that an armed swap leaves as they are, in a swap sweep or a hop-swap run.',
-  TEXT_ISOLATION: 'Share of texts that ask nothing that an armed swap leaves as they are, in a swap sweep.',
-  STATEMENT_ISOLATION:
-    'Share of texts that state the source’s own fact that an armed swap leaves as they are, in a swap sweep.',
-  FAITHFUL_ACCURACY:
-    'Share of prompts that the model answers exactly with the activation replaced, by `replacement`.',
-  CROSS_ENTROPY:
-    'Cross-entropy of the answer’s tokens with the activation replaced, by `replacement`, in nats a token.',
-  SEPARABILITY: 'How well the latent that tells a concept best tells it, by `concept`.',
-  FRAGMENTATION: 'Latents that it takes to reach 95% of what all latents together reach, by `concept`.',
-};
-
 const MeasureNameRef = builder.enumType('MeasureName', {
   description: 'What can be measured of a run.',
   values: Object.fromEntries(
-    Object.entries(MEASURE_DESCRIPTIONS).map(([name, description]) => [name, { description }]),
+    Object.entries(MEASURES).map(([name, description]) => [name, { description }]),
   ) as Record<MeasureName, { description: string }>,
 });
 

@@ -1,5 +1,7 @@
 /** Runs that follow a two-hop model along its training. */
 
+import type { StopRule } from '../engine/contract/runs.ts';
+import { startGrokkingRun } from '../runs/grokking.ts';
 import {
   type Onset,
   onsetOf,
@@ -8,9 +10,8 @@ import {
   readPoint,
   trainingsOfRuns,
 } from '../services/grokking.ts';
-import { type GrokkingSettings, type StopRule, startGrokkingRun } from '../services/grokkingStart.ts';
 import { modelsByIds } from '../services/model.ts';
-import type { PointEvent, Run, RunEventRow } from '../services/run.ts';
+import { type PointEvent, type RunEventRow, resultOf, settingsOf } from '../services/run.ts';
 import { AnalysisSettingsTypes } from './analysisSettings.ts';
 import { builder } from './builder.ts';
 import { CheckpointScheduleInput } from './checkpoints.ts';
@@ -95,29 +96,29 @@ builder.node(GrokkingRunRef, {
   fields: (t) => ({
     steps: t.intList({
       description: 'The steps of training whose models are analysed.',
-      resolve: (run) => settingsOf(run).steps,
+      resolve: (run) => settingsOf(run, 'GROKKING').steps,
     }),
     modelSettings: t.field({
       type: ModelSettingsTypes.output,
       nullable: true,
       description: 'How the model is trained; null where models were there already.',
-      resolve: (run) => settingsOf(run).model,
+      resolve: (run) => settingsOf(run, 'GROKKING').model,
     }),
     analysisSettings: t.field({
       type: AnalysisSettingsTypes.output,
       description: 'How each checkpoint is analysed.',
-      resolve: (run) => settingsOf(run).analysis,
+      resolve: (run) => settingsOf(run, 'GROKKING').analysis,
     }),
     stopRule: t.field({
       type: StopRuleRef,
       nullable: true,
       description: 'When it ends before its time; null where it does not.',
-      resolve: (run) => settingsOf(run).stop,
+      resolve: (run) => settingsOf(run, 'GROKKING').stop,
     }),
     stoppedAt: t.int({
       nullable: true,
       description: 'The step at which the stop rule ended it; null where it did not.',
-      resolve: ({ result }) => (result as { stoppedAt: number } | null)?.stoppedAt,
+      resolve: (run) => resultOf(run, 'GROKKING')?.stoppedAt,
     }),
     trainingRun: t.field({
       type: ModelRunRef,
@@ -290,7 +291,3 @@ addMutation('startGrokkingRun', {
     };
   },
 });
-
-function settingsOf({ settings }: Run): GrokkingSettings {
-  return settings as unknown as GrokkingSettings;
-}

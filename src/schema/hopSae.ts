@@ -1,5 +1,5 @@
 /** The SAEs of two-hop runs. */
-import { type HopSae, hopSaesOfRuns } from '../services/hopSwap.ts';
+import { type HopSae, hopSaesOfRuns } from '../runs/checkpointAnalysis.ts';
 import type { Run } from '../services/run.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';

@@ -1,5 +1,5 @@
 /** What swaps at the hops of two-hop questions reach. */
-import type { HopSwap, HopSwapSummary } from '../services/hopSwap.ts';
+import type { HopSwap, HopSwapSummary } from '../runs/hopSwap.ts';
 import { builder } from './builder.ts';
 import { SwapMethod } from './intervention.ts';
 import { RateRef } from './rate.ts';

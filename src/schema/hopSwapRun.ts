@@ -1,7 +1,6 @@
 /** Runs that swap relations at either hop of two-hop questions. */
-import type { StoredHopSwapSettings } from '../engine/contract/hopSwap.ts';
-import { hopSwapsOfRuns, startHopSwapRun, summarizeHops } from '../services/hopSwap.ts';
-import { type Run, runsByIds } from '../services/run.ts';
+import { hopSwapsOfRuns, startHopSwapRun, summarizeHops } from '../runs/hopSwap.ts';
+import { runsByIds, settingsOf } from '../services/run.ts';
 import { AnalysisSettingsTypes } from './analysisSettings.ts';
 import { builder } from './builder.ts';
 import { HopSaeRef, hopSaesOf } from './hopSae.ts';
@@ -27,12 +26,12 @@ builder.node(HopSwapRunRef, {
     settings: t.field({
       type: HopSwapSettingsTypes.output,
       description: 'What it tries.',
-      resolve: (run) => settingsOf(run).swaps,
+      resolve: (run) => settingsOf(run, 'HOP_SWAP').swaps,
     }),
     analysisSettings: t.field({
       type: AnalysisSettingsTypes.output,
       description: 'How the SAEs were trained.',
-      resolve: (run) => settingsOf(run).analysis,
+      resolve: (run) => settingsOf(run, 'HOP_SWAP').analysis,
     }),
     analysisRun: t.field({
       type: CheckpointAnalysisRunRef,
@@ -123,7 +122,3 @@ addMutation('startHopSwapRun', {
     };
   },
 });
-
-function settingsOf({ settings }: Run): StoredHopSwapSettings {
-  return settings as unknown as StoredHopSwapSettings;
-}

@@ -1,6 +1,6 @@
 /** Single latents: what drives them and what they write, worked out by the engine when it is asked for. */
 import { invalidInput } from '../errors.ts';
-import { conceptsOfDatasets } from '../services/alignment.ts';
+import { conceptsOfDatasets } from '../runs/concepts.ts';
 import { examplesByIds } from '../services/dataset.ts';
 import {
   hasLatents,

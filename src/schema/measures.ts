@@ -1,6 +1,6 @@
 /** What is measured of SAEs, with the definitions. */
 import { swapPopulation } from '../engine/contract/swap.ts';
-import type { ConceptLatent, Faithfulness } from '../services/baseline.ts';
+import type { ConceptLatent, Faithfulness } from '../runs/sae.ts';
 import { conceptsByIds } from '../services/ontology.ts';
 import type { SplitMeasures, SwapMeasure } from '../services/slot.ts';
 import { conceptsOfRuns } from '../services/slot.ts';

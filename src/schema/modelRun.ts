@@ -1,8 +1,9 @@
 /** Runs that train a language model. */
-import { FINE_TUNING_DEFAULTS, type ModelSettings } from '../engine/contract/modelSettings.ts';
+import { FINE_TUNING_DEFAULTS } from '../engine/contract/modelSettings.ts';
+import { startModelRun } from '../runs/model.ts';
 import { checkpointsOfRuns } from '../services/grokking.ts';
 import { modelsByIds } from '../services/model.ts';
-import { startModelRun } from '../services/run.ts';
+import { resultOf, settingsOf } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { CheckpointScheduleInput, ModelCheckpointRef } from './checkpoints.ts';
 import { idOf } from './ids.ts';
@@ -22,13 +23,16 @@ builder.node(ModelRunRef, {
     settings: t.field({
       type: ModelSettingsTypes.output,
       description: 'How the model is built and trained.',
-      resolve: (run) => run.settings as unknown as ModelSettings,
+      resolve: (run) => settingsOf(run, 'MODEL'),
     }),
     finalLoss: t.float({
       nullable: true,
       description:
         'Training loss of the last step (cross-entropy in nats a token); null until it has succeeded.',
-      resolve: ({ result }) => (result as { finalLoss: number } | null)?.finalLoss,
+      resolve: (run) => {
+        const result = resultOf(run, 'MODEL');
+        return result && 'finalLoss' in result ? result.finalLoss : null;
+      },
     }),
     checkpoints: t.field({
       type: [ModelCheckpointRef],

@@ -1,5 +1,6 @@
 /** The subscription that follows a run. */
 
+import { readCell } from '../runs/swapSweep.ts';
 import { readPoint } from '../services/grokking.ts';
 import type {
   CellEvent,
@@ -11,7 +12,6 @@ import type {
   StatusEvent,
 } from '../services/run.ts';
 import { runsByIds } from '../services/run.ts';
-import { readCell } from '../services/swapSweep.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor, startOf } from './eventCursor.ts';
 import { finiteOrNull } from './finite.ts';

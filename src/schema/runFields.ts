@@ -1,5 +1,5 @@
 /** How the types that show runs of some kind resolve what they have in common. */
-import { faithfulnessOfRuns } from '../services/baseline.ts';
+import { faithfulnessOfRuns } from '../runs/sae.ts';
 import { modelsByIds } from '../services/model.ts';
 import { type Run, runsByIds } from '../services/run.ts';
 import { measuresOfRuns, type SplitMeasures } from '../services/slot.ts';

@@ -1,7 +1,7 @@
 /** Runs that sweep concept swaps over methods, alphas and pairs. */
-import type { StoredSweepSettings } from '../engine/contract/swapSweep.ts';
-import { type Run, runsByIds } from '../services/run.ts';
-import { cellsOfRuns, startSwapSweep } from '../services/swapSweep.ts';
+
+import { cellsOfRuns, startSwapSweep } from '../runs/swapSweep.ts';
+import { resultOf, runsByIds, settingsOf } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { conceptKeyOrId, idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
@@ -23,7 +23,7 @@ builder.node(SwapSweepRunRef, {
     settings: t.field({
       type: SweepSettingsTypes.output,
       description: 'What it tries.',
-      resolve: settingsOf,
+      resolve: (run) => settingsOf(run, 'SWAP_SWEEP'),
     }),
     alignmentRun: t.field({
       type: AlignmentRunRef,
@@ -42,7 +42,7 @@ builder.node(SwapSweepRunRef, {
       description:
         'What the slots reach, one entry for each method and alpha measured so far, in order of work.',
       resolve: async (run, _args, { loaders }) => {
-        const withMean = settingsOf(run).methods.includes('MEAN_DIFFERENCE');
+        const withMean = settingsOf(run, 'SWAP_SWEEP').methods.includes('MEAN_DIFFERENCE');
         return (await loaders.load(cellsOfRuns, run.id)).filter(
           ({ edited }) => edited === 'CONCEPT' || (withMean && edited === 'MEAN_DIFFERENCE'),
         );
@@ -53,7 +53,7 @@ builder.node(SwapSweepRunRef, {
       description: 'What the controls reach on the same prompts, measured so far.',
       args: { kind: t.arg({ type: SweepControl, required: false, description: 'Only this control.' }) },
       resolve: async (run, { kind }, { loaders }) => {
-        const asked = kind ? [kind] : settingsOf(run).controls;
+        const asked = kind ? [kind] : settingsOf(run, 'SWAP_SWEEP').controls;
         const cells = await loaders.load(cellsOfRuns, run.id);
         return cells.filter(({ edited }) => edited !== 'CONCEPT' && asked.includes(edited));
       },
@@ -83,8 +83,8 @@ builder.node(SwapSweepRunRef, {
       nullable: true,
       description:
         'Swaps and isolation checks run through the model a second, in the last attempt; null before the end.',
-      resolve: ({ result }) => {
-        const { edits, seconds } = (result as { edits: number; seconds: number } | null) ?? {};
+      resolve: (run) => {
+        const { edits, seconds } = resultOf(run, 'SWAP_SWEEP') ?? {};
         return edits && seconds ? edits / seconds : null;
       },
     }),
@@ -139,7 +139,3 @@ addMutation('startSwapSweep', {
     }),
   }),
 });
-
-function settingsOf({ settings }: Pick<Run, 'settings'>): StoredSweepSettings {
-  return settings as unknown as StoredSweepSettings;
-}

@@ -1,6 +1,7 @@
 /** What a swap sweep measures: cells of one method at one alpha, and their pairs of concepts. */
+
+import type { SweepCell } from '../runs/swapSweep.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
-import type { SweepCell } from '../services/swapSweep.ts';
 import { builder } from './builder.ts';
 import { SwapMethod } from './intervention.ts';
 import { RateRef } from './rate.ts';

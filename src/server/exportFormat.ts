@@ -1,7 +1,6 @@
 /** Rows of results as text: JSON Lines, which is exact, and CSV, which opens in spreadsheets. */
 import { encodeGlobalId, RUN_TYPENAMES } from '../schema/ids.ts';
-import type { ExportFormat } from '../services/export.ts';
-import type { Column, ExportTable } from '../services/exportTables.ts';
+import type { Column, ExportFormat, ResultTable } from '../services/export.ts';
 import type { Run } from '../services/run.ts';
 
 type Row = Record<string, unknown>;
@@ -16,7 +15,7 @@ export interface Encoder {
   encode(rows: readonly Row[]): string;
 }
 
-export function createEncoder(format: ExportFormat, { columns }: ExportTable): Encoder {
+export function createEncoder(format: ExportFormat, { columns }: ResultTable): Encoder {
   const entries = Object.entries(columns);
   if (format === 'jsonl') {
     const line = (row: Row) =>

@@ -2,7 +2,8 @@
 import type { Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { AppError, invalidInput } from '../errors.ts';
-import { type Measure, measuresOf } from './measures.ts';
+import type { Measure } from '../runs/measure.ts';
+import { measuresOf } from '../runs/measures.ts';
 import { modelsByIds } from './model.ts';
 import { runsByIds } from './run.ts';
 

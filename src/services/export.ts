@@ -5,9 +5,12 @@
 import { sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
-import type { RunKind } from '../db/tables/index.ts';
+import type { RunKind } from '../engine/contract/runs.ts';
 import { AppError } from '../errors.ts';
-import { EXPORT_TABLES, type ExportTable } from './exportTables.ts';
+import { listOf, tablesOf } from '../runs/index.ts';
+import type { ResultTable } from '../runs/table.ts';
+
+export type { Column, ResultTable } from '../runs/table.ts';
 
 export const EXPORT_FORMATS = ['jsonl', 'csv'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
@@ -17,18 +20,15 @@ type Row = Record<string, unknown>;
 const PAGE_ROWS = 500;
 
 /** What a run of this kind has to take out, by name. */
-export function exportsOf(kind: RunKind): { name: string; table: ExportTable }[] {
-  return Object.entries(EXPORT_TABLES)
-    .filter(([, { kinds }]) => kinds === null || kinds.includes(kind))
-    .map(([name, table]) => ({ name, table }));
+export function exportsOf(kind: RunKind): { name: string; table: ResultTable }[] {
+  return Object.entries(tablesOf(kind)).map(([name, table]) => ({ name, table }));
 }
 
 /** @throws AppError NOT_FOUND naming those that there are. */
-export function findExport({ kind }: Pick<Run, 'kind'>, name: string): ExportTable {
-  const known = exportsOf(kind);
-  const found = known.find((each) => each.name === name);
-  if (found) return found.table;
-  const names = known.map((each) => each.name).join(', ');
+export function findExport({ kind }: Pick<Run, 'kind'>, name: string): ResultTable {
+  const tables = tablesOf(kind);
+  if (Object.hasOwn(tables, name)) return tables[name]!;
+  const names = Object.keys(tables).join(', ');
   throw new AppError('NOT_FOUND', `a run of kind ${kind} has no export "${name}"; it has ${names}`);
 }
 
@@ -36,7 +36,7 @@ export function findExport({ kind }: Pick<Run, 'kind'>, name: string): ExportTab
 export async function* readExport(
   db: Executor,
   runId: string,
-  { rows, key }: ExportTable,
+  { rows, key }: ResultTable,
 ): AsyncGenerator<Row[]> {
   const columns = sql.join(
     key.map((name) => sql.identifier(name)),
@@ -45,7 +45,7 @@ export async function* readExport(
   let after = sql``;
   for (;;) {
     const { rows: page } = await db.execute<Row>(
-      sql`select * from (${rows(runId)}) as result ${after} order by ${columns} limit ${PAGE_ROWS}`,
+      sql`select * from (${rows(listOf([runId]))}) as result ${after} order by ${columns} limit ${PAGE_ROWS}`,
     );
     if (page.length > 0) yield page;
     if (page.length < PAGE_ROWS) return;

@@ -3,6 +3,7 @@ import { asc, eq } from 'drizzle-orm';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
 import { hopSaesOfRuns } from '../db/queries/hopSaes.ts';
+import { isOfKind } from '../db/queries/runOf.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { concepts, datasets, models, ontologies } from '../db/tables/index.ts';
 import { ALIGNMENT_PRESETS } from '../engine/contract/alignmentPresets.ts';
@@ -39,12 +40,16 @@ export function saeLensOf(run: Run, hop: Hop): SaeLensArchitecture | { reason: s
 }
 
 /** Of the SAE that the run trains for the hop; null where it trains none. */
-function settingsOf({ kind, settings, analysisRunId }: Run, hop: Hop): Settings | null {
-  if (hop === null)
-    return kind === 'ALIGNMENT' || kind === 'BASELINE' ? (settings as unknown as Settings) : null;
-  const { preset, layer } = (kind === 'HOP_SWAP' ? settings.analysis : settings) as GrokSettings;
-  const isTrained = kind === 'CHECKPOINT_ANALYSIS' || (kind === 'HOP_SWAP' && analysisRunId === null);
-  return isTrained ? { activation: ALIGNMENT_PRESETS[preset].activation, layer } : null;
+function settingsOf(run: Run, hop: Hop): Settings | null {
+  if (hop === null) return isOfKind(run, 'ALIGNMENT', 'BASELINE') ? run.settings : null;
+  const analysis = analysisOf(run);
+  return analysis && { activation: ALIGNMENT_PRESETS[analysis.preset].activation, layer: analysis.layer };
+}
+
+/** How a two-hop run trains its SAEs; null where it edits those of another, and of any other run. */
+function analysisOf(run: Run): GrokSettings | null {
+  if (isOfKind(run, 'CHECKPOINT_ANALYSIS')) return run.settings;
+  return isOfKind(run, 'HOP_SWAP') && run.analysisRunId === null ? run.settings.analysis : null;
 }
 
 /**

@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Database, Db } from '../../src/db/client.ts';
 import { type Claim, readEvents } from '../../src/db/queries/events.ts';
-import { giveModel, isBehind, type StopRule, storePoint } from '../../src/db/queries/grokking.ts';
+import { giveModel, isBehind, storePoint } from '../../src/db/queries/grokking.ts';
 import {
   cancelRun,
   claimRun,
@@ -10,14 +10,14 @@ import {
   failRun,
   finishRun,
   insertParts,
-  type NewRun,
   type Run,
   readRun,
 } from '../../src/db/queries/runs.ts';
 import type { Worker } from '../../src/db/queries/workers.ts';
 import { FINAL_STATUSES, modelCheckpoints, models } from '../../src/db/tables/index.ts';
+import type { StopRule } from '../../src/engine/contract/runs.ts';
 import { createTestDatabase } from '../helpers/database.ts';
-import { insertModel, insertQueuedRun, insertWorker } from '../helpers/fixtures.ts';
+import { insertModel, insertQueuedRun, insertWorker, newRun } from '../helpers/fixtures.ts';
 
 let database: Database;
 let db: Db;
@@ -41,16 +41,10 @@ interface Family {
 
 async function insertFamily(stop: StopRule | null = null): Promise<Family> {
   const parent = await insertQueuedRun(db, { kind: 'GROKKING', settings: { stop } });
-  const common = {
-    seed: 0,
-    datasetId: parent.datasetId,
-    datasetHash: 'x',
-    codeVersion: 'test',
-    settings: {},
-  };
-  const parts: NewRun[] = [
-    { ...common, kind: 'MODEL' },
-    ...STEPS.map((step) => ({ ...common, kind: 'CHECKPOINT_ANALYSIS' as const, step })),
+  const { datasetId } = parent;
+  const parts = [
+    newRun({ datasetId, kind: 'MODEL' }),
+    ...STEPS.map((step) => newRun({ datasetId, kind: 'CHECKPOINT_ANALYSIS', step })),
   ];
   const stored = await insertParts(db, parent, parts);
   const [training, ...analyses] = [...stored].sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -16,7 +16,7 @@ import {
 } from '../../src/db/queries/runs.ts';
 import type { Worker } from '../../src/db/queries/workers.ts';
 import { createTestDatabase } from '../helpers/database.ts';
-import { insertQueuedRun, insertWorker } from '../helpers/fixtures.ts';
+import { insertQueuedRun, insertWorker, newRun } from '../helpers/fixtures.ts';
 
 let database: Database;
 let db: Db;
@@ -28,14 +28,11 @@ afterAll(() => database.close());
 
 async function insertSweep(parts: number): Promise<{ parent: Run; parts: Run[] }> {
   const parent = await insertQueuedRun(db, { kind: 'ALIGNMENT_SWEEP' });
-  const part = {
-    ...{ kind: 'ALIGNMENT' as const, settings: {}, seed: 0 },
-    ...{ datasetId: parent.datasetId, datasetHash: 'x', codeVersion: 'test' },
-  };
+  const { datasetId } = parent;
   const stored = await insertParts(
     db,
     parent,
-    Array.from({ length: parts }, (_, seed) => ({ ...part, seed })),
+    Array.from({ length: parts }, (_, seed) => newRun({ datasetId, kind: 'ALIGNMENT', seed })),
   );
   return { parent, parts: stored };
 }

@@ -51,8 +51,8 @@ describe('a run', () => {
 
   test('ends once', async () => {
     const { id, claim } = await insertRunningRun(db);
-    expect(await finishRun(db, claim, { result: { answer: 42 } })).toMatchObject({
-      ...{ status: 'SUCCEEDED', progress: 1, etaSeconds: null, result: { answer: 42 } },
+    expect(await finishRun(db, claim, { result: { dModel: 42 } })).toMatchObject({
+      ...{ status: 'SUCCEEDED', progress: 1, etaSeconds: null, result: { dModel: 42 } },
       finishedAt: expect.any(Date),
     });
     expect(await failRun(db, claim, { code: 'INTERNAL', message: 'late' })).toBeNull();

@@ -19,13 +19,17 @@ export async function insertDataset(db: Db): Promise<string> {
   return dataset!.id;
 }
 
-export async function insertQueuedRun(db: Db, values: Partial<NewRun> = {}): Promise<Run> {
-  const datasetId = values.datasetId ?? (await insertDataset(db));
-  return insertRun(db, {
-    ...{ kind: 'MODEL', settings: {}, seed: 0, datasetHash: 'x', codeVersion: 'test' },
-    ...values,
-    datasetId,
-  });
+/** What a test says of a run; of its settings only what matters to it. */
+export type RunValues = Omit<Partial<NewRun>, 'settings'> & { settings?: object };
+
+/** A run as it is stored, of which `values` may say anything. */
+export function newRun(values: RunValues & { datasetId: string }): NewRun {
+  const common = { kind: 'MODEL', settings: {}, seed: 0, datasetHash: 'x', codeVersion: 'test' };
+  return { ...common, ...values } as NewRun;
+}
+
+export async function insertQueuedRun(db: Db, values: RunValues = {}): Promise<Run> {
+  return insertRun(db, newRun({ ...values, datasetId: values.datasetId ?? (await insertDataset(db)) }));
 }
 
 export function insertWorker(db: Db): Promise<Worker> {
@@ -36,10 +40,7 @@ export function insertWorker(db: Db): Promise<Worker> {
 }
 
 /** A run in the hands of a worker. */
-export async function insertRunningRun(
-  db: Db,
-  values: Partial<NewRun> = {},
-): Promise<Run & { claim: Claim }> {
+export async function insertRunningRun(db: Db, values: RunValues = {}): Promise<Run & { claim: Claim }> {
   const { id } = await insertQueuedRun(db, values);
   const worker = await insertWorker(db);
   const run = await claimRun(db, { runId: id, workerId: worker.id, backend: 'wasm' });

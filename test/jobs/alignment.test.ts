@@ -6,8 +6,9 @@ import { concepts, slots, splitMeasures, swapMeasures } from '../../src/db/table
 import type { AlignmentSettingsInput } from '../../src/engine/contract/alignmentSettings.ts';
 import type { SwapCall } from '../../src/engine/contract/swap.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
-import { loadModelRef } from '../../src/jobs/load.ts';
-import { startAlignmentRun, startModelRun } from '../../src/services/run.ts';
+import { startAlignmentRun } from '../../src/runs/alignment.ts';
+import { startModelRun } from '../../src/runs/model.ts';
+import { loadModelRef } from '../../src/runs/studied.ts';
 import { silentLog } from '../helpers/log.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 

@@ -2,9 +2,10 @@ import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { runs } from '../../src/db/tables/index.ts';
-import { startAlignmentSweep } from '../../src/services/alignmentSweep.ts';
-import { bindingByLayer } from '../../src/services/layerTable.ts';
-import { cancelRun, startModelRun } from '../../src/services/run.ts';
+import { startAlignmentSweep } from '../../src/runs/alignmentSweep.ts';
+import { bindingByLayer } from '../../src/runs/layerTable.ts';
+import { startModelRun } from '../../src/runs/model.ts';
+import { cancelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm, processGone } from './farm.ts';
 
 const STAGE = { steps: 5, batchSize: 16 };

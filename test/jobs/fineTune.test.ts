@@ -1,9 +1,9 @@
 /** From a checkpoint in a directory to a model of one's own, through the queue. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startModelRun } from '../../src/runs/model.ts';
 import { modelsByIds } from '../../src/services/model.ts';
 import { importModel } from '../../src/services/modelImport.ts';
-import { startModelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm } from './farm.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/gpt2', import.meta.url));

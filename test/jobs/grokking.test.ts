@@ -3,14 +3,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { readEvents } from '../../src/db/queries/events.ts';
 import { type Run, readRun } from '../../src/db/queries/runs.ts';
 import { modelCheckpoints, runs } from '../../src/db/tables/index.ts';
+import { type NewGrokkingRun, startGrokkingRun } from '../../src/runs/grokking.ts';
+import { startModelRun } from '../../src/runs/model.ts';
 import {
   checkpointsOfRuns,
   type GrokkingPoint,
   pointsOfRuns,
   trainingsOfRuns,
 } from '../../src/services/grokking.ts';
-import { type NewGrokkingRun, startGrokkingRun } from '../../src/services/grokkingStart.ts';
-import { cancelRun, startModelRun } from '../../src/services/run.ts';
+import { cancelRun } from '../../src/services/run.ts';
 import { storeTwoHops, TINY_TWO_HOPS } from '../helpers/twoHops.ts';
 import { type Farm, openFarm, processGone } from './farm.ts';
 

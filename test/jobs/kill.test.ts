@@ -10,7 +10,8 @@ import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { type Run, readRun } from '../../src/db/queries/runs.ts';
 import { artifacts, metricPoints, runEvents } from '../../src/db/tables/index.ts';
-import { cancelRun, startModelRun } from '../../src/services/run.ts';
+import { startModelRun } from '../../src/runs/model.ts';
+import { cancelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 import type { WorkerProcessOptions } from './workerProcess.ts';
 

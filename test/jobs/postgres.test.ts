@@ -7,7 +7,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embed
 import { migrateDatabase } from '../../src/db/migrate.ts';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { withRetry } from '../../src/jobs/retry.ts';
-import { startModelRun } from '../../src/services/run.ts';
+import { startModelRun } from '../../src/runs/model.ts';
 import { silentLog } from '../helpers/log.ts';
 import { type Farm, openFarm, readValues } from './farm.ts';
 

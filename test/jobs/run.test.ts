@@ -5,7 +5,8 @@ import { readEvents } from '../../src/db/queries/events.ts';
 import { readRun } from '../../src/db/queries/runs.ts';
 import { artifacts, models } from '../../src/db/tables/index.ts';
 import type { ModelSettingsInput } from '../../src/engine/contract/modelSettings.ts';
-import { cancelRun, startModelRun } from '../../src/services/run.ts';
+import { startModelRun } from '../../src/runs/model.ts';
+import { cancelRun } from '../../src/services/run.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 
 const SETTINGS = {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { listCellPositions } from '../../src/db/queries/sweepCells.ts';
-import { startAlignmentRun, startModelRun } from '../../src/services/run.ts';
-import { cellsOfRuns, startSwapSweep } from '../../src/services/swapSweep.ts';
+import { startAlignmentRun } from '../../src/runs/alignment.ts';
+import { startModelRun } from '../../src/runs/model.ts';
+import { cellsOfRuns, startSwapSweep } from '../../src/runs/swapSweep.ts';
 import { type Farm, openFarm } from './farm.ts';
 
 vi.setConfig({ testTimeout: 180_000 });

@@ -11,9 +11,9 @@ import {
   swapMeasures,
   sweepCells,
 } from '../../src/db/tables/index.ts';
+import { startAlignmentRun } from '../../src/runs/alignment.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
-import { startAlignmentRun } from '../../src/services/run.ts';
 import { finishQueuedRun, insertModel, insertQueuedRun } from '../helpers/fixtures.ts';
 import { type Api, type Data, openApi } from './api.ts';
 

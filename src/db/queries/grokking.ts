@@ -1,5 +1,6 @@
 /** Points of grokking runs: stored as they are measured, told of in the order of training, ended by the stop rule. */
 import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
+import type { StopRule } from '../../engine/contract/runs.ts';
 import type { Executor } from '../client.ts';
 import {
   grokkingBindings,
@@ -11,15 +12,7 @@ import {
 } from '../tables/index.ts';
 import { appendParts } from './events.ts';
 import { changeRuns, endRuns, lockRuns, type Run, tellWorkers, UNFINISHED } from './runChange.ts';
-
-export const STOP_MEASURES = ['HELD_OUT_ACCURACY', 'DIAGONAL_STRENGTH'] as const;
-
-/** Training ends at the last of `checkpoints` in a row whose measure is at least `threshold`. */
-export interface StopRule {
-  measure: (typeof STOP_MEASURES)[number];
-  threshold: number;
-  checkpoints: number;
-}
+import { settingsOf } from './runOf.ts';
 
 /** An analysis whose model training has not come to yet: no worker can take it. */
 export const AWAITING = and(eq(runs.kind, 'CHECKPOINT_ANALYSIS'), isNull(runs.modelId))!;
@@ -74,7 +67,7 @@ export async function isBehind(db: Executor, parentId: string, step: number): Pr
  * Returns the number of the parent's newest event.
  */
 export async function releasePoints(tx: Executor, parent: Run, lastSeq: number): Promise<number> {
-  const { stop } = parent.settings as { stop?: StopRule | null };
+  const { stop } = settingsOf(parent, 'GROKKING');
   let seq = lastSeq;
   let inARow = 0;
   for (const point of await readTurns(tx, parent.id)) {

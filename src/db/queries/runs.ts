@@ -1,9 +1,10 @@
 /** Runs and their life: QUEUED → RUNNING → SUCCEEDED | FAILED | CANCELLED, every change an event. */
 import { randomUUID } from 'node:crypto';
 import { and, count, eq, inArray, isNotNull, isNull, not, notInArray, type SQL, sql } from 'drizzle-orm';
+import { PARENT_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { AppError, notFound } from '../../errors.ts';
 import type { Executor } from '../client.ts';
-import { PARENT_KINDS, type RunKind, type RunStatus, runs } from '../tables/index.ts';
+import { type RunStatus, runs } from '../tables/index.ts';
 import { appendStatus, type Claim, heldBy } from './events.ts';
 import { AWAITING, cancelAwaiting, lockSiblings } from './grokking.ts';
 import { type Page, type PageArgs, readPage } from './page.ts';
@@ -13,10 +14,8 @@ import { changeRuns, endRuns, lockRuns, type Patch, type Run, tellWorkers, UNFIN
 export type { Run } from './runChange.ts';
 export { RUN_CONTROL_CHANNEL } from './runChange.ts';
 
-export type NewRun = Pick<
+type Given = Pick<
   typeof runs.$inferInsert,
-  | 'kind'
-  | 'settings'
   | 'seed'
   | 'datasetId'
   | 'datasetHash'
@@ -29,6 +28,7 @@ export type NewRun = Pick<
   | 'analysisRunId'
   | 'codeVersion'
 >;
+export type NewRun = { [K in RunKind]: Given & { kind: K; settings: RunSettings[K] } }[RunKind];
 
 /** Stores a run as QUEUED; putting it into the job queue, in the same transaction, is the caller's part. */
 export async function insertRun(db: Executor, run: NewRun): Promise<Run> {
@@ -107,7 +107,7 @@ export async function reportProgress(
 export function finishRun(
   db: Executor,
   claim: Claim,
-  outcome: { modelId?: string; artifactHash?: string; result?: Record<string, unknown> },
+  outcome: { modelId?: string; artifactHash?: string; result?: RunResults[RunKind] },
 ): Promise<Run | null> {
   return endOne(db, heldBy(claim), { ...outcome, status: 'SUCCEEDED', phase: 'DONE', progress: 1 });
 }

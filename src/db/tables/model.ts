@@ -1,5 +1,5 @@
 import { bigint, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
-import type { ModelConfig } from '../../engine/contract/model.ts';
+import type { ModelConfig, ModelResult } from '../../engine/contract/model.ts';
 import { artifacts } from './artifact.ts';
 import { createdAt, id } from './columns.ts';
 import { datasets } from './dataset.ts';
@@ -21,7 +21,7 @@ export const models = pgTable(
     tokenizer: jsonb('tokenizer').$type<unknown>().notNull(),
     nParams: bigint('n_params', { mode: 'number' }).notNull(),
     /** Share of prompts answered exactly, by split. */
-    accuracy: jsonb('accuracy').$type<Partial<Record<string, number>>>().notNull(),
+    accuracy: jsonb('accuracy').$type<ModelResult['accuracy']>().notNull(),
     artifactHash: text('artifact_hash')
       .notNull()
       .references(() => artifacts.hash),

@@ -14,32 +14,17 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
+import { RUN_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { artifacts } from './artifact.ts';
 import { createdAt, id, instant, oneOf } from './columns.ts';
 import { datasets } from './dataset.ts';
 import { models } from './model.ts';
 import { workers } from './worker.ts';
 
-export const RUN_KINDS = [
-  'MODEL',
-  'ALIGNMENT',
-  'BASELINE',
-  'SWAP_SWEEP',
-  'ALIGNMENT_SWEEP',
-  'GROKKING',
-  'CHECKPOINT_ANALYSIS',
-  'HOP_SWAP',
-] as const;
-
 export const RUN_STATUSES = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED'] as const;
 
 /** Where a run has ended. */
 export const FINAL_STATUSES: readonly RunStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
-
-/** Kinds that no worker takes up: such a run follows its parts. */
-export const PARENT_KINDS: readonly RunKind[] = ['ALIGNMENT_SWEEP', 'GROKKING'];
-
-export type RunKind = (typeof RUN_KINDS)[number];
 
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
@@ -53,7 +38,7 @@ export const runs = pgTable(
     progress: real('progress').notNull().default(0),
     etaSeconds: real('eta_seconds'),
     /** The validated settings, whole, defaults filled in. */
-    settings: jsonb('settings').$type<Record<string, unknown>>().notNull(),
+    settings: jsonb('settings').$type<RunSettings[RunKind]>().notNull(),
     seed: integer('seed').notNull(),
     datasetId: uuid('dataset_id')
       .notNull()
@@ -76,7 +61,7 @@ export const runs = pgTable(
     /** Weights the run ended with. */
     artifactHash: text('artifact_hash').references(() => artifacts.hash),
     /** Small results that have no table of their own. */
-    result: jsonb('result').$type<Record<string, unknown>>(),
+    result: jsonb('result').$type<RunResults[RunKind]>(),
     backend: text('backend'),
     codeVersion: text('code_version').notNull(),
     workerId: uuid('worker_id').references(() => workers.id),

@@ -1,22 +1,106 @@
 /** Swap sweeps: swaps over methods, alphas and pairs of concepts, beside their controls. */
-import { and, desc, eq } from 'drizzle-orm';
+import { and, desc, eq, sql } from 'drizzle-orm';
+import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
+import { conceptLatentsOfRuns } from '../db/queries/conceptLatents.ts';
+import { isOfKind, settingsOf } from '../db/queries/runOf.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
-import type { SweepCell } from '../db/queries/sweepCells.ts';
+import { listCellPositions, type SweepCell } from '../db/queries/sweepCells.ts';
 import { runs, sweepCells } from '../db/tables/index.ts';
-import type { StoredSweepSettings } from '../engine/contract/swapSweep.ts';
+import type { SweepBaseline } from '../engine/contract/swapSweep.ts';
 import {
   type SweepSettings,
   type SweepSettingsInput,
   sweepSettings,
 } from '../engine/contract/swapSweepSettings.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
-import { findConcept, readAlignment, readConcepts } from './alignment.ts';
-import type { Concept } from './ontology.ts';
-import { queueRun } from './run.ts';
+import { readAlignment } from './alignment.ts';
+import { type Concept, findConcept, readConcepts } from './concepts.ts';
+import type { EngineKind } from './kind.ts';
+import { share } from './measure.ts';
+import { queueRun } from './start.ts';
+import { loadStudied } from './studied.ts';
+import { conceptsOf, number, type ResultTable, rate, successRate, text } from './table.ts';
 
 export type { SweepCell } from '../db/queries/sweepCells.ts';
+
+const CELL = { position: number, edited: text, method: text, alpha: number };
+
+const sweep: ResultTable = {
+  description: 'Success and isolation by method and alpha, beside the controls.',
+  columns: {
+    ...CELL,
+    trials: number,
+    successes: number,
+    ...successRate,
+    otherPrompts: number,
+    otherPromptsKept: number,
+    texts: number,
+    textsKept: number,
+    statements: number,
+    statementsKept: number,
+    ...rate('promptIsolation', (row) => row.otherPromptsKept, 'otherPrompts'),
+    ...rate('textIsolation', (row) => row.textsKept, 'texts'),
+    ...rate('statementIsolation', (row) => row.statementsKept, 'statements'),
+  },
+  key: ['position'],
+  rows: (runIds) => sql`
+    select run_id as "runId", position, edited, method, alpha, trials, successes, other_prompts as "otherPrompts",
+      other_prompts_kept as "otherPromptsKept", texts, texts_kept as "textsKept",
+      statements, statements_kept as "statementsKept"
+    from sweep_cells where run_id in ${runIds}`,
+  measures({ edited, method, alpha, ...row }: SweepCell) {
+    const of = { edited, method, alpha };
+    return [
+      ...share('SWAP_SUCCESS', row.successes, row.trials, { of }),
+      ...share('PROMPT_ISOLATION', row.otherPromptsKept, row.otherPrompts, { of }),
+      ...share('TEXT_ISOLATION', row.textsKept, row.texts, { of }),
+      ...share('STATEMENT_ISOLATION', row.statementsKept, row.statements, { of }),
+    ];
+  },
+};
+
+const pairs: ResultTable = {
+  description: 'Success by method, alpha, source and target concept.',
+  columns: { ...CELL, source: text, target: text, trials: number, successes: number, ...successRate },
+  key: ['position', 'i'],
+  rows: (runIds) => sql`
+    select s.position, s.edited, s.method, s.alpha, p.i, a.key as source, b.key as target,
+      (p.pair ->> 'trials')::int as trials, (p.pair ->> 'successes')::int as successes
+    from sweep_cells s cross join jsonb_array_elements(s.pairs) with ordinality p (pair, i)
+      join ${conceptsOf(runIds)} a on a.run_id = s.run_id and a.position = (p.pair ->> 'source')::int
+      join ${conceptsOf(runIds)} b on b.run_id = s.run_id and b.position = (p.pair ->> 'target')::int
+    where s.run_id in ${runIds}`,
+};
+
+export const swapSweep: EngineKind<'SWAP_SWEEP'> = {
+  tables: { sweep, pairs },
+  checkpoints: false,
+  async load(source, run) {
+    const { pairs, ...settings } = run.settings;
+    const { db, store } = source;
+    const alignment = (await readRun(db, run.alignmentRunId!))!;
+    return {
+      kind: 'SWAP_SWEEP',
+      ...(await loadStudied(source, run)),
+      settings,
+      pairs,
+      sae: await store.path(alignment.artifactHash!, `the SAE of alignment run ${alignment.id}`),
+      baseline: run.baselineRunId ? await loadBaseline(db, store, run.baselineRunId) : null,
+      done: await listCellPositions(db, run.id),
+    };
+  },
+  // Its cells are stored; what is left is how fast it went.
+  store: async (_target, _run, { edits, seconds }) => ({ result: { edits, seconds } }),
+};
+
+async function loadBaseline(db: Executor, store: ArtifactStore, runId: string): Promise<SweepBaseline> {
+  const baseline = (await readRun(db, runId))!;
+  const [latents] = await conceptLatentsOfRuns(db, [runId]);
+  const sae = await store.path(baseline.artifactHash!, `the SAE of baseline run ${runId}`);
+  return { sae, latents: latents! };
+}
 
 /** Cells that a sweep may have, and the swaps of a cell. */
 const MAX_CELLS = 4096;
@@ -43,13 +127,15 @@ export async function startSwapSweep(db: Db, input: NewSwapSweep): Promise<Run> 
   const pairs = choosePairs(ontology, input.pairs);
   checkSize(settings);
   const baseline = await chooseBaseline(db, alignment, settings, input.baselineRunId);
-  const stored: StoredSweepSettings = { ...settings, pairs };
-  const { datasetId, datasetHash, modelId } = alignment;
+  const { id: alignmentRunId, datasetId, datasetHash, modelId } = alignment;
   return queueRun(
     db,
     {
-      ...{ kind: 'SWAP_SWEEP', settings: { ...stored }, modelId },
-      ...{ alignmentRunId: alignment.id, baselineRunId: baseline?.id },
+      kind: 'SWAP_SWEEP',
+      settings: { ...settings, pairs },
+      modelId,
+      alignmentRunId,
+      baselineRunId: baseline?.id,
     },
     { id: datasetId, contentHash: datasetHash },
   );
@@ -131,7 +217,7 @@ async function chooseBaseline(
   }
   const baseline = await readRun(db, asked);
   if (!baseline) throw notFound('Run', asked);
-  if (baseline.kind !== 'BASELINE' || baseline.status !== 'SUCCEEDED')
+  if (!isOfKind(baseline, 'BASELINE') || baseline.status !== 'SUCCEEDED')
     throw invalidInput(
       ['baselineRunId'],
       `the baseline must be a BASELINE run that has SUCCEEDED; this is a run of kind ${baseline.kind} in status ${baseline.status}`,
@@ -147,6 +233,4 @@ async function chooseBaseline(
   return baseline;
 }
 
-function layerOf({ settings }: Run): number {
-  return (settings as { layer: number }).layer;
-}
+const layerOf = (run: Run) => settingsOf(run, 'ALIGNMENT', 'BASELINE').layer;

@@ -1,27 +1,93 @@
 /** Runs that swap relations at either hop of two-hop questions. */
-import { and, asc, eq, isNotNull } from 'drizzle-orm';
+import { and, asc, eq, isNotNull, sql } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
 import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
+import { settingsOf } from '../db/queries/runOf.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { hopSwaps, runs } from '../db/tables/index.ts';
-import {
-  type GrokSettings,
-  type GrokSettingsInput,
-  grokSettings,
-} from '../engine/contract/analysisSettings.ts';
-import { bestOf, ratioOf, type StoredHopSwapSettings } from '../engine/contract/hopSwap.ts';
+import { type GrokSettingsInput, grokSettings } from '../engine/contract/analysisSettings.ts';
+import { bestOf, ratioOf } from '../engine/contract/hopSwap.ts';
 import {
   type HopSwapSettings,
   type HopSwapSettingsInput,
   hopSwapSettings,
 } from '../engine/contract/hopSwapSettings.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
-import { checkTwoHops } from './grokkingStart.ts';
-import { checkLayer, chooseStudied, queueRun } from './run.ts';
+import { keepHopSaes } from './checkpointAnalysis.ts';
+import type { EngineKind } from './kind.ts';
+import { share } from './measure.ts';
+import { queueRun } from './start.ts';
+import { checkLayer, checkTwoHops, chooseStudied, loadStudied } from './studied.ts';
+import { json, number, type ResultTable, rate, text } from './table.ts';
 
-export { type HopSae, hopSaesOfRuns } from '../db/queries/hopSaes.ts';
 export type HopSwap = typeof hopSwaps.$inferSelect;
+
+const swaps: ResultTable = {
+  description: 'Success and isolation at either hop by method, beside the controls, on held-out questions.',
+  columns: {
+    position: number,
+    hop: number,
+    edited: text,
+    method: text,
+    alpha: number,
+    shownTrials: number,
+    shownSuccesses: number,
+    ...rate('shownRate', (row) => row.shownSuccesses, 'shownTrials'),
+    withheldTrials: number,
+    withheldSuccesses: number,
+    ...rate('withheldRate', (row) => row.withheldSuccesses, 'withheldTrials'),
+    otherQuestions: number,
+    otherQuestionsKept: number,
+    ...rate('isolation', (row) => row.otherQuestionsKept, 'otherQuestions'),
+    choosing: json,
+  },
+  key: ['position'],
+  rows: (runIds) => sql`
+    select run_id as "runId", position, hop, edited, method, alpha, shown_trials as "shownTrials",
+      shown_successes as "shownSuccesses", withheld_trials as "withheldTrials",
+      withheld_successes as "withheldSuccesses", other_questions as "otherQuestions",
+      other_questions_kept as "otherQuestionsKept", choosing
+    from hop_swaps where run_id in ${runIds}`,
+  /** At the alphas that TRAIN questions chose; alpha is no detail here, so that runs can be compared. */
+  measures({ hop, edited, method, alpha, ...row }: HopSwap) {
+    const of = { hop, edited, method };
+    const to = (pairs: string) => ({ alpha, of: { ...of, pairs } });
+    return [
+      ...share('SWAP_SUCCESS', row.shownSuccesses, row.shownTrials, to('SHOWN')),
+      ...share('SWAP_SUCCESS', row.withheldSuccesses, row.withheldTrials, to('WITHHELD')),
+      ...share('PROMPT_ISOLATION', row.otherQuestionsKept, row.otherQuestions, { alpha, of }),
+    ];
+  },
+};
+
+export const hopSwap: EngineKind<'HOP_SWAP'> = {
+  tables: { 'hop-swaps': swaps },
+  checkpoints: false,
+  async load(source, run) {
+    const { analysis, swaps } = run.settings;
+    const hashes = run.analysisRunId && (await listHopSaeHashes(source.db, run.analysisRunId));
+    const open = (hash: string) => source.store.path(hash, 'an SAE of the analysis');
+    const saes = hashes ? await Promise.all(hashes.map(open)) : null;
+    return { kind: 'HOP_SWAP', ...(await loadStudied(source, run)), analysis, swaps, saes };
+  },
+  async store(target, run, { measures, saes }) {
+    const artifactHash = await keepHopSaes(target, run.id, saes);
+    const rows = measures.map(({ shown, withheld, isolation, ...measure }, position) => ({
+      ...measure,
+      position,
+      runId: run.id,
+      shownTrials: shown.trials,
+      shownSuccesses: shown.successes,
+      withheldTrials: withheld.trials,
+      withheldSuccesses: withheld.successes,
+      otherQuestions: isolation.questions,
+      otherQuestionsKept: isolation.kept,
+    }));
+    await target.tx.insert(hopSwaps).values(rows);
+    return { artifactHash };
+  },
+};
 
 export interface NewHopSwapRun {
   /** A grokking run, whose SAEs at a checkpoint are edited. */
@@ -68,12 +134,12 @@ async function startOnAnalysis(
     if (input[key] !== undefined)
       throw invalidInput([key], `${key} is for a model; a grokking run has its own, leave it out`);
   const analysisRun = await readAnalysis(db, input.runId, input.step);
-  const analysis = analysisRun.settings as unknown as GrokSettings;
+  const analysis = settingsOf(analysisRun, 'CHECKPOINT_ANALYSIS');
   const { id, modelId, datasetId, datasetHash } = analysisRun;
-  const settings: StoredHopSwapSettings = { seed: analysis.seed, analysis, swaps };
+  const settings = { seed: analysis.seed, analysis, swaps };
   return queueRun(
     db,
-    { kind: 'HOP_SWAP', settings: { ...settings }, modelId, analysisRunId: id },
+    { kind: 'HOP_SWAP', settings, modelId, analysisRunId: id },
     { id: datasetId, contentHash: datasetHash },
   );
 }
@@ -89,8 +155,8 @@ async function startOnModel(
   const { model, dataset } = await chooseStudied(db, input);
   checkLayer(model, analysis.layer, ['analysis', 'layer']);
   await checkTwoHops(db, dataset);
-  const settings: StoredHopSwapSettings = { seed: analysis.seed, analysis, swaps };
-  return queueRun(db, { kind: 'HOP_SWAP', settings: { ...settings }, modelId: model.id }, dataset);
+  const settings = { seed: analysis.seed, analysis, swaps };
+  return queueRun(db, { kind: 'HOP_SWAP', settings, modelId: model.id }, dataset);
 }
 
 /** The analysis of a checkpoint of a grokking run, with SAEs that are there. */

@@ -1,34 +1,65 @@
 /** Starts grokking runs: a training with an analysis at each checkpoint, or analyses of models that are there. */
-import { and, count, eq } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Db, Executor } from '../db/client.ts';
-import { listModelCheckpoints, STOP_MEASURES, type StopRule } from '../db/queries/grokking.ts';
-import type { NewRun, Run } from '../db/queries/runs.ts';
-import { exampleConcepts, examples } from '../db/tables/index.ts';
-import {
-  type GrokSettings,
-  type GrokSettingsInput,
-  grokSettings,
-} from '../engine/contract/analysisSettings.ts';
-import {
-  type ModelSettings,
-  type ModelSettingsInput,
-  modelSettings,
-} from '../engine/contract/modelSettings.ts';
-import { invalidInput, parseOrThrow } from '../errors.ts';
+import { listModelCheckpoints } from '../db/queries/grokking.ts';
+import { type NewRun, type Run, readRun } from '../db/queries/runs.ts';
+import { type GrokSettingsInput, grokSettings } from '../engine/contract/analysisSettings.ts';
+import { type ModelSettingsInput, modelSettings } from '../engine/contract/modelSettings.ts';
+import { type GrokkingSettings, STOP_MEASURES } from '../engine/contract/runs.ts';
+import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { type CheckpointSchedule, checkpointSteps, MAX_CHECKPOINTS } from './checkpointSchedule.ts';
-import {
-  checkLayer,
-  chooseStudied,
-  type Dataset,
-  getRun,
-  type Model,
-  onDataset,
-  queueParts,
-  readDataset,
-} from './run.ts';
+import type { ParentKind } from './kind.ts';
+import { onDataset, queueParts } from './start.ts';
+import { checkLayer, checkTwoHops, chooseStudied, type Dataset, readDataset } from './studied.ts';
+import { json, number, rate, time } from './table.ts';
 
-export { STOP_MEASURES, type StopRule } from '../db/queries/grokking.ts';
+export const grokking: ParentKind = {
+  tables: {
+    points: {
+      description: 'What was measured of each checkpoint.',
+      columns: {
+        step: number,
+        at: time,
+        trainQuestions: number,
+        ...rate('trainAccuracy', ({ trainCorrect }) => trainCorrect, 'trainQuestions'),
+        heldOutQuestions: number,
+        ...rate('heldOutAccuracy', ({ heldOutCorrect }) => heldOutCorrect, 'heldOutQuestions'),
+        oneHopQuestions: number,
+        ...rate('oneHopAccuracy', ({ oneHopCorrect }) => oneHopCorrect, 'oneHopQuestions'),
+        loss: number,
+        weightNorm: number,
+        logitMargin: number,
+      },
+      key: ['step'],
+      rows: (runIds) => sql`
+        select step, at, train_questions as "trainQuestions", train_correct as "trainCorrect",
+          held_out_questions as "heldOutQuestions", held_out_correct as "heldOutCorrect",
+          coalesce(one_hop_questions, 0) as "oneHopQuestions", one_hop_correct as "oneHopCorrect",
+          loss, weight_norm as "weightNorm", logit_margin as "logitMargin"
+        from grokking_points where run_id in ${runIds} and seq is not null`,
+    },
+    'hop-binding': {
+      description: 'Binding of each checkpoint by hop; the matrix has a row a relation and a column a slot.',
+      columns: {
+        step: number,
+        hop: number,
+        top1: number,
+        top3: number,
+        top5: number,
+        diagonalStrength: number,
+        ablationEffect: number,
+        matrix: json,
+      },
+      key: ['step', 'hop'],
+      rows: (runIds) => sql`
+        select b.step, b.hop, b.top1, b.top3, b.top5, b.diagonal_strength as "diagonalStrength",
+          b.ablation_effect as "ablationEffect", b.matrix
+        from grokking_bindings b join grokking_points p on p.run_id = b.run_id and p.step = b.step
+        where b.run_id in ${runIds} and p.seq is not null`,
+    },
+  },
+};
 
 const stopRule = z
   .object({
@@ -55,15 +86,6 @@ export interface NewGrokkingRun {
     analysis?: GrokSettingsInput;
     stop?: z.input<typeof stopRule>;
   };
-}
-
-/** What a grokking run stores as its settings. */
-export interface GrokkingSettings {
-  steps: number[];
-  analysis: GrokSettings;
-  stop: StopRule | null;
-  /** How the model is trained; null where models were there. */
-  model: ModelSettings | null;
 }
 
 /**
@@ -96,13 +118,13 @@ async function train(db: Db, input: NewGrokkingRun, common: Common): Promise<Run
   if (datasetId === undefined)
     throw invalidInput(['datasetId'], 'datasetId, modelRunId or models must be given');
   const model = parseOrThrow(modelSettings, input.modelSettings ?? {}, ['modelSettings']);
-  checkLayer({ name: 'to be trained', config: { ...model } }, common.analysis.layer, LAYER);
+  checkLayer({ name: 'to be trained', config: model }, common.analysis.layer, LAYER);
   const steps = checkpointSteps(input.settings?.checkpoints ?? {}, model.steps, ['settings', 'checkpoints']);
   const dataset = await readDataset(db, datasetId);
   await checkTwoHops(db, dataset);
   const training = { kind: 'MODEL', settings: { ...model, keepSteps: steps }, seed: model.seed } as const;
   const analyses = steps.map((step) => ({ step, modelId: null, phase: 'AWAITING_CHECKPOINT' }));
-  return queueAll(db, dataset, { ...common, steps, model }, [training, ...analyses]);
+  return queueAll(db, dataset, { ...common, steps, model }, analyses, [training]);
 }
 
 async function attach(db: Db, input: NewGrokkingRun, common: Common): Promise<Run> {
@@ -122,7 +144,7 @@ async function attach(db: Db, input: NewGrokkingRun, common: Common): Promise<Ru
         ['datasetId'],
         'the models were trained on different datasets; say which one to ask',
       );
-    if (dModelOf(model) !== dModelOf(first))
+    if (model.config.dModel !== first.config.dModel)
       throw invalidInput([place], `models "${first.name}" and "${model.name}" have different dModel`);
   }
   await checkTwoHops(db, dataset);
@@ -132,10 +154,9 @@ async function attach(db: Db, input: NewGrokkingRun, common: Common): Promise<Ru
 
 const LAYER = ['settings', 'analysis', 'layer'];
 
-const dModelOf = ({ config }: Model) => config.dModel;
-
 async function readKept(db: Executor, modelRunId: string): Promise<{ modelId: string; step: number }[]> {
-  const run = await getRun(db, modelRunId);
+  const run = await readRun(db, modelRunId);
+  if (!run) throw notFound('Run', modelRunId);
   const kept = await listModelCheckpoints(db, run.id);
   if (kept.length > 0) return kept;
   throw invalidInput(
@@ -153,34 +174,25 @@ function checkGiven(given: readonly { step: number }[], path: readonly string[])
   }
 }
 
-/** @throws AppError INVALID_INPUT at `datasetId` when TRAIN or VALIDATION has no two-hop questions. */
-export async function checkTwoHops(db: Executor, { id, name }: Dataset): Promise<void> {
-  for (const split of ['TRAIN', 'VALIDATION'] as const) {
-    const [row] = await db
-      .select({ n: count() })
-      .from(examples)
-      .innerJoin(exampleConcepts, eq(exampleConcepts.exampleId, examples.id))
-      .where(and(eq(examples.datasetId, id), eq(examples.split, split), eq(exampleConcepts.hop, 2)));
-    if (row!.n === 0)
-      throw invalidInput(['datasetId'], `dataset "${name}" has no two-hop questions in its ${split} split`);
-  }
-}
-
-type Part = Pick<NewRun, 'modelId' | 'step' | 'phase'> | Pick<NewRun, 'kind' | 'settings' | 'seed'>;
-
 function queueAll(
   db: Db,
   dataset: Dataset,
   settings: GrokkingSettings,
-  parts: readonly Part[],
+  analyses: readonly Pick<NewRun, 'modelId' | 'step' | 'phase'>[],
+  trainings: readonly Pick<NewRun & { kind: 'MODEL' }, 'kind' | 'settings' | 'seed'>[] = [],
 ): Promise<Run> {
   const { analysis } = settings;
   const common = onDataset(dataset);
-  const asAnalysis = { kind: 'CHECKPOINT_ANALYSIS', settings: analysis, seed: analysis.seed } as const;
+  const asAnalysis = {
+    ...common,
+    kind: 'CHECKPOINT_ANALYSIS',
+    settings: analysis,
+    seed: analysis.seed,
+  } as const;
   const seed = settings.model?.seed ?? analysis.seed;
-  return queueParts(
-    db,
-    { ...common, kind: 'GROKKING', settings: { ...settings }, seed },
-    parts.map((part) => ({ ...asAnalysis, ...common, ...part })),
-  );
+  // The training comes first: it has the lowest id.
+  return queueParts(db, { ...common, kind: 'GROKKING', settings, seed }, [
+    ...trainings.map((training) => ({ ...common, ...training })),
+    ...analyses.map((part) => ({ ...asAnalysis, ...part })),
+  ]);
 }

@@ -4,9 +4,49 @@ import type { Db, Executor } from '../db/client.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { type RunStatus, runs } from '../db/tables/index.ts';
-import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
 import { invalidInput } from '../errors.ts';
-import { checkLayer, type NewAlignmentRun, nLayersOf, onDataset, planAlignment, queueParts } from './run.ts';
+import { type NewAlignmentRun, planAlignment, SWAPS } from './alignment.ts';
+import type { ParentKind } from './kind.ts';
+import { BINDING } from './sae.ts';
+import { onDataset, queueParts } from './start.ts';
+import { checkLayer } from './studied.ts';
+import { type Column, number, text } from './table.ts';
+
+const PART_COLUMNS: Record<string, Column> = {
+  run: { type: 'id AlignmentRun' },
+  layer: number,
+  seed: number,
+};
+const PART = sql.raw(`p.id as run, p.seed, (p.settings ->> 'layer')::int as layer`);
+
+export const alignmentSweep: ParentKind = {
+  tables: {
+    parts: {
+      description: 'The alignments of the sweep.',
+      columns: { ...PART_COLUMNS, status: text, progress: number, errorCode: text, errorMessage: text },
+      key: ['run'],
+      rows: (runIds) => sql`
+        select ${PART}, p.status, p.progress, p.error_code as "errorCode", p.error_message as "errorMessage"
+        from runs p where p.parent_id in ${runIds}`,
+    },
+    'part-binding': {
+      description: 'Binding and reconstruction of each part, by split.',
+      columns: { ...PART_COLUMNS, ...BINDING.columns },
+      key: ['run', 'split'],
+      rows: (runIds) => sql`
+        select ${PART}, ${BINDING.select} from runs p join split_measures m on m.run_id = p.id
+        where p.parent_id in ${runIds}`,
+    },
+    'part-swaps': {
+      description: 'Success of concept swaps of each part, by population, split and alpha.',
+      columns: { ...PART_COLUMNS, ...SWAPS.columns },
+      key: ['run', 'population', 'split', 'edited', 'alpha'],
+      rows: (runIds) => sql`
+        select ${PART}, ${SWAPS.select} from runs p join swap_measures m on m.run_id = p.id
+        where p.parent_id in ${runIds}`,
+    },
+  },
+};
 
 export const MAX_PARTS = 256;
 const MAX_SEED = 2 ** 31 - 1;
@@ -18,14 +58,6 @@ export interface NewAlignmentSweep extends NewAlignmentRun {
   seeds?: number[];
 }
 
-/** What a sweep stores as its settings. */
-export interface AlignmentSweepSettings {
-  layers: number[];
-  seeds: number[];
-  /** Of every part, but for `layer` and `seed`, which are those of the first. */
-  alignment: AlignmentSettings;
-}
-
 /**
  * Queues an alignment for each layer and seed, and the run that follows them, in one transaction. Parts are queued
  * seed by seed, so that the first curve over the layers is complete early.
@@ -34,28 +66,26 @@ export interface AlignmentSweepSettings {
 export async function startAlignmentSweep(db: Db, input: NewAlignmentSweep): Promise<Run> {
   checkNamedOnce(input);
   const { settings, model, dataset } = await planAlignment(db, input);
-  const layers = input.layers ?? Array.from({ length: nLayersOf(model) + 1 }, (_, i) => i - 1);
+  const layers = input.layers ?? Array.from({ length: model.config.nLayers + 1 }, (_, i) => i - 1);
   const seeds = input.seeds ?? [settings.seed];
   checkGrid(layers, seeds);
   for (const [i, layer] of layers.entries()) checkLayer(model, layer, ['layers', String(i)]);
   const parts = seeds.flatMap((seed) => layers.map((layer) => ({ ...settings, layer, seed })));
   const common = { ...onDataset(dataset), modelId: model.id };
-  const sweep: AlignmentSweepSettings = { layers, seeds, alignment: parts[0]! };
   return queueParts(
     db,
-    { ...common, kind: 'ALIGNMENT_SWEEP', settings: { ...sweep }, seed: seeds[0]! },
+    {
+      ...common,
+      kind: 'ALIGNMENT_SWEEP',
+      settings: { layers, seeds, alignment: parts[0]! },
+      seed: seeds[0]!,
+    },
     parts.map((part) => ({ ...common, kind: 'ALIGNMENT', settings: part, seed: part.seed })),
   );
 }
 
 /** Layers and seeds have one place each in the input. */
-function checkNamedOnce({
-  settings = {},
-  seeds,
-}: {
-  settings?: AlignmentSettingsInput;
-  seeds?: number[];
-}): void {
+function checkNamedOnce({ settings = {}, seeds }: NewAlignmentSweep): void {
   if (settings.layer !== undefined)
     throw invalidInput(['settings', 'layer'], 'layer must be left out in a sweep: layers says which');
   if (settings.seed !== undefined && seeds !== undefined)

@@ -1,10 +1,10 @@
 /** What the parts of an alignment sweep have measured, layer by layer: tables ready to plot, also while it goes on. */
 import { and, eq } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
+import { settingsOf } from '../db/queries/runOf.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { runs, splitMeasures, swapMeasures } from '../db/tables/index.ts';
 import type { SwapMeasure as MeasuredSwap } from '../engine/contract/alignment.ts';
-import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts';
 import type { Split } from '../engine/contract/dataset.ts';
 import type { Share } from '../stats.ts';
 
@@ -83,8 +83,7 @@ export async function swapsByLayer(
 }
 
 function rowOf(part: Run) {
-  const { layer } = part.settings as unknown as AlignmentSettings;
-  return { layer, part, parts: 1, deviation: null };
+  return { layer: settingsOf(part, 'ALIGNMENT').layer, part, parts: 1, deviation: null };
 }
 
 function shareOf<T extends Share | undefined>(measured: T): T extends Share ? Share : null;

@@ -1,0 +1,97 @@
+/** The kinds of runs: what each stores as its settings and its result, and the engine's job behind it. */
+import type { AlignmentJob, AlignmentResult, BaselineJob, BaselineResult } from './alignment.ts';
+import type { AlignmentSettings } from './alignmentSettings.ts';
+import type { CheckpointAnalysisJob, CheckpointAnalysisResult } from './analysis.ts';
+import type { GrokSettings } from './analysisSettings.ts';
+import type { BaselineSettings } from './baselineSettings.ts';
+import type { HopSwapJob, HopSwapResult, StoredHopSwapSettings } from './hopSwap.ts';
+import type { ModelJob, ModelResult } from './model.ts';
+import type { ModelSettings } from './modelSettings.ts';
+import type { StoredSweepSettings, SwapSweepJob, SwapSweepResult } from './swapSweep.ts';
+
+/** The job that an engine does for a run, and what it returns; a kind that is not here follows its parts. */
+export interface EngineJobs {
+  MODEL: { job: ModelJob; result: ModelResult };
+  ALIGNMENT: { job: AlignmentJob; result: AlignmentResult };
+  BASELINE: { job: BaselineJob; result: BaselineResult };
+  SWAP_SWEEP: { job: SwapSweepJob; result: SwapSweepResult };
+  CHECKPOINT_ANALYSIS: { job: CheckpointAnalysisJob; result: CheckpointAnalysisResult };
+  HOP_SWAP: { job: HopSwapJob; result: HopSwapResult };
+}
+export type EngineRunKind = keyof EngineJobs;
+
+/** Who does the work: an engine, or the parts that the run follows. */
+const WORK = {
+  MODEL: 'ENGINE',
+  ALIGNMENT: 'ENGINE',
+  BASELINE: 'ENGINE',
+  SWAP_SWEEP: 'ENGINE',
+  ALIGNMENT_SWEEP: 'PARTS',
+  GROKKING: 'PARTS',
+  CHECKPOINT_ANALYSIS: 'ENGINE',
+  HOP_SWAP: 'ENGINE',
+} as const satisfies { [K in RunKind]: K extends EngineRunKind ? 'ENGINE' : 'PARTS' };
+
+export const RUN_KINDS = Object.keys(WORK) as RunKind[];
+/** Kinds that no worker takes up: such a run follows its parts. */
+export const PARENT_KINDS = RUN_KINDS.filter((kind) => WORK[kind] === 'PARTS');
+export const ENGINE_KINDS = RUN_KINDS.filter((kind): kind is EngineRunKind => WORK[kind] === 'ENGINE');
+
+/** Validated settings, whole, defaults filled in. */
+export interface RunSettings {
+  MODEL: StoredModelSettings;
+  ALIGNMENT: AlignmentSettings;
+  BASELINE: BaselineSettings;
+  SWAP_SWEEP: StoredSweepSettings;
+  ALIGNMENT_SWEEP: AlignmentSweepSettings;
+  GROKKING: GrokkingSettings;
+  CHECKPOINT_ANALYSIS: GrokSettings;
+  HOP_SWAP: StoredHopSwapSettings;
+}
+export type RunKind = keyof RunSettings;
+
+/** Small results that have no table of their own. */
+export interface RunResults {
+  MODEL: Pick<ModelResult, 'finalLoss' | 'accuracy' | 'nParams'> | Stopped;
+  ALIGNMENT: Pick<AlignmentResult, 'bestStep' | 'dModel' | 'chosenAlpha'>;
+  BASELINE: Pick<BaselineResult, 'dModel'>;
+  SWAP_SWEEP: Pick<SwapSweepResult, 'edits' | 'seconds'>;
+  ALIGNMENT_SWEEP: never;
+  GROKKING: Stopped;
+  CHECKPOINT_ANALYSIS: never;
+  HOP_SWAP: never;
+}
+
+/** Ended by the stop rule of a grokking run, at this step of training. */
+export interface Stopped {
+  stoppedAt: number;
+}
+
+/** How a model is trained, and at which steps it is kept. */
+export type StoredModelSettings = ModelSettings & { keepSteps?: number[] };
+
+/** What a sweep stores as its settings. */
+export interface AlignmentSweepSettings {
+  layers: number[];
+  seeds: number[];
+  /** Of every part, but for `layer` and `seed`, which are those of the first. */
+  alignment: AlignmentSettings;
+}
+
+export const STOP_MEASURES = ['HELD_OUT_ACCURACY', 'DIAGONAL_STRENGTH'] as const;
+
+/** Training ends at the last of `checkpoints` in a row whose measure is at least `threshold`. */
+export interface StopRule {
+  measure: (typeof STOP_MEASURES)[number];
+  threshold: number;
+  checkpoints: number;
+}
+
+/** What a grokking run stores as its settings. */
+export interface GrokkingSettings {
+  steps: number[];
+  analysis: GrokSettings;
+  stop: StopRule | null;
+  /** How the model is trained; null where models were there. */
+  model: ModelSettings | null;
+}

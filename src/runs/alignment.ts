@@ -1,0 +1,155 @@
+/** Runs that train an SAE and bind its slots to the concepts of an ontology. */
+import { sql } from 'drizzle-orm';
+import type { Db, Executor } from '../db/client.ts';
+import { isOfKind, type RunOf } from '../db/queries/runOf.ts';
+import { type Run, readRun } from '../db/queries/runs.ts';
+import { slots, swapMeasures } from '../db/tables/index.ts';
+import type { SwapMeasure } from '../engine/contract/alignment.ts';
+import { resolveAlignmentSettings } from '../engine/contract/alignmentPresets.ts';
+import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
+import { invalidInput, notFound } from '../errors.ts';
+import { findConcept, readConcepts } from './concepts.ts';
+import type { EngineKind } from './kind.ts';
+import { share } from './measure.ts';
+import { SAE_TABLES, storeMeasures } from './sae.ts';
+import { queueRun } from './start.ts';
+import { checkLayer, chooseStudied, type Dataset, loadStudied, type Model, type Studied } from './studied.ts';
+import { boolean, json, number, type ResultTable, successRate, text, time } from './table.ts';
+
+/** Success of swaps, of `swap_measures m`. */
+export const SWAPS = {
+  columns: {
+    population: text,
+    split: text,
+    edited: text,
+    alpha: number,
+    chosen: boolean,
+    trials: number,
+    successes: number,
+    ...successRate,
+  },
+  select: sql.raw('m.population, m.split, m.control as edited, m.alpha, m.chosen, m.trials, m.successes'),
+};
+
+type SwapRow = Omit<SwapMeasure, 'control'> & { edited: SwapMeasure['control']; chosen: boolean };
+
+const swaps: ResultTable = {
+  description: 'Success of concept swaps beside the random-latent control, by population, split and alpha.',
+  columns: SWAPS.columns,
+  key: ['population', 'split', 'edited', 'alpha'],
+  rows: (runIds) => sql`
+    select m.run_id as "runId", ${SWAPS.select} from swap_measures m where m.run_id in ${runIds}`,
+  /** At the alpha chosen on validation. */
+  measures: ({ chosen, population, edited, split, alpha, successes, trials }: SwapRow) =>
+    chosen ? share('SWAP_SUCCESS', successes, trials, { split, of: { population, edited }, alpha }) : [],
+};
+
+const interventions: ResultTable = {
+  description: 'The concept swaps that were done one by one, oldest first.',
+  columns: {
+    id: { type: 'id Intervention' },
+    createdAt: time,
+    method: text,
+    alpha: number,
+    armed: boolean,
+    sourceConcept: text,
+    targetConcept: text,
+    prompt: text,
+    expectedAnswer: text,
+    success: boolean,
+    baseline: text,
+    result: text,
+    baselineTokens: json,
+    resultTokens: json,
+    slots: json,
+  },
+  key: ['createdAt', 'id'],
+  rows: (runIds) => sql`
+    select i.id, i.created_at as "createdAt", i.method, i.alpha, i.armed, s.key as "sourceConcept",
+      t.key as "targetConcept", i.prompt, i.expected_answer as "expectedAnswer", i.success,
+      i.baseline ->> 'text' as baseline, i.result ->> 'text' as result,
+      i.baseline -> 'tokens' as "baselineTokens", i.result -> 'tokens' as "resultTokens", i.slots
+    from interventions i join concepts s on s.id = i.source_concept_id
+      join concepts t on t.id = i.target_concept_id
+    where i.run_id in ${runIds}`,
+};
+
+const { binding, matrix, faithfulness, latents } = SAE_TABLES;
+
+export const alignment: EngineKind<'ALIGNMENT'> = {
+  tables: { binding, matrix, swaps, interventions, faithfulness, latents },
+  checkpoints: true,
+  load: async (source, run) => ({
+    kind: 'ALIGNMENT',
+    settings: run.settings,
+    ...(await loadStudied(source, run)),
+  }),
+  async store({ tx, keep }, run, result) {
+    const artifactHash = await keep(result.weights, 'SAE');
+    const { bestStep, dModel, chosenAlpha } = result;
+    const conceptIds = await storeMeasures(tx, run, result);
+    await tx.insert(slots).values(
+      result.slots.map(({ concept, ...slot }) => ({
+        ...slot,
+        runId: run.id,
+        conceptId: conceptIds[concept]!,
+      })),
+    );
+    if (result.swaps.length > 0)
+      await tx
+        .insert(swapMeasures)
+        .values(result.swaps.map((swap) => ({ ...swap, runId: run.id, chosen: swap.alpha === chosenAlpha })));
+    return { artifactHash, result: { bestStep, dModel, chosenAlpha } };
+  },
+};
+
+export interface NewAlignmentRun extends Studied {
+  settings?: AlignmentSettingsInput;
+}
+
+/**
+ * Queues the alignment of a model's activations to the ontology of a dataset.
+ * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
+ */
+export async function startAlignmentRun(db: Db, input: NewAlignmentRun): Promise<Run> {
+  const { settings, model, dataset } = await planAlignment(db, input);
+  checkLayer(model, settings.layer, ['settings', 'layer']);
+  return queueRun(db, { kind: 'ALIGNMENT', settings, modelId: model.id }, dataset);
+}
+
+/** What an alignment is made of; `checkLayer` is the caller's part. @throws AppError as `startAlignmentRun` does. */
+export async function planAlignment(
+  db: Executor,
+  input: NewAlignmentRun,
+): Promise<{ settings: AlignmentSettings; model: Model; dataset: Dataset }> {
+  const settings = resolveAlignmentSettings(input.settings ?? {});
+  const studied = await chooseStudied(db, input);
+  const concepts = await readConcepts(db, { datasetId: studied.dataset.id });
+  settings.withheldTargets.forEach((key, i) => {
+    findConcept(concepts, key, ['settings', 'withheldTargets', String(i)]);
+  });
+  return { settings, ...studied };
+}
+
+/**
+ * @param what What needs it, such as `a swap`.
+ * @throws AppError NOT_FOUND; INVALID_INPUT at `runId` for any other run.
+ */
+export async function readAlignment(
+  db: Executor,
+  id: string,
+  what: string,
+): Promise<Run & RunOf<'ALIGNMENT'>> {
+  const run = await readRun(db, id);
+  if (!run) throw notFound('Run', id);
+  if (isOfKind(run, 'ALIGNMENT') && run.status === 'SUCCEEDED') return run;
+  throw invalidInput(
+    ['runId'],
+    `${what} needs an alignment run that has SUCCEEDED; this is a run of kind ${run.kind} in status ${run.status}`,
+  );
+}
+
+/** The alpha that the run chose on validation; null where it could not. */
+export function chosenAlphaOf(run: RunOf<'ALIGNMENT'>): number | null {
+  return run.result?.chosenAlpha ?? null;
+}

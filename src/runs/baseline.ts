@@ -1,0 +1,40 @@
+/** Runs that train an SAE without labels, to compare alignments with. */
+import type { Db } from '../db/client.ts';
+import type { Run } from '../db/queries/runs.ts';
+import { type BaselineSettingsInput, resolveBaselineSettings } from '../engine/contract/baselineSettings.ts';
+import { readConcepts } from './concepts.ts';
+import type { EngineKind } from './kind.ts';
+import { SAE_TABLES, storeMeasures } from './sae.ts';
+import { queueRun } from './start.ts';
+import { checkLayer, chooseStudied, loadStudied, type Studied } from './studied.ts';
+
+export const baseline: EngineKind<'BASELINE'> = {
+  tables: SAE_TABLES,
+  checkpoints: true,
+  load: async (source, run) => ({
+    kind: 'BASELINE',
+    settings: run.settings,
+    ...(await loadStudied(source, run)),
+  }),
+  async store({ tx, keep }, run, result) {
+    const artifactHash = await keep(result.weights, 'SAE');
+    await storeMeasures(tx, run, result);
+    return { artifactHash, result: { dModel: result.dModel } };
+  },
+};
+
+export interface NewBaselineRun extends Studied {
+  settings?: BaselineSettingsInput;
+}
+
+/**
+ * Queues the training of an SAE without labels on a model's activations.
+ * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
+ */
+export async function startBaselineRun(db: Db, input: NewBaselineRun): Promise<Run> {
+  const { model, dataset } = await chooseStudied(db, input);
+  const { length: nConcepts } = await readConcepts(db, { datasetId: dataset.id });
+  const settings = resolveBaselineSettings(input.settings ?? {}, nConcepts);
+  checkLayer(model, settings.layer, ['settings', 'layer']);
+  return queueRun(db, { kind: 'BASELINE', settings, modelId: model.id }, dataset);
+}

@@ -29,7 +29,8 @@ module.exports = {
     },
     {
       name: 'runs-know-no-graphql-and-no-tensors',
-      comment: 'What a kind of run is on the side of data; services and jobs use it, and it queues through the queue alone.',
+      comment:
+        'What a kind of run is on the side of data; services and jobs use it, and it queues through the queue alone.',
       severity: 'error',
       from: from('runs/'),
       to: {

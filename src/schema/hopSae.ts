@@ -3,7 +3,6 @@ import { type HopSae, hopSaesOfRuns } from '../runs/checkpointAnalysis.ts';
 import type { Run } from '../services/run.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
-import { RUN_TYPENAMES } from './ids.ts';
 import { SaeLensRef, saeLensFilesOf } from './saeLens.ts';
 
 export const HopSaeRef = builder.objectRef<HopSae & { run: Run }>('HopSae').implement({
@@ -14,7 +13,7 @@ export const HopSaeRef = builder.objectRef<HopSae & { run: Run }>('HopSae').impl
     saeLens: t.field({
       type: SaeLensRef,
       description: 'The SAE as files for SAELens.',
-      resolve: ({ run, hop }) => saeLensFilesOf(run, RUN_TYPENAMES[run.kind], hop),
+      resolve: ({ run, hop }) => saeLensFilesOf(run, hop),
     }),
   }),
 });

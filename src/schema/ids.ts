@@ -1,4 +1,5 @@
 /** Relay global ids: base64 of `Typename:uuid`, opaque to clients. */
+import { RUN_KINDS, type RunKind } from '../engine/contract/runs.ts';
 import { invalidInput } from '../errors.ts';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -32,20 +33,19 @@ export function idOf(globalId: string, types: readonly string[], path: readonly 
   throw invalidInput(path, `"${globalId}" is the id of a ${typename}; accepted is ${types.join(' or ')}`);
 }
 
-/** The type that shows a run, by its kind. */
-export const RUN_TYPENAMES = {
-  MODEL: 'ModelRun',
-  ALIGNMENT: 'AlignmentRun',
-  BASELINE: 'BaselineRun',
-  SWAP_SWEEP: 'SwapSweepRun',
-  ALIGNMENT_SWEEP: 'AlignmentSweepRun',
-  GROKKING: 'GrokkingRun',
-  CHECKPOINT_ANALYSIS: 'CheckpointAnalysisRun',
-  HOP_SWAP: 'HopSwapRun',
-} as const;
+type PascalCase<S extends string> = S extends `${infer A}_${infer B}`
+  ? `${Capitalize<Lowercase<A>>}${PascalCase<B>}`
+  : Capitalize<Lowercase<S>>;
+/** The type that shows runs of a kind: `SwapSweepRun` for `SWAP_SWEEP`. */
+export type RunTypename<K extends RunKind = RunKind> = `${PascalCase<K>}Run`;
+
+export function typenameOf<K extends RunKind>(kind: K): RunTypename<K> {
+  const words = kind.split('_').map((word) => `${word[0]}${word.slice(1).toLowerCase()}`);
+  return `${words.join('')}Run` as RunTypename<K>;
+}
 
 /** The types that a run's id can name. */
-export const RUN_TYPES = Object.values(RUN_TYPENAMES);
+export const RUN_TYPES = RUN_KINDS.map(typenameOf);
 
 /** Whether the text is a well-formed id of this type. */
 export function isIdOf(value: string, type: string): boolean {

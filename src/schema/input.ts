@@ -1,6 +1,7 @@
 /** What clients send as null means the same as leaving it out. */
 
-type WithoutNulls<T> = T extends File
+/** A type whose nulls are absences. */
+export type WithoutNulls<T> = T extends File
   ? T
   : T extends readonly (infer Item)[]
     ? WithoutNulls<Item>[]

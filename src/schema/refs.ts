@@ -2,6 +2,7 @@
  * The object types with the rows behind them, and their connections, so that noun files can refer to one another
  * without importing one another.
  */
+import { RUN_KINDS, type RunKind } from '../engine/contract/runs.ts';
 import type { ApiKey } from '../services/apiKey.ts';
 import type { Dataset, Example, Fact } from '../services/dataset.ts';
 import type { Worker } from '../services/engine.ts';
@@ -12,6 +13,7 @@ import type { Concept, Ontology } from '../services/ontology.ts';
 import type { Run } from '../services/run.ts';
 import type { Slot } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { typenameOf } from './ids.ts';
 
 export const OntologyRef = builder.objectRef<Ontology>('Ontology');
 export const ConceptRef = builder.objectRef<Concept>('Concept');
@@ -20,14 +22,16 @@ export const ExampleRef = builder.objectRef<Example>('Example');
 export const FactRef = builder.objectRef<Fact>('Fact');
 export const ModelRef = builder.objectRef<Model>('Model');
 export const RunRef = builder.interfaceRef<Run>('Run');
-export const ModelRunRef = builder.objectRef<Run>('ModelRun');
-export const AlignmentRunRef = builder.objectRef<Run>('AlignmentRun');
-export const BaselineRunRef = builder.objectRef<Run>('BaselineRun');
-export const SwapSweepRunRef = builder.objectRef<Run>('SwapSweepRun');
-export const AlignmentSweepRunRef = builder.objectRef<Run>('AlignmentSweepRun');
-export const GrokkingRunRef = builder.objectRef<Run>('GrokkingRun');
-export const CheckpointAnalysisRunRef = builder.objectRef<Run>('CheckpointAnalysisRun');
-export const HopSwapRunRef = builder.objectRef<Run>('HopSwapRun');
+/** The type of each kind of run. */
+export const RUN_REFS = Object.fromEntries(
+  RUN_KINDS.map((kind) => [kind, builder.objectRef<Run>(typenameOf(kind))]),
+) as Record<RunKind, ReturnType<typeof builder.objectRef<Run>>>;
+export const {
+  MODEL: ModelRunRef,
+  ALIGNMENT: AlignmentRunRef,
+  BASELINE: BaselineRunRef,
+  CHECKPOINT_ANALYSIS: CheckpointAnalysisRunRef,
+} = RUN_REFS;
 export const GrokkingPointRef = builder.objectRef<GrokkingPoint>('GrokkingPoint');
 export const SlotRef = builder.objectRef<Slot>('Slot');
 export const InterventionRef = builder.objectRef<Intervention>('Intervention');

@@ -1,52 +1,17 @@
 /** What every run has in common: its life, its metrics, and its events. */
 import { datasetsByIds } from '../services/dataset.ts';
 import { workersByIds } from '../services/engine.ts';
-import { cancelRun, getMetrics, listRuns, type Run, runsByIds } from '../services/run.ts';
+import { getMetrics, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor } from './eventCursor.ts';
-import { idOf, RUN_TYPENAMES, RUN_TYPES } from './ids.ts';
+import { typenameOf } from './ids.ts';
 import { MetricSeriesRef } from './metrics.ts';
-import { addMutation } from './mutation.ts';
-import { DatasetRef, RunConnection, RunRef, WorkerRef } from './refs.ts';
+import { DatasetRef, RunRef, WorkerRef } from './refs.ts';
 import { ExportFileRef, exportFilesOf } from './runExports.ts';
 
 const DEFAULT_MAX_POINTS = 1000;
 /** Rows that a metrics field may read, in the terms of the complexity rule. */
 const METRICS_COMPLEXITY = 20;
-
-const RunKind = builder.enumType('RunKind', {
-  description: 'What a run does.',
-  values: {
-    MODEL: { description: 'Trains a language model; a `ModelRun`.' },
-    ALIGNMENT: {
-      description:
-        'Trains an SAE on a model’s activations and binds its slots to concepts; an `AlignmentRun`.',
-    },
-    BASELINE: {
-      description:
-        'Trains an SAE of the same size on the same activations without labels, to compare with; a `BaselineRun`.',
-    },
-    SWAP_SWEEP: {
-      description:
-        'Tries concept swaps over methods, alphas and pairs beside their controls; a `SwapSweepRun`.',
-    },
-    ALIGNMENT_SWEEP: {
-      description:
-        'Repeats an alignment over layers and seeds, each a run of its own; an `AlignmentSweepRun`.',
-    },
-    GROKKING: {
-      description:
-        'Follows a two-hop model along its training, checkpoint by checkpoint, each a run of its own; a `GrokkingRun`.',
-    },
-    CHECKPOINT_ANALYSIS: {
-      description: 'Measures one checkpoint of a grokking run; a `CheckpointAnalysisRun`.',
-    },
-    HOP_SWAP: {
-      description:
-        'Swaps relations at either hop of two-hop questions beside their controls; a `HopSwapRun`.',
-    },
-  },
-});
 
 export const RunStatusRef = builder.enumType('RunStatus', {
   description: 'Where a run is in its life: QUEUED, RUNNING, then one of the three ends.',
@@ -73,9 +38,8 @@ RunRef.implement({
   description:
     'Long work done by a worker, with everything needed to do it again. Follow it with the subscription `runEvents`.',
   interfaces: [builder.nodeInterfaceRef()],
-  resolveType: (run) => typenameOf(run),
+  resolveType: ({ kind }) => typenameOf(kind),
   fields: (t) => ({
-    kind: t.field({ type: RunKind, description: 'What it does.', resolve: (run) => run.kind }),
     status: t.field({
       type: RunStatusRef,
       description: 'Where it is in its life.',
@@ -149,7 +113,7 @@ RunRef.implement({
       type: [ExportFileRef],
       description: 'Its results as files.',
       complexity: { field: 1, multiplier: 10 },
-      resolve: (run) => exportFilesOf(run, typenameOf(run)),
+      resolve: (run) => exportFilesOf(run),
     }),
     metrics: t.field({
       type: [MetricSeriesRef],
@@ -168,74 +132,3 @@ RunRef.implement({
     }),
   }),
 });
-
-const RunFilter = builder.inputType('RunFilter', {
-  description: 'Which runs to list; conditions left out do not restrict.',
-  fields: (t) => ({
-    status: t.field({ type: [RunStatusRef], required: false, description: 'Those in one of these states.' }),
-    kind: t.field({ type: [RunKind], required: false, description: 'Those of one of these kinds.' }),
-    datasetId: t.id({ required: false, description: 'Those that work on this dataset.' }),
-    modelId: t.id({ required: false, description: 'Those that made or study this model.' }),
-    isPart: t.boolean({
-      required: false,
-      description: 'True: those that are parts of a sweep or a grokking run; false: those that stand alone.',
-    }),
-  }),
-});
-
-builder.queryFields((t) => ({
-  run: t.field({
-    type: RunRef,
-    nullable: true,
-    description: 'The run with this id; null when there is none.',
-    args: { id: t.arg.id({ required: true, description: 'Id of a run of any kind.' }) },
-    resolve: (_root, { id }, { loaders }) => loaders.load(runsByIds, idOf(id, RUN_TYPES, ['id'])),
-  }),
-  runs: t.connection(
-    {
-      type: RunRef,
-      description: 'Runs, newest first.',
-      args: { filter: t.arg({ type: RunFilter, required: false, description: 'Which runs.' }) },
-      resolve: (_root, { filter, ...args }, { db }) =>
-        listRuns(
-          db,
-          {
-            ...filter,
-            datasetId: filter?.datasetId && idOf(filter.datasetId, ['Dataset'], ['filter', 'datasetId']),
-            modelId: filter?.modelId && idOf(filter.modelId, ['Model'], ['filter', 'modelId']),
-          },
-          args,
-        ),
-    },
-    RunConnection,
-  ),
-}));
-
-export const StartRunSuccess = builder.objectRef<{ run: Run }>('StartRunSuccess').implement({
-  description: 'A run was queued; it goes on by itself.',
-  fields: (t) => ({
-    run: t.field({ type: RunRef, description: 'The queued run.', resolve: ({ run }) => run }),
-  }),
-});
-
-addMutation('cancelRun', {
-  description: 'Ends a run that has not ended; its process is gone within a second. What it logged stays.',
-  scope: 'run',
-  input: builder.inputType('CancelRunInput', {
-    description: 'The run to be cancelled.',
-    fields: (t) => ({ id: t.id({ required: true, description: 'Id of the run.' }) }),
-  }),
-  success: builder.objectRef<{ run: Run }>('CancelRunSuccess').implement({
-    description: 'The run was cancelled.',
-    fields: (t) => ({
-      run: t.field({ type: RunRef, description: 'The cancelled run.', resolve: ({ run }) => run }),
-    }),
-  }),
-  errors: ['INVALID_INPUT', 'NOT_FOUND', 'CONFLICT'],
-  resolve: async ({ id }, { db }) => ({ run: await cancelRun(db, idOf(id, RUN_TYPES, ['id'])) }),
-});
-
-/** Name of the GraphQL type that shows this run. */
-function typenameOf({ kind }: Run): (typeof RUN_TYPES)[number] {
-  return RUN_TYPENAMES[kind];
-}

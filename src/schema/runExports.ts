@@ -2,7 +2,7 @@
 import { EXPORT_FORMATS, type ExportFormat, exportsOf } from '../services/export.ts';
 import type { Run } from '../services/run.ts';
 import { builder } from './builder.ts';
-import { encodeGlobalId } from './ids.ts';
+import { encodeGlobalId, typenameOf } from './ids.ts';
 
 interface ExportFile {
   name: string;
@@ -43,9 +43,9 @@ export const ExportFileRef = builder.objectRef<ExportFile>('ExportFile').impleme
   }),
 });
 
-/** All that a run of this type has. */
-export function exportFilesOf({ kind, id }: Run, typename: string): ExportFile[] {
-  const address = `/export/runs/${encodeURIComponent(encodeGlobalId(typename, id))}`;
+/** All that a run has. */
+export function exportFilesOf({ kind, id }: Run): ExportFile[] {
+  const address = `/export/runs/${encodeURIComponent(encodeGlobalId(typenameOf(kind), id))}`;
   return exportsOf(kind).flatMap(({ name, table: { description } }) =>
     EXPORT_FORMATS.map((format) => ({ name, description, format, url: `${address}/${name}.${format}` })),
   );

@@ -2,7 +2,7 @@
 import type { Run } from '../services/run.ts';
 import { saeLensOf } from '../services/saeLens.ts';
 import { builder } from './builder.ts';
-import { encodeGlobalId } from './ids.ts';
+import { encodeGlobalId, typenameOf } from './ids.ts';
 
 interface SaeLensShape {
   architecture: string | null;
@@ -35,14 +35,16 @@ export const SaeLensRef = builder.objectRef<SaeLensShape>('SaeLens').implement({
   }),
 });
 
-/** What there is for a run of this type; `hop` is that of a two-hop run's SAE, 1 or 2. */
-export function saeLensFilesOf(run: Run, typename: string, hop: number | null = null): SaeLensShape {
+/** What there is for a run; `hop` is that of a two-hop run's SAE, 1 or 2. */
+export function saeLensFilesOf(run: Run, hop: number | null = null): SaeLensShape {
   const counterpart = saeLensOf(run, hop);
   if (typeof counterpart !== 'string')
     return { architecture: null, unavailableReason: counterpart.reason, cfgUrl: null, weightsUrl: null };
-  const address = `/export/runs/${encodeURIComponent(encodeGlobalId(typename, run.id))}/saelens${hop === null ? '' : `/hop-${hop}`}`;
+  const address = `/export/runs/${encodeURIComponent(encodeGlobalId(typenameOf(run.kind), run.id))}/saelens${hop === null ? '' : `/hop-${hop}`}`;
   return {
-    ...{ architecture: counterpart, unavailableReason: null },
-    ...{ cfgUrl: `${address}/cfg.json`, weightsUrl: `${address}/sae_weights.safetensors` },
+    architecture: counterpart,
+    unavailableReason: null,
+    cfgUrl: `${address}/cfg.json`,
+    weightsUrl: `${address}/sae_weights.safetensors`,
   };
 }

@@ -1,5 +1,5 @@
 /** Rows of results as text: JSON Lines, which is exact, and CSV, which opens in spreadsheets. */
-import { encodeGlobalId, RUN_TYPENAMES } from '../schema/ids.ts';
+import { encodeGlobalId, typenameOf } from '../schema/ids.ts';
 import type { Column, ExportFormat, ResultTable } from '../services/export.ts';
 import type { Run } from '../services/run.ts';
 
@@ -40,8 +40,7 @@ function shown(row: Row, name: string, { type, from }: Column): unknown {
   if (value === null || value === undefined) return null;
   if (type === 'number') return Number.isFinite(Number(value)) ? Number(value) : null;
   if (type === 'time') return new Date(value as string).toISOString();
-  if (type === 'run id')
-    return encodeGlobalId(RUN_TYPENAMES[row[`${name}Kind`] as Run['kind']], String(value));
+  if (type === 'run id') return encodeGlobalId(typenameOf(row[`${name}Kind`] as Run['kind']), String(value));
   return type.startsWith('id ') ? encodeGlobalId(type.slice(3), String(value)) : value;
 }
 

@@ -1,27 +1,22 @@
 /** Runs that swap relations at either hop of two-hop questions. */
-import { hopSwapsOfRuns, startHopSwapRun, summarizeHops } from '../runs/hopSwap.ts';
-import { runsByIds, settingsOf } from '../services/run.ts';
-import { AnalysisSettingsTypes } from './analysisSettings.ts';
-import { builder } from './builder.ts';
-import { HopSaeRef, hopSaesOf } from './hopSae.ts';
-import { HopSwapEdit, HopSwapResultRef, HopSwapSummaryRef } from './hopSwap.ts';
-import { HopSwapSettingsTypes } from './hopSwapSettings.ts';
-import { idOf } from './ids.ts';
-import { withoutNulls } from './input.ts';
-import { addMutation } from './mutation.ts';
-import { CheckpointAnalysisRunRef, HopSwapRunRef, ModelRef, RunRef } from './refs.ts';
-import { StartRunSuccess } from './run.ts';
-import { loadRunOf, studiedModel } from './runFields.ts';
+import { hopSwapsOfRuns, startHopSwapRun, summarizeHops } from '../../runs/hopSwap.ts';
+import { runsByIds, settingsOf } from '../../services/run.ts';
+import { AnalysisSettingsTypes } from '../analysisSettings.ts';
+import { builder } from '../builder.ts';
+import { HopSaeRef, hopSaesOf } from '../hopSae.ts';
+import { HopSwapEdit, HopSwapResultRef, HopSwapSummaryRef } from '../hopSwap.ts';
+import { HopSwapSettingsTypes } from '../hopSwapSettings.ts';
+import { idOf } from '../ids.ts';
+import { CheckpointAnalysisRunRef, ModelRef } from '../refs.ts';
+import { addRunNode, addStart, studiedModel } from './node.ts';
 
 /** Methods of all edits at both hops, in the terms of the complexity rule. */
 const RESULTS_COMPLEXITY = { field: 10, multiplier: 32 };
 
-builder.node(HopSwapRunRef, {
+export const hopSwapRun = addRunNode('HOP_SWAP', {
+  does: 'Swaps relations at either hop of two-hop questions beside their controls; a `HopSwapRun`.',
   description:
     'A run that swaps relations at either hop of two-hop questions, with every method and beside the controls. Each method keeps the alpha that does best on TRAIN questions, and held-out questions tell what it reaches. A run whose engine is killed does it again, to the same figures.',
-  interfaces: [RunRef],
-  id: { resolve: (run) => run.id },
-  loadOne: loadRunOf('HOP_SWAP'),
   fields: (t) => ({
     settings: t.field({
       type: HopSwapSettingsTypes.output,
@@ -72,10 +67,9 @@ builder.node(HopSwapRunRef, {
   }),
 });
 
-addMutation('startHopSwapRun', {
+addStart('startHopSwapRun', {
   description:
     'Queues swaps of relations at either hop of two-hop questions, with their controls, and returns the run at once. Give `runId` to edit the SAEs of a grokking run’s checkpoint, or else `modelId` to have SAEs trained for a model.',
-  scope: 'run',
   input: builder.inputType('StartHopSwapRunInput', {
     description: 'Whose slots to swap, and what to try.',
     fields: (t) => ({
@@ -108,17 +102,11 @@ addMutation('startHopSwapRun', {
       }),
     }),
   }),
-  success: StartRunSuccess,
-  errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async (input, { db }) => {
-    const { runId, modelId, datasetId, ...rest } = withoutNulls(input);
-    return {
-      run: await startHopSwapRun(db, {
-        ...rest,
-        runId: runId && idOf(runId, ['GrokkingRun'], ['runId']),
-        modelId: modelId && idOf(modelId, ['Model'], ['modelId']),
-        datasetId: datasetId && idOf(datasetId, ['Dataset'], ['datasetId']),
-      }),
-    };
-  },
+  start: (db, { runId, modelId, datasetId, ...rest }) =>
+    startHopSwapRun(db, {
+      ...rest,
+      runId: runId && idOf(runId, ['GrokkingRun'], ['runId']),
+      modelId: modelId && idOf(modelId, ['Model'], ['modelId']),
+      datasetId: datasetId && idOf(datasetId, ['Dataset'], ['datasetId']),
+    }),
 });

@@ -1,24 +1,19 @@
 /** Runs that train a language model. */
-import { FINE_TUNING_DEFAULTS } from '../engine/contract/modelSettings.ts';
-import { startModelRun } from '../runs/model.ts';
-import { checkpointsOfRuns } from '../services/grokking.ts';
-import { modelsByIds } from '../services/model.ts';
-import { resultOf, settingsOf } from '../services/run.ts';
-import { builder } from './builder.ts';
-import { CheckpointScheduleInput, ModelCheckpointRef } from './checkpoints.ts';
-import { idOf } from './ids.ts';
-import { withoutNulls } from './input.ts';
-import { ModelSettingsTypes } from './modelSettings.ts';
-import { addMutation } from './mutation.ts';
-import { ModelRef, ModelRunRef, RunRef } from './refs.ts';
-import { StartRunSuccess } from './run.ts';
-import { loadRunOf } from './runFields.ts';
+import { FINE_TUNING_DEFAULTS } from '../../engine/contract/modelSettings.ts';
+import { startModelRun } from '../../runs/model.ts';
+import { checkpointsOfRuns } from '../../services/grokking.ts';
+import { modelsByIds } from '../../services/model.ts';
+import { resultOf, settingsOf } from '../../services/run.ts';
+import { builder } from '../builder.ts';
+import { CheckpointScheduleInput, ModelCheckpointRef } from '../checkpoints.ts';
+import { idOf } from '../ids.ts';
+import { ModelSettingsTypes } from '../modelSettings.ts';
+import { ModelRef } from '../refs.ts';
+import { addRunNode, addStart } from './node.ts';
 
-builder.node(ModelRunRef, {
+export const modelRun = addRunNode('MODEL', {
+  does: 'Trains a language model; a `ModelRun`.',
   description: 'A run that trains a language model on a dataset.',
-  interfaces: [RunRef],
-  id: { resolve: (run) => run.id },
-  loadOne: loadRunOf('MODEL'),
   fields: (t) => ({
     settings: t.field({
       type: ModelSettingsTypes.output,
@@ -54,9 +49,8 @@ builder.node(ModelRunRef, {
   }),
 });
 
-addMutation('startModelRun', {
+addStart('startModelRun', {
   description: 'Queues the training of a language model on a dataset and returns its run at once.',
-  scope: 'run',
   input: builder.inputType('StartModelRunInput', {
     description: 'What to train on, and how.',
     fields: (t) => ({
@@ -82,14 +76,10 @@ addMutation('startModelRun', {
       }),
     }),
   }),
-  success: StartRunSuccess,
-  errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async ({ datasetId, modelId, settings, keepCheckpoints }, { db }) => ({
-    run: await startModelRun(db, {
+  start: (db, { datasetId, modelId, ...how }) =>
+    startModelRun(db, {
+      ...how,
       datasetId: idOf(datasetId, ['Dataset'], ['datasetId']),
-      modelId: modelId ? idOf(modelId, ['Model'], ['modelId']) : undefined,
-      settings: withoutNulls(settings ?? {}),
-      keepCheckpoints: keepCheckpoints ? withoutNulls(keepCheckpoints) : undefined,
+      modelId: modelId && idOf(modelId, ['Model'], ['modelId']),
     }),
-  }),
 });

@@ -1,24 +1,19 @@
 /** Runs that sweep concept swaps over methods, alphas and pairs. */
 
-import { cellsOfRuns, startSwapSweep } from '../runs/swapSweep.ts';
-import { resultOf, runsByIds, settingsOf } from '../services/run.ts';
-import { builder } from './builder.ts';
-import { conceptKeyOrId, idOf } from './ids.ts';
-import { withoutNulls } from './input.ts';
-import { SwapMethod } from './intervention.ts';
-import { addMutation } from './mutation.ts';
-import { AlignmentRunRef, BaselineRunRef, RunRef, SwapSweepRunRef } from './refs.ts';
-import { StartRunSuccess } from './run.ts';
-import { loadRunOf } from './runFields.ts';
-import { SweepControl, SweepSettingsTypes } from './swapSweepSettings.ts';
-import { SwapPair, SwapSweepControl, SwapSweepResult } from './sweepCell.ts';
+import { cellsOfRuns, startSwapSweep } from '../../runs/swapSweep.ts';
+import { resultOf, runsByIds, settingsOf } from '../../services/run.ts';
+import { builder } from '../builder.ts';
+import { conceptKeyOrId, idOf } from '../ids.ts';
+import { SwapMethod } from '../intervention.ts';
+import { AlignmentRunRef, BaselineRunRef } from '../refs.ts';
+import { SweepControl, SweepSettingsTypes } from '../swapSweepSettings.ts';
+import { SwapPair, SwapSweepControl, SwapSweepResult } from '../sweepCell.ts';
+import { addRunNode, addStart } from './node.ts';
 
-builder.node(SwapSweepRunRef, {
+export const swapSweepRun = addRunNode('SWAP_SWEEP', {
+  does: 'Tries concept swaps over methods, alphas and pairs beside their controls; a `SwapSweepRun`.',
   description:
     'A run that tries concept swaps with every method at every alpha on every pair of concepts, beside the controls on the same prompts. Its results grow while it goes on; `runEvents` tells of each.',
-  interfaces: [RunRef],
-  id: { resolve: (run) => run.id },
-  loadOne: loadRunOf('SWAP_SWEEP'),
   fields: (t) => ({
     settings: t.field({
       type: SweepSettingsTypes.output,
@@ -99,10 +94,9 @@ const ConceptPairInput = builder.inputType('ConceptPairInput', {
   }),
 });
 
-addMutation('startSwapSweep', {
+addStart('startSwapSweep', {
   description:
     'Queues a sweep of concept swaps over methods, alphas and pairs, with their controls, and returns its run at once.',
-  scope: 'run',
   input: builder.inputType('StartSwapSweepInput', {
     description: 'Whose slots to swap, and what to try.',
     fields: (t) => ({
@@ -124,18 +118,14 @@ addMutation('startSwapSweep', {
       }),
     }),
   }),
-  success: StartRunSuccess,
-  errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async ({ runId, baselineRunId, pairs, settings }, { db }) => ({
-    run: await startSwapSweep(db, {
+  start: (db, { runId, baselineRunId, pairs, settings }) =>
+    startSwapSweep(db, {
       runId: idOf(runId, ['AlignmentRun'], ['runId']),
-      baselineRunId:
-        baselineRunId == null ? undefined : idOf(baselineRunId, ['BaselineRun'], ['baselineRunId']),
+      baselineRunId: baselineRunId && idOf(baselineRunId, ['BaselineRun'], ['baselineRunId']),
       pairs: pairs?.map(({ source, target }) => ({
         source: conceptKeyOrId(source),
         target: conceptKeyOrId(target),
       })),
-      settings: withoutNulls(settings ?? {}),
+      settings,
     }),
-  }),
 });

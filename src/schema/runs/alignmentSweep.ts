@@ -1,18 +1,19 @@
 /** Runs that repeat an alignment over layers and seeds. */
-import { countPartsOfRuns, MAX_PARTS, pagePartsOfRuns, startAlignmentSweep } from '../runs/alignmentSweep.ts';
-import { bindingByLayer, type LayerBinding, type LayerSwaps, swapsByLayer } from '../runs/layerTable.ts';
-import { type Run, settingsOf } from '../services/run.ts';
-import { AlignmentSettingsTypes } from './alignmentSettings.ts';
-import { builder } from './builder.ts';
-import { idOf } from './ids.ts';
-import { withoutNulls } from './input.ts';
-import { SwapPopulation } from './measures.ts';
-import { addMutation } from './mutation.ts';
-import { RateRef } from './rate.ts';
-import { AlignmentRunConnection, AlignmentRunRef, AlignmentSweepRunRef, ModelRef, RunRef } from './refs.ts';
-import { StartRunSuccess } from './run.ts';
-import { loadRunOf, studiedModel } from './runFields.ts';
-import { SplitRef } from './split.ts';
+import {
+  countPartsOfRuns,
+  MAX_PARTS,
+  pagePartsOfRuns,
+  startAlignmentSweep,
+} from '../../runs/alignmentSweep.ts';
+import { bindingByLayer, type LayerBinding, type LayerSwaps, swapsByLayer } from '../../runs/layerTable.ts';
+import { type Run, settingsOf } from '../../services/run.ts';
+import { AlignmentSettingsTypes } from '../alignmentSettings.ts';
+import { builder } from '../builder.ts';
+import { SwapPopulation } from '../measures.ts';
+import { RateRef } from '../rate.ts';
+import { AlignmentRunConnection, AlignmentRunRef, ModelRef } from '../refs.ts';
+import { SplitRef } from '../split.ts';
+import { addRunNode, addStart, studiedInput, studiedModel, studiedOf } from './node.ts';
 
 /** Rows that a table may have, in the terms of the complexity rule. */
 const TABLE_COMPLEXITY = { field: 10, multiplier: 10 };
@@ -91,12 +92,10 @@ const PartCounts = builder.objectRef<Record<Run['status'], number>>('PartCounts'
   }),
 });
 
-builder.node(AlignmentSweepRunRef, {
+export const alignmentSweepRun = addRunNode('ALIGNMENT_SWEEP', {
+  does: 'Repeats an alignment over layers and seeds, each a run of its own; an `AlignmentSweepRun`.',
   description:
     'Repeats one alignment over layers and seeds. Each part is an `AlignmentRun` of its own, which any worker may take; this run follows them: RUNNING from the first part’s start, its progress is their mean, and it has SUCCEEDED when all have ended and one or more succeeded, FAILED when none did. A part that is cancelled alone does not end the others; cancelling this run cancels all. `runEvents` tells of each part that ends.',
-  interfaces: [RunRef],
-  id: { resolve: (run) => run.id },
-  loadOne: loadRunOf('ALIGNMENT_SWEEP'),
   fields: (t) => ({
     model: t.field({
       type: ModelRef,
@@ -161,19 +160,16 @@ builder.node(AlignmentSweepRunRef, {
   }),
 });
 
-addMutation('startAlignmentSweep', {
+addStart('startAlignmentSweep', {
   description:
     'Queues one alignment for each layer and seed, and returns the run that follows them all at once.',
-  scope: 'run',
   input: builder.inputType('StartAlignmentSweepInput', {
     description: `Which model to study at which layers, with which seeds; at most ${MAX_PARTS} parts.`,
     fields: (t) => ({
-      modelId: t.id({ required: true, description: 'The model to study.' }),
-      datasetId: t.id({
-        required: false,
-        description:
-          'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
-      }),
+      ...studiedInput(
+        t,
+        'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
+      ),
       layers: t.intList({
         required: false,
         description: 'Layers, each once. Default: all, from -1 (before the first block) to the last block.',
@@ -190,15 +186,5 @@ addMutation('startAlignmentSweep', {
       }),
     }),
   }),
-  success: StartRunSuccess,
-  errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async ({ modelId, datasetId, layers, seeds, settings }, { db }) => ({
-    run: await startAlignmentSweep(db, {
-      modelId: idOf(modelId, ['Model'], ['modelId']),
-      datasetId: datasetId == null ? undefined : idOf(datasetId, ['Dataset'], ['datasetId']),
-      layers: layers ?? undefined,
-      seeds: seeds ?? undefined,
-      settings: withoutNulls(settings ?? {}),
-    }),
-  }),
+  start: (db, input) => startAlignmentSweep(db, { ...input, ...studiedOf(input) }),
 });

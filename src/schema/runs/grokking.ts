@@ -1,38 +1,26 @@
 /** Runs that follow a two-hop model along its training. */
-
-import type { StopRule } from '../engine/contract/runs.ts';
-import { startGrokkingRun } from '../runs/grokking.ts';
+import type { StopRule } from '../../engine/contract/runs.ts';
+import { startGrokkingRun } from '../../runs/grokking.ts';
 import {
   type Onset,
   onsetOf,
   pageAnalysesOfRuns,
   pointsOfRuns,
-  readPoint,
   trainingsOfRuns,
-} from '../services/grokking.ts';
-import { modelsByIds } from '../services/model.ts';
-import { type PointEvent, type RunEventRow, resultOf, settingsOf } from '../services/run.ts';
-import { AnalysisSettingsTypes } from './analysisSettings.ts';
-import { builder } from './builder.ts';
-import { CheckpointScheduleInput } from './checkpoints.ts';
-import { encodeEventCursor, startOf } from './eventCursor.ts';
-import { HopSaeRef, hopSaesOf } from './hopSae.ts';
-import { idOf } from './ids.ts';
-import { withoutNulls } from './input.ts';
-import { ModelSettingsTypes } from './modelSettings.ts';
-import { addMutation } from './mutation.ts';
-import { oneByOne } from './oneByOne.ts';
+} from '../../services/grokking.ts';
+import { resultOf, settingsOf } from '../../services/run.ts';
+import { AnalysisSettingsTypes } from '../analysisSettings.ts';
+import { builder } from '../builder.ts';
+import { CheckpointScheduleInput } from '../checkpoints.ts';
+import { idOf } from '../ids.ts';
+import { ModelSettingsTypes } from '../modelSettings.ts';
 import {
   CheckpointAnalysisRunConnection,
   CheckpointAnalysisRunRef,
   GrokkingPointRef,
-  GrokkingRunRef,
-  ModelRef,
   ModelRunRef,
-  RunRef,
-} from './refs.ts';
-import { StartRunSuccess } from './run.ts';
-import { loadRunOf } from './runFields.ts';
+} from '../refs.ts';
+import { addRunNode, addStart } from './node.ts';
 
 /** Points that a run may have, in the terms of the complexity rule. */
 const POINTS_COMPLEXITY = { field: 10, multiplier: 20 };
@@ -87,12 +75,10 @@ const OnsetRef = builder.objectRef<Onset>('GrokkingOnset').implement({
   }),
 });
 
-builder.node(GrokkingRunRef, {
+export const grokkingRun = addRunNode('GROKKING', {
+  does: 'Follows a two-hop model along its training, checkpoint by checkpoint, each a run of its own; a `GrokkingRun`.',
   description:
     'Follows a two-hop model along its training. Its parts are the training, which keeps a model at each checkpoint, and one analysis a checkpoint, queued as soon as the checkpoint is there; so other workers measure while training goes on, and where there are none, training makes way. The subscription `grokking` sends a point a checkpoint. It has FAILED if its training or all analyses did; a checkpoint whose analysis failed has no point.',
-  interfaces: [RunRef],
-  id: { resolve: (run) => run.id },
-  loadOne: loadRunOf('GROKKING'),
   fields: (t) => ({
     steps: t.intList({
       description: 'The steps of training whose models are analysed.',
@@ -148,70 +134,6 @@ builder.node(GrokkingRunRef, {
   }),
 });
 
-builder.node(CheckpointAnalysisRunRef, {
-  description:
-    'A part of a grokking run: trains an SAE on the activations of one checkpoint and measures it.',
-  interfaces: [RunRef],
-  id: { resolve: (run) => run.id },
-  loadOne: loadRunOf('CHECKPOINT_ANALYSIS'),
-  fields: (t) => ({
-    step: t.int({
-      description: 'Step of training after which the model is studied.',
-      resolve: (r) => r.step!,
-    }),
-    model: t.field({
-      type: ModelRef,
-      nullable: true,
-      description:
-        'The model that it studies; null while training has not come to it (phase AWAITING_CHECKPOINT).',
-      resolve: ({ modelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, modelId),
-    }),
-    saes: t.field({
-      type: [HopSaeRef],
-      description: 'The SAEs that it measured by, hop 1, then hop 2; empty before the end.',
-      resolve: hopSaesOf,
-    }),
-  }),
-});
-
-const GrokkingMessage = builder.objectRef<PointEvent>('GrokkingMessage').implement({
-  description: 'A point of a grokking run, with its place in the order of its events.',
-  fields: (t) => ({
-    cursor: t.string({
-      description: 'Pass the last one seen as `after` to go on behind this point.',
-      resolve: ({ seq }) => encodeEventCursor(seq),
-    }),
-    at: t.expose('at', { type: 'DateTime', description: 'When it was measured.' }),
-    point: t.field({
-      type: GrokkingPointRef,
-      description: 'What was measured.',
-      resolve: ({ runId, step }, _args, { db }) => readPoint(db, runId, step),
-    }),
-  }),
-});
-
-const isPoint = (event: RunEventRow): event is PointEvent => event.type === 'POINT';
-
-builder.subscriptionField('grokking', (t) =>
-  t.field({
-    type: GrokkingMessage,
-    description:
-      'The points of a grokking run in the order of training, each once: first those that are there (behind `after`), then each as it is measured and all before it are. Completes by itself when the run has ended and all has been delivered. After a lost connection subscribe again with the last cursor.',
-    args: {
-      id: t.arg.id({ required: true, description: 'Id of a grokking run.' }),
-      after: t.arg.string({
-        required: false,
-        description: 'Cursor of the last point seen, or `Run.cursor`; from the beginning when left out.',
-      }),
-    },
-    subscribe: async (_root, { id, after }, { feed, lastEventId }) => {
-      const runId = idOf(id, ['GrokkingRun'], ['id']);
-      return oneByOne(await feed.subscribe(runId, startOf(after, lastEventId)), isPoint);
-    },
-    resolve: (event) => event,
-  }),
-);
-
 const GrokkingSettingsInput = builder.inputType('GrokkingSettingsInput', {
   description: 'How a grokking run follows its model.',
   fields: (t) => ({
@@ -241,10 +163,9 @@ const ModelAtStepInput = builder.inputType('ModelAtStepInput', {
   }),
 });
 
-addMutation('startGrokkingRun', {
+addStart('startGrokkingRun', {
   description:
     'Queues a run that follows a two-hop model along its training, and returns it at once. Give `datasetId` to train a model, or else `modelRunId` or `models` to follow one that was trained.',
-  scope: 'run',
   input: builder.inputType('StartGrokkingRunInput', {
     description: 'Which training to follow, and how.',
     fields: (t) => ({
@@ -274,20 +195,14 @@ addMutation('startGrokkingRun', {
       }),
     }),
   }),
-  success: StartRunSuccess,
-  errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async (input, { db }) => {
-    const { datasetId, modelRunId, models, ...rest } = withoutNulls(input);
-    return {
-      run: await startGrokkingRun(db, {
-        ...rest,
-        datasetId: datasetId && idOf(datasetId, ['Dataset'], ['datasetId']),
-        modelRunId: modelRunId && idOf(modelRunId, ['ModelRun'], ['modelRunId']),
-        models: models?.map(({ modelId, step }, i) => ({
-          step,
-          modelId: idOf(modelId, ['Model'], ['models', String(i), 'modelId']),
-        })),
-      }),
-    };
-  },
+  start: (db, { datasetId, modelRunId, models, ...rest }) =>
+    startGrokkingRun(db, {
+      ...rest,
+      datasetId: datasetId && idOf(datasetId, ['Dataset'], ['datasetId']),
+      modelRunId: modelRunId && idOf(modelRunId, ['ModelRun'], ['modelRunId']),
+      models: models?.map(({ modelId, step }, i) => ({
+        step,
+        modelId: idOf(modelId, ['Model'], ['models', String(i), 'modelId']),
+      })),
+    }),
 });

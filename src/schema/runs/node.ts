@@ -1,0 +1,88 @@
+/** How a kind of run joins the schema: the type that shows it, and the mutation that starts it. */
+import type { InputObjectRef, ObjectFieldsShape } from '@pothos/core';
+import type { RunKind } from '../../engine/contract/runs.ts';
+import type { EngineWork } from '../../services/engine.ts';
+import { modelsByIds } from '../../services/model.ts';
+import { type Run, runsByIds } from '../../services/run.ts';
+import { builder, type SchemaTypes } from '../builder.ts';
+import type { Context } from '../context.ts';
+import { idOf } from '../ids.ts';
+import { type WithoutNulls, withoutNulls } from '../input.ts';
+import { addMutation } from '../mutation.ts';
+import { RUN_REFS, RunRef } from '../refs.ts';
+
+type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>;
+
+/** Adds fields to a type that shows runs. */
+export type FieldBuilder = PothosSchemaTypes.ObjectFieldBuilder<Types, Run>;
+
+export interface RunNode {
+  /** What such a run does, for the enumeration of kinds. */
+  does: string;
+}
+
+/** Adds the type of a kind: what every run has, and these fields. */
+export function addRunNode(
+  kind: RunKind,
+  { does, description, fields }: RunNode & { description: string; fields: ObjectFieldsShape<Types, Run> },
+): RunNode {
+  builder.node(RUN_REFS[kind], {
+    description,
+    interfaces: [RunRef],
+    id: { resolve: (run) => run.id },
+    loadOne: async (id: string, { loaders }: Context) => {
+      const run = await loaders.load(runsByIds, id);
+      return run?.kind === kind ? run : null;
+    },
+    fields,
+  });
+  return { does };
+}
+
+const StartRunSuccess = builder.objectRef<{ run: Run }>('StartRunSuccess').implement({
+  description: 'A run was queued; it goes on by itself.',
+  fields: (t) => ({
+    run: t.field({ type: RunRef, description: 'The queued run.', resolve: ({ run }) => run }),
+  }),
+});
+
+/** Adds a mutation that queues a run. `start` is given the input without its nulls. */
+export function addStart<Input>(
+  name: string,
+  options: {
+    description: string;
+    input: InputObjectRef<Types, Input>;
+    start(db: EngineWork['db'], input: WithoutNulls<Input>): Promise<Run>;
+  },
+): void {
+  const { description, input, start } = options;
+  addMutation(name, {
+    description,
+    scope: 'run',
+    input,
+    success: StartRunSuccess,
+    errors: ['INVALID_INPUT', 'NOT_FOUND'],
+    resolve: async (given, { db }) => ({ run: await start(db, withoutNulls(given)) }),
+  });
+}
+
+/** The model that a run studies. */
+export async function studiedModel({ modelId }: Run, _args: unknown, { loaders }: Context) {
+  return (await loaders.load(modelsByIds, modelId!))!;
+}
+
+/** Which model to study, on which prompts. */
+export function studiedInput(t: PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>, dataset: string) {
+  return {
+    modelId: t.id({ required: true, description: 'The model to study.' }),
+    datasetId: t.id({ required: false, description: dataset }),
+  };
+}
+
+/** The uuids of what `studiedInput` names. */
+export function studiedOf({ modelId, datasetId }: { modelId: string; datasetId?: string }) {
+  return {
+    modelId: idOf(modelId, ['Model'], ['modelId']),
+    datasetId: datasetId && idOf(datasetId, ['Dataset'], ['datasetId']),
+  };
+}

@@ -1,0 +1,67 @@
+/** Runs of any kind: found, listed and cancelled. */
+import { cancelRun, listRuns, type Run, runsByIds } from '../../services/run.ts';
+import { builder } from '../builder.ts';
+import { idOf, RUN_TYPES } from '../ids.ts';
+import { addMutation } from '../mutation.ts';
+import { RunConnection, RunRef } from '../refs.ts';
+import { RunStatusRef } from '../run.ts';
+import { RunKindRef } from './index.ts';
+
+const RunFilter = builder.inputType('RunFilter', {
+  description: 'Which runs to list; conditions left out do not restrict.',
+  fields: (t) => ({
+    status: t.field({ type: [RunStatusRef], required: false, description: 'Those in one of these states.' }),
+    kind: t.field({ type: [RunKindRef], required: false, description: 'Those of one of these kinds.' }),
+    datasetId: t.id({ required: false, description: 'Those that work on this dataset.' }),
+    modelId: t.id({ required: false, description: 'Those that made or study this model.' }),
+    isPart: t.boolean({
+      required: false,
+      description: 'True: those that are parts of a sweep or a grokking run; false: those that stand alone.',
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  run: t.field({
+    type: RunRef,
+    nullable: true,
+    description: 'The run with this id; null when there is none.',
+    args: { id: t.arg.id({ required: true, description: 'Id of a run of any kind.' }) },
+    resolve: (_root, { id }, { loaders }) => loaders.load(runsByIds, idOf(id, RUN_TYPES, ['id'])),
+  }),
+  runs: t.connection(
+    {
+      type: RunRef,
+      description: 'Runs, newest first.',
+      args: { filter: t.arg({ type: RunFilter, required: false, description: 'Which runs.' }) },
+      resolve: (_root, { filter, ...args }, { db }) =>
+        listRuns(
+          db,
+          {
+            ...filter,
+            datasetId: filter?.datasetId && idOf(filter.datasetId, ['Dataset'], ['filter', 'datasetId']),
+            modelId: filter?.modelId && idOf(filter.modelId, ['Model'], ['filter', 'modelId']),
+          },
+          args,
+        ),
+    },
+    RunConnection,
+  ),
+}));
+
+addMutation('cancelRun', {
+  description: 'Ends a run that has not ended; its process is gone within a second. What it logged stays.',
+  scope: 'run',
+  input: builder.inputType('CancelRunInput', {
+    description: 'The run to be cancelled.',
+    fields: (t) => ({ id: t.id({ required: true, description: 'Id of the run.' }) }),
+  }),
+  success: builder.objectRef<{ run: Run }>('CancelRunSuccess').implement({
+    description: 'The run was cancelled.',
+    fields: (t) => ({
+      run: t.field({ type: RunRef, description: 'The cancelled run.', resolve: ({ run }) => run }),
+    }),
+  }),
+  errors: ['INVALID_INPUT', 'NOT_FOUND', 'CONFLICT'],
+  resolve: async ({ id }, { db }) => ({ run: await cancelRun(db, idOf(id, RUN_TYPES, ['id'])) }),
+});

@@ -3,7 +3,7 @@
 import type { Arrays, ArrayValue } from '../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../src/engine/contract/sae.ts';
 import { initWeights } from '../../src/engine/model/languageModel.ts';
-import { initSae } from '../../src/engine/sae/sae.ts';
+import { initSae } from '../../src/engine/sae/autoencoder.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { createRandom } from '../../src/random.ts';
 import type {

@@ -3,12 +3,12 @@ import { stat } from 'node:fs/promises';
 import { MemoryBudget } from './budget.ts';
 import type { ModelRef } from './contract/model.ts';
 import { type LanguageModel, loadLanguageModel } from './model/languageModel.ts';
-import { type LoadedSae, loadSae } from './sae/file.ts';
+import { loadSae, type Sae } from './sae/sae.ts';
 
 /** A model and an SAE of its activations. */
 export interface LoadedPair {
   model: LanguageModel;
-  sae: LoadedSae;
+  sae: Sae;
 }
 
 export interface LoadedPairs {
@@ -33,7 +33,7 @@ export function createLoadedPairs(bytes: number): LoadedPairs {
   const budget = new MemoryBudget(bytes);
   const reserve = async (model: ModelRef, sae: string) => {
     const [modelBytes, saeBytes] = await Promise.all([sizeOf(model.weights), sizeOf(sae)]);
-    return budget.reserve<[LanguageModel, LoadedSae]>(
+    return budget.reserve<[LanguageModel, Sae]>(
       { key: `model ${model.weights}`, bytes: modelBytes, load: () => loadLanguageModel(model) },
       { key: `sae ${sae}`, bytes: saeBytes, load: () => loadSae(sae) },
     );

@@ -7,7 +7,7 @@
  * W_enc = W / scale, b_enc = b − mean W / scale, W_dec = D scale, b_dec = c scale + mean.
  */
 import { type FileHandle, open } from 'node:fs/promises';
-import type { SaeConfig, SaeDescription } from '../engine/contract/sae.ts';
+import { nLatentsOf, type SaeConfig, type SaeDescription } from '../engine/contract/sae.ts';
 import { encodeHeader, readInto, readSafetensorsHeader } from './safetensors.ts';
 import type { SafetensorsHeader } from './safetensorsHeader.ts';
 
@@ -92,7 +92,7 @@ interface Layout {
 }
 
 function layoutOf({ dModel, nFree, nConcepts, activation }: SaeConfig): Layout {
-  const nLatents = nFree + nConcepts;
+  const nLatents = nLatentsOf({ nFree, nConcepts });
   const firstLinear = activation === 'LINEAR' ? 0 : nFree;
   return { dModel, nLatents, nFree, firstLinear, dSae: 2 * nLatents - firstLinear };
 }

@@ -16,14 +16,10 @@ import { runs } from '../../src/db/tables/index.ts';
 import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
 import type { EncoderActivation } from '../../src/engine/contract/alignmentSettings.ts';
 import { grokSettings } from '../../src/engine/contract/analysisSettings.ts';
-import {
-  createLoadedSae,
-  denormalize,
-  normalize,
-  type StoredSae,
-  writeSae,
-} from '../../src/engine/sae/file.ts';
-import { decode, encode, initSae, joinLatents } from '../../src/engine/sae/sae.ts';
+import { decode, encode, initSae, joinLatents } from '../../src/engine/sae/autoencoder.ts';
+import { type StoredSae, writeSae } from '../../src/engine/sae/file.ts';
+import { denormalize, normalize } from '../../src/engine/sae/normalization.ts';
+import { Sae } from '../../src/engine/sae/sae.ts';
 import { readSafetensors } from '../../src/formats/safetensors.ts';
 import { createRandom } from '../../src/random.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
@@ -98,7 +94,7 @@ function makeSae(activation: EncoderActivation, nConcepts: number): StoredSae {
 function compute(sae: StoredSae): Exported['expected'] {
   const random = createRandom(2, 'activations');
   const h = Float32Array.from({ length: ROWS * D_MODEL }, () => 1.5 * random.normal());
-  const loaded = createLoadedSae(sae);
+  const loaded = new Sae(sae);
   const [latents, decoded] = tf.tidy(() => {
     const x = tf.tensor2d(normalize(h, sae.normalization), [ROWS, D_MODEL]);
     const encoded = encode(sae.config, loaded.weights, x);

@@ -19,7 +19,7 @@ import type { SweepSettings } from '../../../src/engine/contract/swapSweepSettin
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
-import { type LoadedSae, loadSae } from '../../../src/engine/sae/file.ts';
+import { loadSae, type Sae } from '../../../src/engine/sae/sae.ts';
 import type { SweepWork } from '../work.ts';
 import type { Task } from './task.ts';
 
@@ -93,7 +93,7 @@ async function oneAtATime(dataset: EngineDataset, trained: Trained): Promise<Tas
 
 async function swapAnswer(
   model: LanguageModel,
-  sae: LoadedSae,
+  sae: Sae,
   trial: SweepTrial,
   { source, target }: SwapSweepJob['pairs'][number],
 ): Promise<string> {

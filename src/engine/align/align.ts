@@ -9,14 +9,9 @@ import type { SaeConfig } from '../contract/sae.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { jobFingerprint } from '../model/trainState.ts';
 import { stackRows } from '../rows.ts';
-import {
-  createLoadedSae,
-  fitNormalization,
-  type LoadedSae,
-  normalize,
-  type StoredSae,
-  writeSae,
-} from '../sae/file.ts';
+import { type StoredSae, writeSae } from '../sae/file.ts';
+import { fitNormalization, normalize } from '../sae/normalization.ts';
+import { Sae } from '../sae/sae.ts';
 import { trainSae } from '../sae/train.ts';
 import { measureSplit } from './bind.ts';
 import {
@@ -56,7 +51,7 @@ export async function runAlignment(job: AlignmentJob, context: JobContext): Prom
   try {
     const captured = await capturePrompts(model, populations, settings, context);
     const { stored, measuredBy } = await train(job, model, captured, context, phases);
-    const sae = createLoadedSae(stored);
+    const sae = new Sae(stored);
     try {
       return await finish(job, stored, { model, sae }, captured, measuredBy, context, phases);
     } finally {
@@ -136,7 +131,7 @@ function saeConfig(
 async function finish(
   { dataset, settings }: AlignmentJob,
   stored: StoredSae,
-  pair: { model: LanguageModel; sae: LoadedSae },
+  pair: { model: LanguageModel; sae: Sae },
   captured: CapturedPopulations,
   best: Trained['measuredBy'],
   context: JobContext,
@@ -178,7 +173,7 @@ async function finish(
 }
 
 function measurePrompts(
-  { model, sae }: { model: LanguageModel; sae: LoadedSae },
+  { model, sae }: { model: LanguageModel; sae: Sae },
   split: Split,
   prompts: readonly CapturedPrompt[],
   breathe: () => Promise<void>,

@@ -8,7 +8,9 @@ import type { SaeConfig } from '../contract/sae.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { jobFingerprint } from '../model/trainState.ts';
 import { stackRows } from '../rows.ts';
-import { createLoadedSae, fitNormalization, type LoadedSae, type StoredSae, writeSae } from '../sae/file.ts';
+import { type StoredSae, writeSae } from '../sae/file.ts';
+import { fitNormalization } from '../sae/normalization.ts';
+import { Sae } from '../sae/sae.ts';
 import { type TrainingProgress, trainSae } from '../sae/train.ts';
 import { measureSplit } from './bind.ts';
 import {
@@ -42,7 +44,7 @@ export async function runBaseline(job: BaselineJob, context: JobContext): Promis
   try {
     const captured = await capturePrompts(model, populations, settings, context);
     const stored = await trainBaseline({ model, dataset, captured, settings }, context, phases.at);
-    const sae = createLoadedSae(stored);
+    const sae = new Sae(stored);
     try {
       return await finish({ model, sae }, stored, captured, context, phases);
     } finally {
@@ -106,7 +108,7 @@ export async function trainBaseline(
 }
 
 async function finish(
-  pair: { model: LanguageModel; sae: LoadedSae },
+  pair: { model: LanguageModel; sae: Sae },
   stored: StoredSae,
   captured: CapturedPopulations,
   { reporter, workDir }: JobContext,
@@ -125,7 +127,7 @@ async function finish(
 
 /** Binding with each concept's best latent in its slot's place, in units of its mean activation where it fires. */
 async function measureSplits(
-  sae: LoadedSae,
+  sae: Sae,
   captured: CapturedPopulations,
   conceptLatents: readonly ConceptLatent[],
   breathe: () => Promise<void>,

@@ -2,8 +2,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ConceptLatent, SplitMeasures } from '../contract/alignment.ts';
 import type { Split } from '../contract/dataset.ts';
-import { type LoadedSae, normalize } from '../sae/file.ts';
-import { decode, encode, joinLatents, valueLogits } from '../sae/sae.ts';
+import { decode, encode, joinLatents, valueLogits } from '../sae/autoencoder.ts';
+import { normalize } from '../sae/normalization.ts';
+import type { Sae } from '../sae/sae.ts';
 import { strongest } from '../sae/validation.ts';
 import { bestMatching } from './matching.ts';
 
@@ -29,7 +30,7 @@ export type StandIn = Pick<ConceptLatent, 'latent' | 'meanActivation'>;
 
 /** Measures one split; `data` must not be empty. `standIns` take the place of the slots, concept by concept. */
 export async function measureSplit(
-  sae: LoadedSae,
+  sae: Sae,
   split: Split,
   data: LabelledActivations,
   breathe: () => Promise<void>,
@@ -77,7 +78,7 @@ interface MeasuredRows {
 }
 
 function measureRows(
-  sae: LoadedSae,
+  sae: Sae,
   rows: Float32Array,
   concepts: readonly number[],
   standIns: readonly StandIn[] | null,
@@ -113,7 +114,7 @@ function readStandIns(latents: tf.Tensor2D, standIns: readonly StandIn[]): tf.Te
 }
 
 /** Every head's likeliest token for every row, `[C · B]` by head; `slots [B, C]`. */
-function nameValues({ config, weights }: LoadedSae, slots: tf.Tensor2D): tf.Tensor {
+function nameValues({ config, weights }: Sae, slots: tf.Tensor2D): tf.Tensor {
   return tf.argMax(valueLogits(config, weights, tf.tile(slots, [config.nConcepts, 1])), 1);
 }
 

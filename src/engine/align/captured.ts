@@ -6,7 +6,7 @@ import type { JobContext } from '../contract/protocol.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import type { Rows } from '../sae/batches.ts';
-import { type Normalization, normalize } from '../sae/file.ts';
+import { type Normalization, normalize } from '../sae/normalization.ts';
 import { captureResidPost } from './capture.ts';
 import type { Population, Populations } from './population.ts';
 import type { CapturedPopulations } from './swapEvaluation.ts';

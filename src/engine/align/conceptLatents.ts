@@ -12,7 +12,7 @@
 import { createRandom } from '../../random.ts';
 import type { ConceptLatent } from '../contract/alignment.ts';
 import { stackRows } from '../rows.ts';
-import type { LoadedSae } from '../sae/file.ts';
+import type { Sae } from '../sae/sae.ts';
 import { fitReadouts } from './readout.ts';
 import {
   type ConceptLabels,
@@ -23,7 +23,6 @@ import {
   separabilityOrNull,
 } from './separability.ts';
 import type { CapturedPopulations } from './swapEvaluation.ts';
-import { readLatents } from './swapMethods.ts';
 import type { CapturedPrompt } from './swapTrials.ts';
 
 /** Latents that a concept's readout may use: its factor takes their number cubed. */
@@ -42,7 +41,7 @@ interface Columns {
 
 /** One entry a concept: its slot, or for an SAE without slots its most separable latent, the first of equals. */
 export async function findConceptLatents(
-  sae: LoadedSae,
+  sae: Sae,
   { SEEN, VALIDATION, UNSEEN }: CapturedPopulations,
   breathe: () => Promise<void>,
 ): Promise<ConceptLatent[]> {
@@ -55,7 +54,7 @@ export async function findConceptLatents(
   for (let concept = 0; concept < sae.concepts.length; concept++) {
     const aurocOf = (latent: number) => aurocs[latent]![concept]!;
     const order = train.latents.map((_, latent) => latent).sort((a, b) => aurocOf(b) - aurocOf(a) || a - b);
-    const latent = sae.config.nConcepts > 0 ? sae.config.nFree + concept : order[0]!;
+    const latent = sae.config.nConcepts > 0 ? sae.slot(concept) : order[0]!;
     const candidates = order.slice(0, MAX_CANDIDATES);
     found.push({
       concept,
@@ -70,12 +69,12 @@ export async function findConceptLatents(
 }
 
 async function readColumns(
-  sae: LoadedSae,
+  sae: Sae,
   prompts: readonly CapturedPrompt[],
   breathe: () => Promise<void>,
 ): Promise<Columns> {
-  const { dModel, nFree, nConcepts } = sae.config;
-  const width = nFree + nConcepts;
+  const { dModel } = sae.config;
+  const width = sae.nLatents;
   const chosen = sample(
     prompts,
     Math.min(MAX_SCORES, Math.floor(MAX_ACTIVATIONS / width)),
@@ -83,7 +82,7 @@ async function readColumns(
   );
   const latents = Array.from({ length: width }, () => new Float32Array(chosen.length));
   for (let start = 0; start < chosen.length; start += ROWS_AT_ONCE) {
-    const read = readLatents(sae, stackRows(chosen.slice(start, start + ROWS_AT_ONCE), dModel));
+    const read = sae.latents(stackRows(chosen.slice(start, start + ROWS_AT_ONCE), dModel));
     for (let i = 0; i < read.length; i++) latents[i % width]![start + Math.floor(i / width)] = read[i]!;
     await breathe();
   }

@@ -9,8 +9,7 @@ import { replacing } from '../model/edit.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
 import { stackRows } from '../rows.ts';
-import { denormalize, type LoadedSae, normalize } from '../sae/file.ts';
-import { decode, encode } from '../sae/sae.ts';
+import type { Sae } from '../sae/sae.ts';
 import type { CapturedPopulations } from './swapEvaluation.ts';
 import type { CapturedPrompt } from './swapTrials.ts';
 
@@ -32,7 +31,7 @@ interface Tally {
  * included; one teacher-forced pass tells, for greedy decoding follows the answer for as long as it is right.
  */
 export async function measureFaithfulness(
-  { model, sae }: { model: LanguageModel; sae: LoadedSae },
+  { model, sae }: { model: LanguageModel; sae: Sae },
   { SEEN, UNSEEN }: CapturedPopulations,
   breathe: () => Promise<void>,
 ): Promise<Faithfulness[]> {
@@ -63,7 +62,7 @@ function answerTokens({ tokenizer }: LanguageModel, { answer }: CapturedPrompt):
 
 async function answerAll(
   model: LanguageModel,
-  sae: LoadedSae,
+  sae: Sae,
   prompts: readonly CapturedPrompt[],
   breathe: () => Promise<void>,
 ): Promise<Map<Replacement, Tally>> {
@@ -87,26 +86,14 @@ async function answerAll(
 }
 
 /** What replaces raw activations `h [n, dModel]`; null leaves them. */
-function replacementsOf(sae: LoadedSae, h: Float32Array): Record<Replacement, Float32Array | null> {
+function replacementsOf(sae: Sae, h: Float32Array): Record<Replacement, Float32Array | null> {
   const { mean } = sae.normalization;
   return {
     CLEAN: null,
-    RECONSTRUCTION: reconstruct(sae, h),
+    RECONSTRUCTION: sae.reconstruct(h),
     MEAN: h.map((_, i) => mean[i % mean.length]!),
     ZERO: new Float32Array(h.length),
   };
-}
-
-/** `ĥ` of raw activations `h [n, dModel]`. */
-function reconstruct({ config, weights, normalization }: LoadedSae, h: Float32Array): Float32Array {
-  const x = normalize(h, normalization);
-  const decoded = tf.tidy(() => {
-    const rows = tf.tensor2d(x, [x.length / config.dModel, config.dModel]);
-    return decode(weights, encode(config, weights, rows));
-  });
-  const data = decoded.dataSync<'float32'>().slice();
-  decoded.dispose();
-  return denormalize(data, normalization);
 }
 
 /** The likeliest next token and the cross-entropy of the true one at every position, `[B · T]`. */

@@ -3,8 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { SlotReport } from '../contract/alignment.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
-import type { LoadedSae } from '../sae/file.ts';
-import { readSlots } from './swapMethods.ts';
+import type { Sae } from '../sae/sae.ts';
 
 const TOP_EXAMPLES = 10;
 const TOP_TOKENS = 10;
@@ -12,12 +11,12 @@ const TOP_TOKENS = 10;
 /** One report a slot; `examples` are prompts' ids and raw activations `[dModel]`. */
 export function reportSlots(
   model: LanguageModel,
-  sae: LoadedSae,
+  sae: Sae,
   examples: readonly { id: string; h: Float32Array }[],
 ): SlotReport[] {
-  const { nFree, nConcepts, dModel } = sae.config;
-  const slots = readSlots(sae, stackRows(examples, dModel));
-  const latents = Array.from({ length: nConcepts }, (_, concept) => nFree + concept);
+  const { nConcepts, dModel } = sae.config;
+  const slots = sae.slots(stackRows(examples, dModel));
+  const latents = Array.from({ length: nConcepts }, (_, concept) => sae.slot(concept));
   const scores = logitLens(model, sae, latents);
   const { dVocab } = model.config;
   return latents.map((index, concept) => {
@@ -43,7 +42,7 @@ export function reportSlots(
  */
 export function logitLens(
   { weights: model }: LanguageModel,
-  { weights, normalization }: LoadedSae,
+  { weights, normalization }: Sae,
   latents: readonly number[],
 ): Float32Array {
   const scores = tf.tidy(() => {

@@ -7,7 +7,7 @@ import type { LanguageModel } from '../model/languageModel.ts';
 import { strongest } from '../sae/validation.ts';
 import { armedHook, SLOT_ON } from './armed.ts';
 import { captureResidPost } from './capture.ts';
-import { editResid, readSlots } from './swapMethods.ts';
+import { editResid } from './swapMethods.ts';
 
 /**
  * Continues the prompt greedily as it is, and with the edit in the SAE's layer: at its last token, or armed.
@@ -21,13 +21,13 @@ export async function swapConcept(
   const tokens = readPrompt(model, call.prompt);
   checkConcept('target', call.target, config.nConcepts);
   const h = await captureResidPost(model, [tokens], { layer: settings.layer });
-  const source = call.source ?? strongest(readSlots(sae, h), 0, config.nConcepts);
+  const source = call.source ?? strongest(sae.slots(h), 0, config.nConcepts);
   checkConcept('source', source, config.nConcepts);
   if (source === call.target) {
     const why = call.source === null ? "it is the prompt's strongest slot, " : '';
     throw invalidInput(['target'], `target must differ from the source; ${why}both are ${source}`);
   }
-  const edit = { off: config.nFree + source, on: config.nFree + call.target, alpha: call.alpha };
+  const edit = { off: sae.slot(source), on: sae.slot(call.target), alpha: call.alpha };
   const { resid, before, after } = editResid(sae, h, [edit], call.method);
   const fires = !call.armed || before[source]! > SLOT_ON;
   const { maxNewTokens } = call;
@@ -44,7 +44,7 @@ export async function swapConcept(
     baseline: continuation(baseline!),
     result: continuation(result!),
     slots: Array.from(before, (value, concept) => ({
-      index: config.nFree + concept,
+      index: sae.slot(concept),
       concept,
       before: value,
       after: fires ? after[concept]! : value,

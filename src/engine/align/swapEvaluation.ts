@@ -4,9 +4,8 @@ import type { SwapMeasure } from '../contract/alignment.ts';
 import { type EngineDataset, SPLITS, type Split } from '../contract/dataset.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
-import type { LoadedSae } from '../sae/file.ts';
+import type { Sae } from '../sae/sae.ts';
 import type { Population } from './population.ts';
-import { readLatents } from './swapMethods.ts';
 import {
   type CapturedPrompt,
   countSuccesses,
@@ -32,7 +31,7 @@ export type CapturedPopulations = Record<Population, readonly CapturedPrompt[]>;
  * the best of them on the other entities, beside the random-latent control. Nothing is chosen on what is reported.
  */
 export async function evaluateSwaps(
-  pair: { model: LanguageModel; sae: LoadedSae },
+  pair: { model: LanguageModel; sae: Sae },
   dataset: EngineDataset,
   captured: CapturedPopulations,
   breathe: () => Promise<void>,
@@ -89,14 +88,14 @@ function bestAlpha(swaps: readonly SwapMeasure[]): number {
 }
 
 /** Mean activation of each free latent over the training prompts on which it fires, `[nFree]`; 0 where it never does. */
-export function freeScales(sae: LoadedSae, prompts: readonly CapturedPrompt[]): Float32Array {
-  const { nFree, nConcepts, dModel } = sae.config;
+export function freeScales(sae: Sae, prompts: readonly CapturedPrompt[]): Float32Array {
+  const { nFree, dModel } = sae.config;
   const sums = new Float64Array(nFree);
   const counts = new Float64Array(nFree);
   for (let start = 0; start < prompts.length; start += 256) {
     const rows = prompts.slice(start, start + 256);
-    readLatents(sae, stackRows(rows, dModel)).forEach((value, i) => {
-      const latent = i % (nFree + nConcepts);
+    sae.latents(stackRows(rows, dModel)).forEach((value, i) => {
+      const latent = i % sae.nLatents;
       if (latent >= nFree || value === 0) return;
       sums[latent]! += value;
       counts[latent]!++;

@@ -1,9 +1,6 @@
-/** How an edit of two latents reaches the residual stream: METHOD's six ways, on a batch of activations. */
-import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
 import type { SwapMethod } from '../contract/swap.ts';
-import { denormalize, type LoadedSae, normalize } from '../sae/file.ts';
-import { decode, encode } from '../sae/sae.ts';
+import type { Sae } from '../sae/sae.ts';
 
 /** Turns latent `off` to 0 and latent `on` to `alpha`; indices count free latents first, then slots. */
 export interface LatentEdit {
@@ -33,7 +30,7 @@ export interface EditedResid {
  * @throws {AppError} INVALID_INPUT when `ORTHOGONAL` has no direction left.
  */
 export function editResid(
-  sae: LoadedSae,
+  sae: Sae,
   h: Float32Array,
   edits: readonly LatentEdit[],
   method: SwapMethod,
@@ -48,7 +45,7 @@ export function editResid(
     const size = edit.alpha * (method === 'MEAN_DIFFERENCE' ? 1 : norm(row));
     for (let j = 0; j < dModel; j++) row[j]! += size * direction[j]!;
   });
-  return { resid, before: readSlots(sae, h), after: readSlots(sae, resid) };
+  return { resid, before: sae.slots(h), after: sae.slots(resid) };
 }
 
 /** Whether alpha sets a latent, and so counts in the latent's own scale, or is the strength of an added direction. */
@@ -57,22 +54,22 @@ export function setsLatent(method: SwapMethod): method is 'LATENT_DECODE' | 'LAT
 }
 
 function editLatents(
-  sae: LoadedSae,
+  sae: Sae,
   h: Float32Array,
   edits: readonly LatentEdit[],
   method: 'LATENT_DECODE' | 'LATENT_DELTA',
 ): EditedResid {
-  const { nFree, nConcepts } = sae.config;
-  const width = nFree + nConcepts;
-  const latents = readLatents(sae, h);
+  const { nFree } = sae.config;
+  const width = sae.nLatents;
+  const latents = sae.latents(h);
   const edited = latents.slice();
   edits.forEach(({ off, on, alpha }, i) => {
     edited[i * width + off] = 0;
     edited[i * width + on] = alpha;
   });
-  const decoded = denormalize(decodeLatents(sae, edited), sae.normalization);
+  const decoded = sae.decode(edited);
   if (method === 'LATENT_DELTA') {
-    const plain = denormalize(decodeLatents(sae, latents), sae.normalization);
+    const plain = sae.decode(latents);
     decoded.forEach((value, j) => {
       decoded[j] = h[j]! + value - plain[j]!;
     });
@@ -81,43 +78,20 @@ function editLatents(
   return { resid: decoded, before: slotsOf(latents), after: slotsOf(edited) };
 }
 
-/** Latents of raw activations, free ones first, `[n, nFree + nConcepts]`. */
-export function readLatents(sae: LoadedSae, h: Float32Array): Float32Array {
-  const x = normalize(h, sae.normalization);
-  const tensor = tf.tidy(() => {
-    const { free, slots } = encode(sae.config, sae.weights, rowsOf(x, sae.config.dModel));
-    return tf.concat2d([free, slots], 1);
-  });
-  return takeData(tensor);
-}
-
-/** Slots of raw activations, `[n, nConcepts]`. */
-export function readSlots(sae: LoadedSae, h: Float32Array): Float32Array {
-  const x = normalize(h, sae.normalization);
-  return takeData(tf.tidy(() => encode(sae.config, sae.weights, rowsOf(x, sae.config.dModel)).slots));
-}
-
-/** Plain decoder on latents, free ones first, `[n, nFree + nConcepts]` → normalised `[n, dModel]`. */
-export function decodeLatents({ config, weights }: LoadedSae, latents: Float32Array): Float32Array {
-  const { nFree, nConcepts } = config;
-  const tensor = tf.tidy(() => {
-    const all = rowsOf(latents, nFree + nConcepts);
-    const [free, slots] = tf.split(all, [nFree, nConcepts], 1) as [tf.Tensor2D, tf.Tensor2D];
-    return decode(weights, { free, slots });
-  });
-  return takeData(tensor);
-}
-
 /** The direction that an edit adds, of length 1 except for `MEAN_DIFFERENCE` and `DECODER_PAIR`. */
-export function createDirections(sae: LoadedSae, method: SwapMethod): (edit: LatentEdit) => Float32Array {
+export function createDirections(sae: Sae, method: SwapMethod): (edit: LatentEdit) => Float32Array {
   const { dModel, nFree, nConcepts } = sae.config;
   if (method === 'MEAN_DIFFERENCE') {
     const mean = (latent: number) =>
       sae.conceptMeans.subarray((latent - nFree) * dModel, (latent - nFree + 1) * dModel);
     return ({ off, on }) => mean(on).map((value, j) => value - mean(off)[j]!);
   }
-  const decoder = sae.weights['decoder.weight']!.dataSync<'float32'>();
-  const column = (latent: number) => decoder.slice(latent * dModel, (latent + 1) * dModel);
+  const columns = new Map<number, Float32Array>();
+  const column = (latent: number) => {
+    const known = columns.get(latent) ?? sae.columns([latent]);
+    columns.set(latent, known);
+    return known;
+  };
   if (method === 'DECODER_COLUMN') return ({ on }) => unit(column(on));
   if (method === 'DECODER_PAIR') {
     return ({ off, on }) => {
@@ -125,7 +99,7 @@ export function createDirections(sae: LoadedSae, method: SwapMethod): (edit: Lat
       return unit(column(on)).map((value, j) => value - away[j]!);
     };
   }
-  const slots = Array.from({ length: nConcepts }, (_, k) => nFree + k);
+  const slots = Array.from({ length: nConcepts }, (_, concept) => sae.slot(concept));
   return ({ on }) => {
     const others = slots.filter((slot) => slot !== on).map(column);
     return orthogonalTo(column(on), others);
@@ -153,16 +127,6 @@ function orthogonalTo(vector: Float32Array, others: readonly Float32Array[]): Fl
     ['method'],
     "the target's decoder column lies within the span of the other slots' columns",
   );
-}
-
-function rowsOf(values: Float32Array, width: number): tf.Tensor2D {
-  return tf.tensor2d(values, [values.length / width, width]);
-}
-
-function takeData(tensor: tf.Tensor): Float32Array {
-  const data = tensor.dataSync<'float32'>().slice();
-  tensor.dispose();
-  return data;
 }
 
 function dot(a: Float32Array, b: Float32Array): number {

@@ -6,7 +6,7 @@ import type { SwapMethod } from '../contract/swap.ts';
 import { generate } from '../model/generate.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
-import type { LoadedSae } from '../sae/file.ts';
+import type { Sae } from '../sae/sae.ts';
 import { editResid, type LatentEdit } from './swapMethods.ts';
 
 /** One swap to try: a prompt about `source`, to be answered as if it asked for `target`. */
@@ -79,16 +79,16 @@ function targetsOf({ concepts, answer }: Prompt, values: Values): [number, reado
 export type EditsOf = (trials: readonly SwapTrial[], alpha: number) => LatentEdit[];
 
 /** The bound slots: the source's off, the target's to alpha. */
-export function slotEdits({ config }: LoadedSae): EditsOf {
+export function slotEdits(sae: Sae): EditsOf {
   return (trials, alpha) =>
-    trials.map(({ source, target }) => ({ off: config.nFree + source, on: config.nFree + target, alpha }));
+    trials.map(({ source, target }) => ({ off: sae.slot(source), on: sae.slot(target), alpha }));
 }
 
 /**
  * The control: two random free latents instead, drawn by the seed; alpha counts in the latent's own mean activation
  * where it fires (`scales [nFree]`), as a slot's counts in its target of 1.
  */
-export function randomEdits({ config }: LoadedSae, scales: Float32Array, seed: number): EditsOf {
+export function randomEdits({ config }: Sae, scales: Float32Array, seed: number): EditsOf {
   return (trials, alpha) => {
     const random = createRandom(seed, 'random-latents');
     return trials.map(() => {
@@ -110,7 +110,7 @@ export interface TokenTrial {
 
 /** Counts the trials whose whole greedy continuation is the expected answer. */
 export async function countSuccesses(
-  { model, sae }: { model: LanguageModel; sae: LoadedSae },
+  { model, sae }: { model: LanguageModel; sae: Sae },
   trials: readonly TokenTrial[],
   edits: readonly LatentEdit[],
   method: SwapMethod,

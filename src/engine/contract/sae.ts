@@ -13,6 +13,11 @@ export interface SaeConfig {
   valueHeads: { hidden: number; dVocab: number } | null;
 }
 
+/** Free latents and slots together. */
+export function nLatentsOf({ nFree, nConcepts }: Pick<SaeConfig, 'nFree' | 'nConcepts'>): number {
+  return nFree + nConcepts;
+}
+
 /** Everything about an SAE that is plain data. */
 export interface SaeDescription {
   config: SaeConfig;

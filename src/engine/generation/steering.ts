@@ -2,10 +2,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { AppError, invalidInput } from '../../errors.ts';
 import { SLOT_ON } from '../align/armed.ts';
-import { editResid, readSlots } from '../align/swapMethods.ts';
+import { editResid } from '../align/swapMethods.ts';
 import type { GenerationEdit } from '../contract/generation.ts';
 import type { ResidHook } from '../model/decoder.ts';
-import type { LoadedSae } from '../sae/file.ts';
+import type { Sae } from '../sae/sae.ts';
 import { strongest } from '../sae/validation.ts';
 
 export interface Steering {
@@ -16,8 +16,8 @@ export interface Steering {
 }
 
 /** @throws {AppError} INVALID_INPUT, also from its hooks, with the path of the edit that cannot be made. */
-export function createSteering(sae: LoadedSae, edits: readonly GenerationEdit[]): Steering {
-  const { nFree, nConcepts } = sae.config;
+export function createSteering(sae: Sae, edits: readonly GenerationEdit[]): Steering {
+  const { nConcepts } = sae.config;
   edits.forEach((edit, i) => {
     checkConcept(['edits', String(i), 'target'], edit.target, nConcepts);
     if (edit.source !== null) checkConcept(['edits', String(i), 'source'], edit.source, nConcepts);
@@ -25,12 +25,12 @@ export function createSteering(sae: LoadedSae, edits: readonly GenerationEdit[])
   let slots: Float32Array = new Float32Array(nConcepts);
   let sources: number[] = [];
   const editAt = (step: number, h: Float32Array): Float32Array => {
-    slots = readSlots(sae, h);
+    slots = sae.slots(h);
     if (step === 0) sources = edits.map((edit, i) => chooseSource(edit, i, slots));
     return edits.reduce((edited, edit, i) => {
       if (step < edit.fromStep || step > (edit.untilStep ?? step)) return edited;
       if (edit.armed && slots[sources[i]!]! <= SLOT_ON) return edited;
-      const latents = { off: nFree + sources[i]!, on: nFree + edit.target, alpha: edit.alpha };
+      const latents = { off: sae.slot(sources[i]!), on: sae.slot(edit.target), alpha: edit.alpha };
       return at(['edits', String(i)], () => editResid(sae, edited, [latents], edit.method).resid);
     }, h);
   };

@@ -4,7 +4,6 @@ import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
 import { measureBinding } from '../align/bind.ts';
 import { captureResidPost } from '../align/capture.ts';
-import { readSlots } from '../align/swapMethods.ts';
 import type {
   CheckpointAnalysisJob,
   CheckpointAnalysisResult,
@@ -15,8 +14,9 @@ import type { GrokSettings } from '../contract/analysisSettings.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
-import { createLoadedSae, type LoadedSae, type StoredSae, writeSae } from '../sae/file.ts';
-import { encode } from '../sae/sae.ts';
+import { encode } from '../sae/autoencoder.ts';
+import { type StoredSae, writeSae } from '../sae/file.ts';
+import { Sae } from '../sae/sae.ts';
 import { type Answers, type Edit, measureAnswers } from './answers.ts';
 import { type HopActivations, trainHopSae } from './hopSae.ts';
 import { oneHopQuestions, type TwoHopQuestion, twoHopQuestions } from './questions.ts';
@@ -73,7 +73,7 @@ export async function analyseCheckpoint(
   reporter.progress({ phase: 'MEASURE', progress: 0.85, etaSeconds: null });
   const points: HopPoint[] = [];
   for (const hop of HOPS) {
-    const sae = createLoadedSae(saes[settings.shared ? 0 : hop]!);
+    const sae = new Sae(saes[settings.shared ? 0 : hop]!);
     try {
       points.push(await measureHop(model, sae, heldOut, hop, composed, ask));
     } finally {
@@ -139,22 +139,18 @@ export async function captureHop(
 
 async function measureHop(
   model: LanguageModel,
-  sae: LoadedSae,
+  sae: Sae,
   heldOut: readonly TwoHopQuestion[],
   hop: 0 | 1,
   clean: Answers,
   ask: { layer: number; breathe: Breathe },
 ): Promise<HopPoint> {
-  const { nConcepts, nFree, dModel } = sae.config;
+  const { nConcepts } = sae.config;
   const { h, relations } = await captureHop(model, heldOut, hop, ask, ask.breathe);
-  const slots = readSlots(sae, h);
+  const slots = sae.slots(h);
   const { accuracy, top3, top5, diagonalStrength, matrix } = measureBinding(slots, relations, nConcepts);
   const ablated = await measureAnswers(model, heldOut, { ...ask, edit: silencing(sae, heldOut, hop) });
-  const decoder = sae.weights['decoder.weight']!.dataSync<'float32'>();
-  const directions = Array.from({ length: nConcepts }, (_, k) => {
-    const start = (nFree + k) * dModel;
-    return [...decoder.subarray(start, start + dModel)];
-  });
+  const directions = Array.from({ length: nConcepts }, (_, concept) => [...sae.columns([sae.slot(concept)])]);
   return {
     ...{ hop: (hop + 1) as 1 | 2, top1: accuracy, top3, top5, diagonalStrength, matrix, directions },
     ablationEffect: (clean.correct - ablated.correct) / clean.questions,
@@ -162,7 +158,7 @@ async function measureHop(
 }
 
 /** Takes what the hop's slots write out of the residual stream, and leaves what the SAE does not explain. */
-function silencing(sae: LoadedSae, questions: readonly TwoHopQuestion[], hop: 0 | 1): Edit {
+function silencing(sae: Sae, questions: readonly TwoHopQuestion[], hop: 0 | 1): Edit {
   const { config, weights, normalization } = sae;
   return (resid, start) => {
     const [B, T, C] = resid.shape;

@@ -8,7 +8,8 @@ import type { GrokSettings } from '../contract/analysisSettings.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
 import type { JobContext, JobReporter } from '../contract/protocol.ts';
 import { jobFingerprint } from '../model/trainState.ts';
-import { fitNormalization, normalize, type StoredSae } from '../sae/file.ts';
+import type { StoredSae } from '../sae/file.ts';
+import { fitNormalization, normalize } from '../sae/normalization.ts';
 import { trainSae } from '../sae/train.ts';
 
 /** Raw activations at a hop with their labels, question by question. */

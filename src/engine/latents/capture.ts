@@ -5,7 +5,7 @@ import type { EngineDataset, Prompt } from '../contract/dataset.ts';
 import type { LatentPrompt } from '../contract/latents.ts';
 import type { ModelConfig } from '../contract/model.ts';
 import type { LoadedPair } from '../loaded.ts';
-import type { LoadedSae } from '../sae/file.ts';
+import type { Sae } from '../sae/sae.ts';
 
 export interface CapturedPrompts {
   datasetId: string;
@@ -18,7 +18,7 @@ const MAX_PROMPTS = 8192;
 /** Weights times prompts: some twenty seconds on two cores, so that a caller does not wait in vain. */
 const MAX_WORK = 1e11;
 
-const captures = new WeakMap<LoadedSae, CapturedPrompts>();
+const captures = new WeakMap<Sae, CapturedPrompts>();
 
 /** The activations of this dataset's one-hop prompts, or of an even sample of many; null if they are neither here nor given. */
 export async function capturedPrompts(

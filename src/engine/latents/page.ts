@@ -1,11 +1,11 @@
 /** A latent's page: when it fires, for what, and what it writes. */
 import * as tf from '@tensorflow/tfjs-core';
-import { readLatentColumns, SLOT_ON } from '../align/armed.ts';
+import { SLOT_ON } from '../align/armed.ts';
 import { createAuroc, labelConcepts, separabilityOrNull } from '../align/separability.ts';
 import { largest, logitLens } from '../align/slotReports.ts';
 import { type Firing, LATENT_LIST, type LatentPage, type LatentPrompt } from '../contract/latents.ts';
 import type { LoadedPair } from '../loaded.ts';
-import type { LoadedSae } from '../sae/file.ts';
+import type { Sae } from '../sae/sae.ts';
 import type { CapturedPrompts } from './capture.ts';
 
 const BINS = 20;
@@ -16,8 +16,7 @@ export function describeLatents(
   captured: CapturedPrompts,
   latents: readonly number[],
 ): (LatentPage | null)[] {
-  const { nFree, nConcepts } = pair.sae.config;
-  const exists = (latent: number) => latent >= 0 && latent < nFree + nConcepts;
+  const exists = (latent: number) => latent >= 0 && latent < pair.sae.nLatents;
   const pages = describe(pair, captured, latents.filter(exists));
   return latents.map((latent) => pages.find((page) => page.latent === latent) ?? null);
 }
@@ -28,10 +27,10 @@ function describe(
   latents: readonly number[],
 ): LatentPage[] {
   if (latents.length === 0) return [];
-  const columns = readLatentColumns(sae, h, latents); // [prompts, latents]
+  const columns = sae.latents(h, latents); // [prompts, latents]
   const scores = logitLens(model, sae, latents); // [latents, dVocab]
   const cosines = decoderCosines(sae, latents); // [latents, nLatents]
-  const nLatents = sae.config.nFree + sae.config.nConcepts;
+  const { nLatents } = sae;
   const { dVocab } = model.config;
   return latents.map((latent, i) => {
     const values = Float32Array.from(prompts, (_, row) => columns[row * latents.length + i]!);
@@ -56,7 +55,7 @@ function describe(
 }
 
 function describeValues(
-  { config, concepts }: LoadedSae,
+  { config, concepts }: Sae,
   latent: number,
   values: Float32Array,
   prompts: readonly LatentPrompt[],
@@ -102,7 +101,7 @@ function histogramOf(values: Float32Array): LatentPage['histogram'] {
 }
 
 /** Cosine of these decoder columns with all of them, `[latents, nLatents]`; 0 for a column of length 0. */
-function decoderCosines({ weights }: LoadedSae, latents: readonly number[]): Float32Array {
+function decoderCosines({ weights }: Sae, latents: readonly number[]): Float32Array {
   const cosines = tf.tidy(() => {
     const decoder = weights['decoder.weight'] as tf.Tensor2D; // [nLatents, dModel]
     const lengths = tf.sqrt(tf.sum(tf.square(decoder), 1, true));

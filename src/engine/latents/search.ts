@@ -1,11 +1,10 @@
 /** Finds the latents that tell a concept best. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
-import { readLatentColumns } from '../align/armed.ts';
 import { createAuroc, labelConcepts, separabilityOrNull } from '../align/separability.ts';
 import { largest } from '../align/slotReports.ts';
 import type { LatentMatch } from '../contract/latents.ts';
 import { takeRows } from '../rows.ts';
-import type { LoadedSae } from '../sae/file.ts';
+import type { Sae } from '../sae/sae.ts';
 import type { CapturedPrompts } from './capture.ts';
 
 /** Activations that are ranked together: bounds memory where the SAE is wide. */
@@ -13,12 +12,12 @@ const MAX_ACTIVATIONS = 2 ** 24;
 
 /** Chosen by `separability`, descending, the first of equals first; latents for which it is not defined are left out. */
 export async function searchLatents(
-  sae: LoadedSae,
+  sae: Sae,
   captured: CapturedPrompts,
   concept: number,
   count: number,
 ): Promise<LatentMatch[]> {
-  const nLatents = sae.config.nFree + sae.config.nConcepts;
+  const { nLatents } = sae;
   const learned = rowsWhere(captured, sae, ({ learned }) => learned);
   const heldOut = rowsWhere(captured, sae, ({ split }) => split === 'TEST_OOD');
   const all = Array.from({ length: nLatents }, (_, latent) => latent);
@@ -40,7 +39,7 @@ interface Rows {
 
 function rowsWhere(
   { prompts, h }: CapturedPrompts,
-  { config: { dModel }, concepts }: LoadedSae,
+  { config: { dModel }, concepts }: Sae,
   holds: (prompt: CapturedPrompts['prompts'][number]) => boolean,
 ): Rows {
   const rows = prompts.flatMap((prompt, i) => (holds(prompt) ? [i] : []));
@@ -53,7 +52,7 @@ function rowsWhere(
 
 /** AUROC of each latent for the concept; NaN without prompts. */
 async function rank(
-  sae: LoadedSae,
+  sae: Sae,
   { h, aurocOf, count }: Rows,
   concept: number,
   latents: readonly number[],
@@ -63,7 +62,7 @@ async function rank(
   const atOnce = Math.max(1, Math.floor(MAX_ACTIVATIONS / count));
   for (let start = 0; start < latents.length; start += atOnce) {
     const part = latents.slice(start, start + atOnce);
-    const columns = readLatentColumns(sae, h, part); // [count, part]
+    const columns = sae.latents(h, part); // [count, part]
     part.forEach((_, i) => {
       const scores = Float32Array.from({ length: count }, (_, row) => columns[row * part.length + i]!);
       aurocs.push(aurocOf(scores)[concept]!);

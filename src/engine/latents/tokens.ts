@@ -1,5 +1,3 @@
-/** Latents token by token over whole prompts. */
-import { readLatentColumns } from '../align/armed.ts';
 import { captureResidPost } from '../align/capture.ts';
 import type { LatentTokens, LatentTokensCall } from '../contract/latents.ts';
 import type { LoadedPair } from '../loaded.ts';
@@ -14,7 +12,7 @@ export async function readLatentTokens(
   const sequences = prompts.map((prompt) => model.tokenizer.encode(prompt));
   const positions = sequences.map((tokens) => tokens.map((_, i) => i));
   const h = await captureResidPost(model, sequences, { layer: sae.settings.layer, positions });
-  const columns = readLatentColumns(sae, h, latents); // [tokens of all prompts, latents]
+  const columns = sae.latents(h, latents); // [tokens of all prompts, latents]
   const starts: number[] = [];
   sequences.reduce((start, { length }, i) => {
     starts[i] = start;

@@ -1,32 +1,18 @@
 /** A trained SAE as one `.safetensors` file: weights, normalisation, concept means, and metadata to rebuild it. */
-import * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
 import { readSafetensors, writeSafetensors } from '../../formats/safetensors.ts';
 import type { Arrays } from '../contract/arrays.ts';
 import type { SaeDescription } from '../contract/sae.ts';
 import type { WrittenFile } from '../contract/writtenFile.ts';
-import type { Tensors } from '../step/stepper.ts';
-import { saeShapes } from './sae.ts';
+import { saeShapes } from './autoencoder.ts';
+import type { Normalization } from './normalization.ts';
 
-/** How raw activations become the SAE's inputs: `x = (h − mean) / scale`. */
-export interface Normalization {
-  /** `[dModel]`. */
-  mean: Float32Array;
-  scale: number;
-}
-
+/** A trained SAE as arrays. */
 export interface StoredSae extends SaeDescription {
   weights: Arrays;
   normalization: Normalization;
   /** Mean raw activation of each concept's training prompts, `[concepts.length, dModel]`. */
   conceptMeans: Float32Array;
-}
-
-/** An SAE on the device. */
-export interface LoadedSae extends Omit<StoredSae, 'weights'> {
-  weights: Tensors;
-  /** Frees the weights. */
-  dispose(): void;
 }
 
 const MEAN = 'normalization.mean';
@@ -45,14 +31,6 @@ export function writeSae(path: string, sae: StoredSae): Promise<WrittenFile> {
   const { config, settings, concepts, bestStep } = sae;
   const description: SaeDescription = { config, settings, concepts, bestStep };
   return writeSafetensors(path, arrays, { format: 'pt', alignsae: JSON.stringify(description) });
-}
-
-/**
- * Loads an SAE onto the current backend; the caller disposes it.
- * @throws {AppError} INVALID_INPUT when the file is not an SAE of this server.
- */
-export async function loadSae(path: string): Promise<LoadedSae> {
-  return createLoadedSae(await readSae(path));
 }
 
 /** Reads what `writeSae` wrote. @throws {AppError} INVALID_INPUT when the file is not an SAE of this server. */
@@ -76,41 +54,4 @@ export async function readSae(path: string): Promise<StoredSae> {
     normalization: { mean: mean!.data as Float32Array, scale: scale!.data[0]! },
     conceptMeans: conceptMeans!.data as Float32Array,
   };
-}
-
-/** Puts an SAE onto the current backend; the caller disposes it. */
-export function createLoadedSae(sae: StoredSae): LoadedSae {
-  const weights: Tensors = {};
-  for (const [name, { data, shape }] of Object.entries(sae.weights)) {
-    weights[name] = tf.tensor(data.slice(), [...shape], 'float32');
-  }
-  return { ...sae, weights, dispose: () => tf.dispose(weights) };
-}
-
-/**
- * The normalisation of activations `[n, dModel]`: their mean, and the root of their mean variance as one scale, so
- * that directions keep their proportions.
- */
-export function fitNormalization(h: Float32Array, dModel: number): Normalization {
-  const rows = h.length / dModel;
-  const sums = new Float64Array(dModel);
-  h.forEach((value, i) => {
-    sums[i % dModel]! += value;
-  });
-  const mean = Float32Array.from(sums, (sum) => sum / rows);
-  let squares = 0;
-  h.forEach((value, i) => {
-    squares += (value - mean[i % dModel]!) ** 2;
-  });
-  return { mean, scale: Math.sqrt(squares / h.length) || 1 };
-}
-
-/** `(h − mean) / scale` row by row; `h [n, dModel]`. */
-export function normalize(h: Float32Array, { mean, scale }: Normalization): Float32Array {
-  return h.map((value, i) => (value - mean[i % mean.length]!) / scale);
-}
-
-/** The inverse of `normalize`. */
-export function denormalize(x: Float32Array, { mean, scale }: Normalization): Float32Array {
-  return x.map((value, i) => value * scale + mean[i % mean.length]!);
 }

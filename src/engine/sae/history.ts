@@ -3,8 +3,8 @@
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import type { Arrays } from '../contract/arrays.ts';
 import type { SaeConfig } from '../contract/sae.ts';
+import { THRESHOLD } from './autoencoder.ts';
 import { NOTHING_KEPT } from './ops.ts';
-import { THRESHOLD } from './sae.ts';
 
 export interface LatentHistory {
   /** Batches since each free latent last fired, `[nFree]`; kept only where dead latents are revived. */

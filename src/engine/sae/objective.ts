@@ -4,7 +4,6 @@ import { type AlignmentSettings, isTopK } from '../contract/alignmentSettings.ts
 import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
 import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
-import * as losses from './losses.ts';
 import {
   decode,
   encode,
@@ -15,7 +14,8 @@ import {
   THRESHOLD,
   type TrainingLatents,
   valueLogits,
-} from './sae.ts';
+} from './autoencoder.ts';
+import * as losses from './losses.ts';
 
 export type ObjectiveSettings = Pick<
   AlignmentSettings,

@@ -1,199 +1,125 @@
-/**
- * The sparse autoencoder: one linear encoder and decoder whose first `nFree` latents are free and whose last
- * `nConcepts` latents are slots, slot k dedicated to concept k. Pure functions of weights and inputs, so they run
- * eagerly on any backend and compile into a training step; intermediate tensors belong to the caller's `tidy`.
- *
- * Shape letters: B rows, C nConcepts, M rows of one concept, H valueHidden, V dVocab.
- */
+/** A trained SAE that can be called: it takes raw activations and gives raw activations back. */
 import * as tf from '@tensorflow/tfjs-core';
-import { createRandom } from '../../random.ts';
-import type { EncoderActivation } from '../contract/alignmentSettings.ts';
-import type { Arrays, ArrayValue } from '../contract/arrays.ts';
-import type { SaeConfig } from '../contract/sae.ts';
-import { linear } from '../linear.ts';
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import { nLatentsOf, type SaeConfig, type SaeDescription } from '../contract/sae.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { batchTopK, relu, topKRelu } from './ops.ts';
+import { decode, decodeJoined, encode, joinLatents, type Latents } from './autoencoder.ts';
+import { readSae, type StoredSae } from './file.ts';
+import { denormalize, type Normalization, normalize } from './normalization.ts';
 
-/** Latents of a batch: `free [B, nFree]` after the activation, `slots [B, nConcepts]`, which are linear. */
-export interface Latents {
-  free: tf.Tensor2D;
-  slots: tf.Tensor2D;
-}
-
-/** Scale of a fresh decoder against its encoder's transpose: 518 latents at 0.3 start near ‖x̂‖ = ‖x‖. */
-const DECODER_SCALE = 0.3;
-
-/** Names of the weights that encode and decode; the others belong to the value heads. */
-export const AUTOENCODER_WEIGHTS = ['encoder.weight', 'encoder.bias', 'decoder.weight', 'decoder.bias'];
+/** Rows are encoded together, so many that their latents fill at most this many floats: so wide SAEs fit. */
+const LATENTS_AT_ONCE = 2 ** 25;
 
 /**
- * The value that a free latent of `BATCH_TOPK` must exceed to fire, `[1]`: the mean over training batches of the
- * smallest value kept. No training step changes it.
+ * An SAE on the current backend. Latents are counted free ones first, then slots. `h` stands for raw activations
+ * `[n, dModel]` in rows one after the other, which are never changed; what is returned belongs to the caller.
  */
-export const THRESHOLD = 'threshold';
+export class Sae implements SaeDescription {
+  readonly config: SaeConfig;
+  readonly settings: AlignmentSettings;
+  readonly concepts: readonly string[];
+  readonly bestStep: number;
+  readonly normalization: Normalization;
+  /** Mean raw activation of each concept's training prompts, `[concepts.length, dModel]`. */
+  readonly conceptMeans: Float32Array;
+  /** Free latents and slots together. */
+  readonly nLatents: number;
+  /** For the functions of `autoencoder.ts`, which work on normalised activations. */
+  readonly weights: Tensors;
 
-/** Names of the value heads' weights. */
-export const VALUE_WEIGHTS = [
-  'value.hidden.weight',
-  'value.hidden.bias',
-  'value.out.weight',
-  'value.out.bias',
-];
-
-/** Every weight's name and shape. */
-export function saeShapes(config: SaeConfig): Record<string, number[]> {
-  const { dModel, nFree, nConcepts, activation, valueHeads } = config;
-  const nLatents = nFree + nConcepts;
-  const shapes: Record<string, number[]> = {
-    'encoder.weight': [dModel, nLatents],
-    'encoder.bias': [nLatents],
-    'decoder.weight': [nLatents, dModel],
-    'decoder.bias': [dModel],
-    ...(activation === 'BATCH_TOPK' && { [THRESHOLD]: [1] }),
-  };
-  if (!valueHeads) return shapes;
-  const { hidden, dVocab } = valueHeads;
-  return {
-    ...shapes,
-    'value.hidden.weight': [nConcepts, hidden],
-    'value.hidden.bias': [nConcepts, hidden],
-    'value.out.weight': [nConcepts, hidden, dVocab],
-    'value.out.bias': [nConcepts, dVocab],
-  };
-}
-
-/**
- * Initial weights: encoder normal with 1/√dModel, decoder its transpose, scaled (the authors tie them at the
- * start too); biases 0; value heads normal with 1/√(inputs).
- */
-export function initSae(config: SaeConfig, seed: number): Arrays {
-  const weights: Arrays = {};
-  for (const [name, shape] of Object.entries(saeShapes(config))) {
-    weights[name] = { data: new Float32Array(shape.reduce((product, size) => product * size, 1)), shape };
+  /** Puts the weights onto the current backend; whoever calls it disposes the SAE. */
+  constructor({ weights, config, settings, concepts, bestStep, normalization, conceptMeans }: StoredSae) {
+    this.config = config;
+    this.settings = settings;
+    this.concepts = concepts;
+    this.bestStep = bestStep;
+    this.normalization = normalization;
+    this.conceptMeans = conceptMeans;
+    this.nLatents = nLatentsOf(config);
+    const tensors: Tensors = {};
+    for (const [name, { data, shape }] of Object.entries(weights)) {
+      tensors[name] = tf.tensor(data.slice(), [...shape], 'float32');
+    }
+    this.weights = tensors;
   }
-  const fill = (name: string, std: number) => {
-    const random = createRandom(seed, 'sae', name);
-    const { data } = weights[name]!;
-    for (let i = 0; i < data.length; i++) data[i] = std * random.normal();
-  };
-  fill('encoder.weight', 1 / Math.sqrt(config.dModel));
-  transposeInto(weights['decoder.weight']!, weights['encoder.weight']!, DECODER_SCALE);
-  if (config.valueHeads) {
-    fill('value.hidden.weight', 1);
-    fill('value.out.weight', 1 / Math.sqrt(config.valueHeads.hidden));
+
+  /** The latent that is the slot of the concept; of an SAE that has slots. */
+  slot(concept: number): number {
+    return this.config.nFree + concept;
   }
-  return weights;
-}
 
-function transposeInto(target: ArrayValue, source: ArrayValue, scale: number): void {
-  const [rows, columns] = source.shape as [number, number];
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) target.data[j * rows + i] = scale * source.data[i * columns + j]!;
+  /** All latents, `[n, nLatents]`, or those chosen, in that order, `[n, chosen.length]`. */
+  latents(h: Float32Array, chosen?: readonly number[]): Float32Array {
+    if (!chosen) return this.#read(h, this.nLatents, joinLatents);
+    return this.#read(h, chosen.length, (latents) => tf.gather(joinLatents(latents), indices(chosen), 1));
   }
-}
 
-/**
- * Latents of normalised activations `x [B, dModel]`, row by row: `TOPK` keeps the k largest that are above 0 (Gao et
- * al. 2024), `BATCH_TOPK` those above its threshold (a JumpReLU, as SAELens saves it).
- */
-export function encode(config: SaeConfig, weights: Tensors, x: tf.Tensor2D): Latents {
-  const { pre, slots } = preActivations(config, weights, x);
-  return { free: activate(config, weights, pre), slots };
-}
-
-/** What a training step sees: besides the latents, the free latents before their activation, `[B, nFree]`. */
-export interface TrainingLatents extends Latents {
-  pre: tf.Tensor2D;
-  /** `BATCH_TOPK`: the smallest value that was kept. */
-  smallest: tf.Scalar | null;
-}
-
-/** The same in training, where `BATCH_TOPK` keeps the k · B largest of the batch. */
-export function encodeBatch(config: SaeConfig, weights: Tensors, x: tf.Tensor2D): TrainingLatents {
-  const { pre, slots } = preActivations(config, weights, x);
-  if (config.activation !== 'BATCH_TOPK') {
-    return { pre, slots, free: activate(config, weights, pre), smallest: null };
+  /** `[n, nConcepts]`. */
+  slots(h: Float32Array): Float32Array {
+    return this.#read(h, this.config.nConcepts, ({ slots }) => slots);
   }
-  const { kept, smallest } = batchTopK(pre, config.k * x.shape[0]);
-  return { pre, slots, free: kept, smallest };
-}
 
-function preActivations({ nFree, nConcepts }: SaeConfig, weights: Tensors, x: tf.Tensor2D) {
-  const [B] = x.shape;
-  const all = linear(x, weights['encoder.weight'] as tf.Tensor2D, weights['encoder.bias']!);
-  const pre = tf.slice2d(all, [0, 0], [B, nFree]); // [B, nFree]
-  if (nConcepts === 0) return { pre, slots: tf.zeros([B, 0]) as tf.Tensor2D };
-  return { pre, slots: tf.slice2d(all as tf.Tensor2D, [0, nFree], [B, nConcepts]) }; // slots [B, C]
-}
+  /** Raw activations of latents `z [n, nLatents]`, `[n, dModel]`. */
+  decode(z: Float32Array): Float32Array {
+    const x = tf.tidy(() => {
+      return decodeJoined(this.weights, tf.tensor2d(z, [z.length / this.nLatents, this.nLatents]));
+    });
+    return denormalize(takeData(x), this.normalization);
+  }
 
-function activate({ activation, k }: SaeConfig, weights: Tensors, pre: tf.Tensor2D): tf.Tensor2D {
-  switch (activation) {
-    case 'LINEAR':
-      return pre;
-    case 'RELU':
-      return relu(pre);
-    case 'TOPK':
-      return topKRelu(pre, k);
-    case 'BATCH_TOPK':
-      return tf.mul(tf.relu(pre), tf.cast(tf.greater(pre, weights[THRESHOLD]!), 'float32'));
+  /** `ĥ`, what the SAE makes of `h`, `[n, dModel]`; equal to `decode(latents(h))`. */
+  reconstruct(h: Float32Array): Float32Array {
+    const { dModel } = this.config;
+    const x = this.#read(h, dModel, (latents) => decode(this.weights, latents));
+    return denormalize(x, this.normalization);
+  }
+
+  /**
+   * Decoder rows of these latents, `[latents.length, dModel]`, in normalised units: times `normalization.scale`, a row
+   * is what its latent adds to a raw activation where it is 1.
+   */
+  columns(latents: readonly number[]): Float32Array {
+    const decoder = this.weights['decoder.weight'] as tf.Tensor2D;
+    return takeData(tf.tidy(() => tf.gather(decoder, indices(latents))));
+  }
+
+  /** Frees the weights. */
+  dispose(): void {
+    tf.dispose(this.weights);
+  }
+
+  /** What `of` makes of the latents, `width` numbers a row. */
+  #read(h: Float32Array, width: number, of: (latents: Latents) => tf.Tensor): Float32Array {
+    const { dModel } = this.config;
+    const values = new Float32Array((h.length / dModel) * width);
+    const rows = Math.max(1, Math.floor(LATENTS_AT_ONCE / this.nLatents));
+    for (let start = 0; start * dModel < h.length; start += rows) {
+      const x = normalize(h.subarray(start * dModel, (start + rows) * dModel), this.normalization);
+      const part = tf.tidy(() => {
+        const shape: [number, number] = [x.length / dModel, dModel];
+        return of(encode(this.config, this.weights, tf.tensor2d(x, shape)));
+      });
+      values.set(takeData(part), start * width);
+    }
+    return values;
   }
 }
 
 /**
- * The same function with the free latents' decoder rows at length 1 and their lengths in the encoder, so that a latent
- * is as large as what it writes. Slots stay as they are: binding fixes their size. With `RELU` the function is the same
- * exactly; sparsity and top-k then count what latents write (Anthropic's update of April 2024; SAELens'
- * `rescale_acts_by_decoder_norm` and `fold_W_dec_norm`).
+ * Reads an SAE onto the current backend; the caller disposes it.
+ * @throws {AppError} INVALID_INPUT when the file is not an SAE of this server.
  */
-export function foldDecoderNorm({ nFree, nConcepts }: SaeConfig, weights: Tensors): Tensors {
-  const decoder = weights['decoder.weight']!; // [nFree + C, d]
-  const lengths = tf.maximum(tf.sqrt(tf.sum(tf.square(decoder), 1)), 1e-8) as tf.Tensor1D;
-  const free = tf.slice1d(lengths, 0, nFree);
-  const scale = nConcepts === 0 ? free : tf.concat1d([free, tf.ones([nConcepts]) as tf.Tensor1D]);
-  return {
-    ...weights,
-    'encoder.weight': tf.mul(weights['encoder.weight']!, scale),
-    'encoder.bias': tf.mul(weights['encoder.bias']!, scale),
-    'decoder.weight': tf.div(decoder, tf.expandDims(scale, 1)),
-  };
+export async function loadSae(path: string): Promise<Sae> {
+  return new Sae(await readSae(path));
 }
 
-/** Latents as one matrix, free ones first: `[B, nFree + C]`. */
-export function joinLatents({ free, slots }: Latents): tf.Tensor2D {
-  return slots.shape[1] === 0 ? free : tf.concat2d([free, slots], 1);
+function indices(latents: readonly number[]): tf.Tensor1D {
+  return tf.tensor1d(Int32Array.from(latents), 'int32');
 }
 
-/**
- * Reconstruction of normalised activations from latents → `[B, dModel]`. The gradient of free latents that do not fire
- * may be left out where `activation` would not let it through.
- */
-export function decode(
-  weights: Tensors,
-  latents: Latents,
-  activation: EncoderActivation = 'LINEAR',
-): tf.Tensor2D {
-  const active = activation === 'LINEAR' ? 0 : latents.free.shape[1];
-  const weight = weights['decoder.weight'] as tf.Tensor2D;
-  return linear(joinLatents(latents), weight, weights['decoder.bias']!, active);
-}
-
-/**
- * Logits of the answer's first token from each row's bound slot alone: scalar slot → hidden → ReLU → vocabulary,
- * one head a concept. Rows come in `C` equal groups, concept 0's first, so that every head computes only its own.
- * `slots [C · M, C]` → `[C · M, V]`.
- */
-export function valueLogits(config: SaeConfig, weights: Tensors, slots: tf.Tensor2D): tf.Tensor2D {
-  const { nConcepts: C } = config;
-  const { dVocab } = config.valueHeads!;
-  const M = slots.shape[0] / C;
-  const own = tf.mul(tf.reshape(slots, [C, M, C]), tf.expandDims(tf.eye(C), 1)); // other slots → 0
-  const bound = tf.sum(own, 2, true); // [C, M, 1]
-  const hidden = tf.relu(
-    tf.add(
-      tf.mul(bound, tf.expandDims(weights['value.hidden.weight']!, 1)),
-      tf.expandDims(weights['value.hidden.bias']!, 1),
-    ),
-  ); // [C, M, H]
-  const out = tf.matMul(hidden as tf.Tensor3D, weights['value.out.weight'] as tf.Tensor3D); // [C, M, V]
-  return tf.reshape(tf.add(out, tf.expandDims(weights['value.out.bias']!, 1)), [C * M, dVocab]);
+/** The tensor's numbers; frees it. */
+function takeData(tensor: tf.Tensor): Float32Array {
+  const data = tensor.dataSync<'float32'>().slice();
+  tensor.dispose();
+  return data;
 }

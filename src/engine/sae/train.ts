@@ -9,6 +9,7 @@ import type { SaeConfig } from '../contract/sae.ts';
 import { mapValues, toArray, toTensors } from '../step/arrays.ts';
 import { createStepper } from '../step/create.ts';
 import type { Stepper } from '../step/stepper.ts';
+import { AUTOENCODER_WEIGHTS, foldDecoderNorm, initSae, VALUE_WEIGHTS } from './autoencoder.ts';
 import { type LabelledBatchOptions, labelledBatches, pretrainBatches, type Rows } from './batches.ts';
 import { type Best, isBetter } from './best.ts';
 import {
@@ -22,7 +23,6 @@ import {
   unfiredShare,
 } from './history.ts';
 import { firedEval, posttrainLoss, pretrainLoss, reconstructionEval, validationEval } from './objective.ts';
-import { AUTOENCODER_WEIGHTS, foldDecoderNorm, initSae, VALUE_WEIGHTS } from './sae.ts';
 import { readSaeTrainState, writeSaeTrainState } from './trainState.ts';
 import { createValidation } from './validation.ts';
 

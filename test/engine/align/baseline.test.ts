@@ -16,7 +16,7 @@ import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
-import { loadSae } from '../../../src/engine/sae/file.ts';
+import { loadSae } from '../../../src/engine/sae/sae.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder, Killed } from '../model/recorder.ts';
 

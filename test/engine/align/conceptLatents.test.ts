@@ -3,8 +3,8 @@ import { findConceptLatents } from '../../../src/engine/align/conceptLatents.ts'
 import { fitReadouts } from '../../../src/engine/align/readout.ts';
 import { createAuroc, labelConcepts, separability } from '../../../src/engine/align/separability.ts';
 import { ALIGNMENT_PRESETS } from '../../../src/engine/contract/alignmentPresets.ts';
-import { createLoadedSae, type LoadedSae } from '../../../src/engine/sae/file.ts';
-import { saeShapes } from '../../../src/engine/sae/sae.ts';
+import { saeShapes } from '../../../src/engine/sae/autoencoder.ts';
+import { Sae } from '../../../src/engine/sae/sae.ts';
 import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
@@ -70,7 +70,7 @@ describe('a readout', () => {
 });
 
 /** An SAE that passes its inputs on: latent j fires as much as axis j. */
-function identitySae(width: number, nConcepts: number, concepts: number): LoadedSae {
+function identitySae(width: number, nConcepts: number, concepts: number): Sae {
   const config = {
     ...{ dModel: width, nFree: width - nConcepts, nConcepts },
     ...{ activation: 'RELU' as const, k: 1, valueHeads: null },
@@ -82,7 +82,7 @@ function identitySae(width: number, nConcepts: number, concepts: number): Loaded
       return [name, { data, shape }];
     }),
   );
-  return createLoadedSae({
+  return new Sae({
     ...{ config, weights, bestStep: 0, settings: ALIGNMENT_PRESETS.PAPER },
     concepts: Array.from({ length: concepts }, (_, i) => `c${i}`),
     normalization: { mean: new Float32Array(width), scale: 1 },

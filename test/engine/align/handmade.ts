@@ -2,8 +2,8 @@
 
 import { ALIGNMENT_PRESETS } from '../../../src/engine/contract/alignmentPresets.ts';
 import type { Arrays } from '../../../src/engine/contract/arrays.ts';
-import { createLoadedSae, type LoadedSae } from '../../../src/engine/sae/file.ts';
-import { saeShapes } from '../../../src/engine/sae/sae.ts';
+import { saeShapes } from '../../../src/engine/sae/autoencoder.ts';
+import { Sae } from '../../../src/engine/sae/sae.ts';
 
 const MEAN = [0.5, -0.5, 1, 2, -1];
 const SCALE = 2;
@@ -12,7 +12,7 @@ const SLANT = 0.5;
 
 export interface Handmade {
   /** The caller disposes it. */
-  sae: LoadedSae;
+  sae: Sae;
   /** The raw activation of these latents, with so much along the axis that the SAE does not see. */
   activation(latents: { slots: readonly number[]; free: readonly number[]; lost?: number }): Float32Array;
 }
@@ -51,7 +51,7 @@ export function handmadeSae(layer = 1): Handmade {
     [0, 1, 0, SLANT, 0],
   ];
   weights['decoder.weight']!.data.set(columns.flat());
-  const sae = createLoadedSae({
+  const sae = new Sae({
     config,
     settings: { ...ALIGNMENT_PRESETS.PAPER, layer, nFree: 2 },
     concepts: ['a', 'b'],

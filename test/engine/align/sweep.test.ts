@@ -10,7 +10,7 @@ import { armedHook } from '../../../src/engine/align/armed.ts';
 import { runBaseline } from '../../../src/engine/align/baseline.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
-import { editResid, readSlots } from '../../../src/engine/align/swapMethods.ts';
+import { editResid } from '../../../src/engine/align/swapMethods.ts';
 import { randomLatents, slotLatents } from '../../../src/engine/align/sweep/editors.ts';
 import { armedEdits, continueAll } from '../../../src/engine/align/sweep/isolation.ts';
 import { createPlacedEdits } from '../../../src/engine/align/sweep/placed.ts';
@@ -35,7 +35,7 @@ import {
 import { generate } from '../../../src/engine/model/generate.ts';
 import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
-import { loadSae } from '../../../src/engine/sae/file.ts';
+import { loadSae } from '../../../src/engine/sae/sae.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder } from '../model/recorder.ts';
 import { handmadeSae } from './handmade.ts';
@@ -263,8 +263,7 @@ async function findSilentSlot(prompt: string): Promise<number> {
   const [answer] = await generate(model, [tokens], { maxNewTokens: 6 });
   const sequence = [...tokens, ...answer!.tokens.map(({ id }) => id)];
   const positions = [sequence.map((_, position) => position)];
-  const slots = readSlots(
-    sae,
+  const slots = sae.slots(
     await captureResidPost(model, [sequence], { layer: sae.settings.layer, positions }),
   );
   tf.dispose([model.weights, sae.weights]);

@@ -2,8 +2,8 @@
 
 import { ALIGNMENT_PRESETS } from '../../../src/engine/contract/alignmentPresets.ts';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
+import { initSae } from '../../../src/engine/sae/autoencoder.ts';
 import type { StoredSae } from '../../../src/engine/sae/file.ts';
-import { initSae } from '../../../src/engine/sae/sae.ts';
 import { tinyConfig } from '../model/tiny.ts';
 
 const CONFIG: SaeConfig = {

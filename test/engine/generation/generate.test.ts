@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
-import { editResid, readSlots } from '../../../src/engine/align/swapMethods.ts';
+import { editResid } from '../../../src/engine/align/swapMethods.ts';
 import type {
   GenerationCall,
   GenerationEdit,
@@ -14,7 +14,7 @@ import { generateLive } from '../../../src/engine/generation/generate.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
 import { disposeState, prefill } from '../../../src/engine/model/decode.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
-import { createLoadedSae } from '../../../src/engine/sae/file.ts';
+import { Sae } from '../../../src/engine/sae/sae.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { tinySae } from '../align/tinySae.ts';
 import { tinyModel, tinyTokenizer } from '../model/tiny.ts';
@@ -36,7 +36,7 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
   let pair: LoadedPair;
   beforeAll(async () => {
     await loadTestBackend(choice);
-    pair = { model: tinyModel(), sae: createLoadedSae(tinySae(LAYER)) };
+    pair = { model: tinyModel(), sae: new Sae(tinySae(LAYER)) };
   });
   afterAll(() => {
     pair.model.dispose();
@@ -66,8 +66,8 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
           const rows = resid.dataSync<'float32'>().slice();
           for (let at = first; at < ids.length; at++) {
             const h = rows.slice(at * dModel, (at + 1) * dModel);
-            slots[at - first] = [...readSlots(sae, h)];
-            const edits = editsAt(at - first, readSlots(sae, h));
+            slots[at - first] = [...sae.slots(h)];
+            const edits = editsAt(at - first, sae.slots(h));
             const edited = edits.reduce<Float32Array>((x, { source, target, alpha, method }) => {
               return editResid(sae, x, [{ off: nFree + source!, on: nFree + target, alpha }], method).resid;
             }, h);
@@ -108,7 +108,7 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
     const positions = [expected!.tokens.map((_, i) => ids.length - 1 + i)];
     const h = await captureResidPost(pair.model, [all], { layer: LAYER, positions });
     const { dModel } = pair.sae.config;
-    const rows = positions[0]!.map((_, i) => [...readSlots(pair.sae, h.slice(i * dModel, (i + 1) * dModel))]);
+    const rows = positions[0]!.map((_, i) => [...pair.sae.slots(h.slice(i * dModel, (i + 1) * dModel))]);
     expectSlots(items, rows);
   });
 

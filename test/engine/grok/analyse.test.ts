@@ -5,7 +5,6 @@ import { memory } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sameAnswer } from '../../../src/data/answers.ts';
 import { generateTwoHop } from '../../../src/data/two-hop-generator.ts';
-import { readSlots } from '../../../src/engine/align/swapMethods.ts';
 import { createWithheld } from '../../../src/engine/align/withheld.ts';
 import type { GrokkingPoint } from '../../../src/engine/contract/analysis.ts';
 import { grokSettings } from '../../../src/engine/contract/analysisSettings.ts';
@@ -20,7 +19,8 @@ import { drawHopTrials } from '../../../src/engine/grok/swaps/trials.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
-import { createLoadedSae, type StoredSae } from '../../../src/engine/sae/file.ts';
+import type { StoredSae } from '../../../src/engine/sae/file.ts';
+import { Sae } from '../../../src/engine/sae/sae.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder, type Recorder } from '../model/recorder.ts';
 
@@ -153,8 +153,8 @@ describe('analyseCheckpoint', () => {
     const { h } = await captureHop(trained, questions, 0, settings, noWait);
     const { config, weights, normalization } = saes[0]!;
     const { dModel, nFree, nConcepts } = config;
-    const sae = createLoadedSae(saes[0]!);
-    const slots = readSlots(sae, h);
+    const sae = new Sae(saes[0]!);
+    const slots = sae.slots(h);
     sae.dispose();
     const column = (k: number, j: number) => weights['decoder.weight']!.data[(nFree + k) * dModel + j]!;
     const values = h.map((value, i) => {

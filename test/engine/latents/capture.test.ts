@@ -3,12 +3,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { collectDataset } from '../../../src/data/items.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import { splitPopulations } from '../../../src/engine/align/population.ts';
-import { readLatents } from '../../../src/engine/align/swapMethods.ts';
 import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
 import { capturedPrompts } from '../../../src/engine/latents/capture.ts';
 import { readLatentTokens } from '../../../src/engine/latents/tokens.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
-import { createLoadedSae } from '../../../src/engine/sae/file.ts';
+import { Sae } from '../../../src/engine/sae/sae.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { TINY_ITEMS } from '../../helpers/tinyAlignment.ts';
 import { tinySae } from '../align/tinySae.ts';
@@ -26,7 +25,7 @@ beforeAll(async () => {
   const sae = tinySae();
   pair = {
     model: tinyModel(),
-    sae: createLoadedSae({ ...sae, settings: { ...sae.settings, ...half } }),
+    sae: new Sae({ ...sae, settings: { ...sae.settings, ...half } }),
   };
 });
 afterAll(() => {
@@ -38,7 +37,7 @@ afterAll(() => {
 async function latentsOf(prompt: string): Promise<number[][]> {
   const tokens = pair.model.tokenizer.encode(prompt);
   const h = await captureResidPost(pair.model, [tokens], { layer: 1, positions: [tokens.map((_, i) => i)] });
-  const all = readLatents(pair.sae, h);
+  const all = pair.sae.latents(h);
   return tokens.map((_, i) => [...all.subarray(i * 7, (i + 1) * 7)]);
 }
 

@@ -1,14 +1,13 @@
 /** Pages and searches over activations made by hand, so that every number on them is known. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readLatents } from '../../../src/engine/align/swapMethods.ts';
 import type { LatentPage } from '../../../src/engine/contract/latents.ts';
 import type { CapturedPrompts } from '../../../src/engine/latents/capture.ts';
 import { describeLatents } from '../../../src/engine/latents/page.ts';
 import { searchLatents } from '../../../src/engine/latents/search.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
 import { createLanguageModel, initWeights } from '../../../src/engine/model/languageModel.ts';
-import { createLoadedSae } from '../../../src/engine/sae/file.ts';
+import { Sae } from '../../../src/engine/sae/sae.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { handmadeSae } from '../align/handmade.ts';
 import { tinySae } from '../align/tinySae.ts';
@@ -119,14 +118,14 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
   });
 
   test('an SAE without slots has pages of its free latents, and separability for every concept', async () => {
-    const sae = createLoadedSae(tinySae(1, { slots: false }));
+    const sae = new Sae(tinySae(1, { slots: false }));
     const model = tinyModel();
     const h = Float32Array.from({ length: ROWS.length * 8 }, (_, i) => Math.sin(i));
     const [page, none] = describeLatents({ model, sae }, { ...captured, h }, [3, 4]);
     expect(page!.concepts).toHaveLength(3);
     expect(page!.nearest).toHaveLength(3);
     expect(none).toBeNull();
-    const latents = readLatents(sae, h);
+    const latents = sae.latents(h);
     expect(page!.max).toBeCloseTo(Math.max(...latents.filter((_, i) => i % 4 === 3)), 4);
     expect(await searchLatents(sae, { ...captured, h }, 0, 9)).toHaveLength(4);
     sae.dispose();

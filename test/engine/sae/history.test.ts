@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ALIGNMENT_PRESETS } from '../../../src/engine/contract/alignmentPresets.ts';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
+import { initSae } from '../../../src/engine/sae/autoencoder.ts';
 import {
   deadLatents,
   noteFired,
@@ -11,7 +12,6 @@ import {
 } from '../../../src/engine/sae/history.ts';
 import { firedEval, pretrainLoss } from '../../../src/engine/sae/objective.ts';
 import { NOTHING_KEPT } from '../../../src/engine/sae/ops.ts';
-import { initSae } from '../../../src/engine/sae/sae.ts';
 import { createStepper } from '../../../src/engine/step/create.ts';
 import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';

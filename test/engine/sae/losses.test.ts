@@ -1,8 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
-import * as losses from '../../../src/engine/sae/losses.ts';
-import { batchTopK, NOTHING_KEPT, stopGradient, topK } from '../../../src/engine/sae/ops.ts';
 import {
   decode,
   encode,
@@ -10,7 +8,9 @@ import {
   foldDecoderNorm,
   initSae,
   valueLogits,
-} from '../../../src/engine/sae/sae.ts';
+} from '../../../src/engine/sae/autoencoder.ts';
+import * as losses from '../../../src/engine/sae/losses.ts';
+import { batchTopK, NOTHING_KEPT, stopGradient, topK } from '../../../src/engine/sae/ops.ts';
 import { toTensors } from '../../../src/engine/step/arrays.ts';
 import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';

@@ -9,9 +9,9 @@ import {
 } from '../../../src/engine/contract/alignmentPresets.ts';
 import type { AlignmentSettingsInput } from '../../../src/engine/contract/alignmentSettings.ts';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
+import { decode, encode } from '../../../src/engine/sae/autoencoder.ts';
 import type { Rows } from '../../../src/engine/sae/batches.ts';
 import { isBetter } from '../../../src/engine/sae/best.ts';
-import { decode, encode } from '../../../src/engine/sae/sae.ts';
 import { type SaeTraining, trainSae } from '../../../src/engine/sae/train.ts';
 import { toTensors } from '../../../src/engine/step/arrays.ts';
 import { createRandom } from '../../../src/random.ts';

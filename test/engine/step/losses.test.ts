@@ -5,8 +5,8 @@ import { encoderActivation } from '../../../src/engine/contract/alignmentSetting
 import type { Arrays } from '../../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
 import { greedyPredictions, nextTokenLoss } from '../../../src/engine/model/loss.ts';
+import { initSae } from '../../../src/engine/sae/autoencoder.ts';
 import { posttrainLoss, pretrainLoss, validationEval } from '../../../src/engine/sae/objective.ts';
-import { initSae } from '../../../src/engine/sae/sae.ts';
 import { CompiledStepper } from '../../../src/engine/step/compiled.ts';
 import { EagerStepper } from '../../../src/engine/step/eager.ts';
 import type { Stepper, StepperOptions } from '../../../src/engine/step/stepper.ts';

@@ -4,7 +4,7 @@ import { resolveBaselineSettings } from '../../contract/baselineSettings.ts';
 import type { JobContext } from '../../contract/protocol.ts';
 import type { SwapSweepJob, SweepBaseline } from '../../contract/swapSweep.ts';
 import type { LanguageModel } from '../../model/languageModel.ts';
-import { createLoadedSae, type LoadedSae, loadSae } from '../../sae/file.ts';
+import { loadSae, Sae } from '../../sae/sae.ts';
 import { trainBaseline } from '../baseline.ts';
 import { capturePrompts } from '../captured.ts';
 import { findConceptLatents } from '../conceptLatents.ts';
@@ -22,7 +22,7 @@ export interface Controls {
 export async function prepareControls(
   job: SwapSweepJob,
   model: LanguageModel,
-  sae: LoadedSae,
+  sae: Sae,
   context: JobContext,
 ): Promise<Controls> {
   const { settings, pairs, dataset } = job;
@@ -52,7 +52,7 @@ export async function prepareControls(
 }
 
 interface LoadedBaseline {
-  sae: LoadedSae;
+  sae: Sae;
   latents: SweepBaseline['latents'];
 }
 
@@ -60,7 +60,7 @@ interface LoadedBaseline {
 async function obtainBaseline(
   { baseline, dataset }: SwapSweepJob,
   model: LanguageModel,
-  { config, settings }: LoadedSae,
+  { config, settings }: Sae,
   capture: () => Promise<CapturedPopulations>,
   context: JobContext,
 ): Promise<LoadedBaseline> {
@@ -80,7 +80,7 @@ async function obtainBaseline(
   const stored = await trainBaseline(training, context, () =>
     context.reporter.progress({ phase: 'BASELINE', progress: 0, etaSeconds: null }),
   );
-  const sae = createLoadedSae(stored);
+  const sae = new Sae(stored);
   return { sae, latents: await findConceptLatents(sae, captured, () => context.reporter.breathe()) };
 }
 

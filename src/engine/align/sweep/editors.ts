@@ -2,7 +2,7 @@
 import { createRandom } from '../../../random.ts';
 import type { SwapMethod } from '../../contract/swap.ts';
 import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../contract/swapSweep.ts';
-import type { LoadedSae } from '../../sae/file.ts';
+import type { Sae } from '../../sae/sae.ts';
 import { SLOT_ON } from '../armed.ts';
 
 export type ConceptPair = SwapSweepJob['pairs'][number];
@@ -19,14 +19,14 @@ export interface PairLatents {
 
 export interface SweepEditor {
   edited: SweepCell['edited'];
-  sae: LoadedSae;
+  sae: Sae;
   /** By pair. */
   latents: readonly PairLatents[];
   methods: readonly SwapMethod[];
 }
 
 /** The slots: source's off, target's to alpha. */
-export function slotLatents({ config: { nFree } }: LoadedSae, pairs: readonly ConceptPair[]): PairLatents[] {
+export function slotLatents({ config: { nFree } }: Sae, pairs: readonly ConceptPair[]): PairLatents[] {
   return pairs.map(({ source, target }) => ({
     off: nFree + source,
     on: nFree + target,
@@ -50,7 +50,7 @@ export function unsupervisedLatents(
 
 /** Two random free latents a pair, drawn by the seed; alpha counts in the mean where they fire (`scales [nFree]`). */
 export function randomLatents(
-  { config: { nFree } }: LoadedSae,
+  { config: { nFree } }: Sae,
   scales: Float32Array,
   pairs: readonly ConceptPair[],
   seed: number,

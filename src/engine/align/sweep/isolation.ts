@@ -5,7 +5,7 @@ import type { SweepCell } from '../../contract/swapSweep.ts';
 import { type Branch, continueBranches, runPrefixes } from '../../model/continue.ts';
 import type { LanguageModel } from '../../model/languageModel.ts';
 import type { Tokens } from '../../model/tokens.ts';
-import { type ArmedEdit, armedHook, readLatentColumns } from '../armed.ts';
+import { type ArmedEdit, armedHook } from '../armed.ts';
 import { captureResidPost } from '../capture.ts';
 import { setsLatent } from '../swapMethods.ts';
 import type { SweepEditor } from './editors.ts';
@@ -103,7 +103,7 @@ function firesIn(
   h: Float32Array,
 ): (one: IsolationCase) => boolean {
   const sources = [...new Set(latents.map(({ off }) => off))];
-  const activations = readLatentColumns(sae, h, sources);
+  const activations = sae.latents(h, sources);
   return ({ pair, text }) => {
     const { off, threshold } = latents[pair]!;
     const column = sources.indexOf(off);

@@ -2,10 +2,8 @@
  * Edits at the last prompt token of many trials, for any method and alpha at little cost: what does not depend on
  * alpha is computed once. Equal to `editResid`, row by row.
  */
-import * as tf from '@tensorflow/tfjs-core';
 import type { SwapMethod } from '../../contract/swap.ts';
-import { denormalize, type LoadedSae } from '../../sae/file.ts';
-import { createDirections, decodeLatents, readLatents, setsLatent } from '../swapMethods.ts';
+import { createDirections, setsLatent } from '../swapMethods.ts';
 import type { SweepEditor } from './editors.ts';
 
 /** Raw activations with the pair that each is to be swapped by. */
@@ -51,35 +49,26 @@ interface TrialLatents {
 }
 
 function readTrials({ sae, latents }: SweepEditor, { h, pairs }: PlacedTrials): TrialLatents {
-  const { dModel, nFree, nConcepts } = sae.config;
-  const width = nFree + nConcepts;
+  const { dModel } = sae.config;
   const n = pairs.length;
-  const columns = decoderColumns(sae, [...new Set(latents.flatMap(({ off, on }) => [off, on]))]);
+  const used = [...new Set(latents.flatMap(({ off, on }) => [off, on]))];
+  const rows = sae.columns(used);
+  const columns = new Map(used.map((latent, i) => [latent, rows.subarray(i * dModel, (i + 1) * dModel)]));
   const read = {
     ...{ decoded: new Float32Array(h.length), columns },
     ...{ off: new Float32Array(n), on: new Float32Array(n) },
   };
   for (let start = 0; start < n; start += AT_ONCE) {
     const rows = h.subarray(start * dModel, (start + AT_ONCE) * dModel);
-    const z = readLatents(sae, rows);
-    read.decoded.set(denormalize(decodeLatents(sae, z), sae.normalization), start * dModel);
+    const z = sae.latents(rows);
+    read.decoded.set(sae.decode(z), start * dModel);
     for (let i = start; i < Math.min(n, start + AT_ONCE); i++) {
       const { off, on } = latents[pairs[i]!]!;
-      read.off[i] = z[(i - start) * width + off]!;
-      read.on[i] = z[(i - start) * width + on]!;
+      read.off[i] = z[(i - start) * sae.nLatents + off]!;
+      read.on[i] = z[(i - start) * sae.nLatents + on]!;
     }
   }
   return read;
-}
-
-function decoderColumns({ weights }: LoadedSae, latents: readonly number[]): Map<number, Float32Array> {
-  const gathered = tf.tidy(() =>
-    tf.gather(weights['decoder.weight'] as tf.Tensor2D, tf.tensor1d(latents as number[], 'int32')),
-  );
-  const data = gathered.dataSync<'float32'>();
-  const [, dModel] = gathered.shape;
-  gathered.dispose();
-  return new Map(latents.map((latent, i) => [latent, data.slice(i * dModel, (i + 1) * dModel)]));
 }
 
 /** The decoder is linear: an edit of two latents adds their change times their columns. */

@@ -9,7 +9,7 @@ import { continueBranches, type Prefixes, runPrefixes } from '../../model/contin
 import { replacing } from '../../model/edit.ts';
 import { type LanguageModel, loadLanguageModel } from '../../model/languageModel.ts';
 import { takeRows } from '../../rows.ts';
-import { type LoadedSae, loadSae } from '../../sae/file.ts';
+import { loadSae, type Sae } from '../../sae/sae.ts';
 import { armedHook } from '../armed.ts';
 import { captureResidPost } from '../capture.ts';
 import { longestAnswer } from '../swapTrials.ts';
@@ -59,12 +59,7 @@ interface Lab {
   dispose(): void;
 }
 
-async function prepare(
-  job: SwapSweepJob,
-  model: LanguageModel,
-  sae: LoadedSae,
-  context: JobContext,
-): Promise<Lab> {
+async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, context: JobContext): Promise<Lab> {
   const { settings, dataset, pairs } = job;
   const { layer } = sae.settings;
   const breathe = () => context.reporter.breathe();

@@ -12,13 +12,14 @@ import type { HopEdit } from '../../contract/hopSwap.ts';
 import type { JobContext } from '../../contract/protocol.ts';
 import type { SwapMethod } from '../../contract/swap.ts';
 import type { LanguageModel } from '../../model/languageModel.ts';
-import { createLoadedSae, type LoadedSae, type StoredSae } from '../../sae/file.ts';
+import type { StoredSae } from '../../sae/file.ts';
+import { Sae } from '../../sae/sae.ts';
 import { type HopActivations, quietly } from '../hopSae.ts';
 
 /** What stands for a relation: in which SAE, which latent, and what alpha 1 sets it to. */
 export interface HopEditor {
   edited: HopEdit;
-  sae: LoadedSae;
+  sae: Sae;
   methods: readonly SwapMethod[];
   latentOf: (relation: number, role: 'off' | 'on') => { latent: number; scale: number };
 }
@@ -39,17 +40,15 @@ export async function prepareEditors(
   const { seed, layer } = stored.settings;
   const settings = resolveBaselineSettings({ seed, layer, nFree: nFree + nConcepts }, nConcepts);
   const quiet = { ...context, resumeFrom: null, reporter: quietly(context.reporter) };
-  const baseline = createLoadedSae(
-    await trainBaseline({ model, dataset, captured, settings }, quiet, () => {}),
-  );
+  const baseline = new Sae(await trainBaseline({ model, dataset, captured, settings }, quiet, () => {}));
   const best = await findConceptLatents(baseline, captured, () => context.reporter.breathe());
-  const sae = createLoadedSae(stored);
+  const sae = new Sae(stored);
   const scales = freeScales(sae, rows);
   const random = dataset.concepts.map((_, concept) => {
     const draw = createRandom(seed, 'hop-random-latents', concept);
     return { off: draw.int(nFree), on: draw.int(nFree) };
   });
-  const slot = (relation: number) => ({ latent: nFree + relation, scale: 1 });
+  const slot = (relation: number) => ({ latent: sae.slot(relation), scale: 1 });
   const all: HopEditor[] = [
     { edited: 'CONCEPT', sae, methods, latentOf: slot },
     {

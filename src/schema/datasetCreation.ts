@@ -9,6 +9,7 @@ import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
 import { DatasetRef } from './refs.ts';
 import { settingFields } from './settings.ts';
+import { WHOLE_FILE } from './texts.ts';
 
 const NAME = 'Name for people, at most 200 characters.';
 
@@ -72,7 +73,11 @@ addMutation('importDataset', {
         description:
           'A file, or a directory of files, on the server, relative to its import directory (`IMPORT_DIR`).',
       }),
-      content: t.string({ required: false, description: 'The text of the one file itself.' }),
+      content: t.string({
+        required: false,
+        description: 'The text of the one file itself.',
+        extensions: WHOLE_FILE,
+      }),
       files: t.field({
         type: ['Upload'],
         required: false,

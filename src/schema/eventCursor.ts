@@ -1,16 +1,20 @@
 /** Opaque places in the order of a run's events. */
+import { openCursor, sealCursor } from '../cursor.ts';
 import { invalidInput } from '../errors.ts';
 
 /** The cursor behind the event with this number. */
 export function encodeEventCursor(seq: number): string {
-  return Buffer.from(`event:${seq}`).toString('base64url');
+  return sealCursor(`event:${seq}`);
 }
 
 /** @throws AppError INVALID_INPUT */
 export function decodeEventCursor(cursor: string): number {
-  const seq = /^event:(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('utf8'))?.[1];
+  const seq = /^event:(\d{1,15})$/.exec(openCursor(cursor) ?? '')?.[1];
   if (seq !== undefined) return Number(seq);
-  throw invalidInput(['after'], `"${cursor}" is not a cursor of an event: pass one that runEvents sent`);
+  throw invalidInput(
+    ['after'],
+    'after is not a cursor of an event: pass one that the subscription sent, or `Run.cursor`',
+  );
 }
 
 /** Behind which event a subscription begins: where a reconnecting `EventSource` was, or where the caller says. */

@@ -16,10 +16,21 @@ export function encodeGlobalId(typename: string, id: string): string {
 
 /** @throws AppError INVALID_INPUT when the text is not an id that this API gave out. */
 export function decodeGlobalId(globalId: string, path: readonly string[] = ['id']): GlobalId {
-  const [typename = '', id = '', ...rest] = Buffer.from(globalId, 'base64').toString('utf8').split(':');
-  const wellFormed = /^[A-Z]\w*$/.test(typename) && UUID.test(id) && rest.length === 0;
-  if (!wellFormed || encodeGlobalId(typename, id) !== globalId)
-    throw invalidInput(path, `"${globalId}" is not an id of this API: pass on the value of an \`id\` field`);
+  const problem = idProblem(globalId);
+  if (problem !== null) throw invalidInput(path, problem);
+  return split(globalId);
+}
+
+/** What keeps the text from being a global id; null where it is one, of whatever type. */
+export function idProblem(text: string): string | null {
+  const { typename, id } = split(text);
+  if (/^[A-Z]\w*$/.test(typename) && UUID.test(id) && encodeGlobalId(typename, id) === text) return null;
+  const shown = text.length > 100 ? `${text.slice(0, 100)}…` : text;
+  return `"${shown}" is not an id of this API: pass on the value of an \`id\` field`;
+}
+
+function split(globalId: string): GlobalId {
+  const [typename = '', id = ''] = Buffer.from(globalId, 'base64').toString('utf8').split(':');
   return { typename, id };
 }
 

@@ -1,8 +1,10 @@
 /** The one shape of every mutation: `input` in; a union of success and typed errors out. */
 import type { InputObjectRef, ObjectRef } from '@pothos/core';
+import { invalidInputs } from '../errors.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { TYPED_ERRORS, TypedError, type TypedErrorCode, toTypedError } from './errors.ts';
+import { textIssues } from './texts.ts';
 
 type Builder = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
 
@@ -32,8 +34,14 @@ export function addMutation<Input, Success extends object>(
       authScopes: { [scope]: true },
       type: result as never,
       args: { input: t.arg({ type: input, required: true, description: 'What is to be done.' }) },
-      resolve: async (_root, args, context) => {
+      resolve: async (_root, args, context, { schema }) => {
         try {
+          const { args: declared } = schema.getMutationType()!.getFields()[name]!;
+          const issues = textIssues(declared, args).map(({ path, message }) => ({
+            path: path.slice(1),
+            message,
+          }));
+          if (issues.length > 0) throw invalidInputs(issues);
           return (await resolve((args as { input: Input }).input, context)) as never;
         } catch (error) {
           const typed = toTypedError(error, errors);

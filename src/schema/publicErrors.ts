@@ -1,30 +1,51 @@
 /** Our errors in the form that GraphQL knows. */
-import { GraphQLError, type GraphQLSchema, isObjectType } from 'graphql';
-import { AppError } from '../errors.ts';
+import {
+  type GraphQLArgument,
+  GraphQLError,
+  type GraphQLFieldResolver,
+  type GraphQLSchema,
+  isObjectType,
+} from 'graphql';
+import { AppError, invalidInputs } from '../errors.ts';
+import { takesTexts, textIssues } from './texts.ts';
 
 /**
  * Makes every resolver of the schema throw a `GraphQLError` with the extensions of `extensionsOf` for an `AppError`
  * that the caller may see. Left alone, graphql-js would take an `AppError`, which has a `path` of its own, for an
- * error that it has located already, and lose the field that it came from.
+ * error that it has located already, and lose the field that it came from. Texts among the arguments are checked first.
  */
 export function exposeErrors(schema: GraphQLSchema): GraphQLSchema {
+  const mutations = schema.getMutationType();
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type)) continue;
     for (const field of Object.values(type.getFields())) {
-      if (field.resolve) field.resolve = exposing(field.resolve);
-      if (field.subscribe) field.subscribe = exposing(field.subscribe);
+      // Mutations check theirs themselves, to answer with a typed error.
+      const check = type === mutations || !takesTexts(field.args) ? null : checkTexts(field.args);
+      if (field.subscribe) field.subscribe = exposing(field.subscribe, check);
+      if (field.resolve) field.resolve = exposing(field.resolve, field.subscribe ? null : check);
     }
   }
   return schema;
 }
 
-function exposing<Args extends unknown[], Result>(
-  resolve: (...args: Args) => Result,
-): (...args: Args) => Result {
+type Check = (values: Record<string, unknown>) => void;
+
+function checkTexts(args: readonly GraphQLArgument[]): Check {
+  return (values) => {
+    const issues = textIssues(args, values);
+    if (issues.length > 0) throw invalidInputs(issues);
+  };
+}
+
+function exposing(
+  resolve: GraphQLFieldResolver<unknown, unknown>,
+  check: Check | null,
+): GraphQLFieldResolver<unknown, unknown> {
   return (...args) => {
     try {
+      check?.(args[1]);
       const result = resolve(...args);
-      return result instanceof Promise ? (result.catch(rethrow) as Result) : result;
+      return result instanceof Promise ? result.catch(rethrow) : result;
     } catch (error) {
       return rethrow(error);
     }

@@ -1,13 +1,14 @@
 /** Opaque cursors: the values of the ordering columns, and which list they belong to. */
 import { getTableName } from 'drizzle-orm';
 import type { PgColumn } from 'drizzle-orm/pg-core';
+import { openCursor, sealCursor } from '../../cursor.ts';
 import { invalidInput } from '../../errors.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** A cursor that points at a row with these values of the ordering columns. */
 export function encodeCursor(columns: readonly PgColumn[], values: readonly unknown[]): string {
-  return Buffer.from(JSON.stringify([listName(columns), ...values])).toString('base64url');
+  return sealCursor(JSON.stringify([listName(columns), ...values]));
 }
 
 /**
@@ -34,20 +35,29 @@ function listName(columns: readonly PgColumn[]): string {
 
 function parse(cursor: string): unknown[] | null {
   try {
-    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+    const parts: unknown = JSON.parse(openCursor(cursor) ?? '');
     return Array.isArray(parts) ? parts : null;
   } catch {
     return null;
   }
 }
 
+/** A value that the column could hold; undefined for any other, which Postgres would refuse. */
 function revive(column: PgColumn, value: unknown): unknown {
   if (column.dataType === 'date') {
     const date = new Date(typeof value === 'string' ? value : Number.NaN);
-    return Number.isNaN(date.getTime()) ? undefined : date;
+    // Beyond, ISO 8601 has a sign, which Postgres does not read.
+    return date.getTime() >= FIRST_DAY && date.getTime() < LAST_DAY ? date : undefined;
   }
-  if (column.dataType === 'number') return Number.isSafeInteger(value) ? value : undefined;
-  if (column.columnType === 'PgUUID')
-    return typeof value === 'string' && UUID.test(value) ? value : undefined;
-  return typeof value === 'string' ? value : undefined;
+  if (column.dataType === 'number')
+    return Number.isSafeInteger(value) &&
+      (column.columnType !== 'PgInteger' || Math.abs(value as number) < 2 ** 31)
+      ? value
+      : undefined;
+  if (typeof value !== 'string') return undefined;
+  if (column.columnType === 'PgUUID') return UUID.test(value) ? value : undefined;
+  return /[\0\p{Cs}]/u.test(value) ? undefined : value;
 }
+
+const FIRST_DAY = Date.parse('0001-01-01');
+const LAST_DAY = Date.parse('9999-12-31');

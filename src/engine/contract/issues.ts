@@ -29,7 +29,7 @@ export function toIssues(issues: readonly z.core.$ZodIssue[], path: readonly str
 }
 
 /** `layer`; `alphas[3]` for an item of a list. */
-function labelOf(path: readonly string[]): string {
+export function labelOf(path: readonly string[]): string {
   const key = path.findLastIndex((part) => !/^\d+$/.test(part));
   return `${path[key] ?? ''}${path
     .slice(key + 1)

@@ -49,7 +49,10 @@ export function distinct<Item extends z.ZodType>(
 ) {
   const list = z.array(item).min(min);
   return (max === undefined ? list : list.max(max))
-    .refine((items) => new Set(items).size === items.length, { error: 'must not repeat' })
+    .superRefine((items, ctx) => {
+      const twice = items.find((item, i) => items.indexOf(item) < i);
+      if (twice !== undefined) ctx.addIssue({ code: 'custom', message: `must not repeat ${twice}` });
+    })
     .register(hints, { distinct: true });
 }
 

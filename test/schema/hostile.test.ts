@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Place, placesOf, type Seeds } from '../../bench/fuzz/places.ts';
 import { HOSTILE_STRINGS } from '../../bench/fuzz/strings.ts';
+import { RUN_KINDS } from '../../src/engine/contract/runs.ts';
 import { AppError } from '../../src/errors.ts';
-import { encodeGlobalId, RUN_TYPENAMES } from '../../src/schema/ids.ts';
+import { encodeGlobalId, typenameOf } from '../../src/schema/ids.ts';
 import { buildSchema } from '../../src/schema/schema.ts';
 import { importDataset } from '../../src/services/datasetCreation.ts';
 import { conceptsOfOntologies, createOntology } from '../../src/services/ontology.ts';
-import type { Run } from '../../src/services/run.ts';
 import { insertModel, insertQueuedRun } from '../helpers/fixtures.ts';
 import { type Api, openApi } from './api.ts';
 
@@ -37,9 +37,9 @@ async function seed({ database: { db } }: Api): Promise<Seeds> {
   const modelId = await insertModel(db, dataset.id);
   const of = { datasetId: dataset.id, modelId };
   const runs: Record<string, string> = {};
-  for (const [kind, typename] of Object.entries(RUN_TYPENAMES)) {
+  for (const kind of RUN_KINDS) {
     const part = kind === 'CHECKPOINT_ANALYSIS' && { step: 0, parentId: runs.GrokkingRun };
-    runs[typename] = (await insertQueuedRun(db, { ...of, kind: kind as Run['kind'], ...part })).id;
+    runs[typenameOf(kind)] = (await insertQueuedRun(db, { ...of, kind, ...part })).id;
   }
   const ids = {
     ...{ Ontology: ontology.id, Concept: concepts![0]!.id, Dataset: dataset.id, Model: modelId },

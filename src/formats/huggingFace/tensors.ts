@@ -1,5 +1,6 @@
 /** Weights of a checkpoint as float32, read block by block from wherever they lie. */
 import { invalidInput } from '../../errors.ts';
+import { halfBits } from '../halves.ts';
 import { type ByteSource, malformed, type TensorEntry } from '../safetensors.ts';
 
 /** Bytes that are read, and converted, at a time. */
@@ -80,27 +81,7 @@ function widen({ buffer, byteLength }: Buffer, bitsOf: (bits: number) => number)
   return new Float32Array(wide.buffer);
 }
 
-/** The float32 bits of every half, made when the first is asked for. */
-let table: Uint32Array | undefined;
-
 function widenHalves(bytes: Buffer): Float32Array {
-  table ??= Uint32Array.from({ length: 1 << 16 }, (_, bits) => floatBits(bits));
-  const known = table;
-  return widen(bytes, (bits) => known[bits]!);
-}
-
-/** Bits of the float32 that an IEEE 754 half of these bits is. */
-function floatBits(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  const value =
-    exponent === 0
-      ? fraction * 2 ** -24
-      : exponent === 0x1f
-        ? fraction
-          ? Number.NaN
-          : Infinity
-        : (1 + fraction / 1024) * 2 ** (exponent - 15);
-  return new Uint32Array(Float32Array.of(sign * value).buffer)[0]!;
+  const known = halfBits();
+  return widen(bytes, (half) => known[half]!);
 }

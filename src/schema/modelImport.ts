@@ -6,14 +6,14 @@ import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
 import { ModelRef } from './refs.ts';
 
-type Known = { path?: string; repo?: string; revision?: string; commit?: string };
+type Known = { path?: string; repo?: string; revision?: string; commit?: string; file?: string };
 
 export const ModelSourceRef = builder.objectRef<ModelSource>('ModelSource').implement({
   description: 'Where a model that was trained elsewhere comes from.',
   fields: (t) => ({
     path: t.string({
       nullable: true,
-      description: 'The directory below `IMPORT_DIR`; null for a model from the hub.',
+      description: 'The directory or GGUF file below `IMPORT_DIR`; null for a model from the hub.',
       resolve: (source: Known) => source.path,
     }),
     repo: t.string({
@@ -31,6 +31,11 @@ export const ModelSourceRef = builder.objectRef<ModelSource>('ModelSource').impl
       description: 'What the revision stood for then; null for a directory.',
       resolve: (source: Known) => source.commit,
     }),
+    file: t.string({
+      nullable: true,
+      description: 'The GGUF file of the repository; null for a safetensors checkpoint and for a path.',
+      resolve: (source: Known) => source.file,
+    }),
   }),
 });
 
@@ -43,14 +48,15 @@ const ImportModelSuccess = builder.objectRef<{ model: Model }>('ImportModelSucce
 
 addMutation('importModel', {
   description:
-    'Imports a Hugging Face GPT-2 checkpoint, whole or not at all: `config.json`, `tokenizer.json`, and `model.safetensors` in one piece or in shards, as F32, F16 or BF16. Give one of `path` and `repo`. What this engine does not compute is refused by its name. Answers when the model is stored: at once for a small one, after its download for a large one.',
+    'Imports a Hugging Face GPT-2 checkpoint, whole or not at all: `config.json`, `tokenizer.json`, and `model.safetensors` in one piece or in shards, as F32, F16 or BF16; or a GGUF file, widened to float32 from F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K. Give one of `path` and `repo`. What this engine does not compute is refused by its name. Answers when the model is stored: at once for a small one, after its download for a large one.',
   scope: 'run',
   input: builder.inputType('ImportModelInput', {
     description: 'Where the checkpoint is.',
     fields: (t) => ({
       path: t.string({
         required: false,
-        description: 'A directory on the server, relative to its import directory (`IMPORT_DIR`).',
+        description:
+          'A directory, or a GGUF file (its name ends in .gguf), on the server, relative to its import directory (`IMPORT_DIR`).',
       }),
       repo: t.string({
         required: false,
@@ -60,6 +66,10 @@ addMutation('importModel', {
       revision: t.string({
         required: false,
         description: 'A branch, tag or commit of the repository. Default: main.',
+      }),
+      file: t.string({
+        required: false,
+        description: 'A GGUF file of the repository. Default: its safetensors checkpoint.',
       }),
       name: t.string({
         required: false,

@@ -1,7 +1,7 @@
 /** Files of a model repository on the Hugging Face hub, read by range as they are needed. */
 import { downloadFile, HubApiError, modelInfo } from '@huggingface/hub';
 import { AppError, invalidInput } from '../errors.ts';
-import type { CheckpointFiles } from '../formats/huggingFace/importModel.ts';
+import type { CheckpointFiles } from '../formats/huggingFace/checkpoint.ts';
 import type { ByteSource } from '../formats/safetensors.ts';
 
 export interface HubOptions {

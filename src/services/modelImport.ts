@@ -1,25 +1,28 @@
-/** Models that were trained elsewhere: Hugging Face checkpoints from a directory or from the hub. */
-import { basename, join } from 'node:path';
+/** Models that were trained elsewhere: Hugging Face checkpoints and GGUF files, from a directory or from the hub. */
+import { basename, dirname, join } from 'node:path';
 import { shortText } from '../data/text.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
 import { type ModelSource, models } from '../db/tables/index.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
+import type { CheckpointFiles } from '../formats/huggingFace/checkpoint.ts';
 import { openFiles } from '../formats/huggingFace/files.ts';
-import { type CheckpointFiles, openCheckpoint } from '../formats/huggingFace/importModel.ts';
+import { openCheckpoint } from '../formats/huggingFace/importModel.ts';
 import { writeChunks } from '../formats/safetensors.ts';
 import { type HubOptions, openRepository } from './hub.ts';
 import { findImportPath, resolveImportPath } from './importSource.ts';
 import type { Model } from './model.ts';
 
 export interface NewImportedModel {
-  /** A directory, relative to the import directory. */
+  /** A directory or a GGUF file, relative to the import directory. */
   path?: string;
   /** A repository on the hub. */
   repo?: string;
   /** Of the repository; `main` if left out. */
   revision?: string;
+  /** A GGUF file of the repository; its safetensors checkpoint if left out. */
+  file?: string;
   name?: string;
 }
 
@@ -30,10 +33,15 @@ export interface ModelImportOptions {
   limits: { modelBytes: number };
 }
 
+/** Names of GGUF files, in folders or not. */
+const GGUF = /^[\w.-][\w ./-]*\.gguf$/i;
+
 interface Origin {
   /** Which field of the input it is. */
   field: 'path' | 'repo';
   source: ModelSource;
+  /** Which of the files is the model, if it is a GGUF file. */
+  gguf?: string;
   files: CheckpointFiles & { close?(): Promise<void> };
 }
 
@@ -48,9 +56,9 @@ export async function importModel(
   input: NewImportedModel,
 ): Promise<Model> {
   const name = parseOrThrow(shortText.optional(), input.name, ['name']);
-  const { field, source, files } = await openOrigin(input, origins);
+  const { field, source, gguf, files } = await openOrigin(input, origins);
   try {
-    const { config, tokenizer, nParams, weights } = await openCheckpoint(files);
+    const { config, tokenizer, nParams, weights } = await openCheckpoint(files, gguf);
     if (weights.bytes > limits.modelBytes)
       throw invalidInput(
         [field],
@@ -79,21 +87,27 @@ export async function importModel(
 }
 
 async function openOrigin(
-  { path, repo, revision }: NewImportedModel,
+  { path, repo, revision, file }: NewImportedModel,
   { importDir, hub }: Pick<ModelImportOptions, 'importDir' | 'hub'>,
 ): Promise<Origin> {
   if ((path === undefined) === (repo === undefined))
     throw invalidInput(['path'], `give one of path and repo, got ${path === undefined ? 'neither' : 'both'}`);
   if (repo !== undefined) {
+    if (file !== undefined && !GGUF.test(file))
+      throw invalidInput(['file'], `file must be the name of a .gguf file, got "${file}"`);
     const wanted = { repo, revision: revision ?? 'main' };
     const files = await openRepository(wanted, hub);
-    return { field: 'repo', source: { kind: 'HUB', ...wanted, commit: files.commit }, files };
+    const source = { kind: 'HUB', ...wanted, commit: files.commit, ...(file && { file }) } as const;
+    return { field: 'repo', source, gguf: file, files };
   }
+  if (file !== undefined) throw invalidInput(['file'], 'a file is of a repo; let path name the .gguf file');
   if (revision !== undefined) throw invalidInput(['revision'], 'a revision is of a repo; a path has none');
   await resolveImportPath(path!, importDir);
+  const gguf = GGUF.test(path!) ? basename(path!) : undefined;
+  const directory = gguf === undefined ? path! : dirname(path!);
   // Each file by itself: a link in the directory may lead anywhere.
-  const files = openFiles((file) => findImportPath(join(path!, file), importDir));
-  return { field: 'path', source: { kind: 'DIRECTORY', path: path! }, files };
+  const files = openFiles((name) => findImportPath(join(directory, name), importDir));
+  return { field: 'path', source: { kind: 'DIRECTORY', path: path! }, gguf, files };
 }
 
 function nameOf(source: ModelSource): string {

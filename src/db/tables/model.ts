@@ -7,7 +7,7 @@ import { datasets } from './dataset.ts';
 /** Where a model that was not trained here comes from. */
 export type ModelSource =
   | { kind: 'DIRECTORY'; path: string }
-  | { kind: 'HUB'; repo: string; revision: string; commit: string };
+  | { kind: 'HUB'; repo: string; revision: string; commit: string; file?: string };
 
 export const models = pgTable(
   'models',

@@ -2,7 +2,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { openRegular } from '../regularFile.ts';
 import { type ByteSource, sourceOf } from '../safetensors.ts';
-import type { CheckpointFiles } from './importModel.ts';
+import type { CheckpointFiles } from './checkpoint.ts';
 
 /** Files at the paths that `locate` finds for their names; the caller closes them. */
 export function openFiles(

@@ -5,26 +5,15 @@
 import type { ModelConfig } from '../../engine/contract/model.ts';
 import { decoderOf } from '../../engine/contract/modelDecoder.ts';
 import { countWeights, modelWeights } from '../../engine/contract/modelWeights.ts';
-import { type AppError, invalidInput } from '../../errors.ts';
-import { nameLookalike } from '../lookalikes.ts';
-import { type ByteSource, encodeHeader, malformed, readHeader } from '../safetensors.ts';
+import { invalidInput } from '../../errors.ts';
+import { encodeHeader } from '../safetensors.ts';
 import type { TokenizerJson } from '../tokenizer.ts';
 import { ignoredNames, type StoredWeight, storedWeights } from './architectures/architecture.ts';
+import { type CheckpointFiles, readCheckpoint, readGguf, WHOLE } from './checkpoint.ts';
 import { architectureOf, readConfig } from './config.ts';
-import { FORMATS, readAllFloats, readFloats, type StoredTensor } from './tensors.ts';
+import { readAllFloats, readFloats, type StoredTensor } from './tensors.ts';
 import { readTokenizer } from './tokenizer.ts';
 import { joinParts } from './weights.ts';
-
-const WHOLE = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
-/** More than any such file has. */
-const MAX_JSON_BYTES = 1 << 26;
-
-/** The files of one checkpoint. */
-export interface CheckpointFiles {
-  /** The file of this name, which is open for as long as the checkpoint is; null where there is none. */
-  open(name: string): Promise<ByteSource | null>;
-}
 
 export interface ImportedModel {
   config: ModelConfig;
@@ -35,18 +24,16 @@ export interface ImportedModel {
 }
 
 /**
- * Opens a checkpoint and checks it; its weights are read when `weights.chunks()` is.
+ * Opens a checkpoint, or the GGUF file of this name, and checks it; its weights are read when `weights.chunks()` is.
  * @throws {AppError} INVALID_INPUT naming the file and what in it is missing, malformed or not supported.
  */
-export async function openCheckpoint(files: CheckpointFiles): Promise<ImportedModel> {
-  const raw = await readJson(files, 'config.json');
-  if (!raw) throw missing('config.json');
+export async function openCheckpoint(files: CheckpointFiles, gguf?: string): Promise<ImportedModel> {
+  const checkpoint = gguf === undefined ? await readCheckpoint(files) : await readGguf(files, gguf);
+  const { raw, settings } = checkpoint;
   const config = readConfig(raw);
-  const text = await readText(files, 'tokenizer.json');
-  if (text === null) throw missing('tokenizer.json');
-  const settings = (await readJson(files, 'tokenizer_config.json')) ?? {};
-  const tokenizer = readTokenizer(text, { eosId: raw.eos_token_id, settings, dVocab: config.dVocab });
-  const chosen = chooseTensors(await findTensors(files), config);
+  const eosId = raw.eos_token_id;
+  const tokenizer = readTokenizer(checkpoint.tokenizer, { eosId, settings, dVocab: config.dVocab });
+  const chosen = chooseTensors(checkpoint.tensors, config);
   if (chosen.unembedding) await checkTied(chosen.unembedding, chosen.weights[0]!.tensors[0]!);
   const head = headOf(config);
   const nParams = countWeights(modelWeights(config));
@@ -134,61 +121,9 @@ async function* readWeight({ weight, tensors }: ChosenWeight): AsyncGenerator<Bu
   yield Buffer.from(buffer, 0, byteLength);
 }
 
-function checkTensor({ name, label, dtype, shape }: StoredTensor, expected: readonly number[]): void {
+function checkTensor({ name, label, refusal, shape }: StoredTensor, expected: readonly number[]): void {
   const refuse = (why: string) => invalidInput([label, name], `${label}: ${name} ${why}`);
-  if (!Object.hasOwn(FORMATS, dtype))
-    throw refuse(`is ${dtype}; supported are ${Object.keys(FORMATS).join(', ')}`);
+  if (refusal) throw refuse(refusal);
   if (String(shape) !== String(expected))
     throw refuse(`has the shape [${shape}]; config.json makes it [${expected}]`);
-}
-
-/** Every tensor of the checkpoint, be it one file or several. */
-async function findTensors(files: CheckpointFiles): Promise<StoredTensor[]> {
-  const found: StoredTensor[] = [];
-  for (const label of await listShards(files)) {
-    const source = await files.open(label);
-    if (!source) throw missing(label);
-    const { tensors } = await readHeader(source, label);
-    for (const [name, entry] of Object.entries(tensors)) found.push({ ...entry, name, source, label });
-  }
-  return found;
-}
-
-async function listShards(files: CheckpointFiles): Promise<string[]> {
-  if (await files.open(WHOLE)) return [WHOLE];
-  const index = await readJson(files, INDEX);
-  if (!index) throw missing(`${WHOLE} or ${INDEX}`);
-  const names = new Set(Object.values((index.weight_map ?? {}) as Record<string, unknown>));
-  for (const name of names)
-    if (typeof name !== 'string' || !/^[\w.-]+\.safetensors$/.test(name))
-      throw malformed(INDEX, `its weight_map names "${String(name)}", which is not a file beside it`);
-  return [...names] as string[];
-}
-
-async function readText(files: CheckpointFiles, name: string): Promise<string | null> {
-  const source = await files.open(name);
-  if (!source) return null;
-  if (source.size > MAX_JSON_BYTES)
-    throw invalidInput([name], `${name} has ${source.size} bytes; accepted are at most ${MAX_JSON_BYTES}`);
-  const bytes = await source.read(0, source.size);
-  const other = nameLookalike(bytes);
-  if (other) throw invalidInput([name], `${name} is not JSON: ${other}`);
-  // Drops a byte order mark, which JSON does not know.
-  return new TextDecoder().decode(bytes);
-}
-
-async function readJson(files: CheckpointFiles, name: string): Promise<Record<string, unknown> | null> {
-  const text = await readText(files, name);
-  if (text === null) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
-  } catch (cause) {
-    throw invalidInput([name], `${name} is not JSON: ${(cause as Error).message}`);
-  }
-  throw invalidInput([name], `${name} is not a JSON object`);
-}
-
-function missing(name: string): AppError {
-  return invalidInput([name], `the checkpoint has no ${name}`);
 }

@@ -1,17 +1,23 @@
 /** Weights of a checkpoint as float32, read block by block from wherever they lie. */
 import { invalidInput } from '../../errors.ts';
 import { halfBits } from '../halves.ts';
-import { type ByteSource, malformed, type TensorEntry } from '../safetensors.ts';
+import type { ByteSource, TensorEntry } from '../safetensors.ts';
 
 /** Bytes that are read, and converted, at a time. */
 const BLOCK_BYTES = 1 << 23;
 
-/** A tensor in one of a checkpoint's files. */
-export interface StoredTensor extends TensorEntry {
+/** A tensor of a checkpoint, in whatever file it lies. */
+export interface StoredTensor {
   name: string;
-  source: ByteSource;
   /** The file's name. */
   label: string;
+  /** How its values are stored, such as `BF16`. */
+  dtype: string;
+  shape: readonly number[];
+  /** Why its values cannot be read; null where they can. */
+  refusal: string | null;
+  /** Its values in their order, `[values]` in pieces. */
+  read(): AsyncIterable<Float32Array>;
 }
 
 /** Floats of `size` bytes that come as raw little-endian `bytes`. */
@@ -20,33 +26,40 @@ interface Format {
   toFloats(bytes: Buffer): Float32Array;
 }
 
-/** The element types that checkpoints may have. */
-export const FORMATS: Readonly<Record<string, Format>> = {
+/** The element types that a safetensors checkpoint may have. */
+const FORMATS: Readonly<Record<string, Format>> = {
   F32: { size: 4, toFloats: ({ buffer, byteLength }) => new Float32Array(buffer, 0, byteLength / 4) },
   F16: { size: 2, toFloats: widenHalves },
   // The upper half of a float32.
   BF16: { size: 2, toFloats: (bytes) => widen(bytes, (bits) => bits << 16) },
 };
 
+/** A tensor of a safetensors file. */
+export function safetensorsTensor(
+  { dtype, shape, begin, end }: TensorEntry,
+  { name, label, source }: { name: string; label: string; source: ByteSource },
+): StoredTensor {
+  const format = Object.hasOwn(FORMATS, dtype) ? FORMATS[dtype]! : null;
+  return {
+    ...{ name, label, dtype, shape },
+    refusal: format ? null : `is ${dtype}; supported are ${Object.keys(FORMATS).join(', ')}`,
+    async *read() {
+      for (let at = begin; at < end; at += BLOCK_BYTES)
+        yield format!.toFloats(await source.read(at, Math.min(at + BLOCK_BYTES, end)));
+    },
+  };
+}
+
 /**
  * The values of a tensor in its order, as float32 bytes.
- * @throws {AppError} INVALID_INPUT when its size is not what its type and shape say, or a value is not finite.
+ * @throws {AppError} INVALID_INPUT when a value is not finite.
  */
-export async function* readFloats({
-  dtype,
-  shape,
-  begin,
-  end,
-  ...from
-}: StoredTensor): AsyncGenerator<Buffer> {
-  const { size, toFloats } = FORMATS[dtype]!;
-  const needed = size * shape.reduce((product, dim) => product * dim, 1);
-  if (needed !== end - begin)
-    throw malformed(from.label, `tensor '${from.name}' needs ${needed} bytes, has ${end - begin}`);
-  for (let at = begin; at < end; at += BLOCK_BYTES) {
-    const floats = toFloats(await from.source.read(at, Math.min(at + BLOCK_BYTES, end)));
-    checkFinite(floats, from, (at - begin) / size);
-    yield Buffer.from(floats.buffer, 0, floats.byteLength);
+export async function* readFloats(tensor: StoredTensor): AsyncGenerator<Buffer> {
+  let first = 0;
+  for await (const floats of tensor.read()) {
+    checkFinite(floats, tensor, first);
+    first += floats.length;
+    yield Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength);
   }
 }
 

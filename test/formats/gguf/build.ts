@@ -43,7 +43,12 @@ function metadataValue(value: Value): Buffer {
 }
 
 export function buildGguf(metadata: Readonly<Record<string, Value>>, tensors: readonly TensorSpec[]): Buffer {
-  const head: Buffer[] = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(Object.keys(metadata).length)];
+  const head: Buffer[] = [
+    Buffer.from('GGUF'),
+    u32(3),
+    u64(tensors.length),
+    u64(Object.keys(metadata).length),
+  ];
   for (const [key, value] of Object.entries(metadata)) head.push(text(key), metadataValue(value));
   const data: Buffer[] = [];
   let offset = 0;

@@ -10,7 +10,10 @@ const Scope = builder.enumType('Scope', {
   description: 'What an API key may do. A key holds any number of them; none implies another.',
   values: {
     READ: { description: 'Queries and subscriptions.' },
-    RUN: { description: 'Mutations that create, start, cancel or swap.' },
+    RUN: {
+      description:
+        'Mutations that create, start, cancel or swap, and the plain fields of what they made; every field that leads on from there needs READ, too.',
+    },
     ADMIN: { description: 'Making, listing and revoking API keys.' },
   },
 });

@@ -10,8 +10,11 @@ import { DatasetRef, RunRef, WorkerRef } from './refs.ts';
 import { ExportFileRef, exportFilesOf } from './runExports.ts';
 
 const DEFAULT_MAX_POINTS = 1000;
-/** Rows that a metrics field may read, in the terms of the complexity rule. */
+/** In the terms of the complexity rule: a look into the series of a run, and a point of what it answers. */
 const METRICS_COMPLEXITY = 20;
+const POINT_COMPLEXITY = 0.5;
+/** Taken for the number of a run's metrics where all are asked for. */
+const USUAL_METRICS = 4;
 
 export const RunStatusRef = builder.enumType('RunStatus', {
   description: 'Where a run is in its life: QUEUED, RUNNING, then one of the three ends.',
@@ -119,7 +122,12 @@ RunRef.implement({
       type: [MetricSeriesRef],
       description:
         'What was measured while it ran. Long series are thinned such that each stretch keeps its lowest and its highest value, so that no spike is lost.',
-      complexity: { field: METRICS_COMPLEXITY, multiplier: 1 },
+      complexity: ({ names, maxPoints }) => ({
+        field:
+          METRICS_COMPLEXITY +
+          (names?.length ?? USUAL_METRICS) * Math.max(0, maxPoints ?? DEFAULT_MAX_POINTS) * POINT_COMPLEXITY,
+        multiplier: 1,
+      }),
       args: {
         names: t.arg.stringList({ required: false, description: 'Only these metrics; all when left out.' }),
         maxPoints: t.arg.int({

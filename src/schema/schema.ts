@@ -2,6 +2,7 @@
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { builder } from './builder.ts';
 import { exposeErrors } from './publicErrors.ts';
+import { guardData } from './scopes.ts';
 import './scalars.ts';
 import './errors.ts';
 import './ontology.ts';
@@ -27,7 +28,7 @@ import './apiKey.ts';
 
 /** Builds the schema from all noun files. */
 export function buildSchema(): GraphQLSchema {
-  return exposeErrors(builder.toSchema());
+  return exposeErrors(guardData(builder.toSchema()));
 }
 
 /** The schema as it is committed in `schema.graphql`. */

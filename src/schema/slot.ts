@@ -84,12 +84,14 @@ builder.node(SlotRef, {
     topExamples: t.field({
       type: [SlotExample],
       description: 'The prompts on which it fires most, strongest first.',
+      complexity: ({ first }) => ({ field: 1, multiplier: Math.max(0, first ?? 5) }),
       args: { first: t.arg.int({ defaultValue: 5, description: 'At most this many.' }) },
       resolve: (slot, { first }) => firstOf(slot.topExamples, first ?? 5),
     }),
     topTokens: t.field({
       type: [SlotToken],
       description: 'The tokens that it makes most likely, strongest first.',
+      complexity: ({ first }) => ({ field: 1, multiplier: Math.max(0, first ?? 10) }),
       args: { first: t.arg.int({ defaultValue: 10, description: 'At most this many.' }) },
       resolve: (slot, { first }) => firstOf(slot.topTokens, first ?? 10),
     }),

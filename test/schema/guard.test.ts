@@ -58,6 +58,17 @@ describe('limits', () => {
     ]);
   });
 
+  it('counts the points of a curve, and not the fields alone', async () => {
+    const { id } = await insertRunningRun(api.database.db);
+    const run = { id: encodeGlobalId('ModelRun', id) };
+    const curves = (n: number) =>
+      `query ($id: ID!) { run(id: $id) { ${Array.from({ length: n }, (_, i) => `a${i}: metrics(maxPoints: 10000) { points { step } }`).join(' ')} } }`;
+    expect(await codes(curves(28), ['READ'], run)).toEqual(['LIMIT_EXCEEDED']);
+    await api.ask(curves(1), run);
+    const list = '{ runs(first: 20) { edges { node { metrics { name points { step value } } } } } }';
+    await api.ask(list);
+  });
+
   it('accepts everything that the contract asks for', async () => {
     for (const name of ['Ontologies', 'Engine']) await api.ask(contract(name));
     await api.ask(contract('Runs'), { first: 100 });

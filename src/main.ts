@@ -22,6 +22,7 @@ import { startApiServer } from './server/http.ts';
 import { KeyWatch } from './server/keyWatch.ts';
 import { isLoopback } from './server/origins.ts';
 import { followKeys, hasAdminKey, setEnvironmentKey, verifyApiKey } from './services/apiKey.ts';
+import { ImportProcesses } from './services/importProcess.ts';
 
 /** What was opened, to be closed in the opposite order. */
 class Closers {
@@ -80,7 +81,16 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
   const { importDir, hub, limits } = config;
   return serve(
     config,
-    { db: database.db, store, feed, engine: calls, importDir, hub, limits },
+    {
+      db: database.db,
+      store,
+      feed,
+      engine: calls,
+      imports: new ImportProcesses(log),
+      importDir,
+      hub,
+      limits,
+    },
     { ...database, notifications },
     log,
     closers,
@@ -117,6 +127,8 @@ async function serve(
     checkReady: async () => void (await pool.query('select 1')),
   });
   closers.add(() => server.close(config.shutdownTimeoutMs));
+  // First, for the server waits for the requests of those who wait for imports.
+  closers.add(() => dependencies.imports.stop());
   log.info({ url: server.url, graphiql: `${server.url}/graphql` }, 'listening');
   return server.url;
 }

@@ -2,6 +2,7 @@
 import type { Scope } from '../services/apiKey.ts';
 import type { EngineWork } from '../services/engine.ts';
 import type { HubOptions } from '../services/hub.ts';
+import type { ImportProcesses } from '../services/importProcess.ts';
 import type { RunFeed } from '../services/run.ts';
 import { Loaders } from './loaders.ts';
 
@@ -19,6 +20,8 @@ export interface Dependencies extends EngineWork {
   feed: RunFeed;
   /** Directory whose files `importDataset` and `importModel` may read. */
   importDir: string;
+  /** Read the models that are imported. */
+  imports: ImportProcesses;
   /** Where models are imported from by name. */
   hub: HubOptions;
   limits: { complexity: number; modelBytes: number };

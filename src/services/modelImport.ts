@@ -1,17 +1,14 @@
 /** Models that were trained elsewhere: Hugging Face checkpoints and GGUF files, from a directory or from the hub. */
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
+import { sql } from 'drizzle-orm';
 import { shortText } from '../data/text.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
 import { type ModelSource, models } from '../db/tables/index.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
-import type { CheckpointFiles } from '../formats/huggingFace/checkpoint.ts';
-import { openFiles } from '../formats/huggingFace/files.ts';
-import { openCheckpoint } from '../formats/huggingFace/importModel.ts';
-import { writeChunks } from '../formats/safetensors.ts';
-import { type HubOptions, openRepository } from './hub.ts';
-import { findImportPath, resolveImportPath } from './importSource.ts';
+import type { HubOptions } from './hub.ts';
+import type { ImportOrder, ImportProcesses } from './importProcess.ts';
 import type { Model } from './model.ts';
 
 export interface NewImportedModel {
@@ -28,6 +25,7 @@ export interface NewImportedModel {
 
 export interface ModelImportOptions {
   store: ArtifactStore;
+  imports: ImportProcesses;
   importDir: string;
   hub: HubOptions;
   limits: { modelBytes: number };
@@ -36,78 +34,72 @@ export interface ModelImportOptions {
 /** Names of GGUF files, in folders or not. */
 const GGUF = /^[\w.-][\w ./-]*\.gguf$/i;
 
-interface Origin {
-  /** Which field of the input it is. */
-  field: 'path' | 'repo';
-  source: ModelSource;
-  /** Which of the files is the model, if it is a GGUF file. */
-  gguf?: string;
-  files: CheckpointFiles & { close?(): Promise<void> };
-}
-
 /**
  * Imports a checkpoint, whole or not at all; resolves when it is stored.
  * @throws AppError INVALID_INPUT naming the field and what about it is not acceptable; UNAVAILABLE when the hub cannot
- * be reached.
+ * be reached, or as `ImportProcesses.read` says.
  */
 export async function importModel(
   db: Db,
-  { store, limits, ...origins }: ModelImportOptions,
+  { store, limits, imports, ...origins }: ModelImportOptions,
   input: NewImportedModel,
 ): Promise<Model> {
   const name = parseOrThrow(shortText.optional(), input.name, ['name']);
-  const { field, source, gguf, files } = await openOrigin(input, origins);
-  try {
-    const { config, tokenizer, nParams, weights } = await openCheckpoint(files, gguf);
-    if (weights.bytes > limits.modelBytes)
-      throw invalidInput(
-        [field],
-        `the model needs ${weights.bytes} bytes as float32; MAX_MODEL_SIZE is ${limits.modelBytes}`,
-      );
-    const file = await writeChunks(store.newPath(), weights.chunks());
-    return await db.transaction(async (tx) => {
-      const artifactHash = await storeArtifact(tx, store, file, 'MODEL');
-      const [model] = await tx
-        .insert(models)
-        .values({
-          ...{ name: name ?? nameOf(source), source, config: { ...config }, tokenizer },
-          ...{ nParams, accuracy: {}, artifactHash },
-        })
-        .returning();
-      return model!;
-    });
-  } catch (error) {
+  const origin = originOf(input, origins);
+  const order = { origin, target: store.newPath(), maxBytes: limits.modelBytes };
+  const { commit, config, tokenizer, nParams, weights } = await imports.read(order).catch((error) => {
     // What is wrong inside a file is wrong with the field that named the checkpoint.
-    if (error instanceof AppError && error.code === 'INVALID_INPUT')
-      throw new AppError('INVALID_INPUT', error.message, { path: [field], cause: error });
-    throw error;
-  } finally {
-    await files.close?.();
-  }
+    if (!(error instanceof AppError) || error.code !== 'INVALID_INPUT') throw error;
+    const field = origin.kind === 'DIRECTORY' ? 'path' : error.path[0] === 'revision' ? 'revision' : 'repo';
+    throw new AppError('INVALID_INPUT', error.message, { path: [field], cause: error });
+  });
+  const source: ModelSource =
+    origin.kind === 'DIRECTORY'
+      ? { kind: 'DIRECTORY', path: input.path! }
+      : {
+          kind: 'HUB',
+          repo: origin.repo,
+          revision: origin.revision,
+          commit: commit!,
+          ...(origin.gguf && { file: origin.gguf }),
+        };
+  return db.transaction(async (tx) => {
+    const artifactHash = await storeArtifact(tx, store, weights, 'MODEL');
+    const [model] = await tx
+      .insert(models)
+      .values({
+        ...{
+          name: name ?? nameOf(source),
+          source,
+          config: { ...config },
+          nParams,
+          accuracy: {},
+          artifactHash,
+        },
+        // As text: it may have megabytes.
+        tokenizer: sql`${tokenizer}::jsonb`,
+      })
+      .returning();
+    return model!;
+  });
 }
 
-async function openOrigin(
+function originOf(
   { path, repo, revision, file }: NewImportedModel,
   { importDir, hub }: Pick<ModelImportOptions, 'importDir' | 'hub'>,
-): Promise<Origin> {
+): ImportOrder['origin'] {
   if ((path === undefined) === (repo === undefined))
     throw invalidInput(['path'], `give one of path and repo, got ${path === undefined ? 'neither' : 'both'}`);
   if (repo !== undefined) {
     if (file !== undefined && !GGUF.test(file))
       throw invalidInput(['file'], `file must be the name of a .gguf file, got "${file}"`);
-    const wanted = { repo, revision: revision ?? 'main' };
-    const files = await openRepository(wanted, hub);
-    const source = { kind: 'HUB', ...wanted, commit: files.commit, ...(file && { file }) } as const;
-    return { field: 'repo', source, gguf: file, files };
+    return { kind: 'HUB', repo, revision: revision ?? 'main', hub, gguf: file };
   }
   if (file !== undefined) throw invalidInput(['file'], 'a file is of a repo; let path name the .gguf file');
   if (revision !== undefined) throw invalidInput(['revision'], 'a revision is of a repo; a path has none');
-  await resolveImportPath(path!, importDir);
-  const gguf = GGUF.test(path!) ? basename(path!) : undefined;
-  const directory = gguf === undefined ? path! : dirname(path!);
-  // Each file by itself: a link in the directory may lead anywhere.
-  const files = openFiles((name) => findImportPath(join(directory, name), importDir));
-  return { field: 'path', source: { kind: 'DIRECTORY', path: path! }, gguf, files };
+  return GGUF.test(path!)
+    ? { kind: 'DIRECTORY', path: dirname(path!), importDir, gguf: basename(path!) }
+    : { kind: 'DIRECTORY', path: path!, importDir };
 }
 
 function nameOf(source: ModelSource): string {

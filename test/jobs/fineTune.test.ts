@@ -1,9 +1,12 @@
 /** From a checkpoint in a directory to a model of one's own, through the queue. */
+
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startModelRun } from '../../src/runs/model.ts';
+import { ImportProcesses } from '../../src/services/importProcess.ts';
 import { modelsByIds } from '../../src/services/model.ts';
 import { importModel } from '../../src/services/modelImport.ts';
+import { silentLog } from '../helpers/log.ts';
 import { type Farm, openFarm } from './farm.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/gpt2', import.meta.url));
@@ -16,7 +19,14 @@ afterAll(() => farm.close());
 test('an imported model is fine-tuned on a dataset, and stays as it was', async () => {
   const { database, store, datasetId } = farm;
   const { db } = database;
-  const options = { store, importDir: FIXTURES, hub: { url: '', token: null }, limits: { modelBytes: 1e9 } };
+  const imports = new ImportProcesses(silentLog);
+  const options = {
+    store,
+    imports,
+    importDir: FIXTURES,
+    hub: { url: '', token: null },
+    limits: { modelBytes: 1e9 },
+  };
   const imported = await importModel(db, options, { path: 'original-names' });
   const start = (settings: Record<string, number>) =>
     startModelRun(db, { datasetId, modelId: imported.id, settings: { steps: 3, batchSize: 8, ...settings } });

@@ -1,4 +1,5 @@
 /** The schema on a real Postgres, called as the server calls it; without transport, worker or engine. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import { KeyWatch } from '../../src/server/keyWatch.ts';
 import { Turns } from '../../src/server/live/turns.ts';
 import { createMaskError } from '../../src/server/maskError.ts';
 import { createApi } from '../../src/server/yoga.ts';
+import { ImportProcesses } from '../../src/services/importProcess.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { silentLog } from '../helpers/log.ts';
 
@@ -70,6 +72,7 @@ export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Ap
     feed,
     engine,
     importDir,
+    imports: new ImportProcesses(silentLog),
     // Where nobody listens.
     hub: { url: 'http://127.0.0.1:9', token: null },
     limits,

@@ -1,4 +1,5 @@
 /** An API server of one's own over a test database, with clients for its transports. */
+
 import { connect } from 'node:net';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
@@ -15,6 +16,7 @@ import { createAuthenticate } from '../../src/server/auth.ts';
 import { type ApiServer, startApiServer } from '../../src/server/http.ts';
 import { KeyWatch } from '../../src/server/keyWatch.ts';
 import { followKeys, verifyApiKey } from '../../src/services/apiKey.ts';
+import { ImportProcesses } from '../../src/services/importProcess.ts';
 import { silentLog } from '../helpers/log.ts';
 
 export interface TestApi extends ApiServer {
@@ -45,6 +47,7 @@ export async function startTestApi(
     log,
   });
   const dependencies = {
+    imports: new ImportProcesses(log),
     ...{ db: database.db, feed, importDir: config.importDir, hub: config.hub, limits: config.limits },
     ...(options.work ?? { engine, store: null as never }),
   };

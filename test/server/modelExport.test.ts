@@ -1,4 +1,5 @@
 /** Models taken out as directories: imported again here, and loaded by transformers where Python has it. */
+
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,10 +17,12 @@ import { generate } from '../../src/engine/model/generate.ts';
 import { loadLanguageModel } from '../../src/engine/model/languageModel.ts';
 import { writeSafetensors } from '../../src/formats/safetensors.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
+import { ImportProcesses } from '../../src/services/importProcess.ts';
 import { importModel } from '../../src/services/modelImport.ts';
 import { tinyConfig, tinyTokenizerJson, tinyWeights } from '../engine/model/tiny.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { loadTestBackend } from '../helpers/engine.ts';
+import { silentLog } from '../helpers/log.ts';
 import { post, startTestApi, type TestApi } from './edge.ts';
 
 const run = promisify(execFile);
@@ -27,7 +30,8 @@ const PYTHON = process.env.PYTHON ?? 'python3';
 const FIXTURES = fileURLToPath(new URL('../fixtures/gpt2', import.meta.url));
 const TOLERANCE = 1e-4;
 const FILES = 'query ($id: ID!) { node(id: $id) { ... on Model { files { name url } } } }';
-const options = { hub: { url: 'http://127.0.0.1:9', token: null }, limits: { modelBytes: 1e9 } };
+const imports = new ImportProcesses(silentLog);
+const options = { imports, hub: { url: 'http://127.0.0.1:9', token: null }, limits: { modelBytes: 1e9 } };
 
 type Model = typeof models.$inferSelect;
 let database: Database;

@@ -1,7 +1,7 @@
 import { bigint, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
 import type { ModelConfig, ModelResult } from '../../engine/contract/model.ts';
 import { artifacts } from './artifact.ts';
-import { createdAt, id } from './columns.ts';
+import { anyJson, createdAt, id } from './columns.ts';
 import { datasets } from './dataset.ts';
 
 /** Where a model that was not trained here comes from. */
@@ -18,7 +18,7 @@ export const models = pgTable(
     /** Null for a model that was trained here. */
     source: jsonb('source').$type<ModelSource>(),
     config: jsonb('config').$type<ModelConfig>().notNull(),
-    tokenizer: jsonb('tokenizer').$type<unknown>().notNull(),
+    tokenizer: anyJson('tokenizer').notNull(),
     nParams: bigint('n_params', { mode: 'number' }).notNull(),
     /** Share of prompts answered exactly, by split. */
     accuracy: jsonb('accuracy').$type<ModelResult['accuracy']>().notNull(),

@@ -5,14 +5,8 @@
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import type { Calls } from './calls.ts';
-import type {
-  ChildMessage,
-  EngineFailure,
-  EngineJob,
-  EngineResult,
-  HostMessage,
-  JobContext,
-} from './contract/protocol.ts';
+import type { ChildMessage, EngineFailure, HostMessage, JobContext } from './contract/protocol.ts';
+import type { EngineJobs, EngineRunKind } from './contract/runs.ts';
 import { loadBackend } from './native/backend.ts';
 import { ChildReporter } from './reporter.ts';
 
@@ -85,15 +79,27 @@ async function runJob({ job, resumeFrom, workDir, checkpointEveryMs }: Message<'
   }
 }
 
+type Work<K extends EngineRunKind> = (
+  job: EngineJobs[K]['job'],
+  context: JobContext,
+) => Promise<EngineJobs[K]['result']>;
+
 /** A process loads only the code of what it is asked to do, and is ready the sooner. */
-async function execute(job: EngineJob, context: JobContext): Promise<EngineResult> {
-  if (job.kind === 'MODEL') return (await import('./model/train.ts')).trainModel(job, context);
-  if (job.kind === 'SWAP_SWEEP') return (await import('./align/sweep/sweep.ts')).runSwapSweep(job, context);
-  if (job.kind === 'BASELINE') return (await import('./align/baseline.ts')).runBaseline(job, context);
-  if (job.kind === 'CHECKPOINT_ANALYSIS')
-    return (await import('./grok/analyse.ts')).runCheckpointAnalysis(job, context);
-  if (job.kind === 'HOP_SWAP') return (await import('./grok/swaps/swaps.ts')).runHopSwaps(job, context);
-  return (await import('./align/align.ts')).runAlignment(job, context);
+const WORK: { [K in EngineRunKind]: () => Promise<Work<K>> } = {
+  MODEL: async () => (await import('./model/train.ts')).trainModel,
+  ALIGNMENT: async () => (await import('./align/align.ts')).runAlignment,
+  BASELINE: async () => (await import('./align/baseline.ts')).runBaseline,
+  SWAP_SWEEP: async () => (await import('./align/sweep/sweep.ts')).runSwapSweep,
+  CHECKPOINT_ANALYSIS: async () => (await import('./grok/analyse.ts')).runCheckpointAnalysis,
+  HOP_SWAP: async () => (await import('./grok/swaps/swaps.ts')).runHopSwaps,
+};
+
+async function execute<K extends EngineRunKind>(
+  job: EngineJobs[K]['job'] & { kind: K },
+  context: JobContext,
+): Promise<EngineJobs[K]['result']> {
+  const work: Work<K> = await WORK[job.kind]();
+  return work(job, context);
 }
 
 async function serve({ id, call }: Message<'call'>): Promise<void> {

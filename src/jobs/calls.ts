@@ -6,7 +6,6 @@ import type {
   CallResult,
   ChildMessage,
   EngineCall,
-  EngineCallResult,
   EngineStream,
   StreamItem,
   StreamMethod,
@@ -57,16 +56,15 @@ export class EngineCalls {
    * Calls the engine; the child is forked if there is none.
    * @throws AppError what the engine refused; UNAVAILABLE on a crash, a timeout, a full queue or after `stop`.
    */
-  async call<M extends CallMethod>(method: M, params: CallParams<M>): Promise<CallResult<M>> {
-    let result: EngineCallResult['result'] | null = null;
-    await new Promise<void>((resolve, reject) => {
+  call<M extends CallMethod>(method: M, params: CallParams<M>): Promise<CallResult<M>> {
+    return new Promise((resolve, reject) => {
+      let result: CallResult<M>;
       const hear = (reply: Reply) => {
-        if (reply.type === 'answer') result = reply.result.result;
+        if (reply.type === 'answer') result = reply.result.result as CallResult<M>;
       };
-      const call = { method, params } as EngineCall;
-      this.#enqueue({ order: { type: 'call', call }, hear, resolve, reject, cancel: null });
+      const order: Order = { type: 'call', call: { method, params } as EngineCall };
+      this.#enqueue({ order, hear, resolve: () => resolve(result), reject, cancel: null });
     });
-    return result as unknown as CallResult<M>;
   }
 
   /**

@@ -14,18 +14,14 @@ import { share } from './measure.ts';
 import { SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
 import { checkLayer, chooseStudied, type Dataset, loadStudied, type Model, type Studied } from './studied.ts';
-import { boolean, json, number, type ResultTable, successRate, text, time } from './table.ts';
+import { booleans, json, numbers, type ResultTable, successRate, texts, times } from './table.ts';
 
 /** Success of swaps, of `swap_measures m`. */
 export const SWAPS = {
   columns: {
-    population: text,
-    split: text,
-    edited: text,
-    alpha: number,
-    chosen: boolean,
-    trials: number,
-    successes: number,
+    ...texts('population split edited'),
+    ...numbers('alpha'),
+    ...booleans('chosen'),
     ...successRate,
   },
   select: sql.raw('m.population, m.split, m.control as edited, m.alpha, m.chosen, m.trials, m.successes'),
@@ -48,20 +44,14 @@ const interventions: ResultTable = {
   description: 'The concept swaps that were done one by one, oldest first.',
   columns: {
     id: { type: 'id Intervention' },
-    createdAt: time,
-    method: text,
-    alpha: number,
-    armed: boolean,
-    sourceConcept: text,
-    targetConcept: text,
-    prompt: text,
-    expectedAnswer: text,
-    success: boolean,
-    baseline: text,
-    result: text,
-    baselineTokens: json,
-    resultTokens: json,
-    slots: json,
+    ...times('createdAt'),
+    ...texts('method'),
+    ...numbers('alpha'),
+    ...booleans('armed'),
+    ...texts('sourceConcept targetConcept prompt expectedAnswer'),
+    ...booleans('success'),
+    ...texts('baseline result'),
+    ...json('baselineTokens resultTokens slots'),
   },
   key: ['createdAt', 'id'],
   rows: (runIds) => sql`

@@ -3,27 +3,28 @@ import { inArray, sql } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { type RunStatus, runs } from '../db/tables/index.ts';
+import { type RunStatus, runs, splitMeasures } from '../db/tables/index.ts';
 import { invalidInput } from '../errors.ts';
 import { type NewAlignmentRun, planAlignment, SWAPS } from './alignment.ts';
 import type { ParentKind } from './kind.ts';
-import { BINDING } from './sae.ts';
+import { BINDING_COLUMNS } from './sae.ts';
 import { onDataset, queueParts } from './start.ts';
 import { checkLayer } from './studied.ts';
-import { type Column, number, text } from './table.ts';
+import { numbers, pick, type ResultTable, texts } from './table.ts';
 
-const PART_COLUMNS: Record<string, Column> = {
-  run: { type: 'id AlignmentRun' },
-  layer: number,
-  seed: number,
-};
+const PART_COLUMNS: ResultTable['columns'] = { run: { type: 'id AlignmentRun' }, ...numbers('layer seed') };
 const PART = sql.raw(`p.id as run, p.seed, (p.settings ->> 'layer')::int as layer`);
 
 export const alignmentSweep: ParentKind = {
   tables: {
     parts: {
       description: 'The alignments of the sweep.',
-      columns: { ...PART_COLUMNS, status: text, progress: number, errorCode: text, errorMessage: text },
+      columns: {
+        ...PART_COLUMNS,
+        ...texts('status'),
+        ...numbers('progress'),
+        ...texts('errorCode errorMessage'),
+      },
       key: ['run'],
       rows: (runIds) => sql`
         select ${PART}, p.status, p.progress, p.error_code as "errorCode", p.error_message as "errorMessage"
@@ -31,10 +32,11 @@ export const alignmentSweep: ParentKind = {
     },
     'part-binding': {
       description: 'Binding and reconstruction of each part, by split.',
-      columns: { ...PART_COLUMNS, ...BINDING.columns },
+      columns: { ...PART_COLUMNS, ...BINDING_COLUMNS },
       key: ['run', 'split'],
       rows: (runIds) => sql`
-        select ${PART}, ${BINDING.select} from runs p join split_measures m on m.run_id = p.id
+        select ${PART}, ${pick(splitMeasures, Object.keys(BINDING_COLUMNS))}
+        from runs p join ${splitMeasures} on run_id = p.id
         where p.parent_id in ${runIds}`,
     },
     'part-swaps': {

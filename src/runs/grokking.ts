@@ -1,9 +1,10 @@
 /** Starts grokking runs: a training with an analysis at each checkpoint, or analyses of models that are there. */
-import { sql } from 'drizzle-orm';
+import { isNotNull, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Db, Executor } from '../db/client.ts';
 import { listModelCheckpoints } from '../db/queries/grokking.ts';
 import { type NewRun, type Run, readRun } from '../db/queries/runs.ts';
+import { grokkingBindings, grokkingPoints } from '../db/tables/index.ts';
 import { type GrokSettingsInput, grokSettings } from '../engine/contract/analysisSettings.ts';
 import { type ModelSettingsInput, modelSettings } from '../engine/contract/modelSettings.ts';
 import { type GrokkingSettings, STOP_MEASURES } from '../engine/contract/runs.ts';
@@ -12,51 +13,42 @@ import { type CheckpointSchedule, checkpointSteps, MAX_CHECKPOINTS } from './che
 import type { ParentKind } from './kind.ts';
 import { onDataset, queueParts } from './start.ts';
 import { checkLayer, checkTwoHops, chooseStudied, type Dataset, readDataset } from './studied.ts';
-import { json, number, rate, time } from './table.ts';
+import { json, numbers, pick, rate, storedIn, times } from './table.ts';
+
+const HOP_COLUMNS = {
+  ...numbers('step hop top1 top3 top5 diagonalStrength ablationEffect'),
+  ...json('matrix'),
+};
 
 export const grokking: ParentKind = {
   tables: {
     points: {
       description: 'What was measured of each checkpoint.',
-      columns: {
-        step: number,
-        at: time,
-        trainQuestions: number,
-        ...rate('trainAccuracy', ({ trainCorrect }) => trainCorrect, 'trainQuestions'),
-        heldOutQuestions: number,
-        ...rate('heldOutAccuracy', ({ heldOutCorrect }) => heldOutCorrect, 'heldOutQuestions'),
-        oneHopQuestions: number,
-        ...rate('oneHopAccuracy', ({ oneHopCorrect }) => oneHopCorrect, 'oneHopQuestions'),
-        loss: number,
-        weightNorm: number,
-        logitMargin: number,
-      },
       key: ['step'],
-      rows: (runIds) => sql`
-        select step, at, train_questions as "trainQuestions", train_correct as "trainCorrect",
-          held_out_questions as "heldOutQuestions", held_out_correct as "heldOutCorrect",
-          coalesce(one_hop_questions, 0) as "oneHopQuestions", one_hop_correct as "oneHopCorrect",
-          loss, weight_norm as "weightNorm", logit_margin as "logitMargin"
-        from grokking_points where run_id in ${runIds} and seq is not null`,
+      ...storedIn(
+        grokkingPoints,
+        {
+          ...numbers('step'),
+          ...times('at'),
+          ...numbers('trainQuestions'),
+          ...rate('trainAccuracy', 'trainCorrect', 'trainQuestions'),
+          ...numbers('heldOutQuestions'),
+          ...rate('heldOutAccuracy', 'heldOutCorrect', 'heldOutQuestions'),
+          oneHopQuestions: { type: 'number', from: ({ oneHopQuestions }) => oneHopQuestions ?? 0 },
+          ...rate('oneHopAccuracy', 'oneHopCorrect', 'oneHopQuestions'),
+          ...numbers('loss weightNorm logitMargin'),
+        },
+        { also: ['trainCorrect', 'heldOutCorrect', 'oneHopCorrect'], where: isNotNull(grokkingPoints.seq) },
+      ),
     },
     'hop-binding': {
       description: 'Binding of each checkpoint by hop; the matrix has a row a relation and a column a slot.',
-      columns: {
-        step: number,
-        hop: number,
-        top1: number,
-        top3: number,
-        top5: number,
-        diagonalStrength: number,
-        ablationEffect: number,
-        matrix: json,
-      },
+      columns: HOP_COLUMNS,
       key: ['step', 'hop'],
       rows: (runIds) => sql`
-        select b.step, b.hop, b.top1, b.top3, b.top5, b.diagonal_strength as "diagonalStrength",
-          b.ablation_effect as "ablationEffect", b.matrix
-        from grokking_bindings b join grokking_points p on p.run_id = b.run_id and p.step = b.step
-        where b.run_id in ${runIds} and p.seq is not null`,
+        select ${pick(grokkingBindings, Object.keys(HOP_COLUMNS))}
+        from ${grokkingBindings} join grokking_points p using (run_id, step)
+        where run_id in ${runIds} and p.seq is not null`,
     },
   },
 };

@@ -1,5 +1,5 @@
 /** Runs that swap relations at either hop of two-hop questions. */
-import { and, asc, eq, isNotNull, sql } from 'drizzle-orm';
+import { and, asc, eq, isNotNull } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
 import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
@@ -19,36 +19,24 @@ import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
 import { queueRun } from './start.ts';
 import { checkLayer, checkTwoHops, chooseStudied, loadStudied } from './studied.ts';
-import { json, number, type ResultTable, rate, text } from './table.ts';
+import { json, numbers, type ResultTable, rate, storedIn, texts } from './table.ts';
 
 export type HopSwap = typeof hopSwaps.$inferSelect;
 
 const swaps: ResultTable = {
   description: 'Success and isolation at either hop by method, beside the controls, on held-out questions.',
-  columns: {
-    position: number,
-    hop: number,
-    edited: text,
-    method: text,
-    alpha: number,
-    shownTrials: number,
-    shownSuccesses: number,
-    ...rate('shownRate', (row) => row.shownSuccesses, 'shownTrials'),
-    withheldTrials: number,
-    withheldSuccesses: number,
-    ...rate('withheldRate', (row) => row.withheldSuccesses, 'withheldTrials'),
-    otherQuestions: number,
-    otherQuestionsKept: number,
-    ...rate('isolation', (row) => row.otherQuestionsKept, 'otherQuestions'),
-    choosing: json,
-  },
   key: ['position'],
-  rows: (runIds) => sql`
-    select run_id as "runId", position, hop, edited, method, alpha, shown_trials as "shownTrials",
-      shown_successes as "shownSuccesses", withheld_trials as "withheldTrials",
-      withheld_successes as "withheldSuccesses", other_questions as "otherQuestions",
-      other_questions_kept as "otherQuestionsKept", choosing
-    from hop_swaps where run_id in ${runIds}`,
+  ...storedIn(hopSwaps, {
+    ...numbers('position hop'),
+    ...texts('edited method'),
+    ...numbers('alpha shownTrials shownSuccesses'),
+    ...rate('shownRate', 'shownSuccesses', 'shownTrials'),
+    ...numbers('withheldTrials withheldSuccesses'),
+    ...rate('withheldRate', 'withheldSuccesses', 'withheldTrials'),
+    ...numbers('otherQuestions otherQuestionsKept'),
+    ...rate('isolation', 'otherQuestionsKept', 'otherQuestions'),
+    ...json('choosing'),
+  }),
   /** At the alphas that TRAIN questions chose; alpha is no detail here, so that runs can be compared. */
   measures({ hop, edited, method, alpha, ...row }: HopSwap) {
     const of = { hop, edited, method };

@@ -6,42 +6,28 @@ import { conceptLatents, faithfulness, splitMeasures } from '../db/tables/index.
 import type { BaselineResult } from '../engine/contract/alignment.ts';
 import { readConcepts } from './concepts.ts';
 import { type Measure, plain, share, shareOf } from './measure.ts';
-import { conceptsOf, number, type ResultTable, rate, text } from './table.ts';
+import { conceptsOf, numbers, pick, type ResultTable, rate, storedIn, texts } from './table.ts';
 
 export { type ConceptLatent, conceptLatentsOfRuns } from '../db/queries/conceptLatents.ts';
 export type SplitMeasures = typeof splitMeasures.$inferSelect;
 export type Faithfulness = typeof faithfulness.$inferSelect;
 
-/** Binding and reconstruction, of `split_measures m`. */
-export const BINDING = {
-  columns: {
-    split: text,
-    examples: number,
-    ...rate(
-      'accuracy',
-      ({ accuracy, examples }) => Math.round(Number(accuracy) * Number(examples)),
-      'examples',
-    ),
-    top3: number,
-    top5: number,
-    diagonalAccuracy: number,
-    diagonalStrength: number,
-    valueAccuracy: number,
-    fvu: number,
-    l0: number,
-    deadLatents: number,
-  },
-  select: sql.raw(`m.split, m.examples, m.accuracy, m.top3, m.top5, m.diagonal_accuracy as "diagonalAccuracy",
-    m.diagonal_strength as "diagonalStrength", m.value_accuracy as "valueAccuracy", m.fvu, m.l0,
-    m.dead_latents as "deadLatents"`),
+/** Accuracy is stored as a share. */
+const correct = ({ accuracy, examples }: Record<string, unknown>) =>
+  Math.round(Number(accuracy) * Number(examples));
+
+/** Binding and reconstruction, in rows of `split_measures`. */
+export const BINDING_COLUMNS = {
+  ...texts('split'),
+  ...numbers('examples'),
+  ...rate('accuracy', correct, 'examples'),
+  ...numbers('top3 top5 diagonalAccuracy diagonalStrength valueAccuracy fvu l0 deadLatents'),
 };
 
 const binding: ResultTable = {
   description: 'Binding and reconstruction by split.',
-  columns: BINDING.columns,
   key: ['split'],
-  rows: (runIds) => sql`
-    select m.run_id as "runId", ${BINDING.select} from split_measures m where m.run_id in ${runIds}`,
+  ...storedIn(splitMeasures, BINDING_COLUMNS),
   measures: ({ split, examples, valueAccuracy, ...row }: SplitMeasures): Measure[] => [
     ...shareOf('BINDING_ACCURACY', row.accuracy, examples, { split }),
     ...shareOf('BINDING_TOP3', row.top3, examples, { split }),
@@ -58,7 +44,7 @@ const binding: ResultTable = {
 const matrix: ResultTable = {
   description:
     'The binding matrix: share of the prompts about a concept whose strongest slot (of a baseline: best latent) is that of another.',
-  columns: { split: text, concept: text, slot: text, share: number },
+  columns: { ...texts('split concept slot'), ...numbers('share') },
   key: ['split', 'row', 'col'],
   rows: (runIds) => sql`
     select m.split, r.i as "row", c.i as col, a.key as concept, b.key as slot, c.value::float8 as share
@@ -69,20 +55,15 @@ const matrix: ResultTable = {
     where m.run_id in ${runIds}`,
 };
 
-const faithfulnessTable: ResultTable = {
+const answers: ResultTable = {
   description: 'Answers of the language model with the activation replaced, by split and replacement.',
-  columns: {
-    split: text,
-    replacement: text,
-    prompts: number,
-    correct: number,
-    ...rate('accuracy', ({ correct }) => correct, 'prompts'),
-    crossEntropy: number,
-  },
   key: ['split', 'replacement'],
-  rows: (runIds) => sql`
-    select run_id as "runId", split, replacement, prompts, correct, cross_entropy as "crossEntropy"
-    from faithfulness where run_id in ${runIds}`,
+  ...storedIn(faithfulness, {
+    ...texts('split replacement'),
+    ...numbers('prompts correct'),
+    ...rate('accuracy', 'correct', 'prompts'),
+    ...numbers('crossEntropy'),
+  }),
   measures({ split, replacement, correct, prompts, crossEntropy }: Faithfulness) {
     const where = { split, of: { replacement } };
     return [
@@ -94,21 +75,18 @@ const faithfulnessTable: ResultTable = {
 
 type LatentRow = Omit<typeof conceptLatents.$inferSelect, 'conceptId'> & { concept: string };
 
+const LATENT_COLUMNS = {
+  ...texts('concept'),
+  ...numbers('latent separability heldOutSeparability meanActivation fragmentation'),
+};
+
 const latents: ResultTable = {
   description: 'The latent that tells each concept best.',
-  columns: {
-    concept: text,
-    latent: number,
-    separability: number,
-    heldOutSeparability: number,
-    meanActivation: number,
-    fragmentation: number,
-  },
+  columns: LATENT_COLUMNS,
   key: ['position'],
   rows: (runIds) => sql`
-    select l.run_id as "runId", c.position, c.key as concept, l.latent, l.separability, l.fragmentation,
-      l.held_out_separability as "heldOutSeparability", l.mean_activation as "meanActivation"
-    from concept_latents l join concepts c on c.id = l.concept_id where l.run_id in ${runIds}`,
+    select c.position, c.key as concept, ${pick(conceptLatents, ['runId', ...Object.keys(LATENT_COLUMNS)])}
+    from ${conceptLatents} join concepts c on c.id = concept_id where run_id in ${runIds}`,
   measures({ concept, separability, heldOutSeparability, fragmentation }: LatentRow) {
     const of = { concept };
     return [
@@ -121,7 +99,7 @@ const latents: ResultTable = {
   },
 };
 
-export const SAE_TABLES = { binding, matrix, faithfulness: faithfulnessTable, latents };
+export const SAE_TABLES = { binding, matrix, faithfulness: answers, latents };
 
 /** For each run how the model answers with its activations replaced, by split and replacement. */
 export function faithfulnessOfRuns(db: Executor, runIds: readonly string[]): Promise<Faithfulness[][]> {
@@ -143,9 +121,9 @@ export async function storeMeasures(
     runId,
     conceptId: conceptIds[concept]!,
   }));
-  const answers = result.faithfulness.map((measure) => ({ ...measure, runId }));
+  const replaced = result.faithfulness.map((measure) => ({ ...measure, runId }));
   if (measures.length > 0) await tx.insert(splitMeasures).values(measures);
   if (best.length > 0) await tx.insert(conceptLatents).values(best);
-  if (answers.length > 0) await tx.insert(faithfulness).values(answers);
+  if (replaced.length > 0) await tx.insert(faithfulness).values(replaced);
   return conceptIds;
 }

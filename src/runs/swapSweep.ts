@@ -21,35 +21,23 @@ import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
 import { queueRun } from './start.ts';
 import { loadStudied } from './studied.ts';
-import { conceptsOf, number, type ResultTable, rate, successRate, text } from './table.ts';
+import { conceptsOf, numbers, type ResultTable, rate, storedIn, successRate, texts } from './table.ts';
 
 export type { SweepCell } from '../db/queries/sweepCells.ts';
 
-const CELL = { position: number, edited: text, method: text, alpha: number };
+const CELL = { ...numbers('position'), ...texts('edited method'), ...numbers('alpha') };
 
 const sweep: ResultTable = {
   description: 'Success and isolation by method and alpha, beside the controls.',
-  columns: {
-    ...CELL,
-    trials: number,
-    successes: number,
-    ...successRate,
-    otherPrompts: number,
-    otherPromptsKept: number,
-    texts: number,
-    textsKept: number,
-    statements: number,
-    statementsKept: number,
-    ...rate('promptIsolation', (row) => row.otherPromptsKept, 'otherPrompts'),
-    ...rate('textIsolation', (row) => row.textsKept, 'texts'),
-    ...rate('statementIsolation', (row) => row.statementsKept, 'statements'),
-  },
   key: ['position'],
-  rows: (runIds) => sql`
-    select run_id as "runId", position, edited, method, alpha, trials, successes, other_prompts as "otherPrompts",
-      other_prompts_kept as "otherPromptsKept", texts, texts_kept as "textsKept",
-      statements, statements_kept as "statementsKept"
-    from sweep_cells where run_id in ${runIds}`,
+  ...storedIn(sweepCells, {
+    ...CELL,
+    ...successRate,
+    ...numbers('otherPrompts otherPromptsKept texts textsKept statements statementsKept'),
+    ...rate('promptIsolation', 'otherPromptsKept', 'otherPrompts'),
+    ...rate('textIsolation', 'textsKept', 'texts'),
+    ...rate('statementIsolation', 'statementsKept', 'statements'),
+  }),
   measures({ edited, method, alpha, ...row }: SweepCell) {
     const of = { edited, method, alpha };
     return [
@@ -63,7 +51,7 @@ const sweep: ResultTable = {
 
 const pairs: ResultTable = {
   description: 'Success by method, alpha, source and target concept.',
-  columns: { ...CELL, source: text, target: text, trials: number, successes: number, ...successRate },
+  columns: { ...CELL, ...texts('source target'), ...successRate },
   key: ['position', 'i'],
   rows: (runIds) => sql`
     select s.position, s.edited, s.method, s.alpha, p.i, a.key as source, b.key as target,

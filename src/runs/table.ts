@@ -1,5 +1,7 @@
 /** Results of runs as rows: what is taken out as a file, and what `compareRuns` compares, come from one place. */
-import { type SQL, sql } from 'drizzle-orm';
+import { getTableColumns, type SQL, sql } from 'drizzle-orm';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import { metricPoints } from '../db/tables/index.ts';
 import { wilsonInterval } from '../stats.ts';
 import type { Measure } from './measure.ts';
 
@@ -29,17 +31,24 @@ export interface ResultTable {
 /** By the name in their address. */
 export type ResultTables = Readonly<Record<string, ResultTable>>;
 
-export const text: Column = { type: 'text' };
-export const number: Column = { type: 'number' };
-export const boolean: Column = { type: 'boolean' };
-export const time: Column = { type: 'time' };
-export const json: Column = { type: 'json' };
+const ofType = (type: ColumnType) => (names: string) =>
+  Object.fromEntries(names.split(' ').map((name): [string, Column] => [name, { type }]));
+/** Columns of one type, by their names with a blank between. */
+export const texts = ofType('text');
+export const numbers = ofType('number');
+export const booleans = ofType('boolean');
+export const times = ofType('time');
+export const json = ofType('json');
 
-/** A share with its 95% Wilson interval, out of a count of successes (or the share itself) and one of trials. */
-export function rate(name: string, successes: (row: Row) => unknown, trials: string): Record<string, Column> {
-  const interval = (row: Row) => wilsonInterval(Number(successes(row)), Number(row[trials]));
-  const value = (row: Row) =>
-    Number(row[trials]) === 0 ? null : Number(successes(row)) / Number(row[trials]);
+/** A share with its 95% Wilson interval, out of a count of successes (or what makes it) and one of trials. */
+export function rate(
+  name: string,
+  successes: string | ((row: Row) => number),
+  trials: string,
+): Record<string, Column> {
+  const count = typeof successes === 'string' ? (row: Row) => Number(row[successes]) : successes;
+  const interval = (row: Row) => wilsonInterval(count(row), Number(row[trials]));
+  const value = (row: Row) => (Number(row[trials]) === 0 ? null : count(row) / Number(row[trials]));
   return {
     [name]: { type: 'number', from: value },
     [`${name}Low`]: { type: 'number', from: (row) => interval(row)?.low ?? null },
@@ -47,8 +56,36 @@ export function rate(name: string, successes: (row: Row) => unknown, trials: str
   };
 }
 
-/** `successes` of `trials`. */
-export const successRate = rate('successRate', ({ successes }) => successes, 'trials');
+/** Counts of a measured success, and the share that they are. */
+export const successRate = {
+  ...numbers('trials successes'),
+  ...rate('successRate', 'successes', 'trials'),
+};
+
+/** Those of a table's columns that have these names here. */
+export function pick(table: PgTable, names: readonly string[]): SQL {
+  const own = Object.entries(getTableColumns(table)).filter(([name]) => names.includes(name));
+  return sql.join(
+    own.map(([name, column]) => sql`${column} as ${sql.identifier(name)}`),
+    sql`, `,
+  );
+}
+
+/**
+ * Columns that are stored as they are shown, in the rows of one table; `also` are columns that others are made of,
+ * and `where` leaves rows out.
+ */
+export function storedIn(
+  table: PgTable & { runId: PgColumn },
+  columns: ResultTable['columns'],
+  { also = [], where = sql`true` }: { also?: readonly string[]; where?: SQL } = {},
+): Pick<ResultTable, 'columns' | 'rows'> {
+  const picked = pick(table, ['runId', ...Object.keys(columns), ...also]);
+  return {
+    columns,
+    rows: (runIds) => sql`select ${picked} from ${table} where ${table.runId} in ${runIds} and ${where}`,
+  };
+}
 
 /** Concepts of the runs' ontologies, whose positions are the engine's numbers. */
 export const conceptsOf = (runIds: SQL) => sql`(
@@ -59,26 +96,26 @@ export const conceptsOf = (runIds: SQL) => sql`(
 export const HISTORY: ResultTables = {
   metrics: {
     description: 'What was measured step by step while it ran, whole.',
-    columns: { seq: number, at: time, step: number, name: text, value: number },
     key: ['seq', 'name'],
-    rows: (runIds) => sql`select seq, at, step, name, value from metric_points where run_id in ${runIds}`,
+    ...storedIn(metricPoints, {
+      ...numbers('seq'),
+      ...times('at'),
+      ...numbers('step'),
+      ...texts('name'),
+      ...numbers('value'),
+    }),
   },
   events: {
     description:
       'Changes of its status, log lines, parts that ended, cells and checkpoints that were measured.',
     columns: {
-      seq: number,
-      at: time,
-      type: text,
-      status: text,
-      phase: text,
-      progress: number,
-      etaSeconds: number,
-      level: text,
-      message: text,
+      ...numbers('seq'),
+      ...times('at'),
+      ...texts('type status phase'),
+      ...numbers('progress etaSeconds'),
+      ...texts('level message'),
       part: { type: 'run id' },
-      cell: number,
-      checkpoint: number,
+      ...numbers('cell checkpoint'),
     },
     key: ['seq'],
     rows: (runIds) => sql`

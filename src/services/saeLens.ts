@@ -107,14 +107,19 @@ async function describeRun(db: Executor, run: Run, hop: Hop, { description, nega
     .orderBy(asc(concepts.position));
   const { nFree, nConcepts } = description.config;
   return {
-    ...{ kind: run.kind, seed: run.seed, codeVersion: run.codeVersion },
+    kind: run.kind,
+    seed: run.seed,
+    codeVersion: run.codeVersion,
     position: POSITIONS[hop ?? 0],
     ontology: { slug, version, name, concepts: known.map(({ key, label }) => ({ key, label })) },
     dataset: { name: about!.dataset, contentHash: run.datasetHash },
     modelSha256: about!.model,
     nFree,
     slots: known.slice(0, nConcepts).map(({ key, label }, i) => ({
-      ...{ concept: key, label, latent: nFree + i, negativeLatent: negativeOf(nFree + i) },
+      concept: key,
+      label,
+      latent: nFree + i,
+      negativeLatent: negativeOf(nFree + i),
     })),
     settings: run.settings,
   };

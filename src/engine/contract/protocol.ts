@@ -3,10 +3,7 @@
  * `serialization: 'advanced'`, so typed arrays travel as they are. The child does one job, or serves calls;
  * it reads files by the paths it is given and writes files only into `workDir`.
  */
-import type { AlignmentJob, AlignmentResult, BaselineJob, BaselineResult } from './alignment.ts';
-import type { CheckpointAnalysisJob, CheckpointAnalysisResult } from './analysis.ts';
 import type { GenerationCall, GenerationItem } from './generation.ts';
-import type { HopSwapJob, HopSwapResult } from './hopSwap.ts';
 import type {
   LatentMatch,
   LatentPage,
@@ -15,10 +12,11 @@ import type {
   LatentTokens,
   LatentTokensCall,
 } from './latents.ts';
-import type { ModelJob, ModelResult, ModelSnapshot } from './model.ts';
+import type { ModelSnapshot } from './model.ts';
 import type { NativeAddon } from './native.ts';
+import type { EngineJobs, EngineRunKind } from './runs.ts';
 import type { SwapCall, SwapResult } from './swap.ts';
-import type { SwapSweepJob, SwapSweepResult, SweepCell } from './swapSweep.ts';
+import type { SweepCell } from './swapSweep.ts';
 import type { WrittenFile } from './writtenFile.ts';
 
 /** `auto` prefers the native addon and falls back to wasm with a reason; the others insist. */
@@ -48,20 +46,8 @@ export interface Progress {
   etaSeconds: number | null;
 }
 
-export type EngineJob =
-  | ModelJob
-  | AlignmentJob
-  | BaselineJob
-  | SwapSweepJob
-  | CheckpointAnalysisJob
-  | HopSwapJob;
-export type EngineResult =
-  | ModelResult
-  | AlignmentResult
-  | BaselineResult
-  | SwapSweepResult
-  | CheckpointAnalysisResult
-  | HopSwapResult;
+export type EngineJob = EngineJobs[EngineRunKind]['job'];
+export type EngineResult = EngineJobs[EngineRunKind]['result'];
 
 /** What the engine reports while a job runs, besides its result. Every call is cheap; the child batches. */
 export interface JobReporter {
@@ -126,29 +112,28 @@ export type HostMessage =
   | { type: 'wantCheckpoint' };
 
 /** Short requests that a serving child answers; models and SAEs stay loaded between calls. */
-export type EngineCall =
-  | { method: 'swap'; params: SwapCall }
-  | { method: 'latents'; params: LatentsCall }
-  | { method: 'searchLatents'; params: LatentSearchCall }
-  | { method: 'latentTokens'; params: LatentTokensCall };
-export type EngineCallResult =
-  | { method: 'swap'; result: SwapResult }
+export interface EngineCalls {
+  swap: { params: SwapCall; result: SwapResult };
   /** Null asks for the dataset, which has not been captured yet; a null page is of a latent that does not exist. */
-  | { method: 'latents'; result: (LatentPage | null)[] | null }
-  | { method: 'searchLatents'; result: LatentMatch[] | null }
-  | { method: 'latentTokens'; result: LatentTokens[] };
+  latents: { params: LatentsCall; result: (LatentPage | null)[] | null };
+  searchLatents: { params: LatentSearchCall; result: LatentMatch[] | null };
+  latentTokens: { params: LatentTokensCall; result: LatentTokens[] };
+}
+export type CallMethod = keyof EngineCalls;
+export type CallParams<M extends CallMethod> = EngineCalls[M]['params'];
+export type CallResult<M extends CallMethod> = EngineCalls[M]['result'];
+export type EngineCall = { [M in CallMethod]: { method: M; params: CallParams<M> } }[CallMethod];
+export type EngineCallResult = { [M in CallMethod]: { method: M; result: CallResult<M> } }[CallMethod];
 
 /** Requests that a serving child answers item by item; their parameters bound how many items there can be. */
-export type EngineStream = { method: 'generate'; params: GenerationCall };
-export type EngineStreamItem = { method: 'generate'; item: GenerationItem };
-
-type Named<T, M> = Extract<T, { method: M }>;
-export type CallMethod = EngineCall['method'];
-export type CallParams<M extends CallMethod> = Named<EngineCall, M>['params'];
-export type CallResult<M extends CallMethod> = Named<EngineCallResult, M>['result'];
-export type StreamMethod = EngineStream['method'];
-export type StreamParams<M extends StreamMethod> = Named<EngineStream, M>['params'];
-export type StreamItem<M extends StreamMethod> = Named<EngineStreamItem, M>['item'];
+export interface EngineStreams {
+  generate: { params: GenerationCall; item: GenerationItem };
+}
+export type StreamMethod = keyof EngineStreams;
+export type StreamParams<M extends StreamMethod> = EngineStreams[M]['params'];
+export type StreamItem<M extends StreamMethod> = EngineStreams[M]['item'];
+export type EngineStream = { [M in StreamMethod]: { method: M; params: StreamParams<M> } }[StreamMethod];
+export type EngineStreamItem = { [M in StreamMethod]: { method: M; item: StreamItem<M> } }[StreamMethod];
 
 export type ChildMessage =
   | { type: 'ready'; info: BackendInfo }

@@ -4,71 +4,34 @@ import {
   type AlignmentSettings,
   type AlignmentSettingsInput,
   alignmentSettings,
-  type LossWeights,
   type Preset,
+  preset,
 } from './alignmentSettings.ts';
 
-const PAPER_WEIGHTS: LossWeights = {
-  recon: 1,
-  sparse: 1e-3,
-  aux: 0,
-  bindMse: 6,
-  bindCrossEntropy: 1,
-  bindLogitScale: 5,
-  indep: 0,
-  ortho: 10,
-  value: 0.5,
-  counterfactual: 0,
-  silence: 0,
-};
-
-const PAPER: AlignmentSettings = {
-  seed: 0,
-  preset: 'PAPER',
-  layer: 0,
-  nFree: 1024,
-  activation: 'LINEAR',
-  k: 32,
-  decoderNorm: 'FREE',
-  deadAfter: 50,
-  mode: 'JOINT',
-  orthoStopSlots: true,
-  weights: PAPER_WEIGHTS,
-  mixEntities: false,
-  withheldPairShare: 0,
-  withheldTargets: [],
-  pretrain: { steps: 300, learningRate: 3e-3, batchSize: 256 },
-  posttrain: { steps: 800, learningRate: 3e-3, batchSize: 256 },
-  valueHidden: 256,
-  unseenShare: 0.2,
-  validationShare: 0.1,
-  alphas: [0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10],
-  swapTrials: 400,
-  validateEvery: 25,
-  logEvery: 10,
+/** In what each preset differs from the defaults. */
+const DIFFERENCES: Readonly<Record<Preset, AlignmentSettingsInput>> = {
+  /** The terms of the paper's curriculum and nothing else. */
+  PAPER: {},
+  /** With our terms: one teaches a slot's decoder column what a swap should write, one keeps slots silent elsewhere. */
+  COUNTERFACTUAL: {
+    activation: 'RELU',
+    mixEntities: true,
+    weights: { ortho: 0, counterfactual: 3, silence: 2 },
+  },
 };
 
 /** Complete settings by preset name; the API's default is `PAPER`. */
-export const ALIGNMENT_PRESETS: Readonly<Record<Preset, AlignmentSettings>> = {
-  /** The terms of the paper's curriculum and nothing else; `indep` is off, for it costs the most time of all terms. */
-  PAPER,
-  /** With our terms: one teaches a slot's decoder column what a swap should write, one keeps slots silent elsewhere. */
-  COUNTERFACTUAL: {
-    ...PAPER,
-    preset: 'COUNTERFACTUAL',
-    activation: 'RELU',
-    mixEntities: true,
-    weights: { ...PAPER_WEIGHTS, ortho: 0, counterfactual: 3, silence: 2 },
-  },
-};
+export const ALIGNMENT_PRESETS = Object.fromEntries(
+  preset.options.map((name) => [name, alignmentSettings.parse({ ...DIFFERENCES[name], preset: name })]),
+) as Readonly<Record<Preset, AlignmentSettings>>;
 
 /**
  * Fills what the caller left out from the preset (`PAPER` if none is named) and checks the whole.
  * @throws {AppError} INVALID_INPUT with the path of each setting that is not acceptable.
  */
 export function resolveAlignmentSettings(input: AlignmentSettingsInput): AlignmentSettings {
-  const preset = ALIGNMENT_PRESETS[input.preset ?? 'PAPER'] ?? PAPER;
-  return parseOrThrow(alignmentSettings, merge(preset, input), ['settings']);
+  const base = ALIGNMENT_PRESETS[input.preset ?? 'PAPER'] ?? {};
+  return parseOrThrow(alignmentSettings, merge(base, input), ['settings']);
 }
 
 /** `input` over `base`, one level deep; undefined counts as left out. */

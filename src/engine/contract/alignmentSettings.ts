@@ -42,110 +42,137 @@ export type DecoderNorm = z.output<typeof decoderNorm>;
 export type PostTrainingMode = z.output<typeof postTrainingMode>;
 export type Preset = z.output<typeof preset>;
 
-const weight = number(0, 1e6);
+const weight = (preset: number, description: string) => number(0, 1e6).describe(description).default(preset);
 
+/** A term's weight is here, with its meaning and its default in `PAPER`; the term is in `sae/losses.ts`. */
 export const lossWeights = namedObject(
   'LossWeights',
   'Weights of the loss terms; 0 leaves a term out. `h` is an activation, `z = [f | s]` its code with free latents f and slots s, `ĥ` its reconstruction. Means and covariances are over the rows of a batch.',
   {
-    recon: weight.describe('Mean squared error of ĥ against h.'),
-    sparse: weight.describe(
+    recon: weight(1, 'Mean squared error of ĥ against h.'),
+    sparse: weight(
+      1e-3,
       'Mean |f|, in the first stage mean |z|; left out for TOPK and BATCH_TOPK, where k is the sparsity.',
     ),
-    aux: weight.describe(
+    aux: weight(
+      0,
       'Revival of dead latents (Gao et al. 2024): the dModel / 2 strongest latents that have not fired for `deadAfter` steps rebuild h − ĥ by themselves, mean squared error, in both stages; less where fewer are dead, in proportion. No effect on LINEAR, where none is ever dead.',
     ),
-    bindMse: weight.describe("Binding: mean squared error of s to the concept's one-hot."),
-    bindCrossEntropy: weight.describe(
+    bindMse: weight(6, "Binding: mean squared error of s to the concept's one-hot."),
+    bindCrossEntropy: weight(
+      1,
       'Binding: cross-entropy of `bindLogitScale · s` as logits against the concept.',
     ),
     bindLogitScale: z
       .number()
       .gt(0)
       .max(1000)
-      .describe('Factor on the slots in `bindCrossEntropy`; not a weight.'),
-    indep: weight.describe(
-      'Independence: sum of the squared covariances of every free latent with every other.',
-    ),
-    ortho: weight.describe(
-      'Orthogonality: sum of the squared covariances of every slot with every free latent.',
-    ),
-    value: weight.describe("Cross-entropy of the answer's first token from the bound slot's value head."),
-    counterfactual: weight.describe(
+      .describe('Factor on the slots in `bindCrossEntropy`; not a weight.')
+      .default(5),
+    // Off, for it costs the most time of all terms.
+    indep: weight(0, 'Independence: sum of the squared covariances of every free latent with every other.'),
+    ortho: weight(10, 'Orthogonality: sum of the squared covariances of every slot with every free latent.'),
+    value: weight(0.5, "Cross-entropy of the answer's first token from the bound slot's value head."),
+    counterfactual: weight(
+      0,
       'Extension: after a swap, mean squared error of the decoded activation against that of the same entity’s prompt about the target concept.',
     ),
-    silence: weight.describe('Extension: mean s² at positions where no concept is in play.'),
+    silence: weight(0, 'Extension: mean s² at positions where no concept is in play.'),
   },
 );
 export type LossWeights = z.output<typeof lossWeights>;
 
-const learningRate = z.number().gt(0).max(1);
-const stageOf = (name: string, description: string, schedule: string) =>
+const stageOf = (
+  name: string,
+  description: string,
+  { steps, schedule }: { steps: number; schedule: string },
+) =>
   namedObject(name, description, {
-    steps: whole(0, 10_000_000).describe('Number of training steps; 0 leaves the stage out.'),
-    learningRate: learningRate.describe(`Learning rate of Adam${schedule}.`),
-    batchSize: count(65_536).describe('Activations a training step.'),
+    steps: whole(0, 10_000_000).describe('Number of training steps; 0 leaves the stage out.').default(steps),
+    learningRate: z.number().gt(0).max(1).describe(`Learning rate of Adam${schedule}.`).default(3e-3),
+    batchSize: count(65_536).describe('Activations a training step.').default(256),
   });
 const share = number(0, 0.9);
 
+/** The defaults are those of the preset `PAPER`. */
 export const alignmentSettings = namedObject(
   'AlignmentSettings',
   'How an SAE is trained and aligned to the concepts of an ontology: first without labels, then with slots bound to concepts.',
   {
-    seed: seed.describe('Seeds every random draw; the same seed and settings give the same numbers again.'),
-    preset: preset.describe('Where the settings left out are taken from.'),
-    layer: whole(-1, 47).describe(
-      'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings).',
-    ),
-    nFree: count(1_000_000).describe('Number of free latents; a slot for each concept comes behind them.'),
-    activation: encoderActivation.describe('Non-linearity of the encoder.'),
-    k: count(1_000_000).describe(
-      'Free latents that stay active per activation: at most so many for TOPK, at most so many on the mean of a training batch for BATCH_TOPK.',
-    ),
-    decoderNorm: decoderNorm.describe('In which units free latents count.'),
-    deadAfter: count(10_000_000).describe(
-      'Training steps without firing after which a free latent counts as dead for `weights.aux`.',
-    ),
-    mode: postTrainingMode.describe('What the second stage trains.'),
+    seed: seed
+      .describe('Seeds every random draw; the same seed and settings give the same numbers again.')
+      .default(0),
+    preset: preset.describe('Where the settings left out are taken from.').default('PAPER'),
+    layer: whole(-1, 47)
+      .describe(
+        'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings).',
+      )
+      .default(0),
+    nFree: count(1_000_000)
+      .describe('Number of free latents; a slot for each concept comes behind them.')
+      .default(1024),
+    activation: encoderActivation.describe('Non-linearity of the encoder.').default('LINEAR'),
+    k: count(1_000_000)
+      .describe(
+        'Free latents that stay active per activation: at most so many for TOPK, at most so many on the mean of a training batch for BATCH_TOPK.',
+      )
+      .default(32),
+    decoderNorm: decoderNorm.describe('In which units free latents count.').default('FREE'),
+    deadAfter: count(10_000_000)
+      .describe('Training steps without firing after which a free latent counts as dead for `weights.aux`.')
+      .default(50),
+    mode: postTrainingMode.describe('What the second stage trains.').default('JOINT'),
     orthoStopSlots: z
       .boolean()
-      .describe('Whether the gradient of `ortho` stops at the slots, so that it cannot shrink them.'),
-    weights: lossWeights.describe('Weights of the loss terms.'),
+      .describe('Whether the gradient of `ortho` stops at the slots, so that it cannot shrink them.')
+      .default(true),
+    weights: lossWeights.describe('Weights of the loss terms.').prefault({}),
     mixEntities: z
       .boolean()
       .describe(
         'Extension: whether the counterfactual term also learns from points between the activations of two entities (mixup), which helps with entities that it never saw.',
-      ),
-    withheldPairShare: share.describe(
-      'Share of (entity, concept) pairs that no counterfactual leads to, so that swaps there show what was not taught.',
-    ),
+      )
+      .default(false),
+    withheldPairShare: share
+      .describe(
+        'Share of (entity, concept) pairs that no counterfactual leads to, so that swaps there show what was not taught.',
+      )
+      .default(0),
     withheldTargets: z
       .array(z.string())
       .max(10_000)
-      .describe('Keys of concepts that no counterfactual leads to.'),
-    pretrain: stageOf(
-      'PretrainStage',
-      'The first stage: reconstruction and sparsity, no labels.',
-      '',
-    ).describe('The first stage.'),
-    posttrain: stageOf(
-      'PosttrainStage',
-      'The second stage: all loss terms, with labels.',
-      ', from which it falls towards 0 along half a cosine',
-    ).describe('The second stage.'),
-    valueHidden: count(65_536).describe("Hidden width of a slot's value head."),
-    unseenShare: share.describe('Share of entities that the SAE never sees, on which swaps are reported.'),
-    validationShare: share.describe('Share of entities that the SAE never sees, on which alpha is chosen.'),
+      .describe('Keys of concepts that no counterfactual leads to.')
+      .default([]),
+    pretrain: stageOf('PretrainStage', 'The first stage: reconstruction and sparsity, no labels.', {
+      steps: 300,
+      schedule: '',
+    })
+      .describe('The first stage.')
+      .prefault({}),
+    posttrain: stageOf('PosttrainStage', 'The second stage: all loss terms, with labels.', {
+      steps: 800,
+      schedule: ', from which it falls towards 0 along half a cosine',
+    })
+      .describe('The second stage.')
+      .prefault({}),
+    valueHidden: count(65_536).describe("Hidden width of a slot's value head.").default(256),
+    unseenShare: share
+      .describe('Share of entities that the SAE never sees, on which swaps are reported.')
+      .default(0.2),
+    validationShare: share
+      .describe('Share of entities that the SAE never sees, on which alpha is chosen.')
+      .default(0.1),
     alphas: z
       .array(number(-1000, 1000))
       .min(1)
       .max(64)
-      .describe('Alphas tried; the best on validation is the one reported on unseen entities.'),
-    swapTrials: count(100_000).describe('Swaps tried for each alpha and population.'),
-    validateEvery: count(1_000_000).describe(
-      'Steps of the second stage between measurements by which the best weights are kept.',
-    ),
-    logEvery: count(1_000_000).describe('Metrics are logged every this many steps.'),
+      .describe('Alphas tried; the best on validation is the one reported on unseen entities.')
+      .default([0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10]),
+    swapTrials: count(100_000).describe('Swaps tried for each alpha and population.').default(400),
+    validateEvery: count(1_000_000)
+      .describe('Steps of the second stage between measurements by which the best weights are kept.')
+      .default(25),
+    logEvery: count(1_000_000).describe('Metrics are logged every this many steps.').default(10),
   },
 )
   .superRefine(checkTopK, reading('activation', 'k', 'nFree'))
@@ -211,11 +238,15 @@ function pretrainTerms({ activation }: { activation: EncoderActivation }): Term[
   ];
 }
 
+/** Those that need labels, the value heads' apart. */
+const LABELLED_TERMS = Object.keys(lossWeights.shape).filter(
+  (key) => !['recon', 'sparse', 'aux', 'value', 'bindLogitScale'].includes(key),
+) as Term[];
+
 /** The terms that can train in the second stage. */
 function posttrainTerms(s: { activation: EncoderActivation; mode: PostTrainingMode }): Term[] {
   if (s.mode === 'SEPARATE_VALUE') return ['value'];
-  const labelled = ['bindMse', 'bindCrossEntropy', 'indep', 'ortho', 'counterfactual', 'silence'] as const;
-  return [...pretrainTerms(s), ...labelled, ...(s.mode === 'JOINT' ? (['value'] as const) : [])];
+  return [...pretrainTerms(s), ...LABELLED_TERMS, ...(s.mode === 'JOINT' ? (['value'] as const) : [])];
 }
 
 /** What decides which terms a stage trains by. */
@@ -229,8 +260,4 @@ interface TrainedBy {
 
 export type AlignmentSettings = z.output<typeof alignmentSettings>;
 /** What a caller may leave out is filled from the preset. */
-export type AlignmentSettingsInput = {
-  [K in keyof AlignmentSettings]?: AlignmentSettings[K] extends object
-    ? Partial<AlignmentSettings[K]>
-    : AlignmentSettings[K];
-};
+export type AlignmentSettingsInput = z.input<typeof alignmentSettings>;

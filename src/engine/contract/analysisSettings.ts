@@ -3,25 +3,31 @@ import { z } from 'zod';
 import { alignmentSettings } from './alignmentSettings.ts';
 import { count, namedObject, whole } from './describe.ts';
 
-const { seed, layer, preset, withheldPairShare, nFree } = alignmentSettings.shape;
+const { shape } = alignmentSettings;
 
 export const grokSettings = namedObject(
   'CheckpointAnalysisSettings',
   'How a checkpoint is analysed: an SAE is trained on its activations at the two positions, with a slot a relation.',
   {
-    seed: seed.describe('Seeds every random draw; the same for all checkpoints of a run.').default(0),
-    layer: layer
+    seed: shape.seed
+      .unwrap()
+      .describe('Seeds every random draw; the same for all checkpoints of a run.')
+      .default(0),
+    layer: shape.layer
+      .unwrap()
       .describe('Block whose residual stream is read, from 0; -1 is the stream before the first block.')
       .default(0),
-    preset: preset
+    preset: shape.preset
+      .unwrap()
       .describe('The loss terms that the SAE is trained by, and its activation.')
       .default('COUNTERFACTUAL'),
-    withheldPairShare: withheldPairShare
+    withheldPairShare: shape.withheldPairShare
+      .unwrap()
       .describe(
         'Share of pairs of entity (at the second hop E2) and relation that no counterfactual leads to, so that swaps can be judged by them.',
       )
       .default(0.2),
-    nFree: nFree.describe('Free latents of the SAE.').default(512),
+    nFree: shape.nFree.unwrap().describe('Free latents of the SAE.').default(512),
     shared: z
       .boolean()
       .describe('One SAE over both positions, with one slot a relation; otherwise one SAE for each.')

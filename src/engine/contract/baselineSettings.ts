@@ -7,13 +7,15 @@ import {
   alignmentSettings,
   checkShares,
   checkTopK,
+  encoderActivation,
   type LossWeights,
 } from './alignmentSettings.ts';
 import { namedObject, reading, someOf, withFallback } from './describe.ts';
 
 const { PAPER } = ALIGNMENT_PRESETS;
 const { shape } = alignmentSettings;
-const { steps, learningRate, batchSize } = shape.pretrain.shape;
+const weights = shape.weights.unwrap().shape;
+const { steps, learningRate, batchSize } = shape.pretrain.unwrap().shape;
 
 /** Free latents that an alignment by the preset `PAPER` has; a baseline has one more for each concept. */
 export const BASELINE_N_FREE = PAPER.nFree;
@@ -22,57 +24,52 @@ export const baselineSettings = namedObject(
   'BaselineSettings',
   'How an SAE is trained without labels, to compare an alignment with. The defaults give it the size, the activations and the number of steps of an alignment by the preset PAPER; give it the layer, the seed and the shares of that alignment.',
   {
-    seed: shape.seed
-      .describe(
-        'Seeds every random draw, also which entities are unseen; the same seed and settings give the same numbers again.',
-      )
-      .default(PAPER.seed),
-    layer: shape.layer
-      .describe(
-        'Block whose output (`blocks.{layer}.resid_post`) is read; -1 is the stream before the first.',
-      )
-      .default(PAPER.layer),
+    seed: shape.seed.describe(
+      'Seeds every random draw, also which entities are unseen; the same seed and settings give the same numbers again.',
+    ),
+    layer: shape.layer.describe(
+      'Block whose output (`blocks.{layer}.resid_post`) is read; -1 is the stream before the first.',
+    ),
     nFree: withFallback(
-      shape.nFree.describe('Number of latents, all of them free.'),
+      shape.nFree.unwrap().describe('Number of latents, all of them free.'),
       `${BASELINE_N_FREE} + the number of concepts`,
     ),
     // Sparse ones alone: the latents of a linear dictionary are any rotation of one another.
-    activation: someOf(shape.activation, ['RELU', 'TOPK', 'BATCH_TOPK'])
+    activation: someOf(encoderActivation, ['RELU', 'TOPK', 'BATCH_TOPK'])
       .describe('Non-linearity of the encoder.')
       .default('RELU'),
-    k: shape.k
-      .describe(
-        'Latents that stay active per activation: at most so many for TOPK, at most so many on the mean of a training batch for BATCH_TOPK.',
-      )
-      .default(PAPER.k),
-    decoderNorm: shape.decoderNorm.describe('In which units latents count.').default(PAPER.decoderNorm),
-    sparse: shape.weights.shape.sparse
+    k: shape.k.describe(
+      'Latents that stay active per activation: at most so many for TOPK, at most so many on the mean of a training batch for BATCH_TOPK.',
+    ),
+    decoderNorm: shape.decoderNorm.describe('In which units latents count.'),
+    sparse: weights.sparse
+      .unwrap()
       .describe('Weight of mean |f| for RELU; that of reconstruction is 1.')
       .default(15),
-    aux: shape.weights.shape.aux
+    aux: weights.aux
+      .unwrap()
       .describe(
         'Weight of the revival of dead latents (Gao et al. 2024): the dModel / 2 strongest latents that have not fired for `deadAfter` steps rebuild what the others leave over.',
       )
       .default(1 / 32),
-    deadAfter: shape.deadAfter
-      .describe('Training steps without firing after which a latent counts as dead for `aux`.')
-      .default(PAPER.deadAfter),
+    deadAfter: shape.deadAfter.describe(
+      'Training steps without firing after which a latent counts as dead for `aux`.',
+    ),
     steps: steps
+      .unwrap()
       .min(1)
       .describe('Number of training steps.')
       .default(PAPER.pretrain.steps + PAPER.posttrain.steps),
-    learningRate: learningRate.default(PAPER.pretrain.learningRate),
-    batchSize: batchSize.default(PAPER.pretrain.batchSize),
-    unseenShare: shape.unseenShare
-      .describe('Share of entities that the SAE never sees.')
-      .default(PAPER.unseenShare),
-    validationShare: shape.validationShare
-      .describe('Share of entities that the SAE never sees and that an alignment chooses alpha by.')
-      .default(PAPER.validationShare),
-    validateEvery: shape.validateEvery
-      .describe('Steps between measurements of reconstruction on validation prompts.')
-      .default(PAPER.validateEvery),
-    logEvery: shape.logEvery.default(PAPER.logEvery),
+    learningRate,
+    batchSize,
+    unseenShare: shape.unseenShare.describe('Share of entities that the SAE never sees.'),
+    validationShare: shape.validationShare.describe(
+      'Share of entities that the SAE never sees and that an alignment chooses alpha by.',
+    ),
+    validateEvery: shape.validateEvery.describe(
+      'Steps between measurements of reconstruction on validation prompts.',
+    ),
+    logEvery: shape.logEvery,
   },
 )
   .superRefine(checkTopK, reading('activation', 'k', 'nFree'))
@@ -90,9 +87,7 @@ export function resolveBaselineSettings(input: BaselineSettingsInput, nConcepts:
   return parseOrThrow(baselineSettings, { ...input, nFree }, ['settings']);
 }
 
-const NO_WEIGHTS = Object.fromEntries(
-  Object.keys(PAPER.weights).map((term) => [term, 0]),
-) as unknown as LossWeights;
+const NO_WEIGHTS = Object.fromEntries(Object.keys(PAPER.weights).map((term) => [term, 0])) as LossWeights;
 
 /**
  * The same as settings of an alignment without labels and without a second stage, so that training, and whoever edits

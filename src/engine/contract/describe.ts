@@ -77,7 +77,10 @@ export function reading(...keys: string[]) {
 /** The schema without its default and whether it may be left out. */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   const isWrapper =
-    schema instanceof z.ZodDefault || schema instanceof z.ZodOptional || schema instanceof z.ZodNullable;
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable;
   return isWrapper ? unwrap(schema.unwrap()) : schema;
 }
 

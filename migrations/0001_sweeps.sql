@@ -52,14 +52,14 @@ ALTER TABLE "interventions" ADD COLUMN "armed" boolean DEFAULT false NOT NULL;--
 ALTER TABLE "runs" ADD COLUMN "parent_id" uuid;--> statement-breakpoint
 ALTER TABLE "runs" ADD COLUMN "alignment_run_id" uuid;--> statement-breakpoint
 ALTER TABLE "runs" ADD COLUMN "baseline_run_id" uuid;--> statement-breakpoint
-ALTER TABLE "concept_latents" ADD CONSTRAINT "concept_latents_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "concept_latents" ADD CONSTRAINT "concept_latents_concept_id_concepts_id_fk" FOREIGN KEY ("concept_id") REFERENCES "public"."concepts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "faithfulness" ADD CONSTRAINT "faithfulness_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "sweep_cells" ADD CONSTRAINT "sweep_cells_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "concept_latents" ADD CONSTRAINT "concept_latents_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "concept_latents" ADD CONSTRAINT "concept_latents_concept_id_concepts_id_fk" FOREIGN KEY ("concept_id") REFERENCES "concepts"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "faithfulness" ADD CONSTRAINT "faithfulness_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "sweep_cells" ADD CONSTRAINT "sweep_cells_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "concept_latents_concept" ON "concept_latents" USING btree ("concept_id");--> statement-breakpoint
-ALTER TABLE "runs" ADD CONSTRAINT "runs_parent_id_runs_id_fk" FOREIGN KEY ("parent_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "runs" ADD CONSTRAINT "runs_alignment_run_id_runs_id_fk" FOREIGN KEY ("alignment_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "runs" ADD CONSTRAINT "runs_baseline_run_id_runs_id_fk" FOREIGN KEY ("baseline_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "runs" ADD CONSTRAINT "runs_parent_id_runs_id_fk" FOREIGN KEY ("parent_id") REFERENCES "runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "runs" ADD CONSTRAINT "runs_alignment_run_id_runs_id_fk" FOREIGN KEY ("alignment_run_id") REFERENCES "runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "runs" ADD CONSTRAINT "runs_baseline_run_id_runs_id_fk" FOREIGN KEY ("baseline_run_id") REFERENCES "runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "runs_parent" ON "runs" USING btree ("parent_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "runs_alignment" ON "runs" USING btree ("alignment_run_id");--> statement-breakpoint
 CREATE INDEX "runs_baseline" ON "runs" USING btree ("baseline_run_id");--> statement-breakpoint

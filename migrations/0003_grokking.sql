@@ -45,10 +45,10 @@ CREATE TABLE "model_checkpoints" (
 ALTER TABLE "run_events" DROP CONSTRAINT "run_events_type";--> statement-breakpoint
 ALTER TABLE "runs" DROP CONSTRAINT "runs_kind";--> statement-breakpoint
 ALTER TABLE "runs" ADD COLUMN "step" integer;--> statement-breakpoint
-ALTER TABLE "grokking_bindings" ADD CONSTRAINT "grokking_bindings_point" FOREIGN KEY ("run_id","step") REFERENCES "public"."grokking_points"("run_id","step") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "grokking_points" ADD CONSTRAINT "grokking_points_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "model_checkpoints" ADD CONSTRAINT "model_checkpoints_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "model_checkpoints" ADD CONSTRAINT "model_checkpoints_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "public"."models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "grokking_bindings" ADD CONSTRAINT "grokking_bindings_point" FOREIGN KEY ("run_id","step") REFERENCES "grokking_points"("run_id","step") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "grokking_points" ADD CONSTRAINT "grokking_points_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "model_checkpoints" ADD CONSTRAINT "model_checkpoints_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "model_checkpoints" ADD CONSTRAINT "model_checkpoints_model_id_models_id_fk" FOREIGN KEY ("model_id") REFERENCES "models"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "run_events" ADD CONSTRAINT "run_events_type" CHECK ("run_events"."type" in ('STATUS', 'LOG', 'PART', 'CELL', 'POINT'));--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_step" CHECK (("runs"."step" is not null) = ("runs"."kind" = 'CHECKPOINT_ANALYSIS'));--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_kind" CHECK ("runs"."kind" in ('MODEL', 'ALIGNMENT', 'BASELINE', 'SWAP_SWEEP', 'ALIGNMENT_SWEEP', 'GROKKING', 'CHECKPOINT_ANALYSIS'));

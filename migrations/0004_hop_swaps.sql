@@ -31,11 +31,11 @@ CREATE TABLE "hop_swaps" (
 --> statement-breakpoint
 ALTER TABLE "runs" DROP CONSTRAINT "runs_kind";--> statement-breakpoint
 ALTER TABLE "runs" ADD COLUMN "analysis_run_id" uuid;--> statement-breakpoint
-ALTER TABLE "hop_saes" ADD CONSTRAINT "hop_saes_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "hop_saes" ADD CONSTRAINT "hop_saes_artifact_hash_artifacts_hash_fk" FOREIGN KEY ("artifact_hash") REFERENCES "public"."artifacts"("hash") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
-ALTER TABLE "hop_swaps" ADD CONSTRAINT "hop_swaps_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "public"."runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "hop_saes" ADD CONSTRAINT "hop_saes_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "hop_saes" ADD CONSTRAINT "hop_saes_artifact_hash_artifacts_hash_fk" FOREIGN KEY ("artifact_hash") REFERENCES "artifacts"("hash") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "hop_swaps" ADD CONSTRAINT "hop_swaps_run_id_runs_id_fk" FOREIGN KEY ("run_id") REFERENCES "runs"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "hop_saes_artifact" ON "hop_saes" USING btree ("artifact_hash");--> statement-breakpoint
-ALTER TABLE "runs" ADD CONSTRAINT "runs_analysis_run_id_runs_id_fk" FOREIGN KEY ("analysis_run_id") REFERENCES "public"."runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "runs" ADD CONSTRAINT "runs_analysis_run_id_runs_id_fk" FOREIGN KEY ("analysis_run_id") REFERENCES "runs"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "runs_analysis" ON "runs" USING btree ("analysis_run_id");--> statement-breakpoint
 ALTER TABLE "runs" ADD CONSTRAINT "runs_kind" CHECK ("runs"."kind" in ('MODEL', 'ALIGNMENT', 'BASELINE', 'SWAP_SWEEP', 'ALIGNMENT_SWEEP', 'GROKKING', 'CHECKPOINT_ANALYSIS', 'HOP_SWAP'));--> statement-breakpoint
 INSERT INTO "hop_saes" ("run_id", "hop", "artifact_hash") SELECT "id", "hop", "artifact_hash" FROM "runs", (VALUES (1), (2)) AS "hops" ("hop") WHERE "kind" = 'CHECKPOINT_ANALYSIS' AND "artifact_hash" IS NOT NULL;

@@ -5,6 +5,7 @@ import type { Executor } from '../client.ts';
 import { checkpoints, runs } from '../tables/index.ts';
 import { collectArtifact, storeArtifact } from './artifacts.ts';
 import { type Claim, heldBy } from './events.ts';
+import { forgetDeaths } from './runs.ts';
 
 export type Checkpoint = typeof checkpoints.$inferSelect;
 
@@ -37,6 +38,7 @@ export async function replaceCheckpoint(
         target: checkpoints.runId,
         set: { step, artifactHash, createdAt: sql`now()` },
       });
+    await forgetDeaths(tx, claim.runId);
     return { hash: replaced?.artifactHash };
   });
   if (!earlier) return false;

@@ -1,6 +1,6 @@
 /** Runs and their life: QUEUED → RUNNING → SUCCEEDED | FAILED | CANCELLED, every change an event. */
 import { randomUUID } from 'node:crypto';
-import { and, count, eq, inArray, isNotNull, isNull, not, notInArray, type SQL, sql } from 'drizzle-orm';
+import { and, count, eq, gt, inArray, isNotNull, isNull, not, notInArray, type SQL, sql } from 'drizzle-orm';
 import { PARENT_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { AppError, notFound } from '../../errors.ts';
 import type { Executor } from '../client.ts';
@@ -70,7 +70,7 @@ export function claimRun(
   db: Executor,
   { runId, workerId, backend }: { runId: string; workerId: string; backend: string },
 ): Promise<Run | null> {
-  return change(db, and(eq(runs.id, runId), eq(runs.status, 'QUEUED')), {
+  return change(db, and(eq(runs.id, runId), eq(runs.status, 'QUEUED'), not(DEADLY)), {
     status: 'RUNNING',
     phase: 'STARTING',
     workerId,
@@ -85,13 +85,48 @@ export function releaseRun(db: Executor, claim: Claim): Promise<Run | null> {
   return change(db, heldBy(claim), REQUEUED);
 }
 
-/** The same for every run of workers that are gone; returns those runs. */
-export async function requeueRunsOf(db: Executor, workerIds: readonly string[]): Promise<Run[]> {
+/** The same for every run of workers that are gone; returns those runs. Those of workers that `died` count it. */
+export async function requeueRunsOf(
+  db: Executor,
+  workerIds: readonly string[],
+  { died = false } = {},
+): Promise<Run[]> {
   if (workerIds.length === 0) return [];
   return db.transaction(async (tx) => {
     const ids = await lockRuns(tx, and(eq(runs.status, 'RUNNING'), inArray(runs.workerId, [...workerIds])));
-    return changeAll(tx, inArray(runs.id, ids), REQUEUED);
+    const deaths = died ? { deaths: sql`${runs.deaths} + 1` } : {};
+    return changeAll(tx, inArray(runs.id, ids), { ...REQUEUED, ...deaths });
   });
+}
+
+/** Workers that may die with a run, one after the other, before it counts as what kills them. */
+const MAX_DEATHS = 3;
+
+/** Queued runs that have killed so many workers without getting on that none takes them any more. */
+export const DEADLY = sql`(${runs.status} = 'QUEUED' and ${runs.deaths} >= ${sql.raw(String(MAX_DEATHS))})`;
+
+/** Ends the runs that no worker takes any more; returns them. */
+export async function failDeadlyRuns(db: Executor): Promise<Run[]> {
+  const deadly = await db.select({ id: runs.id }).from(runs).where(DEADLY);
+  const failed: Run[] = [];
+  // One at a time: ending a run locks its siblings.
+  for (const { id } of deadly) {
+    const run = await endOne(db, and(eq(runs.id, id), DEADLY), {
+      status: 'FAILED',
+      errorCode: 'ENGINE_FAILED',
+      errorMessage: `${MAX_DEATHS} workers died with this run, one after the other, without its reaching a new checkpoint; most likely they ran out of memory: try a smaller batch size, model or nFree.`,
+    });
+    if (run) failed.push(run);
+  }
+  return failed;
+}
+
+/** Says that a run got on, in the transaction that stores how far: what killed its workers before is behind it. */
+export async function forgetDeaths(tx: Executor, runId: string): Promise<void> {
+  await tx
+    .update(runs)
+    .set({ deaths: 0 })
+    .where(and(eq(runs.id, runId), gt(runs.deaths, 0)));
 }
 
 /** Reports how far a run is; `progress` is 0–1 over the whole run. False if the claim is void. */

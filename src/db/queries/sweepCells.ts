@@ -1,5 +1,5 @@
 /** The cells of swap sweeps, stored one by one as they are measured. */
-import { eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
 import { runEvents, runs, sweepCells } from '../tables/index.ts';
 import { type Claim, lockRun, notify, RUN_EVENTS_CHANNEL } from './events.ts';
@@ -20,8 +20,8 @@ export function appendCell(db: Executor, claim: Claim, cell: Omit<SweepCell, 'ru
     if (stored.length === 0) return true;
     const seq = lastSeq + 1;
     const payload = { position: cell.position };
-    await tx.insert(runEvents).values({ runId, seq, at: new Date(), type: 'CELL', payload });
-    await tx.update(runs).set({ lastSeq: seq }).where(eq(runs.id, runId));
+    await tx.insert(runEvents).values({ runId, seq, at: sql`clock_timestamp()`, type: 'CELL', payload });
+    await tx.update(runs).set({ lastSeq: seq, deaths: 0 }).where(eq(runs.id, runId));
     await notify(tx, RUN_EVENTS_CHANNEL, `${runId}:${seq}`);
     return true;
   });

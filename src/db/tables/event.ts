@@ -9,6 +9,7 @@ import {
   jsonb,
   pgTable,
   primaryKey,
+  smallint,
   text,
   uuid,
 } from 'drizzle-orm/pg-core';
@@ -49,5 +50,36 @@ export const metricPoints = pgTable(
     primaryKey({ columns: [t.runId, t.name, t.step] }),
     index('metric_points_seq').on(t.runId, t.seq),
     check('metric_points_step', sql`${t.step} >= 0`),
+  ],
+);
+
+/**
+ * The ladder over a series' points, for curves of long series: bucket `k` of level 1 stands for its points
+ * 16k … 16k + 15 in the order of steps, one of the next level for eight of the level below. Only whole buckets are
+ * there; `db/queries/metricLadder.ts` makes them of the points.
+ */
+export const metricBuckets = pgTable(
+  'metric_buckets',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    name: text('name').notNull(),
+    level: smallint('level').notNull(),
+    k: integer('k').notNull(),
+    /** Step of the last point that it stands for. */
+    lastStep: integer('last_step').notNull(),
+    /** Where the lowest value is; NaN is above all others. */
+    lowStep: integer('low_step').notNull(),
+    lowValue: doublePrecision('low_value').notNull(),
+    lowAt: instant('low_at').notNull(),
+    /** Where the highest is; NaN only if there is nothing else. */
+    highStep: integer('high_step').notNull(),
+    highValue: doublePrecision('high_value').notNull(),
+    highAt: instant('high_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.name, t.level, t.k] }),
+    check('metric_buckets_place', sql`${t.level} >= 1 and ${t.k} >= 0`),
   ],
 );

@@ -6,6 +6,7 @@ export * from './dataset.ts';
 export * from './event.ts';
 export * from './grokking.ts';
 export * from './hopSwap.ts';
+export * from './installation.ts';
 export * from './intervention.ts';
 export * from './model.ts';
 export * from './ontology.ts';

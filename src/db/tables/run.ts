@@ -67,6 +67,8 @@ export const runs = pgTable(
     workerId: uuid('worker_id').references(() => workers.id),
     /** Counts claims; a worker whose attempt is no longer current may not write. */
     attempt: integer('attempt').notNull().default(0),
+    /** Workers that died with it since it last got on. */
+    deaths: integer('deaths').notNull().default(0),
     /** Sequence number of the newest event; events of a run are numbered 1, 2, 3 … */
     lastSeq: bigint('last_seq', { mode: 'number' }).notNull().default(0),
     errorCode: text('error_code'),

@@ -1,14 +1,14 @@
 /** A worker's sign of life: a session advisory lock, which Postgres frees when the process is gone. */
 import { drizzle } from 'drizzle-orm/node-postgres';
-import type { Database } from './client.ts';
+import type { Database, Executor } from './client.ts';
 import type { DbLog } from './log.ts';
 import type { Run } from './queries/runs.ts';
 import {
   endWorkers,
   heartbeat,
+  lockWorker,
   type NewWorker,
   registerWorker,
-  WORKER_LOCKS,
   type Worker,
 } from './queries/workers.ts';
 import { keepSession } from './session.ts';
@@ -40,7 +40,7 @@ export async function announceWorker(
 ): Promise<WorkerPresence> {
   const worker = await registerWorker(db, newWorker);
   let declaredDead = false;
-  const beat = async (executor: Database['db']) => {
+  const beat = async (executor: Executor) => {
     if (declaredDead || (await heartbeat(executor, worker.id))) return;
     declaredDead = true;
     options.onDeclaredDead();
@@ -51,11 +51,12 @@ export async function announceWorker(
     log: options.log,
     probeMs: options.heartbeatMs ?? HEARTBEAT_MS,
     // On this very connection, so that a heartbeat proves that the lock is held.
-    probe: (client) => beat(drizzle({ client, schema: tables }) as unknown as Database['db']),
+    probe: (client) => beat(drizzle({ client, schema: tables })),
     async onConnect(client) {
+      const executor = drizzle({ client, schema: tables });
       // Waits for the session before this one, if Postgres has not noticed its end yet.
-      await client.query('select pg_advisory_lock($1, $2)', [WORKER_LOCKS, worker.lockKey]);
-      await beat(drizzle({ client, schema: tables }) as unknown as Database['db']);
+      await lockWorker(executor, worker.lockKey);
+      await beat(executor);
     },
   });
   await session.ready;

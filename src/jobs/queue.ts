@@ -8,14 +8,18 @@ import { Logger as QueueLogger, runMigrations, type SharedOptions } from 'graphi
 import type { Pool } from 'pg';
 import type { Executor } from '../db/client.ts';
 import { AWAITING } from '../db/queries/grokking.ts';
-import { type Run, releaseRun } from '../db/queries/runs.ts';
+import { DEADLY, type Run, releaseRun } from '../db/queries/runs.ts';
 import { runs } from '../db/tables/index.ts';
 import { PARENT_KINDS } from '../engine/contract/runs.ts';
 import type { Logger } from '../log.ts';
 
 export const RUN_TASK = 'run';
-/** A worker that took a job and has not claimed its run after this long is dead. */
-const CLAIM_MS = 10_000;
+/**
+ * The queue's schema is the whole database's: installations in other schemas than `public` have tasks of their own.
+ * Jobs are due since long ago rather than from now on, for a clock may be set back.
+ */
+const TASK_NAME = sql`(${sql.raw(`'${RUN_TASK}'`)} || case current_schema() when 'public' then '' else ':' || current_schema() end)`;
+const DUE = sql`run_at => '2000-01-01'::timestamptz`;
 
 export interface RunTask {
   runId: string;
@@ -38,14 +42,14 @@ export async function prepareQueue(pool: Pool, log: Logger): Promise<void> {
 export async function enqueueRun(tx: Executor, runId: string): Promise<void> {
   const task: RunTask = { runId };
   await tx.execute(
-    sql`select graphile_worker.add_job(${RUN_TASK}, ${JSON.stringify(task)}::json, job_key => ${runJobKey(runId)})`,
+    sql`select graphile_worker.add_job(${TASK_NAME}, ${JSON.stringify(task)}::json, job_key => ${runJobKey(runId)}, ${DUE})`,
   );
 }
 
 /** The same for runs that are new, at once; they are taken up in this order. */
 export async function enqueueNewRuns(tx: Executor, runIds: readonly string[]): Promise<void> {
   await tx.execute(sql`
-    select graphile_worker.add_job(${RUN_TASK}, json_build_object('runId', id), job_key => ${RUN_TASK} || ':' || id)
+    select graphile_worker.add_job(${TASK_NAME}, json_build_object('runId', id), job_key => ${RUN_TASK} || ':' || id, ${DUE})
     from unnest(${sql.param(runIds)}::text[]) with ordinality as new (id, place) order by place`);
 }
 
@@ -69,18 +73,35 @@ export async function dequeueRun(tx: Executor, runId: string): Promise<void> {
   await tx.execute(sql`select graphile_worker.remove_job(${runJobKey(runId)})`);
 }
 
+/** The name under which this installation's workers take runs. */
+export async function readTaskName(db: Executor): Promise<string> {
+  const { rows } = await db.execute<{ name: string }>(sql`select ${TASK_NAME} as name`);
+  return rows[0]!.name;
+}
+
+/** A run that waits though no job wakes a worker up for it. */
+export interface WaitingRun {
+  id: string;
+  /** Who holds its job, as text that changes when another does; null where there is no job that anyone could take. */
+  heldBy: string | null;
+}
+
 /**
- * Runs that wait though no job will wake a worker up for them: it was lost, or a worker took it and died before it
- * claimed the run.
+ * Runs that wait though no job will wake a worker up for them, because it was lost; and those whose job a worker holds:
+ * where it has held it for long without claiming the run, it has died.
  */
-export async function findForgottenRuns(db: Executor): Promise<string[]> {
-  const { rows } = await db.execute<{ id: string }>(sql`
-    select id from ${runs}
-    where status = 'QUEUED' and ${notInArray(runs.kind, [...PARENT_KINDS])} and ${not(AWAITING)} and not exists (
-      select from graphile_worker.jobs j
-      where j.key = ${RUN_TASK} || ':' || ${runs.id} and j.attempts < j.max_attempts
-        and (j.locked_at is null or j.locked_at > now() - ${CLAIM_MS} * interval '1 ms'))`);
-  return rows.map(({ id }) => id);
+export async function listUnattendedRuns(db: Executor): Promise<WaitingRun[]> {
+  const { rows } = await db.execute<{ id: string; heldBy: string | null }>(sql`
+    select r.id, j.locked_by || ' ' || j.locked_at as "heldBy"
+    from ${runs} r left join graphile_worker.jobs j
+      on j.key = ${RUN_TASK} || ':' || r.id and j.attempts < j.max_attempts
+        -- What is put off for longer, by failures or a clock set back, is taken up at once.
+        and j.run_at <= now() + interval '1 min'
+    where r.id in (
+      select id from ${runs}
+      where status = 'QUEUED' and ${notInArray(runs.kind, [...PARENT_KINDS])} and ${not(AWAITING)} and ${not(DEADLY)}
+    ) and (j.id is null or j.locked_at is not null)`);
+  return rows;
 }
 
 /** What every part of graphile-worker is started with. */

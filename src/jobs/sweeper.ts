@@ -5,14 +5,18 @@ import { and, eq, isNotNull } from 'drizzle-orm';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Database, Executor } from '../db/client.ts';
 import { sweepArtifacts } from '../db/queries/artifacts.ts';
-import { listRunsOf, type Run } from '../db/queries/runs.ts';
-import { endWorkers, findDeadWorkers, listWorkers, type Patience } from '../db/queries/workers.ts';
+import { failDeadlyRuns, listRunsOf, type Run } from '../db/queries/runs.ts';
+import { buryWorkers, listWorkers } from '../db/queries/workers.ts';
+import { Steadiness } from '../db/steadiness.ts';
 import { runs, workers } from '../db/tables/index.ts';
+import { type Patience, WorkerWatch } from '../db/workerWatch.ts';
 import type { Logger } from '../log.ts';
-import { enqueueAgain, findForgottenRuns, giveBack } from './queue.ts';
+import { enqueueAgain, giveBack, listUnattendedRuns } from './queue.ts';
 
-/** A killed worker's lock is free at once; a hanging one keeps it. */
-const PATIENCE: Patience = { unlockedMs: 3000, silentMs: 30_000 };
+/** A killed worker's lock is free at once, a hanging one keeps it; sessions try for 5 s at most between two attempts. */
+const PATIENCE: Patience = { unlockedMs: 1000, silentMs: 30_000, recoverMs: 8000 };
+/** A worker that took a job and has not claimed its run after this long is dead. */
+const CLAIM_MS = 10_000;
 const STORE_SWEEP_MS = 60 * 60 * 1000;
 
 export interface SweeperOptions {
@@ -24,9 +28,9 @@ export interface SweeperOptions {
 
 export class Sweeper {
   readonly #options: SweeperOptions;
-  #storeSweptAt = 0;
-  /** Before this time nobody is declared dead. */
-  #patientUntil = 0;
+  readonly #watch = new WorkerWatch(PATIENCE);
+  readonly #jobs = new Steadiness();
+  #storeSweptAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -36,10 +40,11 @@ export class Sweeper {
   async sweep(ownId: string, isBusyWith: (runId: string) => boolean): Promise<void> {
     try {
       await this.#buryTheDead(ownId);
+      await this.#endTheDeadly();
       await this.#requeueTheLost(ownId, isBusyWith);
       await this.#sweepStore();
     } catch (error) {
-      this.#patientUntil = performance.now() + PATIENCE.unlockedMs;
+      this.#watch.beginAnew();
       throw error;
     }
   }
@@ -54,13 +59,11 @@ export class Sweeper {
   }
 
   async #buryTheDead(ownId: string): Promise<void> {
-    // Whoever was cut off with this worker may need as long as this one to come back.
-    if (performance.now() < this.#patientUntil) return;
     const { database, log } = this.#options;
-    const dead = (await findDeadWorkers(database.db, PATIENCE)).filter((id) => id !== ownId);
+    const dead = (await this.#watch.findDead(database.db)).filter((id) => id !== ownId);
     if (dead.length === 0) return;
     const left = await database.db.transaction(async (tx) => {
-      const requeued = await endWorkers(tx, dead);
+      const requeued = await buryWorkers(tx, dead);
       for (const { id } of requeued) await enqueueAgain(tx, id);
       return requeued.map(({ id }) => id);
     });
@@ -68,17 +71,32 @@ export class Sweeper {
     await this.removeLeftovers();
   }
 
+  async #endTheDeadly(): Promise<void> {
+    const { database, log } = this.#options;
+    for (const { id, deaths } of await failDeadlyRuns(database.db))
+      log.error({ runId: id, deaths }, 'a run whose workers die is given up');
+  }
+
   async #requeueTheLost(ownId: string, isBusyWith: (runId: string) => boolean): Promise<void> {
     const { db } = this.#options.database;
     // Claimed, but the answer was lost with the connection.
     const unknown = (await listRunsOf(db, [ownId])).filter(({ id }) => !isBusyWith(id));
     for (const run of [...unknown, ...(await listOrphans(db))]) await giveBack(db, run);
-    for (const runId of await findForgottenRuns(db)) await enqueueAgain(db, runId);
+    for (const runId of await this.#findForgotten(db)) await enqueueAgain(db, runId);
+  }
+
+  async #findForgotten(db: Executor): Promise<string[]> {
+    const waiting = await listUnattendedRuns(db);
+    const held = waiting.filter(({ heldBy }) => heldBy !== null);
+    const heldFor = this.#jobs.observe(new Map(held.map(({ id, heldBy }) => [id, heldBy!])));
+    return waiting
+      .filter(({ id, heldBy }) => heldBy === null || heldFor.get(id)! >= CLAIM_MS)
+      .map(({ id }) => id);
   }
 
   async #sweepStore(): Promise<void> {
-    if (Date.now() - this.#storeSweptAt < STORE_SWEEP_MS) return;
-    this.#storeSweptAt = Date.now();
+    if (performance.now() - this.#storeSweptAt < STORE_SWEEP_MS) return;
+    this.#storeSweptAt = performance.now();
     const { database, store, log } = this.#options;
     const deleted = await sweepArtifacts(database.db, store);
     if (deleted > 0) log.info({ deleted }, 'unused artifacts were deleted');

@@ -15,7 +15,7 @@ import type { BackendInfo } from '../engine/contract/protocol.ts';
 import type { Logger } from '../log.ts';
 import { RunExecution } from './execution.ts';
 import type { EngineOptions } from './host.ts';
-import { enqueueRun, giveBack, queueOptions, RUN_TASK, type RunTask } from './queue.ts';
+import { enqueueRun, giveBack, queueOptions, type RunTask, readTaskName } from './queue.ts';
 import { withRetry } from './retry.ts';
 import { Sweeper } from './sweeper.ts';
 
@@ -37,7 +37,7 @@ export interface WorkerOptions {
 }
 
 const HEARTBEAT_MS = 1000;
-const SWEEP_MS = 1000;
+const SWEEP_MS = 500;
 const RESTART_MS = 1000;
 
 /** Starts a worker; resolves when it is registered and takes runs. The queue's tables must exist. */
@@ -159,14 +159,15 @@ export class RunWorker {
     }
   }
 
-  #startRunner(): Promise<Runner> {
+  async #startRunner(): Promise<Runner> {
     const { database, concurrency } = this.#options;
+    const taskName = await readTaskName(database.db);
     return startRunner({
       ...queueOptions(database.pool, this.#log),
       concurrency,
       noHandleSignals: true,
       parsedCronItems: [],
-      taskList: { [RUN_TASK]: (task) => this.#take((task as RunTask).runId) },
+      taskList: { [taskName]: (task) => this.#take((task as RunTask).runId) },
       // Batched, a completion is retried while Postgres restarts; otherwise it would be an unhandled rejection.
       preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
     });

@@ -8,10 +8,10 @@ import { migrateDatabase } from '../../src/db/migrate.ts';
 import { listenForNotifications } from '../../src/db/notifications.ts';
 import { appendMetrics, type Claim, type RunEventRow } from '../../src/db/queries/events.ts';
 import { cancelRun, finishRun } from '../../src/db/queries/runs.ts';
-import { findDeadWorkers } from '../../src/db/queries/workers.ts';
 import { createRunControl } from '../../src/db/runControl.ts';
 import { createRunFeed } from '../../src/db/runFeed.ts';
 import { announceWorker } from '../../src/db/workerPresence.ts';
+import { WorkerWatch } from '../../src/db/workerWatch.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
 import { silentLog } from '../helpers/log.ts';
 import { makeTempDirectory } from '../helpers/tempDirectory.ts';
@@ -82,7 +82,7 @@ test('Postgres killed under a live server: subscribers miss nothing, and workers
   expect(steps).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
   expect(seen).toEqual(Array.from({ length: 23 }, (_, i) => i + 1));
   await expect
-    .poll(() => findDeadWorkers(database.db, { unlockedMs: 0, silentMs: 60_000 }))
+    .poll(() => new WorkerWatch({ unlockedMs: 0, silentMs: 60_000, recoverMs: 0 }).findDead(database.db))
     .not.toContain(presence.worker.id);
 
   feed.close();

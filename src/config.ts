@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { findUrlFault } from './db/databaseUrl.ts';
 import { AppError } from './errors.ts';
 
 const DURATION = /^(\d+)(ms|s|m|h)?$/;
@@ -66,7 +67,10 @@ const environment = z.object({
   MAX_MODEL_SIZE: size('16gb'),
   DATABASE_URL: z
     .string()
-    .regex(/^postgres(ql)?:\/\//, { message: 'accepts postgres://user:password@host:port/database' })
+    .superRefine((url, context) => {
+      const fault = findUrlFault(url);
+      if (fault) context.addIssue({ code: 'custom', message: fault });
+    })
     .optional(),
   DATABASE_POOL_SIZE: integer(10, 2, 200),
   ENGINE_BACKEND: oneOf(['auto', 'native', 'wasm'], 'auto'),

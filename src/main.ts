@@ -2,11 +2,13 @@
 import { join } from 'node:path';
 import { type Config, readConfig } from './config.ts';
 import { openArtifactStore } from './db/artifactStore.ts';
-import { createDatabase, type Database } from './db/client.ts';
+import { createDatabase } from './db/client.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
+import { inspectDatabase } from './db/inspect.ts';
 import { migrateDatabase } from './db/migrate.ts';
 import { listenForNotifications, type Notifications } from './db/notifications.ts';
 import { createRunFeed } from './db/runFeed.ts';
+import { guardStore } from './db/storeIdentity.ts';
 import type { NativeAddon } from './engine/contract/native.ts';
 import { prepareNative } from './engine/native/build.ts';
 import { AppError } from './errors.ts';
@@ -15,6 +17,7 @@ import { type EngineOptions, probeEngine } from './jobs/host.ts';
 import { prepareQueue } from './jobs/queue.ts';
 import { startWorker } from './jobs/worker.ts';
 import { createLogger, type Logger } from './log.ts';
+import { createReadiness, type Readiness } from './readiness.ts';
 import { createContext, type Dependencies } from './schema/context.ts';
 import { buildSchema } from './schema/schema.ts';
 import { createAuthenticate } from './server/auth.ts';
@@ -45,22 +48,31 @@ class Closers {
 
 async function start(config: Config, log: Logger, closers: Closers): Promise<string | null> {
   const engine: EngineOptions = { backend: config.engineBackend, native: await findAddon(config, log), log };
-  const connectionString = config.databaseUrl ?? (await startPostgres(config, log, closers));
+  const connectionString = await inspectDatabase(
+    config.databaseUrl ?? (await startPostgres(config, log, closers)),
+  );
   await migrateDatabase(connectionString);
-  const database = createDatabase(connectionString, {
-    log,
-    maxConnections: config.databasePoolSize,
-    applicationName: `alignsae ${config.role}`,
-  });
-  closers.add(() => database.close());
+  const openPool = (role: 'api' | 'worker', maxConnections: number) => {
+    const pool = createDatabase(connectionString, {
+      log,
+      maxConnections,
+      applicationName: `alignsae ${role}`,
+    });
+    closers.add(() => pool.close());
+    return pool;
+  };
+  const database = openPool('api', config.databasePoolSize);
   await prepareQueue(database.pool, log);
   const notifications = listenForNotifications(connectionString, log);
   closers.add(() => notifications.close());
   await notifications.ready;
-  const store = await openArtifactStore(join(config.dataDir, 'artifacts'));
+  const storeRoot = join(config.dataDir, 'artifacts');
+  const store = await openArtifactStore(storeRoot);
+  const guard = await guardStore(database.db, store, storeRoot);
   if (config.role !== 'api') {
     const worker = await startWorker({
-      database,
+      // Of its own: queries that keep callers waiting must not keep runs waiting.
+      database: openPool('worker', WORKER_CONNECTIONS + config.workerConcurrency * CONNECTIONS_PER_RUN),
       store,
       notifications,
       engine,
@@ -79,6 +91,8 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
   const feed = createRunFeed({ db: database.db, notifications, log });
   closers.add(() => feed.close());
   const { importDir, hub, limits } = config;
+  const readiness = createReadiness(connectionString, guard);
+  closers.add(() => readiness.close());
   return serve(
     config,
     {
@@ -91,19 +105,25 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
       hub,
       limits,
     },
-    { ...database, notifications },
+    { notifications, readiness },
     log,
     closers,
   );
 }
 
+/** What a worker asks beside its runs: the queue's listener and polls, the sweep, the watch over cancellations. */
+const WORKER_CONNECTIONS = 5;
+/** A run writes metrics and stores a checkpoint at the same time, and its job completes. */
+const CONNECTIONS_PER_RUN = 3;
+
 async function serve(
   config: Config,
   dependencies: Dependencies,
-  { db, pool, notifications }: Database & { notifications: Notifications },
+  { notifications, readiness }: { notifications: Notifications; readiness: Readiness },
   log: Logger,
   closers: Closers,
 ): Promise<string> {
+  const { db } = dependencies;
   await setEnvironmentKey(db, config.adminApiKey);
   const keys = new KeyWatch();
   closers.add(followKeys(db, notifications, keys));
@@ -124,7 +144,7 @@ async function serve(
     keys,
     createContext: (viewer, requestId, lastEventId) =>
       createContext(dependencies, viewer, requestId, lastEventId),
-    checkReady: async () => void (await pool.query('select 1')),
+    checkReady: () => readiness.check(),
   });
   closers.add(() => server.close(config.shutdownTimeoutMs));
   // First, for the server waits for the requests of those who wait for imports.

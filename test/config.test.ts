@@ -45,4 +45,38 @@ describe('readConfig', () => {
     expect(read).toThrow(/PORT: got "x".*\n.*DATABASE_URL.*\n.*ADMIN_API_KEY/s);
     expect(read).not.toThrow(/short-secret|pw@h/);
   });
+
+  it.each([
+    'postgres://u:p%40ss%2Fw%23@127.0.0.1:5432/db',
+    'postgresql://u@%2Fvar%2Frun%2Fpostgresql/db',
+    'postgres://u:p@h/db?sslmode=require&schema=own',
+    'postgres:///db?host=/var/run/postgresql',
+    'postgres://u:p@[::1]:5432/db',
+  ])('takes %s for DATABASE_URL', (url) => {
+    expect(readConfig({ DATABASE_URL: url }).databaseUrl).toBe(url);
+  });
+
+  it.each([
+    ['postgres://u:S3cret#pw@127.0.0.1:5432/db', 'percent-encode'],
+    ['postgres://u:S3cret/pw@127.0.0.1:5432/db', 'percent-encode'],
+    ['postgres://u:5432/S3cret@127.0.0.1:5432/db', 'percent-encode'],
+    ['postgres://u:p@S3cret/w@127.0.0.1:5432/db', 'percent-encode'],
+    ['postgres://u:S3cret?pw@127.0.0.1:5432/db', 'percent-encode'],
+    ['postgres://u:12?S3cret@127.0.0.1:5432/db', 'percent-encode'],
+    ['postgres://u:S3cret%zz@127.0.0.1:5432/db', 'percent-encode'],
+    ['postgres://u:S3cret\npw@127.0.0.1:5432/db', 'control character'],
+    ['postgres://u:S3cret@127.0.0.1:5432/db\n', 'line break: remove it'],
+    [' postgres://u:S3cret@127.0.0.1:5432/db', 'postgres://user:password@host'],
+    ['postgres://u:S3cret@h:543210/db', 'percent-encode'],
+    ['postgres://u:S3cret@h/db/more', 'more than a database'],
+    ['postgres://u:S3cret@h/db?search_path=own', 'schema, options'],
+    ['postgres://u:S3cret@h/db?schema=pg_catalog', 'any schema but'],
+    ['postgres://u:S3cret@h/db?schema=', '1–63 bytes'],
+    ['S3cret', 'accepts postgres://user:password@host:port/database'],
+  ])('refuses DATABASE_URL %j, saying why and repeating nothing of it', (url, why) => {
+    const read = () => readConfig({ DATABASE_URL: url });
+    expect(read).toThrow(/^DATABASE_URL: got the value given; it accepts /);
+    expect(read).toThrow(why);
+    expect(read).not.toThrow(/S3cret|127|54321/);
+  });
 });

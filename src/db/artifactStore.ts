@@ -1,6 +1,6 @@
 /** Files named by what is in them, in a directory that all machines of one installation share. */
 import { randomUUID } from 'node:crypto';
-import { copyFile, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { access, copyFile, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../errors.ts';
 import { ArtifactIntegrity, ArtifactUnusable, DAMAGED, hashFile } from './artifactIntegrity.ts';
@@ -40,6 +40,8 @@ export interface ArtifactStore {
    * @throws {ArtifactUnusable} UNAVAILABLE if it is not there, or damaged.
    */
   path(hash: string, of?: string): Promise<string>;
+  /** Whether there is a file of that name, whatever its bytes. */
+  has(hash: string): Promise<boolean>;
   delete(hash: string): Promise<void>;
   /** Every complete file; forgets incomplete ones last written before `abandonedBefore`. */
   list(abandonedBefore: Date): AsyncIterable<StoredFile>;
@@ -65,6 +67,11 @@ export async function openArtifactStore(root: string): Promise<ArtifactStore> {
       if (verdict) throw new ArtifactUnusable(hash, of, verdict.why, verdict.cause);
       return path;
     },
+    has: (hash) =>
+      access(locate(hash)).then(
+        () => true,
+        () => false,
+      ),
     delete: (hash) => rm(locate(hash), { force: true }),
     list: (abandonedBefore) => list(root, abandonedBefore),
   };
@@ -125,8 +132,10 @@ function explain(error: unknown, root: string): never {
 }
 
 async function* list(root: string, abandonedBefore: Date): AsyncIterable<StoredFile> {
-  for (const directory of await readdir(root)) {
-    if (directory === DAMAGED) continue;
+  for (const entry of await readdir(root, { withFileTypes: true })) {
+    // Beside the directories lies the installation's marker.
+    if (!entry.isDirectory() || entry.name === DAMAGED) continue;
+    const directory = entry.name;
     for (const name of await readdir(join(root, directory))) {
       const path = join(root, directory, name);
       // Another machine's sweep may have been faster.

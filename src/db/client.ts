@@ -3,6 +3,7 @@ import { drizzle, type NodePgDatabase, type NodePgQueryResultHKT } from 'drizzle
 import type { PgDatabase } from 'drizzle-orm/pg-core';
 import { Pool, type PoolClient } from 'pg';
 import type { DbLog } from './log.ts';
+import { type PinOptions, pinSession } from './pin.ts';
 import * as tables from './tables/index.ts';
 
 /** What queries are written against: the database itself or a transaction on it. */
@@ -25,6 +26,13 @@ export interface Database {
   close(): Promise<void>;
 }
 
+const TIMEOUTS: PinOptions = {
+  // A request that takes longer than this is broken; better an error than a pool run dry.
+  statementTimeoutMs: 60_000,
+  // Longer, because a checkpoint's file reaches the disk within a transaction.
+  idleInTransactionMs: 300_000,
+};
+
 /** Opens a pool; connections are made when needed, and again after Postgres was restarted. */
 export function createDatabase(connectionString: string, options: DatabaseOptions): Database {
   const pool = new Pool({
@@ -34,10 +42,7 @@ export function createDatabase(connectionString: string, options: DatabaseOption
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
-    // A request that takes longer than this is broken; better an error than a pool run dry.
-    statement_timeout: 60_000,
-    // Longer, because a checkpoint's file reaches the disk within a transaction.
-    idle_in_transaction_session_timeout: 300_000,
+    onConnect: (client) => pinSession(client, connectionString, TIMEOUTS),
   });
   surviveLostConnections(pool, options.log);
   return { db: drizzle({ client: pool, schema: tables }), pool, connectionString, close: () => pool.end() };
@@ -68,19 +73,6 @@ function surviveLostConnections(pool: Pool, log: DbLog): void {
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
   const { code, constraint: violated } = rootCause(error);
   return code === '23505' && (constraint === undefined || violated === constraint);
-}
-
-/** SQLSTATE classes and errno codes of a connection that failed, or of a server that has no room for one. */
-const LOST_CODE =
-  /^(08|57P|53|25P03|ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/;
-/** What `pg` throws without a code. */
-const LOST_MESSAGE =
-  /^(connection (terminated|timeout|error|ended)|timeout exceeded|query read timeout)|not queryable/i;
-
-/** Whether Postgres could not be reached or went away; the same may succeed when it is back. */
-export function isConnectionLoss(error: unknown): boolean {
-  const { code, message } = rootCause(error);
-  return code === undefined ? LOST_MESSAGE.test(message) : LOST_CODE.test(code);
 }
 
 /** Drizzle wraps what `pg` threw. */

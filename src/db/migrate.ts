@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import { Client } from 'pg';
 import { AppError } from '../errors.ts';
+import { pinSession } from './pin.ts';
 
 /** The same depth below the package from `src/db` and from `dist/db`. */
 const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url));
@@ -12,9 +13,11 @@ const FOLDER = fileURLToPath(new URL('../../migrations', import.meta.url));
 const MIGRATION_LOCK = 7_021_802;
 
 /**
- * Applies what is missing of `migrations/`; any number of processes may do so at the same time.
+ * Applies what is missing of `migrations/`, in the schema that comes first in the search path; any number of processes
+ * may do so at the same time.
  *
- * @throws AppError CONFLICT if a newer version of the server has migrated the database already.
+ * @throws AppError CONFLICT if a newer version of the server has migrated the database already; INVALID_INPUT if the
+ *   role may not do it.
  */
 export async function migrateDatabase(connectionString: string): Promise<void> {
   const client = new Client({ connectionString, application_name: 'alignsae migrate' });
@@ -22,26 +25,50 @@ export async function migrateDatabase(connectionString: string): Promise<void> {
   client.on('error', () => undefined);
   await client.connect();
   try {
+    await pinSession(client, connectionString);
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-    await refuseNewer(client);
-    await migrate(drizzle({ client }), { migrationsFolder: FOLDER });
+    const ledger = await findLedger(client);
+    const [applied, known] = [await newestApplied(client, ledger), await newestKnown()];
+    if (applied > known) throw new AppError('CONFLICT', NEWER);
+    // What is up to date needs none of the rights that migrating takes.
+    if (applied < known)
+      await migrate(drizzle({ client }), { migrationsFolder: FOLDER, migrationsSchema: ledger });
+  } catch (error) {
+    throw isDenied(error) ? new AppError('INVALID_INPUT', DENIED, { cause: error }) : error;
   } finally {
     await client.end();
   }
 }
 
-async function refuseNewer(client: Client): Promise<void> {
+const NEWER =
+  'the database was migrated by a newer version of the server; update this one, or use another database';
+const DENIED =
+  'DATABASE_URL: its role may not bring the tables up to date. It must own them, and have CREATE on the database: grant create on database … to …';
+
+/** Schema of the list of applied migrations: a database may hold several installations, a schema each. */
+async function findLedger(client: Client): Promise<string> {
+  const { rows } = await client.query('select current_schema() as schema');
+  return rows[0].schema === 'public' ? 'drizzle' : rows[0].schema;
+}
+
+/** When the newest migration that the database has was made; 0 without any. */
+async function newestApplied(client: Client, ledger: string): Promise<number> {
+  const table = `${client.escapeIdentifier(ledger)}.__drizzle_migrations`;
+  const exists = await client.query('select to_regclass($1) is not null as yes', [table]);
+  if (!exists.rows[0].yes) return 0;
+  const applied = await client.query(`select max(created_at) as newest from ${table}`);
+  return Number(applied.rows[0].newest);
+}
+
+async function newestKnown(): Promise<number> {
   const journal = JSON.parse(await readFile(`${FOLDER}/meta/_journal.json`, 'utf8')) as {
     entries: { when: number }[];
   };
-  const newestKnown = Math.max(...journal.entries.map((entry) => entry.when));
-  const exists = await client.query(`select to_regclass('drizzle.__drizzle_migrations') is not null as yes`);
-  if (!exists.rows[0].yes) return;
-  const applied = await client.query('select max(created_at) as newest from drizzle.__drizzle_migrations');
-  if (Number(applied.rows[0].newest) > newestKnown) {
-    throw new AppError(
-      'CONFLICT',
-      'the database was migrated by a newer version of the server; update this one, or use another database',
-    );
-  }
+  return Math.max(...journal.entries.map((entry) => entry.when));
+}
+
+/** SQLSTATE 42501, insufficient privilege; drizzle wraps it. */
+function isDenied(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ('code' in error && error.code === '42501') || isDenied(error.cause);
 }

@@ -2,10 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { eq } from 'drizzle-orm';
 import { invalidInput, notFound } from '../errors.ts';
-import { type Db, isConnectionLoss } from './client.ts';
+import type { Db } from './client.ts';
 import type { DbLog } from './log.ts';
 import { type RunEventRow, readEvents } from './queries/events.ts';
 import { FINAL_STATUSES, runs } from './tables/index.ts';
+import { whyTransient } from './transient.ts';
 
 /** Rows that a query reads at most, and that wait for a slow subscriber at most. */
 const READ_LIMIT = 500;
@@ -112,7 +113,7 @@ export class RunChannel {
       try {
         return await query();
       } catch (error) {
-        if (!isConnectionLoss(error) || this.subscribers.size === 0) throw error;
+        if (!whyTransient(error) || this.subscribers.size === 0) throw error;
         this.log.warn({ err: error, runId: this.runId }, 'events could not be read; trying again');
         await delay(retryMs);
       }

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { DbLog } from './log.ts';
+import { pinSession } from './pin.ts';
 
 const MIN_RETRY_MS = 50;
 const MAX_RETRY_MS = 5_000;
@@ -73,6 +74,7 @@ async function connectOnce(
   let connected = false;
   try {
     await client.connect();
+    await pinSession(client, options.connectionString);
     await options.onConnect(client);
     connected = true;
     onReady();

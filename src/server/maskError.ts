@@ -1,5 +1,6 @@
 /** What may leave the server: our own errors by code, GraphQL's own as they are, anything else only as a number. */
 import { GraphQLError } from 'graphql';
+import { RETRY_AFTER_SECONDS, toUnavailable } from '../db/transient.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { extensionsOf } from '../schema/publicErrors.ts';
@@ -12,6 +13,12 @@ export function createMaskError(log: Logger): (error: unknown, message: string) 
     if (cause instanceof GraphQLError) return at(error, cause.message, cause.extensions);
     if (cause instanceof AppError && cause.code !== 'INTERNAL')
       return at(error, cause.message, extensionsOf(cause));
+    const unavailable = toUnavailable(cause);
+    if (unavailable) {
+      log.warn({ err: cause }, 'a request could not be served now');
+      const extensions = { ...extensionsOf(unavailable), retryAfterSeconds: RETRY_AFTER_SECONDS };
+      return at(error, unavailable.message, extensions);
+    }
     const errorId = crypto.randomUUID();
     log.error({ err: cause, errorId }, 'unexpected error');
     return at(error, `Something went wrong on the server; its log tells more under ${errorId}.`, {

@@ -26,6 +26,6 @@ export function replyWithError(response: ServerResponse, error: Error): void {
   if (response.headersSent) return void response.destroy();
   const status = STATUSES[String(extensions.code)] ?? 500;
   if (status === 401) response.setHeader('www-authenticate', 'Bearer');
-  if (status === 503) response.setHeader('retry-after', '1');
+  if (status === 503) response.setHeader('retry-after', String(extensions.retryAfterSeconds ?? 1));
   reply(response, status, { errors: [{ message, extensions: { ...extensions, http: undefined } }] });
 }

@@ -1,8 +1,9 @@
 import { sql } from 'drizzle-orm';
 import type { PoolClient } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createDatabase, type Database, isConnectionLoss, isUniqueViolation } from '../../src/db/client.ts';
+import { createDatabase, type Database, isUniqueViolation } from '../../src/db/client.ts';
 import { ontologies } from '../../src/db/tables/index.ts';
+import { whyTransient } from '../../src/db/transient.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { silentLog } from '../helpers/log.ts';
 
@@ -31,7 +32,7 @@ describe('a lost connection', () => {
     expect(await answer()).toEqual([{ one: 1 }]);
     cutNext();
     const error = await narrow.db.transaction(async () => 'done').catch((e) => e);
-    expect(isConnectionLoss(error)).toBe(true);
+    expect(whyTransient(error)).toBe('AWAY');
     expect(await answer()).toEqual([{ one: 1 }]);
   });
 
@@ -43,7 +44,7 @@ describe('a lost connection', () => {
         await tx.execute(sql`select 1`);
       })
       .catch((e) => e);
-    expect(isConnectionLoss(error)).toBe(true);
+    expect(whyTransient(error)).toBe('AWAY');
     expect(await answer()).toEqual([{ one: 1 }]);
   });
 
@@ -61,8 +62,8 @@ test('errors are told apart through the wrapping', async () => {
   expect(isUniqueViolation(error)).toBe(true);
   expect(isUniqueViolation(error, 'ontologies_slug_version')).toBe(true);
   expect(isUniqueViolation(error, 'concepts_ontology_key')).toBe(false);
-  expect(isConnectionLoss(error)).toBe(false);
+  expect(whyTransient(error)).toBeNull();
   const nowhere = createDatabase('postgresql://x@%2Fnowhere/x', { log: silentLog });
-  expect(isConnectionLoss(await nowhere.db.execute(sql`select 1`).catch((e) => e))).toBe(true);
+  expect(whyTransient(await nowhere.db.execute(sql`select 1`).catch((e) => e))).toBe('AWAY');
   await nowhere.close();
 });

@@ -10,10 +10,10 @@ import type { Database } from '../../src/db/client.ts';
 import { listenForNotifications } from '../../src/db/notifications.ts';
 import { type Run, readRun } from '../../src/db/queries/runs.ts';
 import { FINAL_STATUSES, metricPoints } from '../../src/db/tables/index.ts';
+import { whyTransient } from '../../src/db/transient.ts';
 import type { BackendInfo } from '../../src/engine/contract/protocol.ts';
 import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
-import { isTransient } from '../../src/jobs/retry.ts';
 import { type RunWorker, startWorker, type WorkerOptions } from '../../src/jobs/worker.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { createTestDatabase } from '../helpers/database.ts';
@@ -96,7 +96,7 @@ async function waitFor<T>(look: () => Promise<T | null | undefined | false>): Pr
   for (;;) {
     // While Postgres is away nothing is found.
     const found = await look().catch((error) => {
-      if (!isTransient(error)) throw error;
+      if (!whyTransient(error)) throw error;
     });
     if (found) return found;
     await delay(LOOK_EVERY_MS);

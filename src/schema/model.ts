@@ -1,5 +1,6 @@
 /** Language models. */
 import type { ModelConfig } from '../engine/contract/model.ts';
+import { decoderOf } from '../engine/contract/modelDecoder.ts';
 import { datasetsByIds } from '../services/dataset.ts';
 import {
   listModels,
@@ -23,15 +24,28 @@ import {
 import { SplitRef } from './split.ts';
 
 const ModelConfigRef = builder.objectRef<ModelConfig>('ModelConfig').implement({
-  description: 'The shape of a GPT-2-architecture transformer, in the names of TransformerLens.',
+  description: 'The architecture of a transformer and its sizes, in the names of TransformerLens.',
   fields: (t) => ({
+    architecture: t.string({
+      description:
+        "What it is built like, in the names of Hugging Face's `model_type`; gpt2 for models trained here.",
+      resolve: (config) => decoderOf(config).architecture,
+    }),
+    nKeyValueHeads: t.int({
+      description: 'Heads of keys and values a block; each is shared by nHeads / nKeyValueHeads heads.',
+      resolve: (config) => decoderOf(config).attention.nKeyValueHeads,
+    }),
+    dHead: t.int({
+      description: 'Width of a head.',
+      resolve: (config) => decoderOf(config).attention.dHead,
+    }),
     nLayers: t.exposeInt('nLayers', { description: 'Number of blocks; layers are numbered from 0.' }),
     nHeads: t.exposeInt('nHeads', { description: 'Attention heads a block.' }),
     dModel: t.exposeInt('dModel', { description: 'Width of the residual stream.' }),
     dMlp: t.exposeInt('dMlp', { description: "Width of the MLP's hidden layer." }),
     nCtx: t.exposeInt('nCtx', { description: 'Longest sequence in tokens.' }),
     dVocab: t.exposeInt('dVocab', { description: 'Number of tokens in the vocabulary.' }),
-    layerNormEps: t.exposeFloat('layerNormEps', { description: 'Epsilon of the layer norms.' }),
+    layerNormEps: t.exposeFloat('layerNormEps', { description: 'Epsilon of the norms.' }),
   }),
 });
 
@@ -74,7 +88,7 @@ builder.node(ModelRef, {
     files: t.field({
       type: [ModelFileRef],
       description:
-        'The model as a directory: save these files beside one another, and `from_pretrained` of transformers loads it (`GPT2LMHeadModel`, float32) with its tokenizer.',
+        'The model as a directory: save these files beside one another, and `from_pretrained` of transformers loads it (`AutoModelForCausalLM`, float32) with its tokenizer.',
       complexity: { field: 1, multiplier: 1 },
       resolve: (model) => modelFilesOf(model),
     }),

@@ -48,7 +48,7 @@ const ImportModelSuccess = builder.objectRef<{ model: Model }>('ImportModelSucce
 
 addMutation('importModel', {
   description:
-    'Imports a Hugging Face GPT-2 checkpoint, whole or not at all: `config.json`, `tokenizer.json`, and `model.safetensors` in one piece or in shards, as F32, F16 or BF16; or a GGUF file, widened to float32 from F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K. Give one of `path` and `repo`. What this engine does not compute is refused by its name. Answers when the model is stored: at once for a small one, after its download for a large one.',
+    'Imports a Hugging Face checkpoint, whole or not at all: `config.json`, `tokenizer.json`, and `model.safetensors` in one piece or in shards, as F32, F16 or BF16; or a GGUF file, widened to float32 from F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K. Architectures (`model_type`): GPT-2 (gpt2), GPT-NeoX and Pythia (gpt_neox), Llama 2 and 3, SmolLM2 and TinyLlama (llama), Mistral (mistral), Qwen 2 and 2.5 (qwen2), Qwen 3 (qwen3), Gemma 2 (gemma2), the text models of Gemma 3 (gemma3_text). Give one of `path` and `repo`. What this engine does not compute is refused by its name. Answers when the model is stored: at once for a small one, after its download for a large one.',
   scope: 'run',
   input: builder.inputType('ImportModelInput', {
     description: 'Where the checkpoint is.',
@@ -61,7 +61,7 @@ addMutation('importModel', {
       repo: t.string({
         required: false,
         description:
-          'A repository on the Hugging Face hub, such as openai-community/gpt2; `HF_TOKEN` gives access to private ones.',
+          'A repository on the Hugging Face hub, such as HuggingFaceTB/SmolLM2-135M; `HF_TOKEN` gives access to private ones.',
       }),
       revision: t.string({
         required: false,

@@ -6,7 +6,7 @@ import { seed } from './seed.ts';
 
 export const modelSettings = namedObject(
   'ModelSettings',
-  'How a language model is built and trained: a GPT-2-architecture transformer, next-token loss on answers and texts, AdamW with warm-up and a cosine schedule.',
+  'How a language model is built and trained: a GPT-2-architecture transformer or the model that training begins with, next-token loss on answers and texts, AdamW with warm-up and a cosine schedule.',
   {
     seed: seed
       .describe('Seeds every random draw of the run; the same seed and settings give the same numbers again.')
@@ -97,8 +97,8 @@ export function resolveModelSettings(input: ModelSettingsInput, initial: ModelSh
   }
   if (input.initStd !== undefined)
     throw invalidInput(['settings', 'initStd'], 'initStd is of weights that are drawn; a model has its own');
-  return {
-    ...parseOrThrow(modelSettings, { ...FINE_TUNING_DEFAULTS, ...input, ...shape }, ['settings']),
-    initStd: null,
-  };
+  // The limits of the shape are of models that are made here.
+  const { nLayers: _, nHeads: _1, dModel: _2, nCtx: _3, ...recipe } = input;
+  const parsed = parseOrThrow(modelSettings, { ...FINE_TUNING_DEFAULTS, ...recipe }, ['settings']);
+  return { ...parsed, ...shape, initStd: null };
 }

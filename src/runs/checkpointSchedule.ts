@@ -1,26 +1,11 @@
 /** At which steps of its training a model is kept. */
-import { z } from 'zod';
+import {
+  type CheckpointSchedule,
+  checkpointSchedule,
+  DEFAULT_CHECKPOINTS,
+  MAX_CHECKPOINTS,
+} from '../engine/contract/grokkingSettings.ts';
 import { invalidInput, parseOrThrow } from '../errors.ts';
-
-export const SCHEDULES = ['LINEAR', 'LOG'] as const;
-/** Checkpoints that a run may keep, the untrained model counted. */
-export const MAX_CHECKPOINTS = 256;
-export const DEFAULT_CHECKPOINTS = 16;
-
-const count = z
-  .number()
-  .int({ error: 'must be a whole number' })
-  .min(1, { error: 'must be at least 1' })
-  .max(MAX_CHECKPOINTS - 1, { error: (i) => `must be at most ${MAX_CHECKPOINTS - 1}, got ${i.input}` });
-const checkpointSchedule = z
-  .object({
-    schedule: z.enum(SCHEDULES).optional(),
-    count: count.optional(),
-    steps: z.array(z.number().int({ error: 'must be a whole number' })).optional(),
-  })
-  .strict();
-
-export type CheckpointSchedule = z.input<typeof checkpointSchedule>;
 
 /**
  * The steps, ascending: those given, or else 0 (the untrained model) and `count` more up to the last, evenly spaced

@@ -6,10 +6,20 @@ import { listModelCheckpoints } from '../db/queries/grokking.ts';
 import { type NewRun, type Run, readRun } from '../db/queries/runs.ts';
 import { grokkingBindings, grokkingPoints } from '../db/tables/index.ts';
 import { type GrokSettingsInput, grokSettings } from '../engine/contract/analysisSettings.ts';
-import { type ModelSettingsInput, modelSettings } from '../engine/contract/modelSettings.ts';
-import { type GrokkingSettings, STOP_MEASURES } from '../engine/contract/runs.ts';
+import {
+  type CheckpointSchedule,
+  checkpointSchedule,
+  MAX_CHECKPOINTS,
+  stopRule,
+} from '../engine/contract/grokkingSettings.ts';
+import {
+  type ModelSettings,
+  type ModelSettingsInput,
+  modelSettings,
+} from '../engine/contract/modelSettings.ts';
+import type { GrokkingSettings } from '../engine/contract/runs.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
-import { type CheckpointSchedule, checkpointSteps, MAX_CHECKPOINTS } from './checkpointSchedule.ts';
+import { checkpointSteps } from './checkpointSchedule.ts';
 import type { ParentKind } from './kind.ts';
 import { onDataset, queueParts } from './start.ts';
 import { checkLayer, checkTwoHops, chooseStudied, type Dataset, readDataset } from './studied.ts';
@@ -53,17 +63,15 @@ export const grokking: ParentKind = {
   },
 };
 
-const stopRule = z
-  .object({
-    measure: z.enum(STOP_MEASURES),
-    threshold: z.number().min(0, { error: 'must be at least 0' }).max(1, { error: 'must be at most 1' }),
-    checkpoints: z
-      .number()
-      .int({ error: 'must be a whole number' })
-      .min(1, { error: 'must be at least 1' })
-      .default(1),
-  })
-  .strict();
+/** Checked together, so that one error names all that is not acceptable. */
+const requestedSettings = z.object({
+  modelSettings,
+  settings: z.object({
+    checkpoints: checkpointSchedule.optional(),
+    analysis: grokSettings.prefault({}),
+    stop: stopRule.optional(),
+  }),
+});
 
 export interface NewGrokkingRun {
   /** What to train on; with `modelRunId` or `models`, the questions to ask where it is not what they were trained on. */
@@ -86,12 +94,13 @@ export interface NewGrokkingRun {
  * @throws AppError NOT_FOUND for dataset, run or models; INVALID_INPUT naming what is not acceptable.
  */
 export async function startGrokkingRun(db: Db, input: NewGrokkingRun): Promise<Run> {
-  const { analysis = {}, stop } = input.settings ?? {};
-  const common = {
-    analysis: parseOrThrow(grokSettings, analysis, ['settings', 'analysis']),
-    stop: stop ? parseOrThrow(stopRule, stop, ['settings', 'stop']) : null,
-  };
-  if (input.modelRunId === undefined && input.models === undefined) return train(db, input, common);
+  const { modelSettings: model, settings } = parseOrThrow(requestedSettings, {
+    modelSettings: input.modelSettings ?? {},
+    settings: input.settings ?? {},
+  });
+  const common = { analysis: settings.analysis, stop: settings.stop ?? null };
+  if (input.modelRunId === undefined && input.models === undefined)
+    return train(db, input, { ...common, model });
   if (input.modelRunId !== undefined && input.models !== undefined)
     throw invalidInput(['models'], 'modelRunId and models exclude each other; give one of them');
   for (const [path, given] of [
@@ -105,11 +114,14 @@ export async function startGrokkingRun(db: Db, input: NewGrokkingRun): Promise<R
 
 type Common = Pick<GrokkingSettings, 'analysis' | 'stop'>;
 
-async function train(db: Db, input: NewGrokkingRun, common: Common): Promise<Run> {
+async function train(
+  db: Db,
+  input: NewGrokkingRun,
+  { model, ...common }: Common & { model: ModelSettings },
+): Promise<Run> {
   const { datasetId } = input;
   if (datasetId === undefined)
     throw invalidInput(['datasetId'], 'datasetId, modelRunId or models must be given');
-  const model = parseOrThrow(modelSettings, input.modelSettings ?? {}, ['modelSettings']);
   checkLayer({ name: 'to be trained', config: model }, common.analysis.layer, LAYER);
   const steps = checkpointSteps(input.settings?.checkpoints ?? {}, model.steps, ['settings', 'checkpoints']);
   const dataset = await readDataset(db, datasetId);

@@ -2,10 +2,11 @@
 import type { Db, Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { models } from '../db/tables/index.ts';
+import type { CheckpointSchedule } from '../engine/contract/grokkingSettings.ts';
 import type { ModelResult } from '../engine/contract/model.ts';
 import { type ModelSettingsInput, resolveModelSettings } from '../engine/contract/modelSettings.ts';
 import { invalidInput } from '../errors.ts';
-import { type CheckpointSchedule, checkpointSteps } from './checkpointSchedule.ts';
+import { checkpointSteps } from './checkpointSchedule.ts';
 import type { EngineKind } from './kind.ts';
 import { queueRun } from './start.ts';
 import { countTraining, loadModelRef, readDataset, readModel } from './studied.ts';

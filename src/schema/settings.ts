@@ -69,6 +69,16 @@ export function addSettings<T extends object>(
   return { input: input as never, output };
 }
 
+/** Adds `<name>Input` of a described object alone. */
+export function addInput<Schema extends z.ZodObject>(schema: Schema): InputObjectRef<Types, z.input<Schema>> {
+  const { name, description } = nameOf(schema);
+  const made = builder.inputType(`${name}Input`, {
+    description,
+    fields: (t) => inputFields(t, settingsOf(schema)),
+  });
+  return made as never;
+}
+
 /** The settings of a described object as fields of an input that has others besides. */
 export function settingFields<Shape extends z.ZodRawShape>(t: InputFields, schema: z.ZodObject<Shape>) {
   return inputFields(t, settingsOf(schema)) as {
@@ -84,6 +94,8 @@ interface Setting {
   /** What is accepted and what stands in for it; empty where its own fields say so. */
   limits: string;
   types: { input: unknown; output: unknown };
+  /** Nothing stands in for it. */
+  isRequired: boolean;
 }
 
 function settingsOf({ shape }: z.ZodObject, presets?: Presets): Setting[] {
@@ -93,20 +105,21 @@ function settingsOf({ shape }: z.ZodObject, presets?: Presets): Setting[] {
     if (meaning === undefined) throw new TypeError(`the setting ${key} is not described`);
     const bare = unwrap(field);
     if (bare instanceof z.ZodObject)
-      return { key, meaning, limits: '', types: addSettings(bare, { presets: own }) };
+      return { key, meaning, limits: '', types: addSettings(bare, { presets: own }), isRequired: false };
     const accepted = acceptedOf(field);
     const fallback = own ? wordPresets(own) : fallbackOf(field);
     const limits = `${accepted === null ? '' : ` Accepted: ${accepted}.`}${fallback === undefined ? '' : ` Default: ${fallback}.`}`;
     const type = typeOf(bare);
-    return { key, meaning, limits, types: { input: type, output: type } };
+    const isRequired = fallback === undefined && !(field instanceof z.ZodOptional);
+    return { key, meaning, limits, types: { input: type, output: type }, isRequired };
   });
 }
 
 function inputFields(t: InputFields, settings: readonly Setting[]) {
   return Object.fromEntries(
-    settings.map(({ key, meaning, limits, types }) => [
+    settings.map(({ key, meaning, limits, types, isRequired }) => [
       key,
-      t.field({ type: types.input as 'Int', required: false, description: meaning + limits }),
+      t.field({ type: types.input as 'Int', required: isRequired as false, description: meaning + limits }),
     ]),
   );
 }

@@ -21,6 +21,14 @@ const TIMEOUT_MS = 60_000;
 const REPO = /^\w[\w.-]*(\/\w[\w.-]*)?$/;
 const REVISION = /^\w[\w./-]{0,199}$/;
 
+/** @throws AppError INVALID_INPUT for what cannot be the name of a repository or of a revision. */
+export function checkNames(repo: string, revision: string): void {
+  if (!REPO.test(repo))
+    throw invalidInput(['repo'], `"${repo}" is not a repository's name, such as openai-community/gpt2`);
+  if (!REVISION.test(revision))
+    throw invalidInput(['revision'], `"${revision}" is not a branch, tag or commit`);
+}
+
 /**
  * @param revision A branch, a tag or a commit.
  * @throws AppError INVALID_INPUT when there is no such repository or revision for this server to read; UNAVAILABLE when
@@ -30,10 +38,7 @@ export async function openRepository(
   { repo, revision }: { repo: string; revision: string },
   { url, token }: HubOptions,
 ): Promise<HubRepository> {
-  if (!REPO.test(repo))
-    throw invalidInput(['repo'], `"${repo}" is not a repository's name, such as openai-community/gpt2`);
-  if (!REVISION.test(revision))
-    throw invalidInput(['revision'], `"${revision}" is not a branch, tag or commit`);
+  checkNames(repo, revision);
   const access = { hubUrl: url, fetch: fetchInTime, ...(token && { accessToken: token }) };
   const tell = <T>(work: Promise<T>) =>
     work.catch((error) => Promise.reject(toAppError(error, { repo, revision, url })));

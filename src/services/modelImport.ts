@@ -7,8 +7,9 @@ import type { Db } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
 import { type ModelSource, models } from '../db/tables/index.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
-import type { HubOptions } from './hub.ts';
+import { checkNames, type HubOptions } from './hub.ts';
 import type { ImportOrder, ImportProcesses } from './importProcess.ts';
+import { resolveImportPath } from './importSource.ts';
 import type { Model } from './model.ts';
 
 export interface NewImportedModel {
@@ -46,6 +47,9 @@ export async function importModel(
 ): Promise<Model> {
   const name = parseOrThrow(shortText.optional(), input.name, ['name']);
   const origin = originOf(input, origins);
+  // Before there is a process, which takes a second to come.
+  if (origin.kind === 'HUB') checkNames(origin.repo, origin.revision);
+  else await resolveImportPath(input.path!, origins.importDir);
   const order = { origin, target: store.newPath(), maxBytes: limits.modelBytes };
   const { commit, config, tokenizer, nParams, weights } = await imports.read(order).catch((error) => {
     // What is wrong inside a file is wrong with the field that named the checkpoint.

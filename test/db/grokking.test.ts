@@ -15,7 +15,7 @@ import {
 } from '../../src/db/queries/runs.ts';
 import type { Worker } from '../../src/db/queries/workers.ts';
 import { FINAL_STATUSES, modelCheckpoints, models } from '../../src/db/tables/index.ts';
-import type { StopRule } from '../../src/engine/contract/runs.ts';
+import type { StopRule } from '../../src/engine/contract/grokkingSettings.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { insertModel, insertQueuedRun, insertWorker, newRun } from '../helpers/fixtures.ts';
 

@@ -80,14 +80,14 @@ test('what cannot be followed is refused with its path', async () => {
     ],
     [{ datasetId, settings: { analysis: { layer: 4 } } }, 'settings.analysis.layer', 'last block'],
     [{ datasetId, settings: { analysis: { nFree: 0 } } }, 'settings.analysis.nFree', ''],
-    [{ datasetId, settings: { stop: { ...stop, threshold: 2 } } }, 'settings.stop.threshold', 'at most 1'],
+    [{ datasetId, settings: { stop: { ...stop, threshold: 2 } } }, 'settings.stop.threshold', '0–1; got 2'],
     [
       { datasetId, settings: { stop: { ...stop, checkpoints: 0 } } },
       'settings.stop.checkpoints',
-      'at least 1',
+      '1–256; got 0',
     ],
     [{ datasetId, modelSettings: { steps: 0 } }, 'modelSettings.steps', ''],
-    [checkpoints({ count: 0 }), 'settings.checkpoints.count', 'at least 1'],
+    [checkpoints({ count: 0 }), 'settings.checkpoints.count', '1–255; got 0'],
     [checkpoints({ count: 300 }), 'settings.checkpoints.count', 'got 300'],
     [checkpoints({ steps: [] }), 'settings.checkpoints.steps', '1 to'],
     [checkpoints({ steps: [5, 5] }), 'settings.checkpoints.steps.1', 'twice'],
@@ -99,6 +99,18 @@ test('what cannot be followed is refused with its path', async () => {
       message: expect.stringContaining(message),
     });
   }
+  const wrong = {
+    modelSettings: { steps: 0 },
+    settings: { analysis: { nFree: 0 }, stop: { ...stop, threshold: 2 }, checkpoints: { count: 0 } },
+  };
+  await expect(startGrokkingRun(db, { datasetId, ...wrong } as never)).rejects.toMatchObject({
+    issues: [
+      'modelSettings.steps',
+      'settings.checkpoints.count',
+      'settings.analysis.nFree',
+      'settings.stop.threshold',
+    ].map((path) => ({ path: path.split('.') })),
+  });
   for (const input of [
     { datasetId: nobody },
     { modelRunId: nobody },

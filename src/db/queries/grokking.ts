@@ -1,6 +1,6 @@
 /** Points of grokking runs: stored as they are measured, told of in the order of training, ended by the stop rule. */
 import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
-import type { StopRule } from '../../engine/contract/runs.ts';
+import type { StopRule } from '../../engine/contract/grokkingSettings.ts';
 import type { Executor } from '../client.ts';
 import {
   grokkingBindings,

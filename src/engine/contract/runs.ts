@@ -4,6 +4,7 @@ import type { AlignmentSettings } from './alignmentSettings.ts';
 import type { CheckpointAnalysisJob, CheckpointAnalysisResult } from './analysis.ts';
 import type { GrokSettings } from './analysisSettings.ts';
 import type { BaselineSettings } from './baselineSettings.ts';
+import type { StopRule } from './grokkingSettings.ts';
 import type { HopSwapJob, HopSwapResult, StoredHopSwapSettings } from './hopSwap.ts';
 import type { ModelJob, ModelResult } from './model.ts';
 import type { ModelSettings } from './modelSettings.ts';
@@ -76,15 +77,6 @@ export interface AlignmentSweepSettings {
   seeds: number[];
   /** Of every part, but for `layer` and `seed`, which are those of the first. */
   alignment: AlignmentSettings;
-}
-
-export const STOP_MEASURES = ['HELD_OUT_ACCURACY', 'DIAGONAL_STRENGTH'] as const;
-
-/** Training ends at the last of `checkpoints` in a row whose measure is at least `threshold`. */
-export interface StopRule {
-  measure: (typeof STOP_MEASURES)[number];
-  threshold: number;
-  checkpoints: number;
 }
 
 /** What a grokking run stores as its settings. */

@@ -1,5 +1,5 @@
 /** Runs that follow a two-hop model along its training. */
-import type { StopRule } from '../../engine/contract/runs.ts';
+import { type StopRule, stopMeasure, stopRule } from '../../engine/contract/grokkingSettings.ts';
 import { startGrokkingRun } from '../../runs/grokking.ts';
 import {
   type Onset,
@@ -20,18 +20,13 @@ import {
   GrokkingPointRef,
   ModelRunRef,
 } from '../refs.ts';
+import { addInput, enumFrom } from '../settings.ts';
 import { addRunNode, addStart } from './node.ts';
 
 /** Points that a run may have, in the terms of the complexity rule. */
 const POINTS_COMPLEXITY = { field: 10, multiplier: 20 };
 
-const StopMeasure = builder.enumType('GrokkingStopMeasure', {
-  description: 'What a stop rule looks at.',
-  values: {
-    HELD_OUT_ACCURACY: { description: 'Accuracy on held-out questions.' },
-    DIAGONAL_STRENGTH: { description: 'Diagonal strength of the hop where it is less.' },
-  } as const,
-});
+const StopMeasure = enumFrom(stopMeasure);
 
 const StopRuleRef = builder.objectRef<StopRule>('GrokkingStopRule').implement({
   description: 'When a grokking run ends before its time.',
@@ -42,15 +37,7 @@ const StopRuleRef = builder.objectRef<StopRule>('GrokkingStopRule').implement({
   }),
 });
 
-const StopRuleInput = builder.inputType('GrokkingStopRuleInput', {
-  description:
-    'Ends the run at the last of so many checkpoints in a row whose measure is at least the threshold. Training ends as SUCCEEDED with the model of that checkpoint; what was trained or analysed beyond is left out, so that the outcome does not depend on how fast the workers are.',
-  fields: (t) => ({
-    measure: t.field({ type: StopMeasure, required: true, description: 'What to look at.' }),
-    threshold: t.float({ required: true, description: 'What the measure must be at least, 0–1.' }),
-    checkpoints: t.int({ required: false, description: 'At how many checkpoints in a row. Default: 1.' }),
-  }),
-});
+const StopRuleInput = addInput(stopRule);
 
 const OnsetRef = builder.objectRef<Onset>('GrokkingOnset').implement({
   description:

@@ -1,10 +1,11 @@
 /** Importing checkpoints, from a directory and from a hub of our own. */
-import { cp, mkdir, readFile, stat, symlink } from 'node:fs/promises';
+import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { buildTinyLlama } from '../formats/gguf/build.ts';
 import { type Api, openApi } from './api.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/gpt2', import.meta.url));
@@ -16,7 +17,7 @@ const IMPORT = `mutation ($input: ImportModelInput!) {
     ... on ImportModelSuccess {
       model {
         name nParams artifactHash dataset { id } accuracy(split: TRAIN)
-        source { path repo revision commit }
+        source { path repo revision commit file }
         config { nLayers nHeads dModel dMlp nCtx dVocab layerNormEps }
       }
     }
@@ -43,7 +44,10 @@ beforeAll(async () => {
       return void response.end(JSON.stringify(known ? { id: 'us/tiny', sha: COMMIT } : { error: 'none' }));
     }
     const name = url.pathname.split(`/us/tiny/resolve/${COMMIT}/`)[1]!;
-    const content = await readFile(join(FIXTURES, 'bf16-sharded', name)).catch(() => null);
+    const content =
+      name === 'tiny.gguf'
+        ? buildTinyLlama()
+        : await readFile(join(FIXTURES, 'bf16-sharded', name)).catch(() => null);
     if (!content) return void response.writeHead(404, { 'X-Error-Code': 'EntryNotFound' }).end();
     const [from, to] =
       /^bytes=(\d+)-(\d+)$/
@@ -116,6 +120,42 @@ describe('from a directory', () => {
     const { importModel: refused } = await small.ask(IMPORT, { input: { path: 'models/f32' } });
     expect(refused.message).toMatch(/needs \d{5} bytes as float32; MAX_MODEL_SIZE is 1000/);
     await small.close();
+  });
+});
+
+describe('from a GGUF file', () => {
+  test('stores the model that it holds, from a path and from a repository', async () => {
+    await writeFile(join(api.importDir, 'tiny.gguf'), buildTinyLlama());
+    const { model } = await importModel({ path: 'tiny.gguf' });
+    expect(model).toMatchObject({
+      name: 'tiny.gguf',
+      source: { path: 'tiny.gguf', repo: null, file: null },
+      config: { nLayers: 1, nHeads: 2, dModel: 8, dMlp: 32, nCtx: 16 },
+    });
+    const fromHub = await importModel({ repo: 'us/tiny', revision: 'v1', file: 'tiny.gguf' });
+    expect(fromHub.model).toMatchObject({
+      artifactHash: model.artifactHash,
+      source: { repo: 'us/tiny', file: 'tiny.gguf' },
+    });
+  });
+
+  test('says what is wrong with it, and stores nothing', async () => {
+    await writeFile(join(api.importDir, 'cut.gguf'), buildTinyLlama().subarray(0, -64));
+    expect(await importModel({ path: 'cut.gguf' })).toMatchObject({
+      __typename: 'InputError',
+      path: ['path'],
+      message: expect.stringMatching(/^cut\.gguf: tensor ".+" ends at byte \d+ of \d+: the file is cut off$/),
+    });
+    expect(await importModel({ path: 'nowhere.gguf' })).toMatchObject({ path: ['path'] });
+    expect(await importModel({ path: 'models/f32', file: 'a.gguf' })).toMatchObject({ path: ['file'] });
+    expect(await importModel({ repo: 'us/tiny', revision: 'v1', file: 'config.json' })).toMatchObject({
+      path: ['file'],
+      message: 'file must be the name of a .gguf file, got "config.json"',
+    });
+    expect(await importModel({ repo: 'us/tiny', revision: 'v1', file: 'none.gguf' })).toMatchObject({
+      path: ['repo'],
+      message: 'the checkpoint has no none.gguf',
+    });
   });
 });
 

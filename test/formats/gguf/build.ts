@@ -63,3 +63,56 @@ export function buildGguf(metadata: Readonly<Record<string, Value>>, tensors: re
   const header = Buffer.concat(head);
   return Buffer.concat([header, Buffer.alloc((32 - (header.length % 32)) % 32), ...data]);
 }
+
+const TOKENS = ['<|end|>', 'a', 'b', 'ab', 'Ġ', 'Ġab', '1', '2'];
+
+/** Keys of a byte-level Llama of width 8, of which only what these tests say is in the vocabulary. */
+export const TINY_METADATA: Readonly<Record<string, Value>> = {
+  'general.architecture': 'llama',
+  'llama.block_count': 1,
+  'llama.context_length': 16,
+  'llama.embedding_length': 8,
+  'llama.feed_forward_length': 32,
+  'llama.attention.head_count': 2,
+  'llama.attention.head_count_kv': 1,
+  'llama.attention.layer_norm_rms_epsilon': 1e-5,
+  'llama.rope.freq_base': 10_000.5,
+  'tokenizer.ggml.model': 'gpt2',
+  'tokenizer.ggml.pre': 'smollm',
+  'tokenizer.ggml.tokens': TOKENS,
+  'tokenizer.ggml.token_type': TOKENS.map((_, id) => (id === 0 ? 3 : 1)),
+  'tokenizer.ggml.merges': ['a b', 'Ġ ab'],
+  'tokenizer.ggml.eos_token_id': 0,
+};
+
+/** A tensor of float32 with the values 0, 1, 2 … divided by `over`. */
+export function countingTensor(name: string, shape: readonly number[], over = 1): TensorSpec {
+  const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => i / over);
+  return { name, shape, type: 0, data: new Uint8Array(values.buffer) };
+}
+
+/** All of that model, one projection of it in blocks of eight bits. */
+export function buildTinyLlama(): Buffer {
+  const tensors = [
+    countingTensor('token_embd.weight', [TOKENS.length, 8], 64),
+    countingTensor('output_norm.weight', [8]),
+    countingTensor('blk.0.attn_norm.weight', [8]),
+    countingTensor('blk.0.attn_q.weight', [8, 8], 64),
+    countingTensor('blk.0.attn_k.weight', [4, 8], 64),
+    countingTensor('blk.0.attn_v.weight', [4, 8], 64),
+    countingTensor('blk.0.attn_output.weight', [8, 8], 64),
+    countingTensor('blk.0.ffn_norm.weight', [8]),
+    countingTensor('blk.0.ffn_gate.weight', [32, 8], 256),
+    countingTensor('blk.0.ffn_up.weight', [32, 8], 256),
+  ];
+  // Eight rows of one block of 32: a scale of 1/16 as a half, then 32 bytes.
+  const block = Buffer.concat([
+    Buffer.from([0x00, 0x2c]),
+    Buffer.from(Int8Array.from({ length: 32 }, (_, i) => i - 16)),
+  ]);
+  const data = Buffer.concat(Array.from({ length: 8 }, () => block));
+  return buildGguf(TINY_METADATA, [
+    ...tensors,
+    { name: 'blk.0.ffn_down.weight', shape: [8, 32], type: 8, data },
+  ]);
+}

@@ -1,36 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { type GgufWeight, openGguf } from '../../../src/formats/gguf/checkpoint.ts';
 import { loadTokenizer } from '../../../src/formats/tokenizer.ts';
-import { buildGguf, type TensorSpec, type Value } from './build.ts';
+import { buildGguf, countingTensor, type TensorSpec, TINY_METADATA, type Value } from './build.ts';
 
 const floats = (values: readonly number[]) => new Uint8Array(Float32Array.from(values).buffer);
 const count = (n: number, from = 0) => Array.from({ length: n }, (_, i) => from + i);
 
-/** Byte-level, of which only what these tests say is in the vocabulary. */
-const TOKENS = ['<|end|>', 'a', 'b', 'ab', 'Ġ', 'Ġab', '1', '2'];
-const METADATA: Record<string, Value> = {
-  'general.architecture': 'llama',
-  'llama.block_count': 1,
-  'llama.context_length': 16,
-  'llama.embedding_length': 8,
-  'llama.feed_forward_length': 12,
-  'llama.attention.head_count': 2,
-  'llama.attention.head_count_kv': 1,
-  'llama.attention.layer_norm_rms_epsilon': 1e-5,
-  'llama.rope.freq_base': 10_000.5,
-  'tokenizer.ggml.model': 'gpt2',
-  'tokenizer.ggml.pre': 'smollm',
-  'tokenizer.ggml.tokens': TOKENS,
-  'tokenizer.ggml.token_type': TOKENS.map((_, id) => (id === 0 ? 3 : 1)),
-  'tokenizer.ggml.merges': ['a b', 'Ġ ab'],
-  'tokenizer.ggml.eos_token_id': 0,
-};
-const EMBEDDINGS: TensorSpec = {
-  name: 'token_embd.weight',
-  shape: [TOKENS.length, 8],
-  type: 0,
-  data: floats(count(64)),
-};
+const METADATA = TINY_METADATA;
+const TOKENS = METADATA['tokenizer.ggml.tokens'] as readonly string[];
+const EMBEDDINGS = countingTensor('token_embd.weight', [TOKENS.length, 8]);
 
 const sourceOf = (bytes: Buffer) => ({
   size: bytes.length,
@@ -56,7 +34,7 @@ describe('a GGUF file', () => {
   it('reads like the checkpoint it was made of', async () => {
     const { config, weights } = await openWith({});
     expect(config).toMatchObject({
-      ...{ model_type: 'llama', hidden_size: 8, num_hidden_layers: 1, intermediate_size: 12 },
+      ...{ model_type: 'llama', hidden_size: 8, num_hidden_layers: 1, intermediate_size: 32 },
       ...{ num_attention_heads: 2, num_key_value_heads: 1, max_position_embeddings: 16 },
       ...{ vocab_size: TOKENS.length, tie_word_embeddings: true, rope_theta: 10_000.5, eos_token_id: 0 },
     });

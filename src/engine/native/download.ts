@@ -41,7 +41,8 @@ export function downloadCommand(pip: Command, wheel: Wheel, directory: string): 
   const tags = wheel.platform.split('.').flatMap((tag) => ['--platform', tag]);
   const args = ['download', `${wheel.project}==${wheel.version}`, '--dest', directory];
   args.push('--no-deps', '--only-binary=:all:', ...tags, '--implementation', python.slice(0, 2));
-  args.push('--python-version', python === 'py3' ? '3' : '311', '--abi', abi);
+  // A package may ask for a Python of at least some version, so name one that is whole.
+  args.push('--python-version', '311', '--abi', abi);
   args.push('--progress-bar', 'off', '--disable-pip-version-check', '--no-input', '--retries', '2');
   return { file: pip.file, args: [...pip.args, ...args] };
 }

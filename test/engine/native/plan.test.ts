@@ -94,7 +94,7 @@ test('pip is asked for exactly one file, whatever Python it runs on', () => {
     '/x',
   );
   expect(runtime.args.join(' ')).toContain(
-    '--platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --implementation py --python-version 3 --abi none',
+    '--platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --implementation py --python-version 311 --abi none',
   );
 });
 

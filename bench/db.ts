@@ -11,10 +11,11 @@ import { createDatabase, type Db } from '../src/db/client.ts';
 import { startEmbeddedPostgres } from '../src/db/embedded.ts';
 import { migrateDatabase } from '../src/db/migrate.ts';
 import { listenForNotifications } from '../src/db/notifications.ts';
-import { appendMetrics, type Claim, type MetricRow } from '../src/db/queries/events.ts';
+import { appendMetrics, type Claim } from '../src/db/queries/events.ts';
 import { readMetrics } from '../src/db/queries/metrics.ts';
 import { finishRun } from '../src/db/queries/runs.ts';
 import { createRunFeed, type RunFeed } from '../src/db/runFeed.ts';
+import type { MetricRow } from '../src/engine/contract/protocol.ts';
 import { insertRunningRun } from '../test/helpers/fixtures.ts';
 
 const NAMES = ['loss', 'loss/recon', 'loss/sparse', 'loss/bind', 'loss/ortho', 'fvu', 'l0', 'accuracy'];

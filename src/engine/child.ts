@@ -88,7 +88,7 @@ type Work<K extends EngineRunKind> = (
 const WORK: { [K in EngineRunKind]: () => Promise<Work<K>> } = {
   MODEL: async () => (await import('./model/train.ts')).trainModel,
   ALIGNMENT: async () => (await import('./align/align.ts')).runAlignment,
-  BASELINE: async () => (await import('./align/baseline.ts')).runBaseline,
+  BASELINE: async () => (await import('./align/align.ts')).runBaseline,
   SWAP_SWEEP: async () => (await import('./align/sweep/sweep.ts')).runSwapSweep,
   CHECKPOINT_ANALYSIS: async () => (await import('./grok/analyse.ts')).runCheckpointAnalysis,
   HOP_SWAP: async () => (await import('./grok/swaps/swaps.ts')).runHopSwaps,

@@ -4,11 +4,11 @@ import {
   appendLogs,
   appendMetrics,
   type Claim,
-  type MetricRow,
   type MetricsEvent,
   readEvents,
 } from '../../src/db/queries/events.ts';
 import { cancelRun, readRun, reportProgress } from '../../src/db/queries/runs.ts';
+import type { MetricRow } from '../../src/engine/contract/protocol.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
 

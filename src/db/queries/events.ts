@@ -3,6 +3,7 @@
  * Writers lock the run's row, so numbers are given in the order of commits, without gaps or doubles.
  */
 import { and, eq, sql } from 'drizzle-orm';
+import type { MetricRow } from '../../engine/contract/protocol.ts';
 import type { Executor } from '../client.ts';
 import { metricPoints, type RunStatus, runEvents, runs } from '../tables/index.ts';
 
@@ -58,13 +59,6 @@ export interface PointEvent extends EventBase {
   step: number;
 }
 export type RunEventRow = StatusEvent | LogEvent | MetricsEvent | PartEvent | CellEvent | PointEvent;
-
-/** One logged step; `at` in milliseconds since the epoch, when the engine measured it. */
-export interface MetricRow {
-  step: number;
-  at: number;
-  values: Readonly<Record<string, number>>;
-}
 
 /** What marks a run as written by the holder of `claim`. */
 export function heldBy({ runId, attempt }: Claim) {

@@ -1,6 +1,6 @@
 /** The activations that an SAE of a dataset's prompts learns from and is measured on. */
 import { invalidInput } from '../../errors.ts';
-import { type EngineDataset, isQuestion } from '../contract/dataset.ts';
+import { type EngineDataset, isQuestion, type Prompt } from '../contract/dataset.ts';
 import type { ModelConfig } from '../contract/model.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
@@ -9,8 +9,15 @@ import type { Rows } from '../sae/batches.ts';
 import { type Normalization, normalize } from '../sae/normalization.ts';
 import { captureResidPost } from './capture.ts';
 import type { Population, Populations } from './population.ts';
-import type { CapturedPopulations } from './swapEvaluation.ts';
-import type { CapturedPrompt } from './swapTrials.ts';
+
+/** A prompt of one concept with its captured activation. */
+export interface CapturedPrompt extends Prompt {
+  /** Raw, `[dModel]`. */
+  h: Float32Array;
+}
+
+/** One-hop prompts with their activations, by population. */
+export type CapturedPopulations = Record<Population, readonly CapturedPrompt[]>;
 
 /** @throws {AppError} INVALID_INPUT when the layer is not the model's or a concept has nothing to learn from. */
 export function checkLearnable(

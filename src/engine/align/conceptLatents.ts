@@ -13,6 +13,7 @@ import { createRandom } from '../../random.ts';
 import type { ConceptLatent } from '../contract/alignment.ts';
 import { stackRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
+import type { CapturedPopulations, CapturedPrompt } from './captured.ts';
 import { fitReadouts } from './readout.ts';
 import {
   type ConceptLabels,
@@ -22,8 +23,6 @@ import {
   separability,
   separabilityOrNull,
 } from './separability.ts';
-import type { CapturedPopulations } from './swapEvaluation.ts';
-import type { CapturedPrompt } from './swapTrials.ts';
 
 /** Latents that a concept's readout may use: its factor takes their number cubed. */
 const MAX_CANDIDATES = 512;

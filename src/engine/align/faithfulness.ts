@@ -1,4 +1,5 @@
 /** What the language model still answers when the activation at the last prompt token is replaced. */
+
 import * as tf from '@tensorflow/tfjs-core';
 import { createRandom } from '../../random.ts';
 import type { Faithfulness, Replacement } from '../contract/alignment.ts';
@@ -10,8 +11,7 @@ import type { LanguageModel } from '../model/languageModel.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
 import { stackRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
-import type { CapturedPopulations } from './swapEvaluation.ts';
-import type { CapturedPrompt } from './swapTrials.ts';
+import type { CapturedPopulations, CapturedPrompt } from './captured.ts';
 
 /** Prompts asked a split. */
 const MAX_PROMPTS = 400;

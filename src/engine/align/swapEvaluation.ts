@@ -5,9 +5,9 @@ import { type EngineDataset, SPLITS, type Split } from '../contract/dataset.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
+import type { CapturedPopulations, CapturedPrompt } from './captured.ts';
 import type { Population } from './population.ts';
 import {
-  type CapturedPrompt,
   countSuccesses,
   drawTrials,
   type EditsOf,
@@ -22,9 +22,6 @@ export interface SwapEvaluation {
   swaps: SwapMeasure[];
   chosenAlpha: number | null;
 }
-
-/** One-hop prompts with their activations, by population. */
-export type CapturedPopulations = Record<Population, readonly CapturedPrompt[]>;
 
 /**
  * Tries every alpha on validation entities asked in validation phrasings (training ones where there are none), and

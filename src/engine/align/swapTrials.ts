@@ -7,6 +7,7 @@ import { generate } from '../model/generate.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
+import type { CapturedPrompt } from './captured.ts';
 import { editResid, type LatentEdit } from './swapMethods.ts';
 
 /** One swap to try: a prompt about `source`, to be answered as if it asked for `target`. */
@@ -18,11 +19,6 @@ export interface SwapTrial {
   target: number;
   /** The entity's values for the target; any of them counts. */
   expected: readonly string[];
-}
-
-/** A prompt with its captured activation. */
-export interface CapturedPrompt extends Prompt {
-  h: Float32Array;
 }
 
 /**

@@ -72,19 +72,31 @@ export interface SwapMeasure {
   successes: number;
 }
 
-export interface AlignmentResult {
-  kind: 'ALIGNMENT';
+/** A trained SAE's file. */
+export interface SaeFile {
   weights: WrittenFile;
-  /** Post-training step of the kept (best) checkpoint. */
-  bestStep: number;
   dModel: number;
+}
+
+/** What is measured of every trained SAE. */
+export interface SaeMeasures {
   measures: SplitMeasures[];
+  conceptLatents: ConceptLatent[];
+  faithfulness: Faithfulness[];
+}
+
+export interface AlignmentResult extends SaeFile, SaeMeasures {
+  kind: 'ALIGNMENT';
+  /** Post-training step of the kept (best) weights. */
+  bestStep: number;
   slots: SlotReport[];
   swaps: SwapMeasure[];
   /** Alpha with the most successes on validation, for `CONCEPT`; null when the dataset allows no swap. */
   chosenAlpha: number | null;
-  conceptLatents: ConceptLatent[];
-  faithfulness: Faithfulness[];
+}
+
+export interface BaselineResult extends SaeFile, SaeMeasures {
+  kind: 'BASELINE';
 }
 
 /** The latent that stands for a concept: its slot, or the best single one of an unsupervised SAE. */
@@ -114,13 +126,4 @@ export interface Faithfulness {
   correct: number;
   /** Of the answers' tokens, the end token left out, in nats a token. */
   crossEntropy: number;
-}
-
-export interface BaselineResult {
-  kind: 'BASELINE';
-  weights: WrittenFile;
-  dModel: number;
-  measures: SplitMeasures[];
-  conceptLatents: ConceptLatent[];
-  faithfulness: Faithfulness[];
 }

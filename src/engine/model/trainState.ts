@@ -4,7 +4,7 @@ import { AppError } from '../../errors.ts';
 import { readSafetensors, writeSafetensors } from '../../formats/safetensors.ts';
 import type { Arrays } from '../contract/arrays.ts';
 import type { WrittenFile } from '../contract/writtenFile.ts';
-import type { StepperState } from '../step/stepper.ts';
+import type { StepperState, Tensors } from '../step/stepper.ts';
 
 const GROUPS = ['weights', 'm', 'v'] as const;
 
@@ -44,6 +44,17 @@ export async function readTrainState<Position>(
     state[path.slice(0, slash) as (typeof GROUPS)[number]][path.slice(slash + 1)] = array;
   }
   return { state, position: JSON.parse(metadata.position!) as Position };
+}
+
+/** A name for weights on the device by what is in them. */
+export function hashWeights(weights: Tensors): string {
+  const hash = createHash('sha256');
+  for (const name of Object.keys(weights).sort()) {
+    const tensor = weights[name]!;
+    const { buffer, byteOffset, byteLength } = tensor.dataSync() as Float32Array | Int32Array;
+    hash.update(`${name} ${tensor.shape}\n`).update(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  return hash.digest('hex');
 }
 
 /** A name for a job by its contents: settings, data, and whatever else decides its numbers. */

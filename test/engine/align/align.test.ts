@@ -4,21 +4,23 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generateBiographies } from '../../../src/data/biography.ts';
-import { runAlignment } from '../../../src/engine/align/align.ts';
+import { runAlignment, runBaseline } from '../../../src/engine/align/align.ts';
 import { splitPopulations } from '../../../src/engine/align/population.ts';
 import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
 import { drawTrials } from '../../../src/engine/align/swapTrials.ts';
 import type { AlignmentJob, AlignmentResult } from '../../../src/engine/contract/alignment.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
 import type { AlignmentSettingsInput } from '../../../src/engine/contract/alignmentSettings.ts';
+import { resolveBaselineSettings } from '../../../src/engine/contract/baselineSettings.ts';
 import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
 import type { ModelRef } from '../../../src/engine/contract/model.ts';
 import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
 import { SWAP_METHODS, type SwapCall } from '../../../src/engine/contract/swap.ts';
 import { createLoadedPairs } from '../../../src/engine/loaded.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
+import { readSafetensors, writeSafetensors } from '../../../src/formats/safetensors.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
-import { createRecorder, Killed } from '../model/recorder.ts';
+import { createRecorder, Killed, type Recorder } from '../model/recorder.ts';
 
 const dataset = generateBiographies({ people: 10, seed: 3 });
 let workDir: string;
@@ -135,6 +137,32 @@ describe('an alignment', () => {
       weights: { sha256: result.weights.sha256, bytes: result.weights.bytes },
     });
   });
+
+  test.each(['ALIGNMENT', 'BASELINE'] as const)(
+    'of kind %s goes on with its own model alone, wherever that lies',
+    async (kind) => {
+      const resolved = resolveBaselineSettings({ layer: 1, nFree: 32, steps: 30 }, 6);
+      const start = (ref: ModelRef, recorder: Recorder) =>
+        kind === 'ALIGNMENT'
+          ? runAlignment({ ...job({ posttrain: { steps: 20 } }), model: ref }, recorder)
+          : runBaseline({ kind, settings: resolved, model: ref, dataset }, recorder);
+      const killed = createRecorder(workDir, { checkpointAt: [20], killAt: 25 });
+      await expect(start(model, killed)).rejects.toThrow(Killed);
+      const resumeFrom = killed.checkpoints[0]!.file.path;
+      const { arrays } = await readSafetensors(model.weights);
+      const moved = await writeSafetensors(join(workDir, `moved-${kind}.safetensors`), arrays);
+      const resumed = createRecorder(workDir, { resumeFrom });
+      await start({ ...model, weights: moved.path }, resumed);
+      expect(resumed.rows[0]!.step).toBeGreaterThan(20);
+      const other = {
+        ...arrays,
+        'ln_f.bias': { ...arrays['ln_f.bias']!, data: new Float32Array(16).fill(1) },
+      };
+      const changed = await writeSafetensors(model.weights.replace('.safetensors', '-2.safetensors'), other);
+      const refused = start({ ...model, weights: changed.path }, createRecorder(workDir, { resumeFrom }));
+      await expect(refused).rejects.toMatchObject({ code: 'CONFLICT' });
+    },
+  );
 
   test('leaves no tensor behind, nor when it fails midway', async () => {
     const counts = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];

@@ -5,11 +5,12 @@ import type { JobContext } from '../../contract/protocol.ts';
 import type { SwapSweepJob, SweepBaseline } from '../../contract/swapSweep.ts';
 import type { LanguageModel } from '../../model/languageModel.ts';
 import { loadSae, Sae } from '../../sae/sae.ts';
-import { trainBaseline } from '../baseline.ts';
+import type { CapturedPopulations } from '../captured.ts';
 import { capturePrompts } from '../captured.ts';
 import { findConceptLatents } from '../conceptLatents.ts';
 import { splitPopulations } from '../population.ts';
-import { type CapturedPopulations, freeScales } from '../swapEvaluation.ts';
+import { freeScales } from '../swapEvaluation.ts';
+import { trainBaseline } from '../training.ts';
 import { randomLatents, type SweepEditor, slotLatents, unsupervisedLatents } from './editors.ts';
 
 export interface Controls {

@@ -1,11 +1,11 @@
 /** What is edited at a hop in the place of one relation by another: the slots, and the controls beside them. */
 
 import { createRandom } from '../../../random.ts';
-import { trainBaseline } from '../../align/baseline.ts';
+import type { CapturedPrompt } from '../../align/captured.ts';
 import { findConceptLatents } from '../../align/conceptLatents.ts';
 import { freeScales } from '../../align/swapEvaluation.ts';
 import { setsLatent } from '../../align/swapMethods.ts';
-import type { CapturedPrompt } from '../../align/swapTrials.ts';
+import { trainBaseline } from '../../align/training.ts';
 import { resolveBaselineSettings } from '../../contract/baselineSettings.ts';
 import type { EngineDataset } from '../../contract/dataset.ts';
 import type { HopEdit } from '../../contract/hopSwap.ts';

@@ -1,0 +1,106 @@
+/** Trains an SAE on the activations of a dataset's prompts, with slots for its concepts or without labels. */
+
+import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
+import { asAlignmentSettings, type BaselineSettings } from '../contract/baselineSettings.ts';
+import { type EngineDataset, isQuestion } from '../contract/dataset.ts';
+import type { JobContext } from '../contract/protocol.ts';
+import type { SaeConfig } from '../contract/sae.ts';
+import type { LanguageModel } from '../model/languageModel.ts';
+import { hashWeights, jobFingerprint } from '../model/trainState.ts';
+import { stackRows } from '../rows.ts';
+import type { Best } from '../sae/best.ts';
+import type { StoredSae } from '../sae/file.ts';
+import { fitNormalization, normalize } from '../sae/normalization.ts';
+import { type TrainingProgress, trainSae } from '../sae/train.ts';
+import { type CapturedPopulations, type CapturedPrompt, chooseBy, conceptMeans, rowsOf } from './captured.ts';
+import { captureSilent } from './silent.ts';
+import { withheldRows } from './withheld.ts';
+
+export interface PromptTraining {
+  model: LanguageModel;
+  dataset: EngineDataset;
+  /** Activations of the settings' layer. */
+  captured: CapturedPopulations;
+  settings: AlignmentSettings;
+  /** Whether each concept gets a slot; without them the second stage has nothing to learn. */
+  slots: boolean;
+}
+
+export interface Trained {
+  stored: StoredSae;
+  /** What the kept weights reached on the prompts that they were chosen by. */
+  best: Pick<Best, 'accuracy' | 'loss'>;
+}
+
+/**
+ * Trains on the TRAIN prompts of `SEEN` entities. An SAE without slots knows the concepts' mean activations too.
+ * @throws {AppError} ENGINE_FAILED when the loss diverges, CONFLICT when the checkpoint is another job's,
+ * INVALID_INPUT when the silence term has no position to learn from.
+ */
+export async function trainOnPrompts(
+  training: PromptTraining,
+  context: JobContext,
+  progress: TrainingProgress,
+): Promise<Trained> {
+  const { model, dataset, captured, settings, slots } = training;
+  const { dModel } = model.config;
+  const concepts = dataset.concepts.map(({ key }) => key);
+  const learned = captured.SEEN.filter(({ split }) => split === 'TRAIN');
+  const h = stackRows(learned, dModel);
+  const normalization = fitNormalization(h, dModel);
+  const toRows = (prompts: readonly CapturedPrompt[]) =>
+    rowsOf(prompts, model, concepts.length, normalization);
+  const train = toRows(learned);
+  const entities = learned.map(({ entity }) => entity);
+  const silent =
+    settings.weights.silence > 0 ? await captureSilent(model, dataset, learned, settings, context) : null;
+  const config = saeConfig(training);
+  const best = await trainSae(
+    {
+      config,
+      settings,
+      train: { ...train, withheld: withheldRows(dataset, settings, entities, train.concepts) },
+      validation: toRows(chooseBy(captured, concepts.length) ?? learned),
+      concepts,
+      silent: silent && normalize(silent, normalization),
+      fingerprint: jobFingerprint({ config, settings, dataset, model: hashWeights(model.weights) }),
+    },
+    context,
+    progress,
+  );
+  const stored = {
+    config,
+    settings,
+    concepts,
+    bestStep: slots ? best.step : settings.pretrain.steps,
+    weights: best.weights,
+    normalization,
+    conceptMeans: conceptMeans(h, train.concepts, concepts.length),
+  };
+  return { stored, best };
+}
+
+/** The same by the settings of a baseline: all latents are free, and the first stage is the only one. */
+export async function trainBaseline(
+  { settings, ...training }: Omit<PromptTraining, 'settings' | 'slots'> & { settings: BaselineSettings },
+  context: JobContext,
+  progress: TrainingProgress,
+): Promise<StoredSae> {
+  const unlabelled = { ...training, settings: asAlignmentSettings(settings), slots: false };
+  return (await trainOnPrompts(unlabelled, context, progress)).stored;
+}
+
+function saeConfig({ model, dataset, settings, slots }: PromptTraining): SaeConfig {
+  const { nFree, activation, k, valueHidden, weights, mode } = settings;
+  const { dModel, dVocab } = model.config;
+  const canName = dataset.prompts.every((prompt) => prompt.concepts.length > 1 || isQuestion(prompt));
+  const hasHeads = slots && weights.value > 0 && mode !== 'SEPARATE_ACTIVATION' && canName;
+  return {
+    dModel,
+    nFree,
+    nConcepts: slots ? dataset.concepts.length : 0,
+    activation,
+    k,
+    valueHeads: hasHeads ? { hidden: valueHidden, dVocab } : null,
+  };
+}

@@ -1,5 +1,14 @@
-/** Word-level tokenizers as Hugging Face `tokenizer.json`, and any such file loaded for use. */
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+/**
+ * Word-level tokenizers as Hugging Face `tokenizer.json`, and any such file loaded for use. What is computed is held to
+ * the reference library by `test/formats/tokenizer/reference.test.ts`; what is not computed is refused by its name.
+ */
+import { shownText } from '../storedText.ts';
+import { type AddedToken, createSections, readAddedTokens, textOfAdded } from './tokenizer/addedTokens.ts';
+import { shown } from './tokenizer/config.ts';
+import { cleanUp, createDecoder } from './tokenizer/decoders.ts';
+import { createModel } from './tokenizer/models.ts';
+import { createNormalizer } from './tokenizer/normalizers.ts';
+import { createPreTokenizer } from './tokenizer/preTokenizers.ts';
 
 const PAD = '<pad>';
 const EOS = '<eos>';
@@ -18,7 +27,10 @@ export interface TokenizerJson {
 export interface Tokenizer {
   /** Token ids of the text, without any special token added. */
   encode(text: string): number[];
-  /** The text of the ids, special tokens left out; answers compare with `sameAnswer`, not by characters. */
+  /**
+   * The text of the ids, special tokens left out; answers compare with `sameAnswer`, not by characters. U+0000, which a
+   * token may be, is shown as `\\u0000`, half a character as U+FFFD: any text of it can be stored.
+   */
   decode(ids: readonly number[]): string;
   /** Number of rows the embedding needs: the largest id + 1. */
   dVocab: number;
@@ -35,10 +47,11 @@ export interface Tokenizer {
 export function buildWordLevelTokenizer(texts: Iterable<string>): TokenizerJson {
   const special = [PAD, EOS, UNK];
   const json = tokenizerJson(special, special);
-  const { pre_tokenizer: splitter, normalizer } = new HuggingFaceTokenizer(json, {});
+  const normalize = createNormalizer(json.normalizer);
+  const split = createPreTokenizer(json.pre_tokenizer);
   const counts = new Map<string, number>();
   for (const text of texts) {
-    for (const word of splitter!(normalizer!(text))) counts.set(word, (counts.get(word) ?? 0) + 1);
+    for (const word of split(normalize(text), true)) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   for (const token of special) counts.delete(token);
   const words = [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)).map(([word]) => word);
@@ -46,29 +59,70 @@ export function buildWordLevelTokenizer(texts: Iterable<string>): TokenizerJson 
 }
 
 /**
- * Loads a parsed `tokenizer.json` of any kind that `@huggingface/tokenizers` runs.
- * @throws Error when it names no end-of-text token, or cannot be read.
+ * Loads a parsed `tokenizer.json`.
+ * @throws Error when it names no end-of-text token, is malformed, or has a part that is not computed here.
  */
 export function loadTokenizer(json: unknown): Tokenizer {
-  const { added_tokens: added = [], model, eos_token: eosToken } = json as TokenizerJson;
+  const { eos_token: eosToken, ...parts } = (json ?? {}) as Partial<TokenizerJson>;
+  const { encode: encodeWord, vocab, unkToken } = createModel(parts.model);
+  const added = readAddedTokens(parts.added_tokens);
+  checkIds(added, vocab);
   const idOf = (...names: string[]): number | undefined => added.find((t) => names.includes(t.content))?.id;
   const eosId = eosToken === undefined ? idOf(EOS, '<|endoftext|>', '</s>') : idOf(eosToken);
   if (eosId === undefined)
     throw new Error('the tokenizer has no <eos>, <|endoftext|> or </s> among its added tokens');
-  const padId = idOf(PAD, '[PAD]') ?? eosId;
-  const inner = new HuggingFaceTokenizer(json as object, {
-    unk_token: model.unk_token,
-    clean_up_tokenization_spaces: model.type === 'WordLevel',
-  });
-  const ids = [...Object.values(model.vocab), ...added.map((token) => token.id)];
+  const normalize = createNormalizer(parts.normalizer);
+  const sections = createSections(added, normalize);
+  const split = createPreTokenizer(parts.pre_tokenizer);
+  const encode = (text: string) =>
+    sections(text).flatMap((section) => {
+      if ('id' in section) return [section.id];
+      return split(section.text, section.first).flatMap(encodeWord);
+    });
+  const texts = new Map([...vocab].map(([token, id]) => [id, token]));
+  for (const token of added) texts.set(token.id, textOfAdded(token, normalize));
+  const special = new Set(added.filter((token) => token.special).map(({ id }) => id));
+  const words = parts.model!.type === 'WordLevel';
   return {
-    encode: (text) => inner.encode(text, { add_special_tokens: false }).ids,
-    decode: (tokens) => (tokens.length ? inner.decode([...tokens], { skip_special_tokens: true }) : ''),
-    dVocab: ids.reduce((max, id) => Math.max(max, id), -1) + 1,
-    padId,
+    encode,
+    decode: createDecode(texts, special, createDecoder(parts.decoder), words),
+    dVocab: [...vocab.values(), ...added.map(({ id }) => id)].reduce((max, id) => Math.max(max, id), -1) + 1,
+    padId: idOf(PAD, '[PAD]') ?? eosId,
     eosId,
-    unkId: model.unk_token ? (model.vocab[model.unk_token] ?? idOf(model.unk_token) ?? null) : null,
+    unkId: unkToken === null ? null : vocab.get(unkToken)!,
   };
+}
+
+/** @param words Whether tokens are words, which are joined by spaces, before marks too. */
+function createDecode(
+  texts: ReadonlyMap<number, string>,
+  special: ReadonlySet<number>,
+  join: (tokens: string[]) => string,
+  words: boolean,
+): Tokenizer['decode'] {
+  return (ids) => {
+    const text = join(ids.flatMap((id) => (special.has(id) ? [] : (texts.get(id) ?? []))));
+    return shownText(words ? cleanUp(text) : text);
+  };
+}
+
+/**
+ * The library gives an added token the id of its text in the vocabulary, or else the next that is free, whatever the
+ * file says.
+ * @throws Error where that makes another token of it.
+ */
+function checkIds(added: readonly AddedToken[], vocab: ReadonlyMap<string, number>): void {
+  const given = new Map<string, number>();
+  let next = vocab.size;
+  for (const { id, content } of [...added].sort((a, b) => a.id - b.id)) {
+    const expected = vocab.get(content) ?? given.get(content) ?? next;
+    if (id !== expected)
+      throw new Error(
+        `its added token ${shown(content)} has the id ${id}, where the library gives it ${expected}`,
+      );
+    given.set(content, id);
+    next = Math.max(next, id + 1);
+  }
 }
 
 function tokenizerJson(special: readonly string[], words: readonly string[]): TokenizerJson {

@@ -7,6 +7,7 @@ import { appendCell } from '../db/queries/sweepCells.ts';
 import type { MetricRow, Progress } from '../engine/contract/protocol.ts';
 import type { SweepCell } from '../engine/contract/swapSweep.ts';
 import type { Logger } from '../log.ts';
+import { shownText } from '../storedText.ts';
 import { withRetry } from './retry.ts';
 
 /** Rows after which what they fill of the ladder over metrics is made. */
@@ -65,7 +66,7 @@ export class RunWriter {
   }
 
   log(level: LogLevel, message: string, at = Date.now()): void {
-    this.#next.logs.push({ level, message, at });
+    this.#next.logs.push({ level, message: shownText(message), at });
     this.#wake();
   }
 

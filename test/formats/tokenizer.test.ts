@@ -64,3 +64,83 @@ describe('word-level tokenizer', () => {
     expect(() => loadTokenizer({ ...json, added_tokens: [] })).toThrow(/<eos>/);
   });
 });
+
+describe('a tokenizer from elsewhere', () => {
+  const { model, ...rest } = json;
+  const withModel = (changes: Record<string, unknown>) => ({ ...rest, model: { ...model, ...changes } });
+
+  it('may know tokens that no database can hold, and shows them', () => {
+    const vocab = { ...model.vocab, '\u0000': json.added_tokens.length + 5000, 'half\ud800': 6000 };
+    const { encode, decode } = loadTokenizer(JSON.parse(JSON.stringify(withModel({ vocab }))));
+    expect(decode([json.added_tokens.length + 5000, 6000])).toBe('\\u0000 half\ufffd');
+    expect(encode('rome')).toEqual([2]);
+  });
+
+  it.each([
+    ['no object', null, /its model is not an object/],
+    ['no model', { ...json, model: undefined }, /its model is not an object with a type/],
+    [
+      'a model of another kind',
+      withModel({ type: 'Unigram' }),
+      /"Unigram" is not supported; supported are BPE/,
+    ],
+    [
+      'a vocabulary that is a list',
+      withModel({ vocab: [['a', 0]] }),
+      /vocabulary of its WordLevel model is \[\[/,
+    ],
+    ['ids that are no numbers', withModel({ vocab: { a: 'b' } }), /id of its token "a" is "b"/],
+    [
+      'an unknown token that is unknown',
+      withModel({ unk_token: '[UNK]' }),
+      /"\[UNK\]" is not in its vocabulary/,
+    ],
+    [
+      'added tokens that are none',
+      { ...json, added_tokens: [{ id: '1' }] },
+      /an added token is \{"id":"1"\}/,
+    ],
+    [
+      'an added token in the place of another',
+      { ...json, added_tokens: [...json.added_tokens, { id: 3, content: '<new>', special: true }] },
+      /added token "<new>" has the id 3, where the library gives it \d+/,
+    ],
+    [
+      'another pre-tokenizer',
+      { ...json, pre_tokenizer: { type: 'UnicodeScripts' } },
+      /pre-tokenizer "UnicodeScr/,
+    ],
+    [
+      'another normalizer',
+      { ...json, normalizer: { type: 'Precompiled' } },
+      /normalizer "Precompiled" is not/,
+    ],
+    [
+      'another decoder',
+      { ...json, decoder: { type: 'CTC' } },
+      /decoder "CTC" is not supported; supported are/,
+    ],
+    [
+      'a normalizer by a name of objects',
+      { ...json, normalizer: { type: 'constructor' } },
+      /"constructor" is not/,
+    ],
+    [
+      'an expression that is none',
+      { ...json, pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated' } },
+      /the expression \( is not understood/,
+    ],
+    [
+      'merges of what is not there',
+      { ...rest, model: { type: 'BPE', vocab: { a: 0 }, merges: ['a b'] } },
+      /merge 0 of its BPE model names "b"/,
+    ],
+    [
+      'random tokens',
+      { ...rest, model: { type: 'BPE', vocab: {}, merges: [], dropout: 0.1 } },
+      /has dropout/,
+    ],
+  ])('is refused by name: %s', (_, given, reason) => {
+    expect(() => loadTokenizer(given)).toThrow(reason);
+  });
+});

@@ -1,8 +1,10 @@
 /** Runs and their life: QUEUED → RUNNING → SUCCEEDED | FAILED | CANCELLED, every change an event. */
+
 import { randomUUID } from 'node:crypto';
 import { and, count, eq, gt, inArray, isNotNull, isNull, not, notInArray, type SQL, sql } from 'drizzle-orm';
 import { PARENT_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { AppError, notFound } from '../../errors.ts';
+import { shownText } from '../../storedText.ts';
 import type { Executor } from '../client.ts';
 import { type RunStatus, runs } from '../tables/index.ts';
 import { appendStatus, type Claim, heldBy } from './events.ts';
@@ -156,7 +158,7 @@ export function failRun(
   return endOne(db, heldBy(claim), {
     status: 'FAILED',
     errorCode: error.code,
-    errorMessage: error.message.replaceAll('\0', '�'),
+    errorMessage: shownText(error.message),
   });
 }
 

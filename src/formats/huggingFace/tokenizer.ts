@@ -18,8 +18,6 @@ export function readTokenizer(
     dVocab,
   }: { eosId: unknown; settings: Readonly<Record<string, unknown>>; dVocab: number },
 ): TokenizerJson {
-  // What the database's JSON cannot hold.
-  if (text.includes('\\u0000')) throw unusable('it has a token with the character U+0000');
   const json = parse(text);
   const { type, vocab } = json.model ?? {};
   if (!MODELS.includes(type) || typeof vocab !== 'object' || Array.isArray(vocab))

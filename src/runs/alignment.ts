@@ -13,7 +13,7 @@ import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
 import { SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
-import { checkLayer, chooseStudied, type Dataset, loadStudied, type Model, type Studied } from './studied.ts';
+import { checkLayer, chooseStudied, type Dataset, loadSettled, type Model, type Studied } from './studied.ts';
 import { booleans, json, numbers, type ResultTable, successRate, texts, times } from './table.ts';
 
 /** Success of swaps, of `swap_measures m`. */
@@ -69,11 +69,7 @@ const { binding, matrix, faithfulness, latents } = SAE_TABLES;
 export const alignment: EngineKind<'ALIGNMENT'> = {
   tables: { binding, matrix, swaps, interventions, faithfulness, latents },
   checkpoints: true,
-  load: async (source, run) => ({
-    kind: 'ALIGNMENT',
-    settings: run.settings,
-    ...(await loadStudied(source, run)),
-  }),
+  load: async (source, run) => ({ kind: 'ALIGNMENT', ...(await loadSettled(source, run)) }),
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
     const { bestStep, dModel, chosenAlpha } = result;

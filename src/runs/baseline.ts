@@ -6,16 +6,12 @@ import { readConcepts } from './concepts.ts';
 import type { EngineKind } from './kind.ts';
 import { SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
-import { checkLayer, chooseStudied, loadStudied, type Studied } from './studied.ts';
+import { checkLayer, chooseStudied, loadSettled, type Studied } from './studied.ts';
 
 export const baseline: EngineKind<'BASELINE'> = {
   tables: SAE_TABLES,
   checkpoints: true,
-  load: async (source, run) => ({
-    kind: 'BASELINE',
-    settings: run.settings,
-    ...(await loadStudied(source, run)),
-  }),
+  load: async (source, run) => ({ kind: 'BASELINE', ...(await loadSettled(source, run)) }),
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
     await storeMeasures(tx, run, result);

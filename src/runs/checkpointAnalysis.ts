@@ -6,18 +6,14 @@ import type { RunOf } from '../db/queries/runOf.ts';
 import type { GrokkingPoint } from '../engine/contract/analysis.ts';
 import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import type { EngineKind, ResultTarget } from './kind.ts';
-import { loadStudied } from './studied.ts';
+import { loadSettled } from './studied.ts';
 
 export { type HopSae, hopSaesOfRuns } from '../db/queries/hopSaes.ts';
 
 export const checkpointAnalysis: EngineKind<'CHECKPOINT_ANALYSIS'> = {
   tables: {},
   checkpoints: false,
-  load: async (source, run) => ({
-    kind: 'CHECKPOINT_ANALYSIS',
-    settings: run.settings,
-    ...(await loadStudied(source, run)),
-  }),
+  load: async (source, run) => ({ kind: 'CHECKPOINT_ANALYSIS', ...(await loadSettled(source, run)) }),
   async store(target, run, { point, saes }) {
     const artifactHash = await keepHopSaes(target, run.id, saes);
     await storeAnalysis(target.tx, run, point);

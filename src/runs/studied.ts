@@ -124,6 +124,11 @@ export async function loadStudied(
   return { model: await loadModelRef(db, store, modelId!), dataset };
 }
 
+/** The same with the run's settings, where they are the job's. */
+export async function loadSettled<S>(source: JobSource, run: { modelId: string | null; settings: S }) {
+  return { settings: run.settings, ...(await loadStudied(source, run)) };
+}
+
 /**
  * A stored model as the engine reads it.
  * @throws AppError NOT_FOUND; UNAVAILABLE when its file is not in the store, or damaged.

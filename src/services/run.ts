@@ -11,7 +11,7 @@ import { dequeueRun } from '../jobs/queue.ts';
 export type * from '../db/queries/events.ts';
 export type { MetricSeries } from '../db/queries/metrics.ts';
 export type { Page, PageArgs } from '../db/queries/page.ts';
-export { isOfKind, resultOf, settingsOf } from '../db/queries/runOf.ts';
+export { resultOf, settingsOf } from '../db/queries/runOf.ts';
 export type { Run, RunFilter } from '../db/queries/runs.ts';
 export type { RunFeed } from '../db/runFeed.ts';
 

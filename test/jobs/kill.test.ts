@@ -126,6 +126,20 @@ test('a worker that stops hands its run over with a checkpoint and without a pro
   await expectSameAsUnkilled(id);
 });
 
+test('a worker whose engine dies as it stops hands its run over at once', async () => {
+  const worker = await farm.startWorker({ checkpointEveryMs: NEVER, drainMs: NEVER });
+  const { id } = await startRun();
+  await measured(id, 1);
+  const enginePid = worker.enginePids[0]!;
+  process.kill(enginePid, 'SIGSTOP');
+  const stopped = farm.stopWorkers();
+  process.kill(enginePid, 'SIGKILL');
+  await stopped;
+  expect(await readRun(farm.database.db, id)).toMatchObject({ status: 'QUEUED', workerId: null });
+  await farm.startWorker();
+  await expectSameAsUnkilled(id);
+});
+
 test('a run whose engine dies again and again without getting on fails and says so', async () => {
   const worker = await farm.startWorker({ checkpointEveryMs: NEVER });
   const { id } = await startRun();

@@ -15,7 +15,7 @@ import {
 } from 'drizzle-orm/pg-core';
 import { id, oneOf, SPLIT_NAMES } from './columns.ts';
 import { concepts } from './ontology.ts';
-import { runs } from './run.ts';
+import { runId } from './run.ts';
 
 /** What stands in an activation's place when faithfulness is measured. */
 export const REPLACEMENTS = ['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO'] as const;
@@ -24,9 +24,7 @@ export const REPLACEMENTS = ['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO'] as const
 export const splitMeasures = pgTable(
   'split_measures',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
     examples: integer('examples').notNull(),
     accuracy: doublePrecision('accuracy').notNull(),
@@ -52,9 +50,7 @@ export const slots = pgTable(
   'slots',
   {
     id: id(),
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     conceptId: uuid('concept_id')
       .notNull()
       .references(() => concepts.id),
@@ -74,9 +70,7 @@ export const slots = pgTable(
 export const swapMeasures = pgTable(
   'swap_measures',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     control: text('control').$type<'CONCEPT' | 'RANDOM_LATENT'>().notNull(),
     population: text('population').$type<'VALIDATION' | 'UNSEEN' | 'SEEN'>().notNull(),
     split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
@@ -96,9 +90,7 @@ export const swapMeasures = pgTable(
 export const conceptLatents = pgTable(
   'concept_latents',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     conceptId: uuid('concept_id')
       .notNull()
       .references(() => concepts.id),
@@ -120,9 +112,7 @@ export const conceptLatents = pgTable(
 export const faithfulness = pgTable(
   'faithfulness',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
     replacement: text('replacement').$type<(typeof REPLACEMENTS)[number]>().notNull(),
     prompts: integer('prompts').notNull(),

@@ -11,10 +11,9 @@ import {
   primaryKey,
   smallint,
   text,
-  uuid,
 } from 'drizzle-orm/pg-core';
 import { instant, oneOf } from './columns.ts';
-import { runs } from './run.ts';
+import { runId } from './run.ts';
 
 const EVENT_TYPES = ['STATUS', 'LOG', 'PART', 'CELL', 'POINT'] as const;
 
@@ -22,9 +21,7 @@ const EVENT_TYPES = ['STATUS', 'LOG', 'PART', 'CELL', 'POINT'] as const;
 export const runEvents = pgTable(
   'run_events',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     seq: bigint('seq', { mode: 'number' }).notNull(),
     at: instant('at').notNull(),
     type: text('type').$type<(typeof EVENT_TYPES)[number]>().notNull(),
@@ -37,9 +34,7 @@ export const runEvents = pgTable(
 export const metricPoints = pgTable(
   'metric_points',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     name: text('name').notNull(),
     step: integer('step').notNull(),
     value: doublePrecision('value').notNull(),
@@ -61,9 +56,7 @@ export const metricPoints = pgTable(
 export const metricBuckets = pgTable(
   'metric_buckets',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     name: text('name').notNull(),
     level: smallint('level').notNull(),
     k: integer('k').notNull(),

@@ -14,16 +14,14 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core';
 import { instant } from './columns.ts';
-import { runs } from './run.ts';
+import { runId } from './run.ts';
 
 /** What a grokking run measured of a checkpoint. */
 export const grokkingPoints = pgTable(
   'grokking_points',
   {
     /** The GROKKING run. */
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     step: integer('step').notNull(),
     at: instant('at').notNull(),
     /** The event that told of it; null until all before it have been told of. */

@@ -11,11 +11,10 @@ import {
   smallint,
   text,
   unique,
-  uuid,
 } from 'drizzle-orm/pg-core';
 import { artifacts } from './artifact.ts';
 import { oneOf } from './columns.ts';
-import { runs } from './run.ts';
+import { runId } from './run.ts';
 import { SWEEP_EDITED } from './swapSweep.ts';
 
 /** SAEs of two-hop runs, hop by hop; one that is shared is there at both. */
@@ -23,9 +22,7 @@ export const hopSaes = pgTable(
   'hop_saes',
   {
     /** The CHECKPOINT_ANALYSIS or HOP_SWAP run that trained it. */
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     hop: smallint('hop').notNull(),
     artifactHash: text('artifact_hash')
       .notNull()
@@ -42,9 +39,7 @@ export const hopSaes = pgTable(
 export const hopSwaps = pgTable(
   'hop_swaps',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     /** Place in the run's order of work. */
     position: integer('position').notNull(),
     hop: smallint('hop').notNull(),

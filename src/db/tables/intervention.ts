@@ -3,16 +3,14 @@ import { boolean, doublePrecision, index, jsonb, pgTable, text, uuid } from 'dri
 import { createdAt, id } from './columns.ts';
 import { examples } from './dataset.ts';
 import { concepts } from './ontology.ts';
-import { runs } from './run.ts';
+import { runId } from './run.ts';
 
 /** One concept swap on one prompt, as `swapConcept` returned it. */
 export const interventions = pgTable(
   'interventions',
   {
     id: id(),
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     exampleId: uuid('example_id').references(() => examples.id, { onDelete: 'set null' }),
     method: text('method').notNull(),
     alpha: doublePrecision('alpha').notNull(),

@@ -101,6 +101,12 @@ export const runs = pgTable(
   ],
 );
 
+/** The run that a row belongs to, and goes with. */
+export const runId = () =>
+  uuid('run_id')
+    .notNull()
+    .references(() => runs.id, { onDelete: 'cascade' });
+
 /** The newest checkpoint of an unfinished run. */
 export const checkpoints = pgTable(
   'checkpoints',
@@ -122,9 +128,7 @@ export const modelCheckpoints = pgTable(
   'model_checkpoints',
   {
     /** The MODEL run. */
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     /** 0 is before training. */
     step: integer('step').notNull(),
     modelId: uuid('model_id')

@@ -9,10 +9,9 @@ import {
   primaryKey,
   text,
   unique,
-  uuid,
 } from 'drizzle-orm/pg-core';
 import { oneOf } from './columns.ts';
-import { runs } from './run.ts';
+import { runId } from './run.ts';
 
 /** What swaps edit: the bound slots, or a control. */
 export const SWEEP_EDITED = ['CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'] as const;
@@ -21,9 +20,7 @@ export const SWEEP_EDITED = ['CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 
 export const sweepCells = pgTable(
   'sweep_cells',
   {
-    runId: uuid('run_id')
-      .notNull()
-      .references(() => runs.id, { onDelete: 'cascade' }),
+    runId: runId(),
     /** Place in the sweep's order of work. */
     position: integer('position').notNull(),
     edited: text('edited').$type<(typeof SWEEP_EDITED)[number]>().notNull(),

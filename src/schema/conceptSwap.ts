@@ -1,12 +1,12 @@
 /** The mutation that swaps a concept on one prompt. */
-import { swapConcept } from '../services/conceptSwap.ts';
+import { swapConcept, swapSettings } from '../services/conceptSwap.ts';
 import type { Intervention } from '../services/intervention.ts';
 import { builder } from './builder.ts';
 import { conceptKeyOrId, idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
-import { SwapMethod } from './intervention.ts';
 import { addMutation } from './mutation.ts';
 import { InterventionRef } from './refs.ts';
+import { settingFields } from './settings.ts';
 
 const SwapConceptInput = builder.inputType('SwapConceptInput', {
   description: 'What to swap on which prompt. Give either `exampleId` or `prompt`.',
@@ -31,22 +31,7 @@ const SwapConceptInput = builder.inputType('SwapConceptInput', {
       description:
         'The concept to turn off: its key or its id. Default: that of the strongest slot on the prompt.',
     }),
-    method: t.field({
-      type: SwapMethod,
-      required: false,
-      description: 'How to edit. Default: LATENT_DECODE.',
-    }),
-    alpha: t.float({
-      required: false,
-      description:
-        "The value for the target's slot, -1000 to 1000. Default: the run's `chosenAlpha`, or 1 where it has none.",
-    }),
-    armed: t.boolean({
-      required: false,
-      description:
-        'True: the edit stands ready at every position of prompt and answer and fires only where the source slot is above 0.5. False: it is made at the last prompt token, always. Default: false.',
-    }),
-    maxNewTokens: t.int({ required: false, description: 'Longest answer in tokens, 1–256. Default: 16.' }),
+    ...settingFields(t, swapSettings),
   }),
 });
 

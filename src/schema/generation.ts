@@ -1,16 +1,17 @@
 /** The subscription that watches a model speak, and steers it. */
 import {
+  editSettings,
   type GeneratedToken,
   type GenerationEvent,
   MAX_INTERVENTIONS,
-  MAX_NEW_TOKENS,
+  samplingSettings,
   startGeneration,
 } from '../services/generation.ts';
 import { builder } from './builder.ts';
 import { conceptKeyOrId, idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
-import { SwapMethod } from './intervention.ts';
 import { ConceptRef } from './refs.ts';
+import { settingFields } from './settings.ts';
 
 const GenerationIntervention = builder.inputType('GenerationIntervention', {
   description:
@@ -25,27 +26,7 @@ const GenerationIntervention = builder.inputType('GenerationIntervention', {
       description:
         'The concept to turn off: its key or its id. Default: that of the strongest slot at the last prompt token.',
     }),
-    method: t.field({
-      type: SwapMethod,
-      required: false,
-      description: 'How to edit. Default: LATENT_DECODE.',
-    }),
-    alpha: t.float({
-      required: false,
-      description:
-        "The value for the target's slot, -1000 to 1000. Default: the run's `chosenAlpha`, or 1 where it has none.",
-    }),
-    fromStep: t.int({ required: false, description: 'First step at which it is made. Default: 0.' }),
-    untilStep: t.int({
-      required: false,
-      description:
-        'Last step at which it is made; 0 with `fromStep` 0 does what `swapConcept` does. Default: the end.',
-    }),
-    armed: t.boolean({
-      required: false,
-      description:
-        "True: it is made only at steps where the source's slot is above 0.5 before any edit. Default: false.",
-    }),
+    ...settingFields(t, editSettings),
   }),
 });
 
@@ -58,20 +39,7 @@ const GenerationInput = builder.inputType('GenerationInput', {
       description: "An example of the run's dataset, whose prompt is continued.",
     }),
     prompt: t.string({ required: false, description: 'A prompt of your own.' }),
-    maxNewTokens: t.int({
-      required: false,
-      description: `Most tokens to generate, 1–${MAX_NEW_TOKENS}. Default: 32.`,
-    }),
-    temperature: t.float({
-      required: false,
-      description:
-        'Draws tokens at random; below 1 sharpens, above 1 flattens. Default: 1 where `topK` or `seed` is given; without any of the three the likeliest token is taken.',
-    }),
-    topK: t.int({ required: false, description: 'Draws from this many likeliest tokens. Default: all.' }),
-    seed: t.int({
-      required: false,
-      description: 'Seeds the draws: the same seed gives the same text. Default: 0.',
-    }),
+    ...settingFields(t, samplingSettings),
     interventions: t.field({
       type: [GenerationIntervention],
       required: false,

@@ -7,7 +7,8 @@ import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { facts, interventions } from '../db/tables/index.ts';
-import { SWAP_METHODS } from '../engine/contract/swap.ts';
+import { number, reading, whole, withFallback } from '../engine/contract/describe.ts';
+import { swapMethod } from '../engine/contract/swap.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import {
   chosenAlphaOf,
@@ -18,12 +19,27 @@ import {
   readExample,
 } from './alignment.ts';
 import type { Engine } from './engine.ts';
-import { alpha, whole } from './fields.ts';
 import type { Intervention } from './intervention.ts';
 import type { Concept } from './ontology.ts';
 
-const swapRequest = z
-  .strictObject({
+/** How a swap is made; of the edits of a generation too. */
+export const swapSettings = z.strictObject({
+  method: swapMethod.describe('How to edit.').default('LATENT_DECODE'),
+  alpha: withFallback(
+    number(-1000, 1000).describe("The value for the target's slot.").optional(),
+    "the run's `chosenAlpha`, or 1 where it has none",
+  ),
+  armed: z
+    .boolean()
+    .describe(
+      'True: the edit stands ready at every position of prompt and answer and fires only where the source slot is above 0.5. False: it is made at the last prompt token, always.',
+    )
+    .default(false),
+  maxNewTokens: whole(1, 256).describe('Longest answer in tokens.').default(16),
+});
+
+const swapRequest = swapSettings
+  .extend({
     runId: z.uuid(),
     exampleId: z.uuid().optional(),
     prompt: longText.optional(),
@@ -32,20 +48,16 @@ const swapRequest = z
     /** Key or id; the prompt's strongest slot if left out. */
     sourceConcept: z.string().optional(),
     targetConcept: z.string(),
-    method: z.enum(SWAP_METHODS).default('LATENT_DECODE'),
-    /** What was chosen on validation if left out. */
-    alpha: alpha.optional(),
-    /** Edit wherever the source slot is on, instead of at the last prompt token. */
-    armed: z.boolean().default(false),
-    maxNewTokens: whole(1, 256).default(16),
   })
   .refine((input) => (input.exampleId === undefined) !== (input.prompt === undefined), {
     path: ['prompt'],
     error: 'give either exampleId or prompt',
+    ...reading('exampleId', 'prompt'),
   })
   .refine((input) => input.exampleId === undefined || input.entity === undefined, {
     path: ['entity'],
     error: 'entity goes with prompt; an example names its own',
+    ...reading('exampleId', 'entity'),
   });
 
 export type SwapRequest = z.input<typeof swapRequest>;

@@ -1,13 +1,14 @@
 /** Live generation: the engine continues a prompt while a caller watches and edits. */
 import { z } from 'zod';
 import { longText } from '../data/text.ts';
+import { reading, whole, withFallback } from '../engine/contract/describe.ts';
 import type {
   FinishedItem,
   GenerationEdit,
   GenerationItem,
   TokenItem,
 } from '../engine/contract/generation.ts';
-import { SWAP_METHODS } from '../engine/contract/swap.ts';
+import { seed } from '../engine/contract/seed.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import {
   chosenAlphaOf,
@@ -17,50 +18,73 @@ import {
   readConcepts,
   readExample,
 } from './alignment.ts';
+import { swapSettings } from './conceptSwap.ts';
 import type { EngineWork } from './engine.ts';
-import { alpha, finite, whole } from './fields.ts';
 import type { Concept } from './ontology.ts';
 
 export const MAX_INTERVENTIONS = 16;
-export const MAX_NEW_TOKENS = 256;
+const MAX_NEW_TOKENS = 256;
 
-const intervention = z
-  .strictObject({
+/** When and how an edit is made on the way. */
+export const editSettings = z.strictObject({
+  method: swapSettings.shape.method,
+  alpha: swapSettings.shape.alpha,
+  fromStep: whole(0, MAX_NEW_TOKENS).describe('First step at which it is made.').default(0),
+  untilStep: withFallback(
+    whole(0, MAX_NEW_TOKENS)
+      .describe(
+        'Last step at which it is made, at least `fromStep`; 0 with `fromStep` 0 does what `swapConcept` does.',
+      )
+      .optional(),
+    'the end',
+  ),
+  armed: swapSettings.shape.armed.describe(
+    "True: it is made only at steps where the source's slot is above 0.5 before any edit.",
+  ),
+});
+
+const intervention = editSettings
+  .extend({
     targetConcept: z.string(),
     /** Key or id; the strongest slot at the last prompt token if left out. */
     sourceConcept: z.string().optional(),
-    method: z.enum(SWAP_METHODS).default('LATENT_DECODE'),
-    /** What was chosen on validation if left out. */
-    alpha: alpha.optional(),
-    fromStep: whole(0, MAX_NEW_TOKENS).default(0),
-    untilStep: whole(0, MAX_NEW_TOKENS).optional(),
-    armed: z.boolean().default(false),
   })
   .refine(({ fromStep, untilStep }) => untilStep === undefined || untilStep >= fromStep, {
     path: ['untilStep'],
     error: 'must be at least fromStep',
+    ...reading('fromStep', 'untilStep'),
   });
 
-const generationRequest = z
-  .strictObject({
+/** How tokens are chosen. */
+export const samplingSettings = z.strictObject({
+  maxNewTokens: whole(1, MAX_NEW_TOKENS).describe('Most tokens to generate.').default(32),
+  temperature: withFallback(
+    z
+      .number()
+      .gt(0)
+      .max(100)
+      .describe('Draws tokens at random; below 1 sharpens, above 1 flattens.')
+      .optional(),
+    '1 where `topK` or `seed` is given; without any of the three the likeliest token is taken',
+  ),
+  topK: withFallback(
+    whole(1, 1_000_000).describe('Draws from this many likeliest tokens.').optional(),
+    'all',
+  ),
+  seed: withFallback(seed.describe('Seeds the draws: the same seed gives the same text.').optional(), '0'),
+});
+
+const generationRequest = samplingSettings
+  .extend({
     runId: z.uuid(),
     exampleId: z.uuid().optional(),
     prompt: longText.optional(),
-    maxNewTokens: whole(1, MAX_NEW_TOKENS).default(32),
-    temperature: finite
-      .positive({ error: 'must be above 0; leave it out to take the likeliest token' })
-      .max(100, { error: 'must be at most 100' })
-      .optional(),
-    topK: whole(1, 1_000_000).optional(),
-    seed: whole(0, 2 ** 31 - 1).optional(),
-    interventions: z
-      .array(intervention)
-      .max(MAX_INTERVENTIONS, { error: `must be at most ${MAX_INTERVENTIONS} interventions` })
-      .default([]),
+    interventions: z.array(intervention).max(MAX_INTERVENTIONS).default([]),
   })
   .refine((input) => (input.exampleId === undefined) !== (input.prompt === undefined), {
     path: ['prompt'],
     error: 'give either exampleId or prompt',
+    ...reading('exampleId', 'prompt'),
   });
 
 export type GenerationRequest = z.input<typeof generationRequest>;
@@ -114,9 +138,9 @@ function toEdit(
 }
 
 /** Greedy unless something about sampling is said. */
-function samplingOf({ temperature, topK, seed }: Input) {
-  if (temperature === undefined && topK === undefined && seed === undefined) return null;
-  return { temperature: temperature ?? 1, topK: topK ?? null, seed: seed ?? 0 };
+function samplingOf({ temperature, topK, seed: given }: Input) {
+  if (temperature === undefined && topK === undefined && given === undefined) return null;
+  return { temperature: temperature ?? 1, topK: topK ?? null, seed: given ?? 0 };
 }
 
 /** The engine's names are not the caller's; of a target it can find wrong only that the prompt is about it. */

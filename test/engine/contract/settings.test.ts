@@ -8,11 +8,14 @@ import { alignmentSettings } from '../../../src/engine/contract/alignmentSetting
 import { grokSettings } from '../../../src/engine/contract/analysisSettings.ts';
 import { baselineSettings } from '../../../src/engine/contract/baselineSettings.ts';
 import { unwrap } from '../../../src/engine/contract/describe.ts';
+import { checkpointSchedule, stopRule } from '../../../src/engine/contract/grokkingSettings.ts';
 import { hopSwapSettings } from '../../../src/engine/contract/hopSwapSettings.ts';
 import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
 import { sweepSettings } from '../../../src/engine/contract/swapSweepSettings.ts';
 import { type AppError, type InputIssue, parseOrThrow } from '../../../src/errors.ts';
 import { buildSchema } from '../../../src/schema/schema.ts';
+import { swapSettings } from '../../../src/services/conceptSwap.ts';
+import { editSettings, samplingSettings } from '../../../src/services/generation.ts';
 
 type Values = Record<string, unknown>;
 
@@ -26,6 +29,11 @@ const TABLES: [name: string, schema: z.ZodObject, values: Values][] = [
   ['HopSwapSettingsInput', hopSwapSettings, hopSwapSettings.parse({})],
   ['GenerateDatasetInput', biographySettings, biographySettings.parse({})],
   ['GenerateTwoHopDatasetInput', twoHopSettings, twoHopSettings.parse({})],
+  ['CheckpointScheduleInput', checkpointSchedule, {}],
+  ['GrokkingStopRuleInput', stopRule, { measure: 'DIAGONAL_STRENGTH', threshold: 0 }],
+  ['SwapConceptInput', swapSettings, {}],
+  ['GenerationInput', samplingSettings, {}],
+  ['GenerationIntervention', editSettings, {}],
 ];
 const api = buildSchema();
 

@@ -22,7 +22,7 @@ export interface Place {
   operation: 'query' | 'mutation' | 'subscription';
   type: 'String' | 'ID';
   query: string;
-  /** Where an error says it was, from the argument on; for mutations from inside `input`. */
+  /** Where an error says it was, from the argument on, or from inside `input`. */
   path: readonly string[];
   variables(text: string): Record<string, unknown>;
 }
@@ -46,7 +46,7 @@ export function placesOf(schema: GraphQLSchema, seeds: Seeds, samples: Samples):
             operation: operation ?? 'query',
             type: scalar,
             query: queryOf(operation, type, name, args, result),
-            path: operation === 'mutation' ? path.slice(1) : path,
+            path: arg.name === 'input' ? path.slice(1) : path,
             variables: (text) => ({
               ...(operation ? {} : { seed: seeds[type.name] }),
               ...Object.fromEntries(

@@ -4,7 +4,7 @@ import { invalidInputs } from '../errors.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { TYPED_ERRORS, TypedError, type TypedErrorCode, toTypedError } from './errors.ts';
-import { textIssues } from './texts.ts';
+import { argumentIssues } from './texts.ts';
 
 type Builder = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
 
@@ -37,10 +37,7 @@ export function addMutation<Input, Success extends object>(
       resolve: async (_root, args, context, { schema }) => {
         try {
           const { args: declared } = schema.getMutationType()!.getFields()[name]!;
-          const issues = textIssues(declared, args).map(({ path, message }) => ({
-            path: path.slice(1),
-            message,
-          }));
+          const issues = argumentIssues(declared, args);
           if (issues.length > 0) throw invalidInputs(issues);
           return (await resolve((args as { input: Input }).input, context)) as never;
         } catch (error) {

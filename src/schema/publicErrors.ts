@@ -7,7 +7,7 @@ import {
   isObjectType,
 } from 'graphql';
 import { AppError, invalidInputs } from '../errors.ts';
-import { takesTexts, textIssues } from './texts.ts';
+import { argumentIssues, takesTexts } from './texts.ts';
 
 /**
  * Makes every resolver of the schema throw a `GraphQLError` with the extensions of `extensionsOf` for an `AppError`
@@ -32,7 +32,7 @@ type Check = (values: Record<string, unknown>) => void;
 
 function checkTexts(args: readonly GraphQLArgument[]): Check {
   return (values) => {
-    const issues = textIssues(args, values);
+    const issues = argumentIssues(args, values);
     if (issues.length > 0) throw invalidInputs(issues);
   };
 }

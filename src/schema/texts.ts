@@ -20,12 +20,22 @@ const MAX_TEXT = 10_000;
 export const WHOLE_FILE = { wholeFile: true };
 
 /** Everything in the arguments that no text may be, and every `ID` that is no global id, with paths among `args`. */
-export function textIssues(
+function textIssues(
   args: readonly (GraphQLArgument | GraphQLInputField)[],
   values: Readonly<Record<string, unknown>>,
   path: readonly string[] = [],
 ): InputIssue[] {
   return args.flatMap((arg) => issuesOf(arg.type, values[arg.name], [...path, arg.name], arg));
+}
+
+/** The same for all arguments of a field; an only one, `input`, is left out of paths, as everywhere. */
+export function argumentIssues(
+  args: readonly GraphQLArgument[],
+  values: Readonly<Record<string, unknown>>,
+): InputIssue[] {
+  const isInput = args.length === 1 && args[0]!.name === 'input';
+  const issues = textIssues(args, values);
+  return isInput ? issues.map(({ path, message }) => ({ path: path.slice(1), message })) : issues;
 }
 
 /** Whether there is anything to check. */

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eq } from 'drizzle-orm';
 import { invalidInput, notFound } from '../errors.ts';
 import type { Db } from './client.ts';
+import { EventPages } from './eventPages.ts';
 import type { DbLog } from './log.ts';
 import { type RunEventRow, readEvents } from './queries/events.ts';
 import { FINAL_STATUSES, runs } from './tables/index.ts';
@@ -20,6 +21,7 @@ export class RunChannel {
   /** True when `position` is the run's last event. */
   ended = false;
   private readonly subscribers = new Set<Subscription>();
+  private readonly pages = new EventPages();
   private readonly opened: Promise<void>;
   private reading: Promise<void> | null = null;
   private again = false;
@@ -61,8 +63,12 @@ export class RunChannel {
   }
 
   /** Events after `seq`, for a subscriber that is behind; waits while Postgres is away. */
-  async read(seq: number): Promise<RunEventRow[]> {
-    return this.patiently(() => readEvents(this.db, this.runId, seq, READ_LIMIT));
+  async read(seq: number): Promise<readonly RunEventRow[]> {
+    const page = Math.floor(seq / READ_LIMIT);
+    const rows = await this.pages.load(page, Math.min((page + 1) * READ_LIMIT, this.position), () =>
+      this.patiently(() => readEvents(this.db, this.runId, page * READ_LIMIT, READ_LIMIT)),
+    );
+    return seq === page * READ_LIMIT ? rows : rows.filter((row) => row.seq > seq);
   }
 
   remove(subscription: Subscription): void {
@@ -90,7 +96,7 @@ export class RunChannel {
       await this.opened;
       while (this.again && this.subscribers.size > 0) {
         this.again = false;
-        const rows = await this.read(this.position);
+        const rows = await this.patiently(() => readEvents(this.db, this.runId, this.position, READ_LIMIT));
         if (rows.length === READ_LIMIT) this.again = true;
         if (rows.length > 0) this.deliver(rows);
       }
@@ -122,7 +128,7 @@ export class RunChannel {
 }
 
 /** One consumer's place in a channel. While it keeps up it is fed from memory; if it lags, from the table. */
-export class Subscription implements AsyncIterableIterator<RunEventRow[]> {
+export class Subscription implements AsyncIterableIterator<readonly RunEventRow[]> {
   private queue: RunEventRow[] = [];
   private closed = false;
   private error: unknown = null;
@@ -138,7 +144,7 @@ export class Subscription implements AsyncIterableIterator<RunEventRow[]> {
     return this;
   }
 
-  async next(): Promise<IteratorResult<RunEventRow[]>> {
+  async next(): Promise<IteratorResult<readonly RunEventRow[]>> {
     // Nothing is awaited between a look at the state and what follows from it.
     for (;;) {
       if (this.error) throw this.error;
@@ -154,7 +160,7 @@ export class Subscription implements AsyncIterableIterator<RunEventRow[]> {
     }
   }
 
-  async return(): Promise<IteratorResult<RunEventRow[]>> {
+  async return(): Promise<IteratorResult<readonly RunEventRow[]>> {
     this.close();
     return { done: true, value: undefined };
   }
@@ -179,7 +185,7 @@ export class Subscription implements AsyncIterableIterator<RunEventRow[]> {
     return rows;
   }
 
-  private takeRead(rows: RunEventRow[]): RunEventRow[] {
+  private takeRead(rows: readonly RunEventRow[]): readonly RunEventRow[] {
     this.tail = rows.at(-1)!.seq;
     return rows;
   }

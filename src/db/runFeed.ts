@@ -17,7 +17,7 @@ export interface RunFeed {
    * @throws AppError NOT_FOUND for an unknown run; INVALID_INPUT for an `afterSeq` that was never given out;
    *   the iterator: UNAVAILABLE when the feed is closed before the run has ended.
    */
-  subscribe(runId: string, afterSeq: number): Promise<AsyncIterableIterator<RunEventRow[]>>;
+  subscribe(runId: string, afterSeq: number): Promise<AsyncIterableIterator<readonly RunEventRow[]>>;
   /** Ends all subscriptions. */
   close(): void;
 }

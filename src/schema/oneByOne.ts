@@ -19,7 +19,7 @@ export function isBatchSource(source: object): source is BatchSource<unknown> {
  * from, and a subscriber that leaves must let go of its run at once.
  */
 export function oneByOne<T extends { seq: number }, Wanted extends T = T>(
-  batches: AsyncIterableIterator<T[]>,
+  batches: AsyncIterableIterator<readonly T[]>,
   isWanted: (item: T) => item is Wanted = (_item): _item is Wanted => true,
 ): BatchSource<Wanted> {
   let batch: readonly Wanted[] = [];

@@ -1,10 +1,11 @@
 /** The raw connections below HTTP: none may end the process, fill the memory, or hold up a shutdown. */
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { failure, reply } from './reply.ts';
 
-/** A client that takes nothing of what waits for it for so long is cut. */
-const STALL_MS = 30_000;
+/** A client that takes nothing of what waits for it for `stallMs` is cut; looked for every `lookMs`. */
+const PATIENCE = { stallMs: 30_000, lookMs: 5000 };
 /** What a request may still take to arrive when the server shuts down. */
 const ARRIVAL_MS = 2000;
 
@@ -17,17 +18,18 @@ export class Connections {
   readonly #exchanges = new Set<Exchange>();
   /** By connection, when its last response is through. */
   readonly #previous = new WeakMap<Duplex, Promise<void>>();
+  /** By connection: how many bytes the client has taken, and since when no more. */
+  readonly #progress = new WeakMap<Duplex, { taken: string; since: number }>();
   #isDraining = false;
 
-  constructor(private readonly server: Server) {
+  constructor(
+    private readonly server: Server,
+    private readonly patience = PATIENCE,
+  ) {
     server.on('connection', (socket) => socket.on('error', () => undefined));
     server.on('clientError', refuseConnection);
-    server.timeout = STALL_MS;
-    server.on('timeout', (socket) => {
-      const isBusy = [...this.#exchanges].some(({ request }) => request.socket === socket);
-      // One that waits for its answer is left alone, one that does not take it is not.
-      if (!isBusy || socket.writableLength > 0) socket.destroy();
-    });
+    const looking = setInterval(() => this.#cutStalled(), patience.lookMs).unref();
+    server.once('close', () => clearInterval(looking));
   }
 
   /**
@@ -66,6 +68,18 @@ export class Connections {
     clearTimeout(end);
   }
 
+  #cutStalled(): void {
+    const now = performance.now();
+    for (const { request } of this.#exchanges) {
+      const { socket } = request;
+      const taken = takenBy(socket);
+      const before = this.#progress.get(socket);
+      if (socket.writableLength === 0 || before?.taken !== taken)
+        this.#progress.set(socket, { taken, since: now });
+      else if (now - before.since > this.patience.stallMs) socket.destroy();
+    }
+  }
+
   #refuseUnarrived(): void {
     for (const { request, response } of this.#exchanges) {
       if (request.complete || response.headersSent) continue;
@@ -94,4 +108,11 @@ function explain({ code, message }: NodeJS.ErrnoException): [number, string] {
   if (code === 'HPE_HEADER_OVERFLOW') return [431, 'The headers of the request are too large.'];
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'The request did not arrive in time.'];
   return [400, `This is not a request of HTTP/1.1: ${message}.`];
+}
+
+/** Changes whenever the client takes something, not when more is written. */
+function takenBy(socket: Socket): string {
+  // Of a large piece in flight only libuv's own count tells how far it has come, as Node's timeouts know, too.
+  const inFlight = (socket as { _handle?: { writeQueueSize?: number } | null })._handle?.writeQueueSize ?? 0;
+  return `${socket.bytesWritten - socket.writableLength} ${inFlight}`;
 }

@@ -42,7 +42,7 @@ afterEach(async () => {
   await notifications.close();
 });
 
-type Events = AsyncIterableIterator<RunEventRow[]>;
+type Events = AsyncIterableIterator<readonly RunEventRow[]>;
 const step = (n: number) => ({ step: n, at: n, values: { loss: n } });
 const seqs = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 

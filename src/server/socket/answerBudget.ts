@@ -1,7 +1,7 @@
 /** How many operations of one socket may be in work, so that answers nobody reads do not fill the memory. */
 
 /** Bytes of answers that one socket may have in work and unsent. */
-const BUDGET_BYTES = 12 * 1024 ** 2;
+const BUDGET_BYTES = 8 * 1024 ** 2;
 /** Taken for the size of an answer while none is known. */
 const FIRST_GUESS_BYTES = 4 * 1024 ** 2;
 const MAX_OPERATIONS = 16;

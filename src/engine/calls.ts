@@ -1,7 +1,8 @@
 /** Answers the short requests of a serving child. */
-import { swapConcept } from './align/swapConcept.ts';
+
 import type { EngineCall, EngineCallResult, EngineStream, EngineStreamItem } from './contract/protocol.ts';
-import { generateLive } from './generation/generate.ts';
+import { generateLive } from './edits/live.ts';
+import { swapConcept } from './edits/swapConcept.ts';
 import { capturedPrompts } from './latents/capture.ts';
 import { describeLatents } from './latents/page.ts';
 import { searchLatents } from './latents/search.ts';

@@ -89,9 +89,9 @@ const WORK: { [K in EngineRunKind]: () => Promise<Work<K>> } = {
   MODEL: async () => (await import('./model/train.ts')).trainModel,
   ALIGNMENT: async () => (await import('./align/align.ts')).runAlignment,
   BASELINE: async () => (await import('./align/align.ts')).runBaseline,
-  SWAP_SWEEP: async () => (await import('./align/sweep/sweep.ts')).runSwapSweep,
+  SWAP_SWEEP: async () => (await import('./edits/sweep.ts')).runSwapSweep,
   CHECKPOINT_ANALYSIS: async () => (await import('./grok/analyse.ts')).runCheckpointAnalysis,
-  HOP_SWAP: async () => (await import('./grok/swaps/swaps.ts')).runHopSwaps,
+  HOP_SWAP: async () => (await import('./edits/hopSwaps.ts')).runHopSwaps,
 };
 
 async function execute<K extends EngineRunKind>(

@@ -1,14 +1,9 @@
 /** Concept swaps on a trained model: as a sweep, which batches them, or one at a time. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sameAnswer } from '../../../src/data/answers.ts';
 import { generateBiographies } from '../../../src/data/biography.ts';
 import { runAlignment } from '../../../src/engine/align/align.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
-import { editResid } from '../../../src/engine/align/swapMethods.ts';
-import { longestAnswer } from '../../../src/engine/align/swapTrials.ts';
-import { runSwapSweep } from '../../../src/engine/align/sweep/sweep.ts';
-import { choosePrompts, drawSweepTrials, type SweepTrial } from '../../../src/engine/align/sweep/trials.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
 import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
 import type { ModelRef } from '../../../src/engine/contract/model.ts';
@@ -16,6 +11,12 @@ import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
 import type { JobContext } from '../../../src/engine/contract/protocol.ts';
 import type { SwapSweepJob, SweepCell } from '../../../src/engine/contract/swapSweep.ts';
 import type { SweepSettings } from '../../../src/engine/contract/swapSweepSettings.ts';
+import { isExpected, longestAnswer } from '../../../src/engine/edits/answers.ts';
+import { applyEdits } from '../../../src/engine/edits/edit.ts';
+import { slotSwap } from '../../../src/engine/edits/editors.ts';
+import { METHODS } from '../../../src/engine/edits/methods.ts';
+import { runSwapSweep } from '../../../src/engine/edits/sweep.ts';
+import { choosePrompts, drawSweepTrials, type SweepTrial } from '../../../src/engine/edits/trials.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
@@ -80,7 +81,7 @@ async function oneAtATime(dataset: EngineDataset, trained: Trained): Promise<Tas
       const successes = pairs.map(() => 0);
       for (const trial of await trials(CHECKED_PER_PAIR)) {
         const text = await answer(trial);
-        if (trial.expected.some((value) => sameAnswer(text, value))) successes[trial.pair]!++;
+        if (isExpected(text, trial.expected)) successes[trial.pair]!++;
       }
       return successes;
     },
@@ -95,16 +96,15 @@ async function swapAnswer(
   model: LanguageModel,
   sae: Sae,
   trial: SweepTrial,
-  { source, target }: SwapSweepJob['pairs'][number],
+  pair: SwapSweepJob['pairs'][number],
 ): Promise<string> {
   const { layer } = sae.settings;
   const breathe = async () => {};
   const tokens = model.tokenizer.encode(trial.prompt.prompt);
   const h = await captureResidPost(model, [tokens], { layer, breathe });
-  const { nFree } = sae.config;
-  const { resid } = editResid(sae, h, [{ off: nFree + source, on: nFree + target, alpha: 1 }], METHOD);
-  const edit = { layer, values: resid };
-  const maxNewTokens = longestAnswer(model, [trial]) + 1;
+  const swap = METHODS[METHOD].prepare(sae, slotSwap(sae, pair));
+  const edit = { layer, values: applyEdits(sae, h, [swap(1)]) };
+  const maxNewTokens = longestAnswer(model, trial.expected) + 1;
   const [generation] = await generate(model, [tokens], { maxNewTokens, edit, breathe });
   return generation!.text;
 }

@@ -18,6 +18,7 @@ import { asAlignmentSettings } from '../contract/baselineSettings.ts';
 import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/dataset.ts';
 import type { ModelRef } from '../contract/model.ts';
 import type { JobContext } from '../contract/protocol.ts';
+import { evaluateSwaps } from '../edits/evaluation.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import { writeSae } from '../sae/file.ts';
@@ -36,7 +37,6 @@ import { measureFaithfulness } from './faithfulness.ts';
 import { createPhases, type Phases } from './phases.ts';
 import { type Populations, splitPopulations } from './population.ts';
 import { reportSlots } from './slotReports.ts';
-import { evaluateSwaps } from './swapEvaluation.ts';
 import { type PromptTraining, type Trained, trainOnPrompts } from './training.ts';
 
 /**

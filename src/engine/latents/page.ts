@@ -1,9 +1,9 @@
 /** A latent's page: when it fires, for what, and what it writes. */
 import * as tf from '@tensorflow/tfjs-core';
-import { SLOT_ON } from '../align/armed.ts';
 import { createAuroc, labelConcepts, separabilityOrNull } from '../align/separability.ts';
 import { largest, logitLens } from '../align/slotReports.ts';
 import { type Firing, LATENT_LIST, type LatentPage, type LatentPrompt } from '../contract/latents.ts';
+import { SLOT_ON } from '../edits/armed.ts';
 import type { LoadedPair } from '../loaded.ts';
 import type { Sae } from '../sae/sae.ts';
 import type { CapturedPrompts } from './capture.ts';

@@ -1,6 +1,8 @@
 /** Token by token through the model with a key–value cache; what runs of the prompts is kept between tokens. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { ModelConfig } from '../contract/model.ts';
 import { gatherRows } from '../ops.ts';
+import type { Tensors } from '../step/stepper.ts';
 import { cachedSight, causalSight, type KeyValues, type Sight } from './attention.ts';
 import { embed, type Passage, type ResidHook, runBlocks, unembed } from './decoder.ts';
 import type { LanguageModel } from './languageModel.ts';
@@ -26,9 +28,50 @@ export interface DecodeState {
  */
 export function prefill(model: LanguageModel, prompts: readonly Tokens[], hook?: ResidHook): DecodeState {
   const [B, T] = [prompts.length, Math.max(1, longest(prompts))];
-  const rows = prompts.map(({ length }, i) => i * T + Math.max(0, length - 1));
+  const rows = lastRows(prompts, T);
   const made = tidied(() => run(model, padTokens(prompts, T), causalSight(B, T), { hook }, rows));
   return { ...made, lengths: prompts.map(({ length }) => length), width: T, made: 0 };
+}
+
+/** Prompts run up to a layer, from which the blocks above may go on any number of times. */
+export interface Trunk {
+  prompts: readonly Tokens[];
+  layer: number;
+  /** `blocks.{layer}.resid_post`, `[B, T, C]`. */
+  resid: tf.Tensor3D;
+  /** Of the blocks up to the layer. */
+  cache: KeyValues[];
+}
+
+/** Runs the prompts as `prefill` does, but no further than `layer`; the caller frees it by `disposeTrunk`. */
+export function runTrunk(model: LanguageModel, prompts: readonly Tokens[], layer: number): Trunk {
+  const { config, weights } = model;
+  const sight = causalSight(prompts.length, Math.max(1, longest(prompts)));
+  const below = tidied(() => {
+    const x = embed(config, weights, padTokens(prompts, sight.T), sight);
+    return runBlocks(config, weights, x, sight, { to: layer, keeps: true });
+  });
+  return { prompts, layer, ...below };
+}
+
+/** Goes on from the trunk with `resid` in the place of its own; equal to a `prefill` whose hook puts it there. */
+export function branchTrunk(
+  { config, weights }: LanguageModel,
+  { prompts, layer, cache }: Trunk,
+  resid: tf.Tensor3D,
+): DecodeState {
+  const [B, T] = resid.shape;
+  const state = tidied(() => {
+    const above = runBlocks(config, weights, resid, causalSight(B, T), { from: layer + 1, keeps: true });
+    const kept = cache.map((parts) => parts.map((part) => part.clone()));
+    const logits = logitsAt(config, weights, above.resid, lastRows(prompts, T));
+    return { logits, cache: [...kept, ...above.cache] };
+  });
+  return { ...state, lengths: prompts.map(({ length }) => length), width: T, made: 0 };
+}
+
+export function disposeTrunk({ resid, cache }: Trunk): void {
+  tf.dispose([resid, ...cache.flat()]);
 }
 
 /** Feeds one token to every sequence, at its own position; the previous state stays the caller's to free. */
@@ -62,21 +105,31 @@ export function selectRows(
   return { ...rest, ...taken, lengths: rows.map((row) => lengths[row]!) };
 }
 
-/** All blocks over `tokens [B, T]`; logits after row `lastRows[i]` of `[B·T]`, by default the only one of each sequence. */
+/** All blocks over `tokens [B, T]`; logits after rows `last` of `[B·T]`, by default the only one of each sequence. */
 function run(
   { config, weights }: LanguageModel,
   tokens: tf.Tensor2D,
   sight: Sight,
   passage: Passage,
-  lastRows?: number[],
+  last?: number[],
 ): Pick<DecodeState, 'logits' | 'cache'> {
-  const { B, T } = sight;
   const x = embed(config, weights, tokens, sight); // [B, T, C]
   const { resid, cache } = runBlocks(config, weights, x, sight, { ...passage, keeps: true });
-  const flat = tf.reshape(resid, [B * T, config.dModel]) as tf.Tensor2D;
-  const last = lastRows ? gatherRows(flat, tf.tensor1d(lastRows, 'int32')) : flat;
-  const logits = unembed(config, weights, tf.reshape(last, [B, 1, config.dModel]));
-  return { logits: tf.reshape(logits, [B, config.dVocab]), cache };
+  return { logits: logitsAt(config, weights, resid, last), cache };
+}
+
+/** Logits `[B, V]` after rows `last` of `resid [B, T, C]`. */
+function logitsAt(config: ModelConfig, weights: Tensors, resid: tf.Tensor3D, last?: number[]): tf.Tensor2D {
+  const [B, T, C] = resid.shape;
+  const flat = tf.reshape(resid, [B * T, C]) as tf.Tensor2D;
+  const chosen = last ? gatherRows(flat, tf.tensor1d(last, 'int32')) : flat;
+  const logits = unembed(config, weights, tf.reshape(chosen, [B, 1, C]));
+  return tf.reshape(logits, [B, config.dVocab]);
+}
+
+/** Each prompt's last token among the rows of the padded batch. */
+function lastRows(prompts: readonly Tokens[], T: number): number[] {
+  return prompts.map(({ length }, i) => i * T + Math.max(0, length - 1));
 }
 
 /** `tf.tidy` for a nested result, whose type it cannot express. */

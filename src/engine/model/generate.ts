@@ -1,24 +1,26 @@
 /** Batched generation with a key–value cache, optionally with one activation of each prompt replaced. */
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { Sampling } from '../contract/generation.ts';
-import { decode, disposeState, prefill } from './decode.ts';
+import { type DecodeState, decode, disposeState, prefill } from './decode.ts';
 import type { ResidHook } from './decoder.ts';
 import { checkEdit, type ResidEdit, replacing } from './edit.ts';
 import type { LanguageModel } from './languageModel.ts';
 import { type Pick, pickGreedy, pickSampled } from './pick.ts';
 import { checkPrompts, type Tokens } from './tokens.ts';
 
-export interface GenerateOptions {
+export interface ContinueOptions {
   maxNewTokens: number;
+  /** Awaited between tokens, so that the event loop stays free; by default one turn of it. */
+  breathe?: () => Promise<unknown>;
+}
+
+export interface GenerateOptions extends ContinueOptions {
   /** Absent means greedy. */
   sampling?: Sampling;
   edit?: ResidEdit;
-  /** Rewrites the residual stream at every step, in the place of `edit`; for prompts that make one batch. */
-  hookAt?: PickOptions['hookAt'];
   /** Prompts computed together; results do not depend on it. */
   batchSize?: number;
-  /** Awaited between tokens, so that the event loop stays free; by default one turn of it. */
-  breathe?: () => Promise<unknown>;
 }
 
 export interface GeneratedToken extends Pick {
@@ -58,17 +60,44 @@ async function generateBatch(
   start: number,
   options: GenerateOptions,
 ): Promise<Generation[]> {
-  const { maxNewTokens, sampling, edit, breathe = turnOfTheLoop } = options;
-  const rows = prompts.map((prompt) => ({
-    limit: Math.min(maxNewTokens, model.config.nCtx - prompt.length),
+  const { edit, sampling } = options;
+  const hookAt = (step: number) => (edit && step === 0 ? replacing(edit, prompts, start) : undefined);
+  const lengths = prompts.map(({ length }) => length);
+  return collect(model, lengths, options, () => pickTokens(model, prompts, { sampling, start, hookAt }));
+}
+
+/** Goes on greedily from prompts that have run, as `generate` does; frees the state. `hookAt` is asked from step 1 on. */
+export async function generateFrom(
+  model: LanguageModel,
+  state: DecodeState,
+  options: ContinueOptions & { hookAt?: PickOptions['hookAt'] },
+): Promise<Generation[]> {
+  let begun = false;
+  try {
+    return await collect(model, state.lengths, options, () => {
+      begun = true;
+      return pickFrom(model, state, pickGreedy, options.hookAt);
+    });
+  } finally {
+    if (!begun) disposeState(state);
+  }
+}
+
+/** Takes picks until every row has ended or is as long as it may be. */
+async function collect(
+  model: LanguageModel,
+  lengths: readonly number[],
+  { maxNewTokens, breathe = turnOfTheLoop }: ContinueOptions,
+  begin: () => AsyncGenerator<Pick[], never>,
+): Promise<Generation[]> {
+  const rows = lengths.map((length) => ({
+    limit: Math.min(maxNewTokens, model.config.nCtx - length),
     tokens: [] as Pick[],
     ended: false,
   }));
   const open = () => rows.some((row) => !row.ended && row.tokens.length < row.limit);
-  const hookAt = (step: number) =>
-    edit && step === 0 ? replacing(edit, prompts, start) : options.hookAt?.(step);
   if (open())
-    for await (const picks of pickTokens(model, prompts, { sampling, start, hookAt })) {
+    for await (const picks of begin()) {
       rows.forEach((row, i) => {
         if (row.ended || row.tokens.length >= row.limit) return;
         if (picks[i]!.id === model.tokenizer.eosId) row.ended = true;
@@ -99,7 +128,16 @@ export async function* pickTokens(
   { sampling, start = 0, hookAt }: PickOptions,
 ): AsyncGenerator<Pick[], never> {
   const pick = sampling ? pickSampled(sampling, start, prompts.length) : pickGreedy;
-  let state = prefill(model, prompts, hookAt?.(0));
+  return yield* pickFrom(model, prefill(model, prompts, hookAt?.(0)), pick, hookAt);
+}
+
+async function* pickFrom(
+  model: LanguageModel,
+  begun: DecodeState,
+  pick: (logits: tf.Tensor2D) => Promise<Pick[]>,
+  hookAt?: PickOptions['hookAt'],
+): AsyncGenerator<Pick[], never> {
+  let state = begun;
   try {
     for (let step = 1; ; step++) {
       const picks = await pick(state.logits);

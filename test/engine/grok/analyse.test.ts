@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { memory } from '@tensorflow/tfjs-core';
+import { memory, type Tensor3D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sameAnswer } from '../../../src/data/answers.ts';
 import { generateTwoHop } from '../../../src/data/two-hop-generator.ts';
@@ -11,11 +11,16 @@ import { grokSettings } from '../../../src/engine/contract/analysisSettings.ts';
 import { bestOf, ratioOf } from '../../../src/engine/contract/hopSwap.ts';
 import { hopSwapSettings } from '../../../src/engine/contract/hopSwapSettings.ts';
 import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
+import type { SwapMethod } from '../../../src/engine/contract/swap.ts';
+import { armedEdit, armedHook } from '../../../src/engine/edits/armed.ts';
+import { applyEdits } from '../../../src/engine/edits/edit.ts';
+import { createEditor, slotSwap } from '../../../src/engine/edits/editors.ts';
+import { measureHopSwaps } from '../../../src/engine/edits/hopSwaps.ts';
+import { drawHopTrials, relationPairs } from '../../../src/engine/edits/hopTrials.ts';
+import { METHODS } from '../../../src/engine/edits/methods.ts';
 import { analyseCheckpoint, captureHop } from '../../../src/engine/grok/analyse.ts';
+import { measureAnswers } from '../../../src/engine/grok/answers.ts';
 import { twoHopQuestions } from '../../../src/engine/grok/questions.ts';
-import { createHopEdits } from '../../../src/engine/grok/swaps/editors.ts';
-import { measureHopSwaps } from '../../../src/engine/grok/swaps/swaps.ts';
-import { drawHopTrials } from '../../../src/engine/grok/swaps/trials.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
@@ -212,7 +217,7 @@ describe('drawHopTrials', () => {
         const reached = factOf(entity, trial.target);
         const end = hop === 0 ? ` ${factOf(reached, question.relations[1])}` : '';
         expect(trial.source).toBe(question.relations[hop]);
-        expect(trial.expected).toBe(`${reached}${end}`);
+        expect(trial.expected).toEqual([`${reached}${end}`]);
         expect(reached).not.toBe(factOf(entity, trial.source));
         expect(isWithheld(entity, trial.target)).toBe(true);
       }
@@ -263,12 +268,72 @@ describe('measureHopSwaps', () => {
   }, 60_000);
 });
 
-test('alpha counts in the scale of the latent that stands for the target, or is the strength of a direction', () => {
-  const latentOf = (relation: number) => ({ latent: 10 + relation, scale: relation + 1 });
-  const swap = { source: 0, target: 2 };
-  expect(createHopEdits({ latentOf }, 'LATENT_DELTA')(swap, 2)).toEqual({ off: 10, on: 12, alpha: 6 });
-  expect(createHopEdits({ latentOf }, 'ORTHOGONAL')(swap, 2)).toEqual({ off: 10, on: 12, alpha: 2 });
-});
+/** Every trial by itself: the whole prompt again with the edited activation in its place. */
+async function countOneByOne(sae: Sae, method: SwapMethod, alpha: number, hop: 0 | 1) {
+  const { layer, seed } = sae.settings;
+  const questions = twoHopQuestions(dataset, trained.tokenizer, 'VALIDATION', settings);
+  const { h } = await captureHop(trained, questions, hop, settings, noWait);
+  const isWithheld = createWithheld(dataset, sae.settings);
+  const counts = { shown: 0, withheld: 0 };
+  for (const [kind, of] of [
+    ['shown', (entity: string, concept: number) => !isWithheld(entity, concept)],
+    ['withheld', isWithheld],
+  ] as const)
+    for (const trial of drawHopTrials({ hop, questions, h }, dataset, of, { seed, count: 60 })) {
+      const edit = METHODS[method].prepare(sae, slotSwap(sae, trial))(alpha);
+      const values = applyEdits(sae, trial.h, [edit]);
+      const [made] = await generate(trained, [trial.tokens], { maxNewTokens: 5, edit: { layer, values } });
+      if (sameAnswer(made!.text, trial.expected[0]!)) counts[kind]++;
+    }
+  return counts;
+}
+
+/** Every armed swap in a teacher-forced pass over a right answer. */
+async function keepOneByOne(sae: Sae, method: SwapMethod, alpha: number, hop: 0 | 1) {
+  const { layer, seed } = sae.settings;
+  const questions = twoHopQuestions(dataset, trained.tokenizer, 'VALIDATION', settings);
+  const { right } = await measureAnswers(trained, questions, { layer, breathe: noWait });
+  const { h } = await captureHop(trained, questions, hop, settings, noWait);
+  const isWithheld = createWithheld(dataset, sae.settings);
+  const isShown = (entity: string, concept: number) => !isWithheld(entity, concept);
+  const pairs = relationPairs(dataset);
+  const swaps = pairs.map((pair) => slotSwap(sae, pair));
+  const editor = createEditor({ edited: 'CONCEPT', sae, methods: [method], swaps });
+  const counts = { questions: 0, kept: 0 };
+  const shown = drawHopTrials({ hop, questions, h }, dataset, isShown, { seed, count: 60 });
+  for (const [i, { pair, source }] of shown.entries()) {
+    const others = questions.filter(({ relations }, k) => right[k] && !relations.includes(source));
+    const question = others[i % others.length]!;
+    const hook = armedHook(sae, layer, [armedEdit(editor, method, pair, alpha)]);
+    const edit = (resid: Tensor3D) => hook.apply(resid);
+    const { correct } = await measureAnswers(trained, [question], { layer, edit, breathe: noWait });
+    counts.questions++;
+    counts.kept += correct;
+  }
+  return counts;
+}
+
+test.each(['LATENT_DECODE', 'MEAN_DIFFERENCE'] as const)(
+  'hop swaps count what swaps one by one give, and isolation: %s',
+  async (method) => {
+    const swaps = hopSwapSettings.parse({ methods: [method], alphas: [2], trials: 60 });
+    const given = { grok: settings, swaps };
+    const measures = await measureHopSwaps(trained, last.saes, dataset, given, context, () => {});
+    const edited = method === 'MEAN_DIFFERENCE' ? 'MEAN_DIFFERENCE' : 'CONCEPT';
+    const sae = new Sae(last.saes[0]!);
+    for (const hop of [0, 1] as const) {
+      const measure = measures.find((one) => one.hop === hop + 1 && one.edited === edited)!;
+      const { shown, withheld, isolation } = measure;
+      const counted = await countOneByOne(sae, method, 2, hop);
+      expect({ shown: shown.successes, withheld: withheld.successes }).toEqual(counted);
+      expect(counted.shown).toBeGreaterThan(0);
+      expect(isolation).toEqual(await keepOneByOne(sae, method, 2, hop));
+      expect(isolation.kept).toBeLessThan(isolation.questions);
+    }
+    sae.dispose();
+  },
+  60_000,
+);
 
 test('what is judged by is the method that did best on TRAIN questions, whatever it reached on held-out ones', () => {
   const measure = (method: string, edited: string, tried: number, withheld: number) => ({

@@ -1,23 +1,23 @@
 /** Which swaps are tried on two-hop questions. */
-
-import { createRandom } from '../../../random.ts';
-import type { TokenTrial } from '../../align/swapTrials.ts';
-import type { EngineDataset } from '../../contract/dataset.ts';
-import { indexValues, type TwoHopQuestion } from '../questions.ts';
+import { createRandom } from '../../random.ts';
+import type { EngineDataset } from '../contract/dataset.ts';
+import { indexValues, type TwoHopQuestion } from '../grok/questions.ts';
+import type { Trial } from './answers.ts';
+import type { ConceptPair } from './editors.ts';
 
 /** One swap: at hop 1 behind the question, at hop 2 behind the question and E2. */
-export interface HopTrial extends Omit<TokenTrial, 'expected'> {
-  /** What is to follow. */
-  expected: string;
-  source: number;
-  target: number;
-}
+export interface HopTrial extends Trial, ConceptPair {}
 
 /** Questions of a split with their activations at a hop, `[n, dModel]`. */
 export interface AskedHop {
   hop: 0 | 1;
   questions: readonly TwoHopQuestion[];
   h: Float32Array;
+}
+
+/** Every relation for every one, in the order of `pairOf`. */
+export function relationPairs({ concepts }: Pick<EngineDataset, 'concepts'>): ConceptPair[] {
+  return concepts.flatMap((_, source) => concepts.map((_, target) => ({ source, target })));
 }
 
 /**
@@ -43,12 +43,21 @@ export function drawHopTrials(
       const end = lookUp(value, relations[1]);
       return end === undefined ? null : `${value} ${end}`;
     };
-    return concepts.flatMap((_, target) => {
+    return concepts.flatMap((_, target): HopTrial[] => {
       const expected = expectedOf(target);
       if (expected === null) return [];
-      const row = h.subarray(i * dModel, (i + 1) * dModel);
-      return [{ tokens: tokens.slice(0, positions[hop] + 1), h: row, source, target, expected }];
+      const pair = pairOf(concepts.length, source, target);
+      const asked = {
+        tokens: tokens.slice(0, positions[hop] + 1),
+        h: h.subarray(i * dModel, (i + 1) * dModel),
+      };
+      return [{ ...asked, pair, source, target, expected: [expected] }];
     });
   });
   return createRandom(seed, 'hop-swaps', hop).shuffle(trials).slice(0, count);
+}
+
+/** Index of a pair of relations among `relationPairs`. */
+export function pairOf(nConcepts: number, source: number, target: number): number {
+  return source * nConcepts + target;
 }

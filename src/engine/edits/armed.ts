@@ -4,23 +4,33 @@ import type { SwapMethod } from '../contract/swap.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import { takeRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
-import { editResid, type LatentEdit } from './swapMethods.ts';
+import { applyEdits, type Edit } from './edit.ts';
+import type { Editor } from './editors.ts';
+import type { StandIn } from './methods.ts';
 
 /** A slot counts as on above this: half of what a bound slot is trained to reach. */
 export const SLOT_ON = 0.5;
 
-export interface ArmedEdit extends LatentEdit {
-  /** The edit fires where latent `off` is above this. */
-  threshold: number;
+/** Above this the latent of a swap's source is on. */
+export function thresholdOf({ scale }: StandIn): number {
+  return scale * SLOT_ON;
+}
+
+export interface ArmedEdit {
+  edit: Edit;
+  /** The edit fires where the latent is above the threshold. */
+  when: { latent: number; threshold: number };
+}
+
+/** A pair's swap, armed on its source. */
+export function armedEdit(editor: Editor, method: SwapMethod, pair: number, alpha: number): ArmedEdit {
+  const { off } = editor.swaps[pair]!;
+  const when = { latent: off.latent, threshold: thresholdOf(off) };
+  return { edit: editor.edit(method, pair, alpha), when };
 }
 
 /** The hook of a batch of sequences, one edit a sequence; layer −1 is the stream before the first block. */
-export function armedHook(
-  sae: Sae,
-  layer: number,
-  edits: readonly ArmedEdit[],
-  method: SwapMethod,
-): ResidHook {
+export function armedHook(sae: Sae, layer: number, edits: readonly ArmedEdit[]): ResidHook {
   return {
     layer,
     apply(resid) {
@@ -28,8 +38,8 @@ export function armedHook(
       const h = resid.dataSync<'float32'>().slice();
       const fired = firingRows(sae, h, edits, T);
       if (fired.length === 0) return resid;
-      const fitting = fired.map((row) => edits[Math.floor(row / T)]!);
-      const edited = editResid(sae, takeRows(h, fired, C), fitting, method).resid;
+      const fitting = fired.map((row) => edits[Math.floor(row / T)]!.edit);
+      const edited = applyEdits(sae, takeRows(h, fired, C), fitting);
       fired.forEach((row, i) => {
         h.set(edited.subarray(i * C, (i + 1) * C), row * C);
       });
@@ -40,13 +50,13 @@ export function armedHook(
 
 /** Rows of `h [B · T, dModel]` on which their sequence's edit fires. */
 function firingRows(sae: Sae, h: Float32Array, edits: readonly ArmedEdit[], T: number): number[] {
-  const latents = [...new Set(edits.map(({ off }) => off))];
+  const latents = [...new Set(edits.map(({ when }) => when.latent))];
   const columnOf = new Map(latents.map((latent, column) => [latent, column]));
   const activations = sae.latents(h, latents);
   const rows: number[] = [];
   for (let row = 0; row < edits.length * T; row++) {
-    const { off, threshold } = edits[Math.floor(row / T)]!;
-    if (activations[row * latents.length + columnOf.get(off)!]! > threshold) rows.push(row);
+    const { latent, threshold } = edits[Math.floor(row / T)]!.when;
+    if (activations[row * latents.length + columnOf.get(latent)!]! > threshold) rows.push(row);
   }
   return rows;
 }

@@ -2,15 +2,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
-import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
-import { editResid } from '../../../src/engine/align/swapMethods.ts';
 import type {
   GenerationCall,
   GenerationEdit,
   GenerationItem,
   TokenItem,
 } from '../../../src/engine/contract/generation.ts';
-import { generateLive } from '../../../src/engine/generation/generate.ts';
+import { applyEdits } from '../../../src/engine/edits/edit.ts';
+import { slotSwap } from '../../../src/engine/edits/editors.ts';
+import { generateLive } from '../../../src/engine/edits/live.ts';
+import { METHODS } from '../../../src/engine/edits/methods.ts';
+import { swapConcept } from '../../../src/engine/edits/swapConcept.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
 import { disposeState, prefill } from '../../../src/engine/model/decode.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
@@ -58,7 +60,7 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
     const ids = tinyTokenizer.encode(PROMPT);
     const first = ids.length - 1;
     const slots: number[][] = [];
-    const { dModel, nFree } = sae.config;
+    const { dModel } = sae.config;
     while (slots.length < LENGTH) {
       const state = prefill(model, [ids], {
         layer: LAYER,
@@ -69,7 +71,8 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
             slots[at - first] = [...sae.slots(h)];
             const edits = editsAt(at - first, sae.slots(h));
             const edited = edits.reduce<Float32Array>((x, { source, target, alpha, method }) => {
-              return editResid(sae, x, [{ off: nFree + source!, on: nFree + target, alpha }], method).resid;
+              const swap = slotSwap(sae, { source: source!, target });
+              return applyEdits(sae, x, [METHODS[method].prepare(sae, swap)(alpha)]);
             }, h);
             rows.set(edited, at * dModel);
           }

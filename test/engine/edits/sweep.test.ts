@@ -6,21 +6,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sameAnswer } from '../../../src/data/answers.ts';
 import { generateBiographies } from '../../../src/data/biography.ts';
 import { runAlignment, runBaseline } from '../../../src/engine/align/align.ts';
-import { armedHook } from '../../../src/engine/align/armed.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
-import { swapConcept } from '../../../src/engine/align/swapConcept.ts';
-import { editResid } from '../../../src/engine/align/swapMethods.ts';
-import { randomLatents, slotLatents } from '../../../src/engine/align/sweep/editors.ts';
-import { armedEdits, continueAll } from '../../../src/engine/align/sweep/isolation.ts';
-import { createPlacedEdits } from '../../../src/engine/align/sweep/placed.ts';
-import { runSwapSweep } from '../../../src/engine/align/sweep/sweep.ts';
-import {
-  choosePrompts,
-  drawIsolationCases,
-  drawSweepTrials,
-  type IsolationCase,
-} from '../../../src/engine/align/sweep/trials.ts';
+import { capturePrompts } from '../../../src/engine/align/captured.ts';
+import { splitPopulations } from '../../../src/engine/align/population.ts';
 import { createWithheld } from '../../../src/engine/align/withheld.ts';
+import type { SwapMeasure } from '../../../src/engine/contract/alignment.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
 import { resolveBaselineSettings } from '../../../src/engine/contract/baselineSettings.ts';
 import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
@@ -31,13 +21,30 @@ import {
   type SweepSettingsInput,
   sweepSettings,
 } from '../../../src/engine/contract/swapSweepSettings.ts';
+import { continueAll } from '../../../src/engine/edits/answers.ts';
+import { armedEdit, armedHook } from '../../../src/engine/edits/armed.ts';
+import { freeScales } from '../../../src/engine/edits/controls.ts';
+import { applyEdits } from '../../../src/engine/edits/edit.ts';
+import { createEditor, randomSwap, slotSwap } from '../../../src/engine/edits/editors.ts';
+import { METHODS, type Swap } from '../../../src/engine/edits/methods.ts';
+import { createRowEdits } from '../../../src/engine/edits/rows.ts';
+import { swapConcept } from '../../../src/engine/edits/swapConcept.ts';
+import { runSwapSweep } from '../../../src/engine/edits/sweep.ts';
+import {
+  choosePrompts,
+  drawIsolationCases,
+  drawSweepTrials,
+  drawTrials,
+  type ISOLATION_KINDS,
+} from '../../../src/engine/edits/trials.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
-import { loadSae } from '../../../src/engine/sae/sae.ts';
+import { loadSae, type Sae } from '../../../src/engine/sae/sae.ts';
+import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
+import { handmadeSae } from '../align/handmade.ts';
 import { createRecorder } from '../model/recorder.ts';
-import { handmadeSae } from './handmade.ts';
 
 const dataset = generateBiographies({ people: 10, seed: 3 });
 const PAIRS = [
@@ -46,6 +53,7 @@ const PAIRS = [
 ];
 let workDir: string;
 let studied: Pick<SwapSweepJob, 'model' | 'sae'>;
+let evaluated: SwapMeasure[];
 
 /** Trained just enough that some swaps succeed and some fail. */
 beforeAll(async () => {
@@ -59,7 +67,9 @@ beforeAll(async () => {
     ...{ pretrain: { steps: 30 }, posttrain: { steps: 300 }, weights: { silence: 5 } },
   });
   const job = { kind: 'ALIGNMENT', settings: alignment, model, dataset } as const;
-  studied = { model, sae: (await runAlignment(job, createRecorder(workDir))).weights.path };
+  const { weights, swaps } = await runAlignment(job, createRecorder(workDir));
+  studied = { model, sae: weights.path };
+  evaluated = swaps;
 });
 afterAll(() => rm(workDir, { recursive: true }));
 
@@ -223,6 +233,31 @@ describe('a swap sweep', () => {
   });
 });
 
+test('the evaluation after an alignment counts what swaps one by one give', async () => {
+  const { model, sae } = await load();
+  const { layer, swapTrials: count, seed } = sae.settings;
+  const populations = splitPopulations(dataset, sae.settings);
+  const captured = await capturePrompts(model, populations, sae.settings, createRecorder(workDir));
+  const scales = freeScales(sae, captured.SEEN);
+  expect(new Set(evaluated.map(({ control }) => control))).toEqual(new Set(['CONCEPT', 'RANDOM_LATENT']));
+  for (const { control, population, split, alpha, trials, successes } of evaluated) {
+    const prompts = captured[population].filter((prompt) => prompt.split === split);
+    const drawn = drawTrials(prompts, dataset.facts, { count, seed, stream: `${population}/${split}` });
+    const random = createRandom(seed, 'random-latents');
+    let counted = 0;
+    for (const trial of drawn) {
+      const swap = control === 'CONCEPT' ? slotSwap(sae, trial) : randomSwap(random, scales, trial);
+      const values = applyEdits(sae, trial.h, [METHODS.LATENT_DECODE.prepare(sae, swap)(alpha)]);
+      const tokens = model.tokenizer.encode(trial.prompt);
+      const [answer] = await generate(model, [tokens], { maxNewTokens: 8, edit: { layer, values } });
+      if (trial.expected.some((value) => sameAnswer(answer!.text, value))) counted++;
+    }
+    expect({ trials, successes }).toEqual({ trials: drawn.length, successes: counted });
+  }
+  expect(Math.max(...evaluated.map(({ successes }) => successes))).toBeGreaterThan(0);
+  tf.dispose([model.weights, sae.weights]);
+});
+
 describe('an armed swap of one prompt', () => {
   const { prompt } = dataset.prompts.find(({ concepts }) => concepts[0] === 0)!;
   const swap = async (source: number, armed: boolean) => {
@@ -284,9 +319,8 @@ async function countOneByOne(method: SwapMethod, alpha: number): Promise<number>
     const tokens = model.tokenizer.encode(prompt.prompt);
     const { layer } = sae.settings;
     const h = await captureResidPost(model, [tokens], { layer });
-    const { source, target } = PAIRS[pair]!;
-    const edit = { off: 32 + source, on: 32 + target, alpha };
-    const values = editResid(sae, h, [edit], method).resid;
+    const edit = METHODS[method].prepare(sae, slotSwap(sae, PAIRS[pair]!))(alpha);
+    const values = applyEdits(sae, h, [edit]);
     const [answer] = await generate(model, [tokens], { maxNewTokens: 8, edit: { layer, values } });
     if (expected.some((value) => sameAnswer(answer!.text, value))) successes++;
   }
@@ -295,20 +329,23 @@ async function countOneByOne(method: SwapMethod, alpha: number): Promise<number>
   return successes;
 }
 
-async function isolateAll(settings: SweepSettings): Promise<Record<IsolationCase['kind'], number>> {
+async function isolateAll(
+  settings: SweepSettings,
+): Promise<Record<(typeof ISOLATION_KINDS)[number], number>> {
   const model = await loadLanguageModel(studied.model);
   const sae = await loadSae(studied.sae);
   const cases = drawIsolationCases(choosePrompts(dataset, sae.settings, settings), dataset, PAIRS, settings);
-  const latents = slotLatents(sae, PAIRS);
+  const editor = slotEditor(sae, PAIRS);
   const kept = { PROMPT: 0, TEXT: 0, STATEMENT: 0 };
   for (const { pair, kind, text } of cases) {
     const tokens = model.tokenizer.encode(text);
-    const edit = { ...latents[pair]!, alpha: settings.alphas[0]! };
+    const edit = armedEdit(editor, 'LATENT_DECODE', pair, settings.alphas[0]!);
     const go = (armed: boolean) =>
       continueAll(
         model,
         [tokens],
-        () => (armed ? armedHook(sae, sae.settings.layer, [edit], 'LATENT_DECODE') : undefined),
+        () => (armed ? armedHook(sae, sae.settings.layer, [edit]) : undefined),
+        () => 8,
         async () => {},
       );
     if (String(await go(true)) === String(await go(false))) kept[kind]++;
@@ -331,61 +368,73 @@ describe('edits that are computed together', () => {
       { source: 0, target: 1 },
       { source: 1, target: 0 },
     ];
-    const latents = slotLatents(sae, pairs);
-    const pairOf = Int32Array.of(0, 1, 0);
-    const edits = createPlacedEdits(
-      { edited: 'CONCEPT', sae, latents, methods: [method] },
-      { h, pairs: pairOf },
-    );
+    const editor = slotEditor(sae, pairs);
+    const pairOf = [0, 1, 0];
+    const edits = createRowEdits(sae, h, [2, 3]);
     for (const alpha of [0.5, 2]) {
-      const one = [...pairOf].map((pair) => ({ ...latents[pair]!, alpha }));
-      const expected = editResid(sae, h, one, method).resid;
-      edits(method, alpha).forEach((value, i) => {
+      const each = pairOf.map((pair) => editor.edit(method, pair, alpha));
+      const expected = applyEdits(sae, h, each);
+      edits(each).forEach((value, i) => {
         expect(value).toBeCloseTo(expected[i]!, 4);
       });
     }
     sae.dispose();
   });
 
+  const swapOf = (off: number, on: number, scales: readonly [number, number] = [1, 1]): Swap => ({
+    off: { concept: 0, latent: off, scale: scales[0] },
+    on: { concept: 1, latent: on, scale: scales[1] },
+  });
+
   test('a latent that stands for both concepts ends at alpha', () => {
     const { sae, activation } = handmadeSae();
     const h = activation({ slots: [0, 0], free: [2, 1] });
-    const latents = [{ off: 0, on: 0, scale: 1, threshold: 0 }];
-    const edits = createPlacedEdits(
-      { edited: 'UNSUPERVISED_LATENT', sae, latents, methods: ['LATENT_DECODE'] },
-      { h, pairs: Int32Array.of(0) },
-    );
+    const edit = METHODS.LATENT_DECODE.prepare(sae, swapOf(0, 0))(5);
     const expected = activation({ slots: [0, 0], free: [5, 1] });
-    edits('LATENT_DECODE', 5).forEach((value, i) => {
-      expect(value).toBeCloseTo(expected[i]!, 4);
-    });
+    for (const edited of [createRowEdits(sae, h, [0])([edit]), applyEdits(sae, h, [edit])])
+      edited.forEach((value, i) => {
+        expect(value).toBeCloseTo(expected[i]!, 4);
+      });
     sae.dispose();
   });
 
   test('alpha counts in the scale of the latent, placed and armed alike', () => {
     const { sae, activation } = handmadeSae();
     const h = activation({ slots: [0, 0], free: [2, 1] });
-    const latents = [{ off: 0, on: 1, scale: 3, threshold: 1 }];
-    const editor = { edited: 'RANDOM_LATENT', sae, latents, methods: ['LATENT_DECODE'] } as const;
-    const edits = createPlacedEdits(editor, { h, pairs: Int32Array.of(0) });
+    const methods = ['LATENT_DECODE', 'DECODER_COLUMN'] as const;
+    const editor = createEditor({ edited: 'RANDOM_LATENT', sae, methods, swaps: [swapOf(0, 1, [2, 3])] });
+    const placed = editor.edit('LATENT_DECODE', 0, 2);
     const expected = activation({ slots: [0, 0], free: [0, 6] });
-    edits('LATENT_DECODE', 2).forEach((value, i) => {
+    createRowEdits(
+      sae,
+      h,
+      [0, 1],
+    )([placed]).forEach((value, i) => {
       expect(value).toBeCloseTo(expected[i]!, 4);
     });
-    expect(armedEdits(editor, [0], 'LATENT_DECODE', 2)).toEqual([{ off: 0, on: 1, alpha: 6, threshold: 1 }]);
+    expect(armedEdit(editor, 'LATENT_DECODE', 0, 2)).toEqual({
+      edit: placed,
+      when: { latent: 0, threshold: 1 },
+    });
     // An added direction is a share of the activation's length instead.
-    expect(armedEdits(editor, [0], 'DECODER_COLUMN', 2)[0]!.alpha).toBe(2);
+    expect(editor.edit('DECODER_COLUMN', 0, 2)).toMatchObject({ size: 2, unit: 'LENGTH' });
     sae.dispose();
   });
 
-  test('random latents are drawn by the seed, in the scale of their own activations', () => {
-    const { sae } = handmadeSae();
+  test('random latents are drawn by the stream, in the scale of their own activations', () => {
     const scales = Float32Array.of(4, 6);
-    const draw = (seed: number) => randomLatents(sae, scales, PAIRS, seed);
+    const draw = (seed: number) => {
+      const random = createRandom(seed, 'test');
+      return PAIRS.map((pair) => randomSwap(random, scales, pair));
+    };
     expect(draw(1)).toEqual(draw(1));
-    for (const { off, on, scale, threshold } of draw(2)) {
-      expect([scale, threshold]).toEqual([scales[on], scales[off]! / 2]);
-    }
-    sae.dispose();
+    expect(new Set([1, 2, 3, 4].map((seed) => JSON.stringify(draw(seed)))).size).toBeGreaterThan(1);
+    for (const { off, on } of draw(2))
+      expect([off.scale, on.scale]).toEqual([scales[off.latent], scales[on.latent]]);
   });
 });
+
+function slotEditor(sae: Sae, pairs: readonly { source: number; target: number }[]) {
+  const swaps = pairs.map((pair) => slotSwap(sae, pair));
+  return createEditor({ edited: 'CONCEPT', sae, methods: SWAP_METHODS, swaps });
+}

@@ -1,9 +1,9 @@
 /** Live generation: one prompt, token by token, with the slots that each token was predicted from. */
-import { readPrompt } from '../align/swapConcept.ts';
 import type { GenerationCall, GenerationItem } from '../contract/generation.ts';
 import type { LoadedPair } from '../loaded.ts';
 import { pickTokens } from '../model/generate.ts';
 import { createSteering } from './steering.ts';
+import { readPrompt } from './swapConcept.ts';
 
 /**
  * Continues the prompt until its end token, `maxNewTokens` or nCtx. A consumer that leaves frees what the steps hold.

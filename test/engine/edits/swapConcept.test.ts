@@ -1,0 +1,133 @@
+/** One swap against the same by a prompt run thrice, and what it costs. */
+import * as tf from '@tensorflow/tfjs-core';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { captureResidPost } from '../../../src/engine/align/capture.ts';
+import { SWAP_METHODS } from '../../../src/engine/contract/swap.ts';
+import { applyEdits } from '../../../src/engine/edits/edit.ts';
+import { slotSwap } from '../../../src/engine/edits/editors.ts';
+import { generateLive } from '../../../src/engine/edits/live.ts';
+import { METHODS } from '../../../src/engine/edits/methods.ts';
+import { swapConcept } from '../../../src/engine/edits/swapConcept.ts';
+import type { LoadedPair } from '../../../src/engine/loaded.ts';
+import { generate } from '../../../src/engine/model/generate.ts';
+import { Sae } from '../../../src/engine/sae/sae.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+import { tinySae } from '../align/tinySae.ts';
+import { tinyModel } from '../model/tiny.ts';
+
+const PROMPT = 'fay ada ada';
+const CALL = { prompt: PROMPT, source: 2, target: 1, alpha: 3, armed: false, maxNewTokens: 6 };
+
+describe.each(['auto', 'wasm'] as const)('swapConcept on the %s backend', (choice) => {
+  beforeAll(() => loadTestBackend(choice));
+
+  let pair: LoadedPair;
+  afterEach(() => {
+    pair.model.dispose();
+    pair.sae.dispose();
+  });
+  const load = (layer = 1) => {
+    pair = { model: tinyModel(), sae: new Sae(tinySae(layer)) };
+    return pair;
+  };
+
+  const cases = [-1, 1, 2].flatMap((layer) => SWAP_METHODS.map((method) => [layer, method] as const));
+  test.each(cases)(
+    'answers as capture, edit and generation one after the other: layer %i, %s',
+    async (layer, method) => {
+      const { model, sae } = load(layer);
+      const answer = await swapConcept(pair, { ...CALL, method });
+      const tokens = model.tokenizer.encode(PROMPT);
+      const h = await captureResidPost(model, [tokens], { layer });
+      const values = applyEdits(sae, h, [METHODS[method].prepare(sae, slotSwap(sae, CALL))(CALL.alpha)]);
+      const [baseline] = await generate(model, [tokens], { maxNewTokens: 6 });
+      const [result] = await generate(model, [tokens], { maxNewTokens: 6, edit: { layer, values } });
+      for (const [got, expected] of [
+        [answer.baseline, baseline!],
+        [answer.result, result!],
+      ] as const) {
+        expect(got.text).toBe(expected.text);
+        expect(got.tokens.map(({ text }) => text)).toEqual(expected.tokens.map(({ text }) => text));
+        got.tokens.forEach(({ probability }, i) => {
+          expect(probability).toBeCloseTo(expected.tokens[i]!.probability, 5);
+        });
+      }
+      expectClose(
+        answer.slots.map(({ before }) => before),
+        sae.slots(h),
+      );
+      const set = [sae.slots(h)[0]!, 3, 0];
+      expectClose(
+        answer.slots.map(({ after }) => after),
+        method.startsWith('LATENT') ? set : sae.slots(values),
+      );
+    },
+  );
+
+  test.each([false, true])(
+    'runs the prompt once through the blocks below, and encodes it once; armed %s',
+    async (armed) => {
+      const { model, sae } = load();
+      const latents = vi.spyOn(sae, 'latents');
+      const slots = vi.spyOn(sae, 'slots');
+      const passes = countPasses(model.weights);
+      await swapConcept(
+        { ...pair, model: { ...model, weights: passes.weights } },
+        {
+          ...CALL,
+          ...{ armed, method: 'LATENT_DECODE', maxNewTokens: 1 },
+        },
+      );
+      expect(passes.count()).toBe(1);
+      expect([latents.mock.calls.length, slots.mock.calls.length]).toEqual([1, 0]);
+    },
+  );
+
+  test('a step of a steered generation is encoded once', async () => {
+    const { sae } = load();
+    const latents = vi.spyOn(sae, 'latents');
+    const slots = vi.spyOn(sae, 'slots');
+    const edits = [
+      { ...CALL, method: 'LATENT_DECODE' as const, fromStep: 0, untilStep: null },
+      { ...CALL, armed: true, method: 'DECODER_COLUMN' as const, fromStep: 0, untilStep: null },
+    ];
+    let made = 0;
+    for await (const item of generateLive(pair, { prompt: PROMPT, maxNewTokens: 4, sampling: null, edits }))
+      if (item.type === 'TOKEN') made++;
+    expect(made).toBe(4);
+    expect([latents.mock.calls.length, slots.mock.calls.length]).toEqual([4, 0]);
+  });
+
+  test('leaves no tensor behind, refused or not', async () => {
+    load();
+    const count = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];
+    const run = async () => {
+      for (const armed of [false, true])
+        for (const method of SWAP_METHODS) await swapConcept(pair, { ...CALL, armed, method });
+      const refused = swapConcept(pair, { ...CALL, source: 1, method: 'LATENT_DECODE' });
+      await expect(refused).rejects.toMatchObject({ path: ['target'] });
+    };
+    await run();
+    const before = count();
+    await run();
+    expect(count()).toEqual(before);
+  });
+});
+
+/** Counts how often the first block is run, by the reads of one of its weights. */
+function countPasses<T extends object>(weights: T): { weights: T; count(): number } {
+  let reads = 0;
+  const one = Object.keys(weights).find((name) => name.includes('.0.') && name.includes('attn'));
+  const counted = new Proxy(weights, {
+    get(target, name, receiver) {
+      if (name === one) reads++;
+      return Reflect.get(target, name, receiver);
+    },
+  });
+  return { weights: counted, count: () => reads };
+}
+
+function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>): void {
+  expect(got.length).toBe(expected.length);
+  for (let i = 0; i < got.length; i++) expect(got[i]).toBeCloseTo(expected[i]!, 4);
+}

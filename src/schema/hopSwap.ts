@@ -46,7 +46,7 @@ export const HopSwapResultRef = builder.objectRef<HopSwap>('HopSwapResult').impl
     method: t.field({
       type: SwapMethod,
       description: 'How the edit is made.',
-      resolve: ({ method }) => method as typeof SwapMethod.$inferType,
+      resolve: ({ method }) => method,
     }),
     alpha: t.exposeFloat('alpha', { description: 'The alpha that did best on TRAIN questions.' }),
     shown: t.field({

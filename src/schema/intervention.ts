@@ -73,7 +73,11 @@ builder.node(InterventionRef, {
       description: 'The alignment run whose SAE was used.',
       resolve: async ({ runId }, _args, { loaders }) => (await loaders.load(runsByIds, runId))!,
     }),
-    method: t.field({ type: SwapMethod, description: 'How the edit was made.', resolve: methodOf }),
+    method: t.field({
+      type: SwapMethod,
+      description: 'How the edit was made.',
+      resolve: ({ method }) => method,
+    }),
     alpha: t.exposeFloat('alpha', {
       description: "What the target's slot was set to, or the strength of the added direction.",
     }),
@@ -160,7 +164,3 @@ builder.queryField('interventions', (t) =>
     InterventionConnection,
   ),
 );
-
-function methodOf({ method }: Intervention) {
-  return method as typeof SwapMethod.$inferType;
-}

@@ -21,7 +21,7 @@ export const SweepCellRef = builder.interfaceRef<SweepCell>('SweepCell').impleme
     method: t.field({
       type: SwapMethod,
       description: 'How the edit is made.',
-      resolve: ({ method }) => method as typeof SwapMethod.$inferType,
+      resolve: ({ method }) => method,
     }),
     alpha: t.exposeFloat('alpha', {
       description: 'What the target’s latent is set to, or how strongly its direction is added.',

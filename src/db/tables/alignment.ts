@@ -13,19 +13,21 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
-import { id, oneOf, SPLIT_NAMES } from './columns.ts';
+import type { Replacement, SlotReport, SwapMeasure } from '../../engine/contract/alignment.ts';
+import { SPLITS, type Split } from '../../engine/contract/dataset.ts';
+import { id, oneOf } from './columns.ts';
 import { concepts } from './ontology.ts';
 import { runId } from './run.ts';
 
 /** What stands in an activation's place when faithfulness is measured. */
-export const REPLACEMENTS = ['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO'] as const;
+const REPLACEMENTS: readonly Replacement[] = ['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO'];
 
 /** Binding and reconstruction of an alignment run on one split. */
 export const splitMeasures = pgTable(
   'split_measures',
   {
     runId: runId(),
-    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    split: text('split').$type<Split>().notNull(),
     examples: integer('examples').notNull(),
     accuracy: doublePrecision('accuracy').notNull(),
     top3: doublePrecision('top3').notNull(),
@@ -41,7 +43,7 @@ export const splitMeasures = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.runId, t.split] }),
-    check('split_measures_split', oneOf(t.split, SPLIT_NAMES)),
+    check('split_measures_split', oneOf(t.split, SPLITS)),
     check('split_measures_accuracy', sql`${t.accuracy} between 0 and 1`),
   ],
 );
@@ -56,8 +58,8 @@ export const slots = pgTable(
       .references(() => concepts.id),
     /** Latent index in the SAE, `nFree + concept position`. */
     index: integer('index').notNull(),
-    topExamples: jsonb('top_examples').$type<{ promptId: string; activation: number }[]>().notNull(),
-    topTokens: jsonb('top_tokens').$type<{ token: string; score: number }[]>().notNull(),
+    topExamples: jsonb('top_examples').$type<SlotReport['topExamples']>().notNull(),
+    topTokens: jsonb('top_tokens').$type<SlotReport['topTokens']>().notNull(),
   },
   (t) => [
     unique('slots_run_index').on(t.runId, t.index),
@@ -71,9 +73,9 @@ export const swapMeasures = pgTable(
   'swap_measures',
   {
     runId: runId(),
-    control: text('control').$type<'CONCEPT' | 'RANDOM_LATENT'>().notNull(),
-    population: text('population').$type<'VALIDATION' | 'UNSEEN' | 'SEEN'>().notNull(),
-    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    control: text('control').$type<SwapMeasure['control']>().notNull(),
+    population: text('population').$type<SwapMeasure['population']>().notNull(),
+    split: text('split').$type<Split>().notNull(),
     alpha: doublePrecision('alpha').notNull(),
     trials: integer('trials').notNull(),
     successes: integer('successes').notNull(),
@@ -113,8 +115,8 @@ export const faithfulness = pgTable(
   'faithfulness',
   {
     runId: runId(),
-    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
-    replacement: text('replacement').$type<(typeof REPLACEMENTS)[number]>().notNull(),
+    split: text('split').$type<Split>().notNull(),
+    replacement: text('replacement').$type<Replacement>().notNull(),
     prompts: integer('prompts').notNull(),
     /** Prompts whose whole greedy answer is right. */
     correct: integer('correct').notNull(),
@@ -123,7 +125,7 @@ export const faithfulness = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.runId, t.split, t.replacement] }),
-    check('faithfulness_split', oneOf(t.split, SPLIT_NAMES)),
+    check('faithfulness_split', oneOf(t.split, SPLITS)),
     check('faithfulness_replacement', oneOf(t.replacement, REPLACEMENTS)),
     check('faithfulness_counts', sql`${t.correct} between 0 and ${t.prompts}`),
   ],

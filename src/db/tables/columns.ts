@@ -14,5 +14,3 @@ export const anyJson = customType<{ data: unknown; driverData: unknown }>({
 export const createdAt = () => instant('created_at').notNull().defaultNow();
 export const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
   sql`${column} in (${sql.raw(values.map((v) => `'${v}'`).join(', '))})`;
-
-export const SPLIT_NAMES = ['TRAIN', 'VALIDATION', 'TEST_OOD'] as const;

@@ -12,7 +12,8 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
-import { createdAt, id, oneOf, SPLIT_NAMES } from './columns.ts';
+import { SPLITS, type Split } from '../../engine/contract/dataset.ts';
+import { createdAt, id, oneOf } from './columns.ts';
 import { concepts, ontologies } from './ontology.ts';
 
 export const DATASET_KINDS = ['BIOGRAPHY', 'TWO_HOP', 'PROMPTS'] as const;
@@ -75,7 +76,7 @@ export const examples = pgTable(
       .references(() => datasets.id, { onDelete: 'cascade' }),
     position: integer('position').notNull(),
     kind: text('kind').$type<ExampleKind>().notNull(),
-    split: text('split').$type<(typeof SPLIT_NAMES)[number]>().notNull(),
+    split: text('split').$type<Split>().notNull(),
     /** The question, or the whole text. */
     prompt: text('prompt').notNull(),
     /** Null for texts, and for prompts that only say what they are about. */
@@ -87,7 +88,7 @@ export const examples = pgTable(
     unique('examples_dataset_position').on(t.datasetId, t.position),
     index('examples_dataset_split').on(t.datasetId, t.split, t.position),
     check('examples_kind', oneOf(t.kind, EXAMPLE_KINDS)),
-    check('examples_split', oneOf(t.split, SPLIT_NAMES)),
+    check('examples_split', oneOf(t.split, SPLITS)),
     check('examples_answer', sql`${t.kind} = 'QUESTION' or ${t.answer} is null`),
   ],
 );

@@ -12,10 +12,10 @@ import {
   text,
   unique,
 } from 'drizzle-orm/pg-core';
+import { HOP_EDITS, type HopSwapMeasure } from '../../engine/contract/hopSwap.ts';
 import { artifacts } from './artifact.ts';
 import { oneOf } from './columns.ts';
 import { runId } from './run.ts';
-import { SWEEP_EDITED } from './swapSweep.ts';
 
 /** SAEs of two-hop runs, hop by hop; one that is shared is there at both. */
 export const hopSaes = pgTable(
@@ -43,8 +43,8 @@ export const hopSwaps = pgTable(
     /** Place in the run's order of work. */
     position: integer('position').notNull(),
     hop: smallint('hop').notNull(),
-    edited: text('edited').$type<(typeof SWEEP_EDITED)[number]>().notNull(),
-    method: text('method').notNull(),
+    edited: text('edited').$type<HopSwapMeasure['edited']>().notNull(),
+    method: text('method').$type<HopSwapMeasure['method']>().notNull(),
     alpha: doublePrecision('alpha').notNull(),
     /** Swaps on held-out questions to pairs that counterfactuals may have led to, and to those withheld from them. */
     shownTrials: integer('shown_trials').notNull(),
@@ -55,13 +55,13 @@ export const hopSwaps = pgTable(
     otherQuestions: integer('other_questions').notNull(),
     otherQuestionsKept: integer('other_questions_kept').notNull(),
     /** On TRAIN questions, alpha by alpha. */
-    choosing: jsonb('choosing').$type<{ alpha: number; trials: number; successes: number }[]>().notNull(),
+    choosing: jsonb('choosing').$type<HopSwapMeasure['choosing']>().notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.runId, t.position] }),
     unique('hop_swaps_what').on(t.runId, t.hop, t.edited, t.method),
     check('hop_swaps_hop', sql`${t.hop} in (1, 2)`),
-    check('hop_swaps_edited', oneOf(t.edited, SWEEP_EDITED)),
+    check('hop_swaps_edited', oneOf(t.edited, HOP_EDITS)),
     check('hop_swaps_shown', sql`${t.shownSuccesses} between 0 and ${t.shownTrials}`),
     check('hop_swaps_withheld', sql`${t.withheldSuccesses} between 0 and ${t.withheldTrials}`),
     check('hop_swaps_other', sql`${t.otherQuestionsKept} between 0 and ${t.otherQuestions}`),

@@ -1,5 +1,6 @@
 /** One-off swaps. */
 import { boolean, doublePrecision, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import type { SwapMethod } from '../../engine/contract/swap.ts';
 import { createdAt, id } from './columns.ts';
 import { examples } from './dataset.ts';
 import { concepts } from './ontology.ts';
@@ -12,7 +13,7 @@ export const interventions = pgTable(
     id: id(),
     runId: runId(),
     exampleId: uuid('example_id').references(() => examples.id, { onDelete: 'set null' }),
-    method: text('method').notNull(),
+    method: text('method').$type<SwapMethod>().notNull(),
     alpha: doublePrecision('alpha').notNull(),
     /** Whether the edit stood ready at every position and fired where the source slot was on. */
     armed: boolean('armed').notNull().default(false),

@@ -10,11 +10,10 @@ import {
   text,
   unique,
 } from 'drizzle-orm/pg-core';
+import { HOP_EDITS } from '../../engine/contract/hopSwap.ts';
+import type { SweepCell } from '../../engine/contract/swapSweep.ts';
 import { oneOf } from './columns.ts';
 import { runId } from './run.ts';
-
-/** What swaps edit: the bound slots, or a control. */
-export const SWEEP_EDITED = ['CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'] as const;
 
 /** One method at one alpha in a swap sweep, for the slots or for a control. */
 export const sweepCells = pgTable(
@@ -23,8 +22,8 @@ export const sweepCells = pgTable(
     runId: runId(),
     /** Place in the sweep's order of work. */
     position: integer('position').notNull(),
-    edited: text('edited').$type<(typeof SWEEP_EDITED)[number]>().notNull(),
-    method: text('method').notNull(),
+    edited: text('edited').$type<SweepCell['edited']>().notNull(),
+    method: text('method').$type<SweepCell['method']>().notNull(),
     alpha: doublePrecision('alpha').notNull(),
     trials: integer('trials').notNull(),
     successes: integer('successes').notNull(),
@@ -37,14 +36,12 @@ export const sweepCells = pgTable(
     statements: integer('statements').notNull(),
     statementsKept: integer('statements_kept').notNull(),
     /** Source and target by concept index. */
-    pairs: jsonb('pairs')
-      .$type<{ source: number; target: number; trials: number; successes: number }[]>()
-      .notNull(),
+    pairs: jsonb('pairs').$type<SweepCell['pairs']>().notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.runId, t.position] }),
     unique('sweep_cells_what').on(t.runId, t.edited, t.method, t.alpha),
-    check('sweep_cells_edited', oneOf(t.edited, SWEEP_EDITED)),
+    check('sweep_cells_edited', oneOf(t.edited, HOP_EDITS)),
     check('sweep_cells_successes', sql`${t.successes} between 0 and ${t.trials}`),
     check('sweep_cells_other_prompts', sql`${t.otherPromptsKept} between 0 and ${t.otherPrompts}`),
     check('sweep_cells_texts', sql`${t.textsKept} between 0 and ${t.texts}`),

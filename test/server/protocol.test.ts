@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { get, type IncomingHttpHeaders } from 'node:http';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Database } from '../../src/db/client.ts';
@@ -190,6 +192,53 @@ describe('pages of an allowed origin', () => {
     expect(headers.get('access-control-allow-headers')).toBe('authorization, content-type, x-mine');
     expect(headers.get('access-control-allow-methods')).toContain('POST');
     expect(Number(headers.get('access-control-max-age'))).toBeGreaterThan(600);
+  });
+});
+
+describe('what is large', () => {
+  /** As it comes over the wire, without a client that decodes it. */
+  const raw = (path: string, headers: Record<string, string>, method = 'GET') =>
+    new Promise<{ status: number; headers: IncomingHttpHeaders; body: Buffer }>((resolve, reject) => {
+      get(`${api.url}${path}`, { headers, method }, async (response) => {
+        const parts: Buffer[] = [];
+        for await (const part of response) parts.push(part as Buffer);
+        resolve({
+          ...{ status: response.statusCode!, headers: response.headers },
+          body: Buffer.concat(parts),
+        });
+      }).on('error', reject);
+    });
+  const SCHEMA = `/graphql?query=${encodeURIComponent('{ __schema { types { name description } } }')}`;
+
+  it.each([
+    ['br', brotliDecompressSync],
+    ['gzip', gunzipSync],
+  ])('is sent as %s to clients that can read it', async (encoding, decode) => {
+    const plain = await raw(SCHEMA, { accept: 'application/json' });
+    expect(plain.headers['content-encoding']).toBeUndefined();
+    const packed = await raw(SCHEMA, {
+      ...{ accept: 'application/json', 'accept-encoding': `deflate, ${encoding}` },
+    });
+    expect(packed.headers).toMatchObject({ 'content-encoding': encoding });
+    expect(packed.headers.vary).toContain('accept-encoding');
+    expect(decode(packed.body)).toEqual(plain.body);
+    expect(packed.body.length).toBeLessThan(plain.body.length / 2);
+  });
+
+  it('is not sent again to a browser that has the page', async () => {
+    const headers = { accept: 'text/html', 'accept-encoding': 'br, gzip' };
+    const page = await raw('/graphql', headers);
+    expect(page.headers['content-encoding']).toBe('br');
+    expect(brotliDecompressSync(page.body).toString()).toContain('AlignSAE');
+    const again = await raw('/graphql', { ...headers, 'if-none-match': page.headers.etag! });
+    expect([again.status, again.body.length]).toEqual([304, 0]);
+  });
+
+  it('can be asked for by HEAD, at every address', async () => {
+    for (const path of ['/health', '/ready', SCHEMA]) {
+      const head = await raw(path, { accept: 'application/json' }, 'HEAD');
+      expect([path, head.status, head.body.length]).toEqual([path, 200, 0]);
+    }
   });
 });
 

@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import type { LiveResult } from '../live/liveStream.ts';
 import type { Sink } from '../live/pump.ts';
 import { AnswerBudget } from './answerBudget.ts';
+import { textFrames } from './frames.ts';
 import { type Incoming, readMessage } from './incoming.ts';
 
 /** RFC 6455: the endpoint is going away; clients reconnect and resume by cursor. */
@@ -88,9 +89,8 @@ export class Connection {
 
   #write(head: string, results: readonly LiveResult[]): void {
     if (this.ws.readyState !== WebSocket.OPEN) return;
-    this.carrier.cork();
-    for (const { json } of results) this.ws.send(`${head}${json}}`);
-    this.carrier.uncork();
+    // `ws` itself writes whole frames, at once, since nothing is compressed: these never come between.
+    this.carrier.write(textFrames(results.map(({ json }) => `${head}${json}}`)));
   }
 
   /** All streams of the socket wait for the same room. */

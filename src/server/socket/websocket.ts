@@ -49,6 +49,8 @@ export function serveWebSocket(options: WebSocketOptions): WebSockets {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: options.maxPayload,
+    // Frames are also written past it.
+    perMessageDeflate: false,
     handleProtocols: (protocols) => handleProtocols(protocols),
   });
   const protocol = createProtocol(options);

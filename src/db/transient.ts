@@ -21,6 +21,9 @@ const CODES: Readonly<Record<Transience, RegExp>> = {
 const AWAY_MESSAGE =
   /connect ENOENT|connection (terminated|timeout|error|ended)|timeout exceeded when trying to connect|query read timeout|not queryable/i;
 
+/** What an engine process, whose errors arrive as text, says of a full disk. */
+const FULL_MESSAGE = /\b(ENOSPC|EDQUOT)\b|no space left on device/i;
+
 /** Looks through what wraps an error, such as drizzle's and our own; null if the same would fail again. */
 export function whyTransient(error: unknown): Transience | null {
   for (let e = error; e instanceof Error; e = e.cause) {
@@ -35,6 +38,7 @@ export function whyTransient(error: unknown): Transience | null {
       for (const why of ['AWAY', 'FULL', 'BUSY'] as const) if (CODES[why].test(code)) return why;
     }
     if (AWAY_MESSAGE.test(e.message)) return 'AWAY';
+    if (FULL_MESSAGE.test(e.message)) return 'FULL';
   }
   return null;
 }

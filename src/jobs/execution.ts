@@ -10,6 +10,7 @@ import { type Checkpoint, readCheckpoint, replaceCheckpoint } from '../db/querie
 import type { Claim } from '../db/queries/events.ts';
 import { asEngineRun } from '../db/queries/runOf.ts';
 import { failRun, type Run } from '../db/queries/runs.ts';
+import { whyTransient } from '../db/transient.ts';
 import type { ModelSnapshot } from '../engine/contract/model.ts';
 import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { AppError } from '../errors.ts';
@@ -32,6 +33,9 @@ export interface ExecutionOptions {
   drainMs: number;
   log: Logger;
 }
+
+/** Between two attempts of an engine whose disk is full. */
+const SPACE_WAIT_MS = 5000;
 
 /** Crashes without a new checkpoint in between after which a run has failed. */
 const MAX_CRASHES = 3;
@@ -123,7 +127,7 @@ export class RunExecution {
 
   async #execute(): Promise<void> {
     try {
-      await mkdir(this.#workDir, { recursive: true });
+      await this.#persist(() => mkdir(this.#workDir, { recursive: true }));
       await this.#workThroughCrashes();
     } catch (error) {
       // Once abandoned, the run is no longer this worker's to judge.
@@ -143,9 +147,11 @@ export class RunExecution {
         await this.#work();
         return;
       } catch (error) {
-        if (!(error instanceof EngineCrash)) throw error;
-        this.#throwIfBroken();
-        await this.#recover(error);
+        if (error instanceof EngineCrash) {
+          this.#throwIfBroken();
+          await this.#recover(error);
+        } else if (whyTransient(error) === 'FULL') await this.#waitForSpace(error);
+        else throw error;
       }
     }
   }
@@ -248,6 +254,20 @@ export class RunExecution {
       throw new AppError('ENGINE_FAILED', message, { cause: crash });
     }
     this.#writer.log('WARN', `${crash.message}. The run goes on from its last checkpoint.`);
+  }
+
+  /** The engine could not write a file; what it had reached is in the last checkpoint. */
+  async #waitForSpace(error: unknown): Promise<void> {
+    await this.#engine?.kill();
+    if (this.#state.at === 'DRAINING') this.#state.onCheckpoint();
+    this.#enter({ at: 'IDLE' });
+    this.#end.signal.throwIfAborted();
+    this.#log.warn({ err: error }, 'the engine has no space for its files; trying again');
+    this.#writer.log(
+      'WARN',
+      'There is no space for the files of this run; it waits, and goes on from its last checkpoint.',
+    );
+    await delay(SPACE_WAIT_MS, undefined, { signal: this.#end.signal });
   }
 
   async #fail(error: unknown): Promise<void> {

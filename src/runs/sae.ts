@@ -90,7 +90,8 @@ const latents: ResultTable = {
   measures({ concept, separability, heldOutSeparability, fragmentation }: LatentRow) {
     const of = { concept };
     return [
-      plain('SEPARABILITY', separability, { split: 'TRAIN', of }),
+      // Not a number where all or no prompts are about the concept.
+      ...(Number.isNaN(separability) ? [] : [plain('SEPARABILITY', separability, { split: 'TRAIN', of })]),
       ...(heldOutSeparability === null
         ? []
         : [plain('SEPARABILITY', heldOutSeparability, { split: 'TEST_OOD', of })]),

@@ -142,9 +142,11 @@ export const ConceptLatentRef = builder.objectRef<ConceptLatent>('ConceptLatent'
       resolve: async ({ conceptId }, _args, { loaders }) => (await loaders.load(conceptsByIds, conceptId))!,
     }),
     latent: t.exposeInt('latent', { description: 'Its index in the SAE; slots follow the free latents.' }),
-    separability: t.exposeFloat('separability', {
+    separability: t.float({
+      nullable: true,
       description:
-        'On the TRAIN prompts of entities that the SAE learned from, where an unsupervised latent is chosen, 0–1.',
+        'On the TRAIN prompts of entities that the SAE learned from, where an unsupervised latent is chosen, 0–1; null where all or none of them are about the concept.',
+      resolve: ({ separability }) => finiteOrNull(separability),
     }),
     heldOutSeparability: t.float({
       nullable: true,

@@ -168,3 +168,22 @@ describe('compareRuns', () => {
     }
   });
 });
+
+it('says nothing where a figure is not defined: a concept that all prompts, or none, are about', async () => {
+  const { db } = api.database;
+  const values = { kind: 'ALIGNMENT', datasetId, modelId, settings: { nFree: 9 } } as const;
+  const { id: runId } = await insertQueuedRun(db, values);
+  const [concept] = await db.select().from(concepts).limit(1);
+  await db.insert(conceptLatents).values({
+    ...{ runId, conceptId: concept!.id, latent: 0, separability: Number.NaN },
+    ...{ heldOutSeparability: null, meanActivation: 0, fragmentation: 1 },
+  });
+  const query =
+    'query ($id: ID!) { run(id: $id) { ... on AlignmentRun { conceptLatents { separability heldOutSeparability } } } }';
+  const { run } = await api.ask(query, { id: alignmentId(runId) });
+  expect(run.conceptLatents).toEqual([{ separability: null, heldOutSeparability: null }]);
+  const { compareRuns } = await api.ask(COMPARE, { ids: [first, runId].map(alignmentId) });
+  const of = (name: string) => compareRuns.measures.filter((measure: Data) => measure.name === name);
+  expect(of('FRAGMENTATION').some(({ values: [, own] }: Data) => own?.value === 1)).toBe(true);
+  expect(of('SEPARABILITY').map(({ values: [, own] }: Data) => own)).toEqual([null]);
+});

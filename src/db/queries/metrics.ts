@@ -1,9 +1,10 @@
 /** Metric series, thinned where they are too long to draw. */
-import { type SQL, sql } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import { invalidInput } from '../../errors.ts';
 import type { Executor } from '../client.ts';
 import { metricBuckets, metricPoints } from '../tables/index.ts';
 import { BASE_POINTS, bucketPoints, extendLadder, FANOUT, MAX_LEVEL } from './metricLadder.ts';
+import { Extremes, inOrder, type MetricPoint, POINT_BYTES, packPoint, unpackPoint } from './thinning.ts';
 
 export const MIN_POINTS = 4;
 export const MAX_POINTS = 10_000;
@@ -11,12 +12,6 @@ export const MAX_POINTS = 10_000;
 const LONG_TAIL = 8192;
 /** Points of a series up to which reading them all takes no longer than the answer is worth. */
 const SHORT_SERIES = 20_000;
-
-export interface MetricPoint {
-  step: number;
-  value: number;
-  at: Date;
-}
 
 export interface MetricSeries {
   name: string;
@@ -44,14 +39,12 @@ export async function readMetrics(
   }
   const stretches = Math.floor((maxPoints - 2) / 2);
   const heads = await readHeads(db, runId, names, (head) => isLong(head, stretches));
-  const byName = new Map<string, MetricPoint[]>();
-  const short = heads.filter((head) => head.n <= maxPoints);
-  const middle = heads.filter((head) => head.n > maxPoints && !isLong(head, stretches));
-  const long = heads.filter((head) => isLong(head, stretches));
-  for (const row of await readWhole(db, runId, short)) push(byName, row.name, toPoint(row));
-  for (const row of await readStretches(db, runId, middle, stretches)) pushExtremes(byName, row);
-  for (const row of await readLadder(db, runId, long, stretches)) pushExtremes(byName, row);
-  return heads.map((head) => ({ name: head.name, points: finish(head, byName.get(head.name) ?? []) }));
+  const plans = heads.map((head) => planOf(head, maxPoints, stretches));
+  const [points, buckets] = [await readPoints(db, runId, plans), await readBuckets(db, runId, plans)];
+  return plans.map((plan, i) => ({
+    name: plan.name,
+    points: thin(plan, points[i]!, buckets[i]!, stretches),
+  }));
 }
 
 /** What is known of a series before its points are read. */
@@ -128,130 +121,87 @@ const namesOf = (runId: string) => sql`
     order by m.name limit 1
   ) from series where series.name is not null`;
 
-interface RawPoint extends Record<string, unknown> {
-  name: string;
-  step: number;
-  value: number;
-  /** Seconds since the epoch. */
-  at: number;
+/** What of a series is read: all of a short one; the points above the ladder, and `level` of it, of a long one. */
+interface Plan extends Head {
+  whole: boolean;
+  /** 0 where the ladder is not used. */
+  level: number;
+  /** Of a stretch, in points: whole buckets of the level. */
+  length: number;
 }
 
-async function readWhole(db: Executor, runId: string, heads: readonly Head[]): Promise<RawPoint[]> {
-  if (heads.length === 0) return [];
-  const { rows } = await db.execute<RawPoint>(sql`
-    select p.name, m.step, m.value, extract(epoch from m.at)::float8 as at
-    from ${plan(heads)} cross join lateral (
-      select step, value, at from ${metricPoints} m
-      where m.run_id = ${runId} and m.name = p.name and m.step <= p.last order by step
-    ) m`);
-  return rows;
+function planOf(head: Head, maxPoints: number, stretches: number): Plan {
+  const whole = head.n <= maxPoints;
+  if (!isLong(head, stretches)) return { ...head, whole, level: 0, length: 0, buckets: 0, after: -1 };
+  const ideal = head.n / stretches;
+  let level = 1;
+  while (level < MAX_LEVEL && 2 * bucketPoints(level + 1) <= ideal) level += 1;
+  const length = Math.ceil(ideal / bucketPoints(level)) * bucketPoints(level);
+  return { ...head, whole, level, length };
 }
 
-/** The extremes of one stretch; steps of the highest are negative, so that the earliest of equals wins. */
-interface RawExtremes extends Record<string, unknown> {
-  name: string;
-  lowValue: number;
-  lowStep: number;
-  lowAt: number;
-  highValue: number;
-  highStep: number;
-  highAt: number;
-}
-
-/** Triples [value, ±step, seconds] compare by value first, so that an extreme tells where and when it is. */
-const extremesOf = (parts: SQL) => sql`
-  select name, low[1] as "lowValue", low[2] as "lowStep", low[3] as "lowAt",
-    high[1] as "highValue", high[2] as "highStep", high[3] as "highAt"
-  from (
-    select name, min(low) as low, coalesce(max(high) filter (where high[1] <> 'NaN'), min(high)) as high
-    from (${parts}) parts group by name, stretch
-  ) extremes`;
-
-async function readStretches(
-  db: Executor,
-  runId: string,
-  heads: readonly Head[],
-  stretches: number,
-): Promise<RawExtremes[]> {
-  if (heads.length === 0) return [];
-  const { rows } = await db.execute<RawExtremes>(
-    extremesOf(sql`
-    select p.name, (row_number() over (partition by p.name order by m.step) - 1) * ${stretches}::int / p.n as stretch,
-      array[m.value, m.step, m.at] as low, array[m.value, -m.step, m.at] as high
-    from ${plan(heads)} cross join lateral (
-      select step, value, extract(epoch from at)::float8 as at from ${metricPoints} m
-      where m.run_id = ${runId} and m.name = p.name and m.step <= p.last order by step
-    ) m`),
-  );
-  return rows;
-}
-
-/** Stretches are made of whole buckets of one level; behind them of what lower levels have, then of points. */
-async function readLadder(
-  db: Executor,
-  runId: string,
-  heads: readonly Head[],
-  stretches: number,
-): Promise<RawExtremes[]> {
-  if (heads.length === 0) return [];
-  const { rows } = await db.execute<RawExtremes>(
-    extremesOf(sql`
-    select p.name, b.k::int8 * (${BASE_POINTS}::int * ${FANOUT}::int8 ^ (j - 1))::int8 / p.length as stretch,
-      array[b.low_value, b.low_step, extract(epoch from b.low_at)::float8] as low,
-      array[b.high_value, -b.high_step, extract(epoch from b.high_at)::float8] as high
-    from ${plan(heads, stretches)} cross join lateral generate_series(1, p.level) j cross join lateral (
-      select * from ${metricBuckets} b
-      where b.run_id = ${runId} and b.name = p.name and b.level = j
-        and b.k >= case when j = p.level then 0 else div(p.buckets, (${FANOUT}::int ^ j)::numeric)::int * ${FANOUT}::int end
-        and b.k < div(p.buckets, (${FANOUT}::int ^ (j - 1))::numeric)::int
-    ) b
-    union all
-    select p.name, (p.buckets::int8 * ${BASE_POINTS}::int + row_number() over (partition by p.name order by m.step) - 1) / p.length,
-      array[m.value, m.step, m.at], array[m.value, -m.step, m.at]
-    from ${plan(heads, stretches)} cross join lateral (
-      select step, value, extract(epoch from at)::float8 as at from ${metricPoints} m
-      where m.run_id = ${runId} and m.name = p.name and m.step > p.after and m.step <= p.last order by step
-    ) m`),
-  );
-  return rows;
-}
-
-/** The series as rows of a statement. `length` is that of their stretches in points, whole buckets of `level`. */
-function plan(heads: readonly Head[], stretches = 1) {
-  const ladder = heads.map(({ n }) => {
-    const ideal = n / stretches;
-    let level = 1;
-    while (level < MAX_LEVEL && 2 * bucketPoints(level + 1) <= ideal) level += 1;
-    return { level, length: Math.ceil(ideal / bucketPoints(level)) * bucketPoints(level) };
-  });
+/** The packed points of each series that are not read from the ladder. */
+async function readPoints(db: Executor, runId: string, plans: readonly Plan[]): Promise<Buffer[]> {
   const column = (values: readonly unknown[]) => sql.param(values);
-  return sql`unnest(${column(heads.map((head) => head.name))}::text[], ${column(heads.map((head) => head.n))}::int8[],
-    ${column(heads.map((head) => head.buckets))}::int[], ${column(heads.map((head) => head.after))}::int[],
-    ${column(heads.map((head) => head.last.step))}::int[], ${column(ladder.map(({ level }) => level))}::int[],
-    ${column(ladder.map(({ length }) => length))}::int8[]) as p (name, n, buckets, after, last, level, length)`;
+  const { rows } = await db.execute<{ bytes: Buffer | null }>(sql`
+    select m.bytes
+    from unnest(${column(plans.map((plan) => plan.name))}::text[], ${column(plans.map((plan) => plan.after))}::int[],
+      ${column(plans.map((plan) => plan.last.step))}::int[]) with ordinality as p (name, after, last, place)
+    cross join lateral (
+      select string_agg(${packPoint('step', 'value', 'at')}, '') as bytes
+      from (
+        select step, value, at from ${metricPoints} m
+        where m.run_id = ${runId} and m.name = p.name and m.step > p.after and m.step <= p.last order by step
+      ) ordered
+    ) m
+    order by p.place`);
+  return rows.map(({ bytes }) => bytes ?? Buffer.alloc(0));
 }
 
-function push(byName: Map<string, MetricPoint[]>, name: string, ...points: MetricPoint[]): void {
-  const before = byName.get(name);
-  if (before) before.push(...points);
-  else byName.set(name, points);
+/** Bytes of a packed bucket: its level and place, and its extremes. */
+const BUCKET_BYTES = 6 + 2 * POINT_BYTES;
+
+/** The packed buckets of each series in the order of steps: whole ones of its level, behind them what lower levels have. */
+async function readBuckets(db: Executor, runId: string, plans: readonly Plan[]): Promise<Buffer[]> {
+  if (plans.every(({ level }) => level === 0)) return plans.map(() => Buffer.alloc(0));
+  const column = (values: readonly number[]) => sql.param(values);
+  const { rows } = await db.execute<{ bytes: Buffer | null }>(sql`
+    select b.bytes
+    from unnest(${sql.param(plans.map((plan) => plan.name))}::text[], ${column(plans.map((plan) => plan.level))}::int[],
+      ${column(plans.map((plan) => plan.buckets))}::int[]) with ordinality as p (name, level, buckets, place)
+    cross join lateral (
+      select string_agg(int2send(level) || int4send(k)
+        || ${packPoint('low_step', 'low_value', 'low_at')} || ${packPoint('high_step', 'high_value', 'high_at')}, '') as bytes
+      from (
+        select l.* from generate_series(p.level, 1, -1) j cross join lateral (
+          select * from ${metricBuckets} b
+          where b.run_id = ${runId} and b.name = p.name and b.level = j
+            and b.k >= case when j = p.level then 0 else div(p.buckets, ${FAN} ^ j)::int * ${sql.raw(String(FANOUT))} end
+            and b.k < div(p.buckets, ${FAN} ^ (j - 1))::int
+          order by b.k
+        ) l
+      ) ordered
+    ) b
+    order by p.place`);
+  return rows.map(({ bytes }) => bytes ?? Buffer.alloc(0));
 }
 
-function pushExtremes(byName: Map<string, MetricPoint[]>, row: RawExtremes): void {
-  const { name, lowValue, lowStep, lowAt, highValue, highStep, highAt } = row;
-  const low = toPoint({ step: lowStep, value: lowValue, at: lowAt });
-  const high = toPoint({ step: Math.abs(highStep), value: highValue, at: highAt });
-  push(byName, name, low, high);
-}
+const FAN = sql.raw(`${FANOUT}::numeric`);
 
-const toPoint = ({ step, value, at }: { step: number; value: number; at: number }): MetricPoint => ({
-  step,
-  value,
-  at: new Date(Math.round(at * 1000)),
-});
-
-/** With the ends, in the order of steps, each step once. */
-function finish({ first, last }: Head, points: readonly MetricPoint[]): MetricPoint[] {
-  const byStep = new Map([first, ...points, last].map((point) => [point.step, point]));
-  return [...byStep.values()].sort((a, b) => a.step - b.step);
+function thin(plan: Plan, points: Buffer, buckets: Buffer, stretches: number): MetricPoint[] {
+  const tail: MetricPoint[] = [];
+  for (let offset = 0; offset < points.length; offset += POINT_BYTES) tail.push(unpackPoint(points, offset));
+  if (plan.whole) return tail;
+  const extremes = new Extremes();
+  for (let offset = 0; offset < buckets.length; offset += BUCKET_BYTES) {
+    const from = buckets.readInt32BE(offset + 2) * bucketPoints(buckets.readInt16BE(offset));
+    const [low, high] = [offset + 6, offset + 6 + POINT_BYTES].map((place) => unpackPoint(buckets, place));
+    extremes.add(Math.floor(from / plan.length), low!, high!);
+  }
+  const before = plan.buckets * BASE_POINTS;
+  for (const [i, point] of tail.entries()) {
+    const stretch = plan.level ? (before + i) / plan.length : (i * stretches) / plan.n;
+    extremes.add(Math.floor(stretch), point, point);
+  }
+  return inOrder([plan.first, ...extremes.points(), plan.last]);
 }

@@ -21,7 +21,9 @@ export interface Kept {
 
 export interface Isolation<Kind extends string> {
   measure(edits: CellEdits): Promise<Record<Kind, Kept>>;
-  /** Armed continuations that were run so far. */
+  /** Takes an editor's cell for measured, as an earlier attempt did. */
+  skip(editor: Editor): void;
+  /** Armed continuations that the cells so far took, whoever ran them. */
   runs(): number;
 }
 
@@ -58,12 +60,17 @@ export async function prepareIsolation<Kind extends string>(
   const untouched = await continueUntouched(model, cases, options);
   const firing = new Map<Editor, readonly IsolationCase<Kind>[]>();
   let runs = 0;
+  const take = (editor: Editor) => {
+    const fired = firing.get(editor) ?? cases.filter(firesIn(editor, untouched));
+    firing.set(editor, fired);
+    runs += fired.length;
+    return fired;
+  };
   return {
     runs: () => runs,
+    skip: (editor) => void take(editor),
     async measure(edits) {
-      const fired = firing.get(edits.editor) ?? cases.filter(firesIn(edits.editor, untouched));
-      firing.set(edits.editor, fired);
-      runs += fired.length;
+      const fired = take(edits.editor);
       const changed = await findChanged(model, edits, fired, untouched, options);
       const count = (all: readonly IsolationCase[], kind: Kind) =>
         all.reduce((sum, one) => sum + Number(one.kind === kind), 0);

@@ -137,9 +137,12 @@ async function measureCells(
     const measured = position - done.length;
     const etaSeconds = measured > 0 ? (elapsed / measured) * (plan.length - position) : null;
     reporter.progress({ phase: 'SWEEP', progress: position / plan.length, etaSeconds });
-    if (done.includes(position)) continue;
+    edits += lab.asked.trials.length;
+    if (done.includes(position)) {
+      lab.isolation.skip(cell.editor);
+      continue;
+    }
     const answers = await ANSWER[settings.placement](lab.asked, cell, () => reporter.breathe());
-    edits += answers.length;
     reporter.part({ position, ...(await measureCell(lab, cell, countPairs(lab.asked, pairs, answers))) });
     await reporter.breathe();
   }

@@ -93,6 +93,21 @@ async function sweep(
 }
 
 describe('a swap sweep', () => {
+  test.each(['LAST_TOKEN', 'ARMED'] as const)(
+    'says how many edits it took, whichever attempt made them (%s)',
+    async (placement) => {
+      const editsOf = async (done: readonly number[]) => {
+        const job = { kind: 'SWAP_SWEEP', ...studied, baseline: null, dataset, pairs: PAIRS, done } as const;
+        const settings = settingsOf({ methods: ['LATENT_DELTA', 'MEAN_DIFFERENCE'], placement });
+        return (await runSwapSweep({ ...job, settings }, createRecorder(workDir))).edits;
+      };
+      const edits = await editsOf([]);
+      expect(edits).toBeGreaterThan(0);
+      expect(await editsOf([0, 3])).toBe(edits);
+      expect(await editsOf([0, 1, 2, 3])).toBe(edits);
+    },
+  );
+
   test('measures every method at every alpha, for the slots and for the controls', async () => {
     const cells = await sweep({ methods: ['LATENT_DELTA', 'MEAN_DIFFERENCE'], controls: ['RANDOM_LATENT'] });
     expect(cells.map(({ position, edited, method, alpha }) => [position, edited, method, alpha])).toEqual([

@@ -62,7 +62,11 @@ export function askTrials(model: LanguageModel, layer: number, trials: readonly 
   const h = stackRows(trials, model.config.dModel);
   const rows = new Map<Editor, RowEdits>();
   return {
-    ...{ model, layer, trials, prefixes, branches },
+    model,
+    layer,
+    trials,
+    prefixes,
+    branches,
     rowsOf(editor) {
       const latents = editor.swaps.flatMap(({ off, on }) => [off.latent, on.latent]);
       const known = rows.get(editor) ?? createRowEdits(editor.sae, h, latents);

@@ -16,13 +16,22 @@ export const MAX_LEVEL = 7;
 /** Points that a bucket of this level stands for. */
 export const bucketPoints = (level: number) => BASE_POINTS * FANOUT ** (level - 1);
 
+/** Points of a series that one transaction puts on the ladder: an old run has millions, and a statement its time. */
+const PIECE = 65_536;
+
 /** Makes what the points since the last time fill, of these series of a run; any number of processes may at once. */
 export async function extendLadder(db: Executor, runId: string, names: readonly string[]): Promise<void> {
-  if (names.length === 0) return;
-  await db.transaction(async (tx) => {
-    let made = await tx.execute(bucketsOfPoints(runId, names));
-    for (let level = 2; level <= MAX_LEVEL && made.rowCount; level += 1)
-      made = await tx.execute(bucketsOfBuckets(runId, names, level));
+  let again = names.length > 0;
+  while (again) again = await extendBy(db, runId, names);
+}
+
+/** One piece of each series; whether there may be more. */
+function extendBy(db: Executor, runId: string, names: readonly string[]): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    const { rowCount } = await tx.execute(bucketsOfPoints(runId, names));
+    for (let level = 2, made = rowCount; level <= MAX_LEVEL && made; level += 1)
+      made = (await tx.execute(bucketsOfBuckets(runId, names, level))).rowCount;
+    return (rowCount ?? 0) >= PIECE / BASE_POINTS;
   });
 }
 
@@ -58,7 +67,7 @@ function bucketsOfPoints(runId: string, names: readonly string[]) {
         (row_number() over (partition by h.name order by p.step) - 1)::int as i
       from (${heads(runId, names, 1)}) h cross join lateral (
         select step, value, at from ${metricPoints} m
-        where m.run_id = ${runId} and m.name = h.name and m.step > h.after order by step
+        where m.run_id = ${runId} and m.name = h.name and m.step > h.after order by step limit ${PIECE}
       ) p
     ) numbered
     group by name, next, i / ${BASE} having count(*) = ${BASE}`,

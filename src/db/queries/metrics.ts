@@ -70,11 +70,8 @@ async function readHeads(
   const heads = await queryHeads(db, runId, names);
   const behind = heads.filter((head) => wantsLadder(head) && head.n - head.buckets * BASE_POINTS > LONG_TAIL);
   if (behind.length === 0) return heads;
-  await extendLadder(
-    db,
-    runId,
-    behind.map(({ name }) => name),
-  );
+  // One by one: what is made stays, though the caller may not wait for the end.
+  for (const { name } of behind) await extendLadder(db, runId, [name]);
   return queryHeads(db, runId, names);
 }
 

@@ -24,6 +24,12 @@ export interface TokenizerJson {
   [key: string]: unknown;
 }
 
+/**
+ * The text that a token adds to those before it, so that all that is told, joined, is `decode` of all tokens, trimmed. What
+ * a token leaves open (half a character, spaces) comes with the token that closes it; after the last one it is left out.
+ */
+export type Speller = (id: number) => string;
+
 export interface Tokenizer {
   /** Token ids of the text, without any special token added. */
   encode(text: string): number[];
@@ -32,6 +38,8 @@ export interface Tokenizer {
    * token may be, is shown as `\\u0000`, half a character as U+FFFD: any text of it can be stored.
    */
   decode(ids: readonly number[]): string;
+  /** Tells the text of tokens as they come; see `Speller`. */
+  spell(): Speller;
   /** Number of rows the embedding needs: the largest id + 1. */
   dVocab: number;
   padId: number;
@@ -83,13 +91,32 @@ export function loadTokenizer(json: unknown): Tokenizer {
   for (const token of added) texts.set(token.id, textOfAdded(token, normalize));
   const special = new Set(added.filter((token) => token.special).map(({ id }) => id));
   const words = parts.model!.type === 'WordLevel';
+  const decode = createDecode(texts, special, createDecoder(parts.decoder), words);
   return {
     encode,
-    decode: createDecode(texts, special, createDecoder(parts.decoder), words),
+    decode,
+    spell: () => createSpeller(decode, words ? OPEN_WORD : OPEN_CHARACTER),
     dVocab: [...vocab.values(), ...added.map(({ id }) => id)].reduce((max, id) => Math.max(max, id), -1) + 1,
     padId: idOf(PAD, '[PAD]') ?? eosId,
     eosId,
     unkId: unkToken === null ? null : vocab.get(unkToken)!,
+  };
+}
+
+/** Ends of a text that the next token may still change: half a character; a mark that may join two words. */
+const OPEN_CHARACTER = /\uFFFD+$/;
+const OPEN_WORD = /\uFFFD+$| '$/;
+
+function createSpeller(decode: Tokenizer['decode'], open: RegExp): Speller {
+  const ids: number[] = [];
+  let told = '';
+  return (id) => {
+    ids.push(id);
+    const whole = decode(ids).trim().replace(open, '').trimEnd();
+    if (!whole.startsWith(told)) return '';
+    const piece = whole.slice(told.length);
+    told = whole;
+    return piece;
   };
 }
 

@@ -66,7 +66,10 @@ const TokenGenerated = builder.objectRef<GeneratedToken>('TokenGenerated').imple
   description: 'The model generated a token.',
   fields: (t) => ({
     index: t.exposeInt('index', { description: 'Number of the token, from 0.' }),
-    text: t.exposeString('text', { description: 'Its text.' }),
+    text: t.exposeString('text', {
+      description:
+        'What it adds to the text: all of them joined are the text that `GenerationFinished` tells. Empty where only the next token completes a character.',
+    }),
     probability: t.exposeFloat('probability', {
       description: 'Probability that the model gave it, 0–1; after the edits, and at temperature 1.',
     }),

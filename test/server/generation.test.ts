@@ -68,7 +68,7 @@ describe.each([
       expect(token).toMatchObject({ __typename: 'TokenGenerated', index, probability: expect.any(Number) });
       expect(token.slots!.map(({ concept }) => concept.key)).toEqual(['a', 'b', 'c']);
     });
-    const text = tokens.map((token) => token.text).join(' ');
+    const text = tokens.map((token) => token.text).join('');
     const reason = tokens.length === 6 ? 'LENGTH' : 'EOS';
     expect(items.at(-1)).toEqual({ __typename: 'GenerationFinished', text, reason });
   });

@@ -54,7 +54,8 @@ async function loadModel(
 
 /** Has no end token, so that every row is generated to its end, and no text. */
 function silentTokenizer(dVocab: number): Tokenizer {
-  return { encode: () => [], decode: () => '', dVocab, padId: 0, eosId: -1, unkId: null };
+  const spell = () => () => '';
+  return { encode: () => [], decode: () => '', spell, dVocab, padId: 0, eosId: -1, unkId: null };
 }
 
 function rowsOf({ data, shape }: ArrayValue): number[][] {

@@ -15,9 +15,11 @@ export async function* generateLive(
 ): AsyncGenerator<GenerationItem, void> {
   const prompt = readPrompt(model, call.prompt);
   const { hookAt, slots } = createSteering(sae, call.edits);
-  const { decode, eosId } = model.tokenizer;
+  const { spell, eosId } = model.tokenizer;
+  const speller = spell();
   const limit = Math.min(call.maxNewTokens, model.config.nCtx - prompt.length);
-  const ids: number[] = [];
+  let length = 0;
+  let told = '';
   let reason: 'EOS' | 'LENGTH' = 'LENGTH';
   for await (const [pick] of pickTokens(model, [prompt], { sampling: call.sampling ?? undefined, hookAt })) {
     const { id, probability } = pick!;
@@ -25,9 +27,11 @@ export async function* generateLive(
       reason = 'EOS';
       break;
     }
-    ids.push(id);
-    yield { type: 'TOKEN', index: ids.length - 1, text: decode([id]), probability, slots: [...slots()] };
-    if (ids.length === limit) break;
+    const text = speller(id);
+    told += text;
+    yield { type: 'TOKEN', index: length, text, probability, slots: [...slots()] };
+    length++;
+    if (length === limit) break;
   }
-  yield { type: 'FINISHED', text: decode(ids).trim(), reason };
+  yield { type: 'FINISHED', text: told, reason };
 }

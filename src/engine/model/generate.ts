@@ -24,6 +24,7 @@ export interface GenerateOptions extends ContinueOptions {
 }
 
 export interface GeneratedToken extends Pick {
+  /** What it adds to the text. */
   text: string;
 }
 
@@ -153,9 +154,11 @@ async function* pickFrom(
 }
 
 function describe({ tokenizer }: LanguageModel, row: { tokens: Pick[]; ended: boolean }): Generation {
+  const spell = tokenizer.spell();
+  const tokens = row.tokens.map((token) => ({ ...token, text: spell(token.id) }));
   return {
-    text: tokenizer.decode(row.tokens.map(({ id }) => id)).trim(),
-    tokens: row.tokens.map((token) => ({ ...token, text: tokenizer.decode([token.id]) })),
+    text: tokens.map(({ text }) => text).join(''),
+    tokens,
     reason: row.ended ? 'EOS' : 'LENGTH',
   };
 }

@@ -85,7 +85,8 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
       if (best === tinyTokenizer.eosId) break;
       ids.push(best);
     }
-    return { texts: ids.slice(first + 1).map((id) => tinyTokenizer.decode([id])), slots };
+    const spell = tinyTokenizer.spell();
+    return { texts: ids.slice(first + 1).map((id) => spell(id)), slots };
   }
 
   function expectSlots(items: GenerationItem[], slots: readonly number[][]) {

@@ -19,9 +19,13 @@ let api: Api;
 let places: Place[];
 beforeAll(async () => {
   const away = () => {
-    throw new AppError('UNAVAILABLE', 'this test has no engine');
+    throw new AppError('UNAVAILABLE', 'this test has no engine and imports nothing');
   };
-  api = await openApi({ engine: { call: away, stream: away, info: away } as never });
+  api = await openApi({
+    engine: { call: away, stream: away, info: away } as never,
+    // A name that a repository could have would cost a process each time.
+    imports: { read: async () => away() } as never,
+  });
   places = placesOf(buildSchema(), await seed(api), {
     ...{ people: 1, entities: 2, relations: 2, trainShare: 0.5 },
   });
@@ -97,13 +101,16 @@ describe('any text that a caller may send', () => {
 
   it('is refused at its place where it holds NUL or half a character, and never costs an INTERNAL or two seconds', async () => {
     const wrong: string[] = [];
-    let slowest = 0;
+    let slowest = { ms: 0, at: '' };
     for (const place of places) {
-      await Promise.all(
-        HOSTILE_STRINGS.map(async (text) => {
+      const queue = HOSTILE_STRINGS[Symbol.iterator]();
+      // Few at a time: what waits for the others is not slow itself.
+      const send = async () => {
+        for (const text of queue) {
           const started = performance.now();
           const told = await tell(place, text);
-          slowest = Math.max(slowest, performance.now() - started);
+          const ms = performance.now() - started;
+          if (ms > slowest.ms) slowest = { ms, at: `${place.name} ${text.slice(0, 60)}` };
           const shown = JSON.stringify(text.slice(0, 60));
           for (const { code, message } of told)
             if (!code || code === 'INTERNAL') wrong.push(`${place.name} ${shown}: ${code} ${message}`);
@@ -112,10 +119,11 @@ describe('any text that a caller may send', () => {
             ({ code, path }) => code === 'INVALID_INPUT' && path?.join('.') === place.path.join('.'),
           );
           if (mustRefuse && !isNamed) wrong.push(`${place.name} ${shown}: ${JSON.stringify(told)}`);
-        }),
-      );
+        }
+      };
+      await Promise.all(Array.from({ length: 4 }, send));
     }
     expect(wrong).toEqual([]);
-    expect(slowest).toBeLessThan(2000);
+    expect(slowest.ms, slowest.at).toBeLessThan(2000);
   });
 });

@@ -49,7 +49,7 @@ function describe(
 }
 
 function asJson(value: unknown): FileContent {
-  const bytes = Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+  const bytes = Buffer.from(`${pointed(JSON.stringify(value, null, 2))}\n`);
   return {
     contentType: 'application/json',
     bytes: bytes.byteLength,
@@ -57,6 +57,18 @@ function asJson(value: unknown): FileContent {
       yield bytes;
     },
   };
+}
+
+/** Numbers that transformers takes as float only, which in JSON is one with a point. */
+const FLOATS = [
+  ...['attn_logit_softcapping', 'final_logit_softcapping', 'rope_theta', 'rope_local_base_freq'],
+  ...['factor', 'low_freq_factor', 'high_freq_factor', 'attention_factor', 'beta_fast', 'beta_slow'],
+  ...['partial_rotary_factor', 'rotary_pct', 'rotary_emb_base'],
+];
+const WHOLE_FLOAT = new RegExp(`^(\\s*"(?:${FLOATS.join('|')})": -?\\d+)(,?)$`, 'gm');
+
+function pointed(json: string): string {
+  return json.replace(WHOLE_FLOAT, '$1.0$2');
 }
 
 async function openWeights({ weights: path, config }: ModelRef): Promise<FileContent> {

@@ -1,10 +1,13 @@
 /** Every architecture against transformers: logits, residual stream, greedy tokens; training; and back to a directory. */
+import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
@@ -22,6 +25,7 @@ import { ARCHITECTURES, expectedCases, importInto, loadInto, relativeError } fro
 
 /** Of the largest number; the two forms of GELU differ by 1e-4. */
 const TOLERANCE = 2e-5;
+const PYTHON = process.env.PYTHON ?? 'python3';
 const NAMES = readdirSync(ARCHITECTURES).filter((name) => !name.includes('.'));
 
 let dir: string;
@@ -135,18 +139,55 @@ describe('training', () => {
 });
 
 describe('taken out as a directory', () => {
-  test.each(NAMES)('%s is, read again, the model that it was', async (name) => {
+  async function takeOut(name: string) {
     const ref = await importInto(join(dir, name), directoryOf(name));
     const directory = join(dir, `${name}-exported`);
-    await mkdir(directory);
+    await mkdir(directory, { recursive: true });
     for (const file of EXPORTED_FILES) {
       const { bytes, chunks } = await openExported(ref, file);
       const content = await buffer(Readable.from(chunks()));
       expect(content.byteLength).toBe(bytes);
       await writeFile(join(directory, file), content);
     }
+    return { ref, directory };
+  }
+
+  test.each(NAMES)('%s is, read again, the model that it was', async (name) => {
+    const { ref, directory } = await takeOut(name);
     const again = await importInto(join(dir, `${name}-again`), directory);
     expect(again.config).toEqual(ref.config);
     expect(await readFile(again.weights)).toEqual(await readFile(ref.weights));
   });
+
+  test('all are loaded by transformers, which computes from them what it did', async (context) => {
+    const directories: string[] = [];
+    for (const name of NAMES) {
+      const { directory } = await takeOut(name);
+      const texts = (await expectedCases(directoryOf(name))).map(({ text }) => text);
+      await writeFile(join(directory, 'prompts.json'), JSON.stringify(texts));
+      directories.push(directory);
+    }
+    const script = fileURLToPath(new URL('../../server/modelExport.py', import.meta.url));
+    const answer = await promisify(execFile)(PYTHON, [script, ...directories], { maxBuffer: 1 << 26 }).catch(
+      (error) => {
+        if (error.code === 'ENOENT' || /No module named '(transformers|torch)'/.test(error.stderr))
+          return null;
+        throw error;
+      },
+    );
+    if (!answer) {
+      const how = `${PYTHON} has no transformers: pip install torch transformers, or point PYTHON to where it is`;
+      console.warn(`NOT CHECKED with transformers itself: ${how}`);
+      return context.skip(how);
+    }
+    const results = JSON.parse(answer.stdout.trim().split('\n').at(-1)!);
+    for (const [i, name] of NAMES.entries()) {
+      const { architectures } = JSON.parse(await readFile(join(directoryOf(name), 'config.json'), 'utf8'));
+      expect(results[i], name).toMatchObject({ architecture: architectures[0], problems: {} });
+      for (const [j, { tokens, logits }] of (await expectedCases(directoryOf(name))).entries()) {
+        expect(results[i].answers[j].tokens).toEqual(tokens);
+        expect(relativeError(results[i].answers[j].logits, logits), name).toBeLessThan(TOLERANCE);
+      }
+    }
+  }, 180_000);
 });

@@ -1,49 +1,41 @@
-/** The curriculum's two objectives as functions of (weights, batch), made of the terms in `losses.ts`. */
+/** The curriculum's two objectives as functions of (weights, batch), made of the terms in `terms.ts`. */
 import * as tf from '@tensorflow/tfjs-core';
-import { type AlignmentSettings, isTopK } from '../contract/alignmentSettings.ts';
 import type { SaeConfig } from '../contract/sae.ts';
-import { hasKernels } from '../native/rawOps.ts';
 import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
 import {
   decode,
   encode,
   encodeBatch,
   foldDecoderNorm,
-  joinLatents,
   type Latents,
   THRESHOLD,
   type TrainingLatents,
   valueLogits,
 } from './autoencoder.ts';
-import * as losses from './losses.ts';
-
-export type ObjectiveSettings = Pick<
-  AlignmentSettings,
-  'weights' | 'mode' | 'orthoStopSlots' | 'decoderNorm'
->;
-type Terms = Record<string, tf.Scalar>;
+import { type ObjectiveSettings, posttrainTerms, pretrainTerms, type Terms, weighted } from './terms.ts';
 
 /**
  * Stage 1, without labels: reconstruction and sparsity over all latents as one dictionary; batch `x [B, dModel]` and,
  * where dead latents are revived, `dead [nFree]`. With `TOPK` and `BATCH_TOPK` the k is the sparsity, in both stages.
  */
 export function pretrainLoss(config: SaeConfig, settings: ObjectiveSettings): LossFunction {
-  const { weights: w } = settings;
-  return (trained, batch) => {
-    const weights = inForce(config, settings, trained);
-    const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D);
-    const terms = reconstructionTerms(config, settings, weights, batch, latents);
-    if (isSparsePenalised(config, w.sparse)) terms.sparse = losses.sparse(joinLatents(latents));
-    return { ...weighted(terms, w), ...observed(latents) };
-  };
+  return lossOf(pretrainTerms, config, settings);
 }
 
 /** Stage 2, with labels; the batch is that of `labelledBatches`. Terms of weight 0 are not computed. */
 export function posttrainLoss(config: SaeConfig, settings: ObjectiveSettings): LossFunction {
+  return lossOf(posttrainTerms, config, settings);
+}
+
+function lossOf(
+  termsOf: typeof posttrainTerms,
+  config: SaeConfig,
+  settings: ObjectiveSettings,
+): LossFunction {
   return (trained, batch) => {
     const weights = inForce(config, settings, trained);
     const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D);
-    const terms = posttrainTerms(config, settings, weights, batch, latents);
+    const terms = termsOf({ config, settings, weights, batch, latents });
     return { ...weighted(terms, settings.weights), ...observed(latents) };
   };
 }
@@ -69,7 +61,7 @@ export function validationEval(config: SaeConfig, settings: ObjectiveSettings): 
   return (trained, batch) => {
     const weights = inUse(config, settings, trained, batch);
     const latents = encode(config, weights, batch.x as tf.Tensor2D);
-    const terms = posttrainTerms(config, settings, weights, batch, { ...latents, pre: null, smallest: null });
+    const terms = posttrainTerms({ config, settings, weights, batch, latents: { ...latents, pre: null } });
     const measures: Tensors = {
       ...measured(weights, latents, batch),
       loss: weighted(terms, settings.weights).loss,
@@ -109,108 +101,4 @@ function countFired(free: tf.Tensor2D): tf.Tensor {
 /** What training keeps a history of. */
 function observed({ smallest }: TrainingLatents): Terms {
   return smallest ? { smallest } : {};
-}
-
-/** What needs no labels and is the same in both stages. */
-function reconstructionTerms(
-  config: SaeConfig,
-  { weights: w }: ObjectiveSettings,
-  weights: Tensors,
-  { x, dead }: Tensors,
-  latents: Latents & { pre: tf.Tensor2D | null },
-): Terms {
-  const terms: Terms = {};
-  if (!w.recon && !dead) return terms;
-  const reconstruction = decode(weights, latents, config.activation);
-  if (w.recon) terms.recon = losses.recon(reconstruction, x as tf.Tensor2D);
-  if (dead && latents.pre) {
-    const decoder = tf.slice2d(
-      weights['decoder.weight'] as tf.Tensor2D,
-      [0, 0],
-      [config.nFree, config.dModel],
-    );
-    const error = tf.sub(x!, reconstruction) as tf.Tensor2D;
-    terms.aux = losses.aux(error, latents.pre, decoder, dead as tf.Tensor1D, kAuxOf(config));
-  }
-  return terms;
-}
-
-/** Dead latents that rebuild the error of a row together: half of dModel (Gao et al. 2024, appendix B.1). */
-function kAuxOf({ dModel, nFree }: SaeConfig): number {
-  return Math.min(nFree, Math.max(1, Math.floor(dModel / 2)));
-}
-
-function posttrainTerms(
-  config: SaeConfig,
-  settings: ObjectiveSettings,
-  saeWeights: Tensors,
-  batch: Tensors,
-  latents: Latents & { pre: tf.Tensor2D | null; smallest: tf.Scalar | null },
-): Terms {
-  const { weights: w, mode } = settings;
-  const { slots } = latents;
-  const concepts = batch.concepts as tf.Tensor2D;
-  const value: Terms = config.valueHeads
-    ? { value: losses.value(valueLogits(config, saeWeights, slots), batch.answers as tf.Tensor1D) }
-    : {};
-  if (mode === 'SEPARATE_VALUE') return value;
-  const terms = { ...value, ...reconstructionTerms(config, settings, saeWeights, batch, latents) };
-  Object.assign(terms, penaltyTerms(config, settings, latents));
-  if (w.bindMse) terms.bindMse = losses.bindMse(slots, concepts);
-  if (w.bindCrossEntropy) {
-    terms.bindCrossEntropy = losses.bindCrossEntropy(slots, concepts, w.bindLogitScale);
-  }
-  if (w.counterfactual) terms.counterfactual = counterfactualTerm(config, saeWeights, latents, batch);
-  if (w.silence) {
-    terms.silence = losses.silence(encode(config, saeWeights, batch.silent as tf.Tensor2D).slots);
-  }
-  return terms;
-}
-
-/** `sparse`, `indep` and `ortho`, whichever have a weight; the kernels make all three at the price of one. */
-function penaltyTerms(
-  config: SaeConfig,
-  { weights: w, orthoStopSlots }: ObjectiveSettings,
-  { free, slots }: Latents,
-): Terms {
-  const wanted = { sparse: isSparsePenalised(config, w.sparse), indep: w.indep > 0, ortho: w.ortho > 0 };
-  const terms: Terms = {};
-  if (hasKernels() && wanted.indep) {
-    const all = tf.unstack(losses.penalties(slots, free, orthoStopSlots)) as tf.Scalar[];
-    Object.keys(wanted).forEach((name, i) => {
-      if (wanted[name as keyof typeof wanted]) terms[name] = all[i]!;
-    });
-    return terms;
-  }
-  if (wanted.sparse) terms.sparse = losses.sparse(free);
-  if (wanted.indep) terms.indep = losses.indep(free);
-  if (wanted.ortho) terms.ortho = losses.ortho(slots, free, orthoStopSlots);
-  return terms;
-}
-
-function isSparsePenalised({ activation }: SaeConfig, weight: number): boolean {
-  return weight > 0 && !isTopK(activation);
-}
-
-/** Slot a to 0, slot b to 1, the others as they are. */
-function counterfactualTerm(
-  { activation }: SaeConfig,
-  saeWeights: Tensors,
-  { free, slots }: Latents,
-  batch: Tensors,
-): tf.Scalar {
-  const targets = batch.targets as tf.Tensor2D;
-  const others = tf.sub(1, tf.maximum(batch.concepts!, targets)); // 0 at a and b
-  const swapped = tf.add(tf.mul(slots, others), targets) as tf.Tensor2D;
-  const decoded = decode(saeWeights, { free, slots: swapped }, activation);
-  return losses.counterfactual(decoded, batch.partner as tf.Tensor2D, batch.paired as tf.Tensor1D);
-}
-
-/** The weighted sum as `loss`, and each term unweighted as `loss/<term>`. */
-function weighted(terms: Terms, weights: AlignmentSettings['weights']): { loss: tf.Scalar } & Terms {
-  const parts = Object.entries(terms).map(([name, term]) =>
-    tf.mul(term, weights[name as keyof typeof weights]),
-  );
-  const named = Object.fromEntries(Object.entries(terms).map(([name, term]) => [`loss/${name}`, term]));
-  return { ...named, loss: tf.addN(parts) as tf.Scalar };
 }

@@ -1,21 +1,13 @@
 /** Work at the sizes that the comparisons and the growth table take. */
 
-import type { LossWeights } from '../../src/engine/contract/alignmentSettings.ts';
+import { type LossWeights, lossWeights } from '../../src/engine/contract/alignmentSettings.ts';
 import { rowsPerConcept } from '../../src/engine/sae/batches.ts';
 import type { ModelStepWork, Optimizer, PosttrainWork, PretrainWork } from './work.ts';
 
-const NO_TERMS: LossWeights = {
+const NO_TERMS = {
+  ...(Object.fromEntries(Object.keys(lossWeights.shape).map((term) => [term, 0])) as LossWeights),
   recon: 1,
-  sparse: 0,
-  aux: 0,
-  bindMse: 0,
-  bindCrossEntropy: 0,
   bindLogitScale: 1,
-  indep: 0,
-  ortho: 0,
-  value: 0,
-  counterfactual: 0,
-  silence: 0,
 };
 /** The authors' terms and weights. */
 const CURRICULUM: LossWeights = {

@@ -64,8 +64,14 @@ export async function openSaeLens(path: string): Promise<SaeLensFiles | null> {
   const floats = entries.reduce((sum, [, { shape }]) => sum + shape.reduce((a, b) => a * b, 1), 0);
   return {
     cfg: {
-      ...{ architecture, d_in: dModel, d_sae: dSae, dtype: 'float32', device: 'cpu' },
-      ...{ apply_b_dec_to_input: false, normalize_activations: 'none', reshape_activations: 'none' },
+      architecture,
+      d_in: dModel,
+      d_sae: dSae,
+      dtype: 'float32',
+      device: 'cpu',
+      apply_b_dec_to_input: false,
+      normalize_activations: 'none',
+      reshape_activations: 'none',
       ...(architecture === 'topk' && { k: config.k, rescale_acts_by_decoder_norm: false }),
       metadata: { sae_lens_version: SAE_LENS_VERSION, sae_lens_training_version: null },
     },

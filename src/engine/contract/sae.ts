@@ -24,6 +24,6 @@ export interface SaeDescription {
   settings: AlignmentSettings;
   /** Keys of the dataset's concepts, slot by slot; an unsupervised SAE has slots for none of them. */
   concepts: readonly string[];
-  /** Post-training step of the weights. */
+  /** Step of the kept weights: of post-training, or of the only stage where there are no slots. */
   bestStep: number;
 }

@@ -110,7 +110,7 @@ export async function trainHopSaes(
   const saes = [];
   for (const [i, group] of groups.entries()) {
     const train = (share: number) => progress((i + share) / groups.length);
-    saes.push(await trainHopSae(group, dataset, settings, context, train));
+    saes.push(await trainHopSae(model, group, dataset, settings, context, train));
   }
   return saes;
 }
@@ -152,7 +152,13 @@ async function measureHop(
   const ablated = await measureAnswers(model, heldOut, { ...ask, edit: silencing(sae, heldOut, hop) });
   const directions = Array.from({ length: nConcepts }, (_, concept) => [...sae.columns([sae.slot(concept)])]);
   return {
-    ...{ hop: (hop + 1) as 1 | 2, top1: accuracy, top3, top5, diagonalStrength, matrix, directions },
+    hop: (hop + 1) as 1 | 2,
+    top1: accuracy,
+    top3,
+    top5,
+    diagonalStrength,
+    matrix,
+    directions,
     ablationEffect: (clean.correct - ablated.correct) / clean.questions,
   };
 }

@@ -7,7 +7,8 @@ import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import type { GrokSettings } from '../contract/analysisSettings.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
 import type { JobContext, JobReporter } from '../contract/protocol.ts';
-import { jobFingerprint } from '../model/trainState.ts';
+import type { LanguageModel } from '../model/languageModel.ts';
+import { hashWeights, jobFingerprint } from '../model/trainState.ts';
 import type { StoredSae } from '../sae/file.ts';
 import { fitNormalization, normalize } from '../sae/normalization.ts';
 import { trainSae } from '../sae/train.ts';
@@ -31,6 +32,7 @@ const BATCH_SIZE = 256;
  * @throws {AppError} INVALID_INPUT when a relation has no question to learn from.
  */
 export async function trainHopSae(
+  model: LanguageModel,
   hops: readonly HopActivations[],
   { concepts, ...dataset }: EngineDataset,
   grok: GrokSettings,
@@ -53,18 +55,26 @@ export async function trainHopSae(
   const config = { dModel, nFree, nConcepts, activation, k, valueHeads: null };
   const entities = hops.flatMap((hop) => hop.entities);
   const rows = {
-    ...{ x: normalize(h, normalization), dModel, nConcepts, concepts: relations },
+    x: normalize(h, normalization),
+    dModel,
+    nConcepts,
+    concepts: relations,
     answers: Int32Array.from(hops.flatMap((hop) => hop.answers)),
     entities: numberNames(entities),
     withheld: withheldRows({ concepts }, settings, entities, relations),
   };
   const keys = concepts.map(({ key }) => key);
   const training = { config, settings, train: rows, validation: rows, concepts: keys, silent: null };
-  const fingerprint = jobFingerprint({ settings, dataset });
+  const fingerprint = jobFingerprint({ config, settings, dataset, model: hashWeights(model.weights) });
   const quiet = { ...context, resumeFrom: null, reporter: quietly(context.reporter) };
   const best = await trainSae({ ...training, fingerprint }, quiet, (_phase, share) => progress(share));
   return {
-    ...{ config, settings, concepts: keys, bestStep: best.step, weights: best.weights, normalization },
+    config,
+    settings,
+    concepts: keys,
+    bestStep: best.step,
+    weights: best.weights,
+    normalization,
     conceptMeans: conceptMeans(h, relations, nConcepts),
   };
 }
@@ -75,7 +85,12 @@ function settingsOf(grok: GrokSettings, nConcepts: number): AlignmentSettings {
   const stage = { learningRate: LEARNING_RATE, batchSize: Math.max(BATCH_SIZE, nConcepts) };
   const base = ALIGNMENT_PRESETS[preset];
   return {
-    ...{ ...base, withheldPairShare, seed, layer, nFree, weights: { ...base.weights, value: 0, silence: 0 } },
+    ...base,
+    withheldPairShare,
+    seed,
+    layer,
+    nFree,
+    weights: { ...base.weights, value: 0, silence: 0 },
     pretrain: { ...stage, steps: pretrainSteps },
     posttrain: { ...stage, steps: posttrainSteps },
   };

@@ -40,7 +40,9 @@ async function capture({ model, sae }: LoadedPair, dataset: EngineDataset) {
   const tokens = chosen.map(({ prompt }) => model.tokenizer.encode(prompt));
   const labelled = chosen.map(
     ({ id, concepts, split, entity }): LatentPrompt => ({
-      ...{ id, split, concept: concepts[0]! },
+      id,
+      split,
+      concept: concepts[0]!,
       learned: split === 'TRAIN' && populationOf(entity) === 'SEEN',
     }),
   );

@@ -276,11 +276,11 @@ describe.skipIf(!isRoot)('as root', () => {
 
 /** A copy of the launcher and of the binaries as npm leaves them, without symlinks; returns the child script. */
 async function installIn(dir: string): Promise<string> {
-  for (const path of ['src/db', 'src/errors.ts', 'test/helpers/embeddedChild.ts', 'test/helpers/log.ts']) {
+  for (const path of ['src', 'test/helpers/embeddedChild.ts', 'test/helpers/log.ts']) {
     await cp(path, join(dir, path), { recursive: true });
   }
   await writeFile(join(dir, 'package.json'), '{"type":"module"}');
-  for (const name of ['pg', 'pino', 'drizzle-orm']) {
+  for (const name of ['pg', 'pino', 'drizzle-orm', 'zod']) {
     await mkdir(join(dir, 'node_modules'), { recursive: true });
     await symlink(resolve('node_modules', name), join(dir, 'node_modules', name));
   }

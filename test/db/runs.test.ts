@@ -63,7 +63,7 @@ describe('a run', () => {
     const { id, claim } = await insertRunningRun(db);
     await failRun(db, claim, { code: 'ENGINE_FAILED', message: 'out of memory\0' });
     expect(await readRun(db, id)).toMatchObject({
-      ...{ status: 'FAILED', errorCode: 'ENGINE_FAILED', errorMessage: 'out of memory�' },
+      ...{ status: 'FAILED', errorCode: 'ENGINE_FAILED', errorMessage: 'out of memory\\u0000' },
     });
   });
 });

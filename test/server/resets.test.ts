@@ -21,6 +21,8 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await api.stop();
+  // What was asked by connections that are gone may still be read.
+  while (database.pool.totalCount !== database.pool.idleCount) await once(database.pool, 'release');
   await database.close();
 });
 

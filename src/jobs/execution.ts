@@ -70,6 +70,9 @@ export class RunExecution {
   #checkpoints: Promise<void> = Promise.resolve();
   #crashes = 0;
   #checkpointHash: string | null = null;
+  /** The checkpoint that the present attempt of the engine goes on from, and one that it did not take. */
+  #resumedFrom: string | null = null;
+  #refused: string | null = null;
 
   constructor(options: ExecutionOptions, run: Run) {
     this.run = run;
@@ -151,6 +154,7 @@ export class RunExecution {
           this.#throwIfBroken();
           await this.#recover(error);
         } else if (whyTransient(error) === 'FULL') await this.#waitForSpace(error);
+        else if (this.#isRefusedCheckpoint(error)) await this.#startOver(error);
         else throw error;
       }
     }
@@ -163,6 +167,7 @@ export class RunExecution {
     const checkpoint = await this.#persist(() => readCheckpoint(db, this.run.id));
     this.#checkpointHash = checkpoint?.artifactHash ?? null;
     const resumeFrom = checkpoint && (await this.#openCheckpoint(checkpoint));
+    this.#resumedFrom = resumeFrom && this.#checkpointHash;
     this.#end.signal.throwIfAborted();
     this.#throwIfBroken();
     const engine = forkEngine({ ...options, log: this.#log });
@@ -194,6 +199,7 @@ export class RunExecution {
 
   /** Where the checkpoint lies; null where it cannot be used, for then the run starts over. */
   async #openCheckpoint({ step, artifactHash }: Checkpoint): Promise<string | null> {
+    if (artifactHash === this.#refused) return null;
     try {
       return await this.#options.store.path(artifactHash, `the checkpoint at step ${step}`);
     } catch (error) {
@@ -268,6 +274,24 @@ export class RunExecution {
       'There is no space for the files of this run; it waits, and goes on from its last checkpoint.',
     );
     await delay(SPACE_WAIT_MS, undefined, { signal: this.#end.signal });
+  }
+
+  /** Whether the engine takes the checkpoint for another job's, as one is that an earlier version of this server wrote. */
+  #isRefusedCheckpoint(error: unknown): error is AppError {
+    return error instanceof AppError && error.code === 'CONFLICT' && this.#resumedFrom !== null;
+  }
+
+  async #startOver(error: AppError): Promise<void> {
+    await this.#engine?.kill();
+    if (this.#state.at === 'DRAINING') this.#state.onCheckpoint();
+    this.#enter({ at: 'IDLE' });
+    this.#end.signal.throwIfAborted();
+    this.#refused = this.#resumedFrom;
+    this.#log.warn({ err: error }, 'a checkpoint is refused; the run starts over');
+    this.#writer.log(
+      'WARN',
+      `The engine refuses the checkpoint: ${error.message}. The run starts over from its beginning.`,
+    );
   }
 
   async #fail(error: unknown): Promise<void> {

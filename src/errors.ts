@@ -21,6 +21,16 @@ export interface InputIssue {
   message: string;
 }
 
+/** Something that rests on what was to be deleted, or goes with it. */
+export interface Dependant {
+  type: 'Run' | 'Model' | 'Dataset' | 'Ontology';
+  id: string;
+  /** Empty where it has none. */
+  name: string;
+  /** Of a run: which kind it is. */
+  kind?: string;
+}
+
 /**
  * The one error that services throw on purpose. Its message is written for the caller: which field or line,
  * what it was, what is accepted. Anything else that is thrown is masked at the edge.
@@ -31,15 +41,23 @@ export class AppError extends Error {
   readonly path: readonly string[];
   /** Everything that is not acceptable, where that is what went wrong; never empty then. */
   readonly issues: readonly InputIssue[];
+  /** What stands in the way of a deletion. */
+  readonly dependants: readonly Dependant[];
 
   constructor(
     code: AppErrorCode,
     message: string,
-    options: { path?: readonly string[]; issues?: readonly InputIssue[]; cause?: unknown } = {},
+    options: {
+      path?: readonly string[];
+      issues?: readonly InputIssue[];
+      dependants?: readonly Dependant[];
+      cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = 'AppError';
     this.code = code;
+    this.dependants = options.dependants ?? [];
     this.path = options.path ?? options.issues?.[0]?.path ?? [];
     const own = code === 'INVALID_INPUT' ? [{ path: this.path, message }] : [];
     this.issues = options.issues ?? own;

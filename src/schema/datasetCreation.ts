@@ -3,9 +3,11 @@ import { biographySettings } from '../data/biography.ts';
 import type { Dataset } from '../services/dataset.ts';
 import { generateDataset, generateQuestions, importDataset } from '../services/datasetCreation.ts';
 import type { ImportFile } from '../services/importSource.ts';
+import { makeLabelled } from '../services/labels.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
+import { labelInput, takeLabels } from './labels.ts';
 import { addMutation } from './mutation.ts';
 import { DatasetRef } from './refs.ts';
 import { settingFields } from './settings.ts';
@@ -48,12 +50,16 @@ addMutation('generateDataset', {
     description: 'What to generate; the same people and seed give the same data.',
     fields: (t) => ({
       name: t.string({ required: false, description: `${NAME} Default: made of the other settings.` }),
+      ...labelInput(t),
       ...settingFields(t, biographySettings),
     }),
   }),
   success: successOf('GenerateDatasetSuccess', 'The dataset was generated and stored.'),
   errors: ['INVALID_INPUT'],
-  resolve: async (input, { db }) => ({ dataset: await generateDataset(db, withoutNulls(input)) }),
+  resolve: async (input, { db }) => {
+    const { labels, rest } = takeLabels(withoutNulls(input));
+    return { dataset: await makeLabelled(db, 'Dataset', labels, () => generateDataset(db, rest)) };
+  },
 });
 
 addMutation('importDataset', {
@@ -85,6 +91,7 @@ addMutation('importDataset', {
           'Files sent with the request: one for JSONL, three for TWO_HOP, told apart by their names.',
       }),
       name: t.string({ required: false, description: `${NAME} Default: the path or the name of the file.` }),
+      ...labelInput(t),
       ontologyId: t.id({
         required: false,
         description:
@@ -100,13 +107,14 @@ addMutation('importDataset', {
   success: successOf('ImportDatasetSuccess', 'The dataset was imported and stored.'),
   errors: ['INVALID_INPUT', 'NOT_FOUND'],
   resolve: async (input, { db, importDir }) => {
-    const { files, ontologyId, ...rest } = withoutNulls(input);
+    const { labels, rest: given } = takeLabels(withoutNulls(input));
+    const { files, ontologyId, ...rest } = given;
     const source = {
       ...rest,
       files: files?.map(toImportFile),
       ontologyId: ontologyId && idOf(ontologyId, ['Ontology'], ['ontologyId']),
     };
-    return { dataset: await importDataset(db, source, importDir) };
+    return { dataset: await makeLabelled(db, 'Dataset', labels, () => importDataset(db, source, importDir)) };
   },
 });
 
@@ -119,13 +127,17 @@ addMutation('generateQuestions', {
     fields: (t) => ({
       datasetId: t.id({ required: true, description: 'The dataset that has the facts.' }),
       name: t.string({ required: false, description: `${NAME} Default: made of the other dataset's.` }),
+      ...labelInput(t),
     }),
   }),
   success: successOf('GenerateQuestionsSuccess', 'The questions were generated and stored.'),
   errors: ['INVALID_INPUT', 'NOT_FOUND'],
-  resolve: async ({ datasetId, name }, { db }) => ({
-    dataset: await generateQuestions(db, { datasetId: idOf(datasetId, ['Dataset'], ['datasetId']), name }),
-  }),
+  resolve: async (input, { db }) => {
+    const { labels, rest } = takeLabels(withoutNulls(input));
+    const datasetId = idOf(rest.datasetId, ['Dataset'], ['datasetId']);
+    const make = () => generateQuestions(db, { datasetId, name: rest.name });
+    return { dataset: await makeLabelled(db, 'Dataset', labels, make) };
+  },
 });
 
 function toImportFile(file: File): ImportFile {

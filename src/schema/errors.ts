@@ -1,6 +1,8 @@
 /** The typed errors that mutations return; all other errors are top-level GraphQL errors with `extensions.code`. */
-import { AppError, type InputIssue } from '../errors.ts';
+import type { RunKind } from '../engine/contract/runs.ts';
+import { AppError, type Dependant, type InputIssue } from '../errors.ts';
 import { builder } from './builder.ts';
+import { encodeGlobalId, typenameOf } from './ids.ts';
 
 /** An error as a value: GraphQL takes any returned `Error` for a thrown one. */
 export class TypedError {
@@ -8,8 +10,10 @@ export class TypedError {
   readonly message: string;
   readonly path: readonly string[];
   readonly issues: readonly InputIssue[];
+  readonly dependants: readonly Dependant[];
 
-  constructor(code: TypedErrorCode, { message, path, issues }: AppError) {
+  constructor(code: TypedErrorCode, { message, path, issues, dependants }: AppError) {
+    this.dependants = dependants;
     this.code = code;
     this.message = message;
     this.path = path;
@@ -58,14 +62,50 @@ const InputError = builder.objectRef<TypedError>('InputError').implement({
   }),
 });
 
+/** The global id of what a deletion takes with it. */
+export function dependantId(dependant: Dependant): string {
+  return encodeGlobalId(typeOf(dependant), dependant.id);
+}
+
+function typeOf({ type, kind }: Dependant): string {
+  return kind === undefined ? type : typenameOf(kind as RunKind);
+}
+
+const DependantRef = builder.objectRef<Dependant>('Dependant').implement({
+  description: 'Something that rests on what was to be deleted.',
+  fields: (t) => ({
+    id: t.id({ description: 'Its global id.', resolve: dependantId }),
+    type: t.string({
+      description: 'Its type, such as `AlignmentRun`.',
+      resolve: typeOf,
+    }),
+    name: t.string({
+      nullable: true,
+      description: 'Its name for people; null where it has none.',
+      resolve: ({ name }) => name || null,
+    }),
+  }),
+});
+
+const ConflictError = builder.objectRef<TypedError>('ConflictError').implement({
+  description:
+    'The present state of things does not allow it, such as a name that is taken or a run that has ended.',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({
+    dependants: t.field({
+      type: [DependantRef],
+      description:
+        'Of a deletion: what rests on the thing, directly or not, or what of it has not ended; empty for anything else.',
+      resolve: ({ dependants }) => dependants,
+    }),
+  }),
+});
+
 /** The codes that a mutation may answer with a typed error. */
 export const TYPED_ERRORS = {
   INVALID_INPUT: InputError,
   NOT_FOUND: errorRef('NotFoundError', 'Something that the input names does not exist; nothing was changed.'),
-  CONFLICT: errorRef(
-    'ConflictError',
-    'The present state of things does not allow it, such as a name that is taken or a run that has ended.',
-  ),
+  CONFLICT: ConflictError,
   UNAVAILABLE: errorRef(
     'UnavailableError',
     'Something outside the server that this needs cannot be reached now; nothing was changed, and trying again later may help.',

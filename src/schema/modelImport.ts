@@ -1,8 +1,11 @@
 /** Models that were trained elsewhere. */
+
+import { makeLabelled } from '../services/labels.ts';
 import type { Model, ModelSource } from '../services/model.ts';
 import { importModel } from '../services/modelImport.ts';
 import { builder } from './builder.ts';
 import { withoutNulls } from './input.ts';
+import { labelInput, takeLabels } from './labels.ts';
 import { addMutation } from './mutation.ts';
 import { ModelRef } from './refs.ts';
 
@@ -76,11 +79,13 @@ addMutation('importModel', {
         description:
           'Name for people, at most 200 characters. Default: that of the directory or the repository.',
       }),
+      ...labelInput(t),
     }),
   }),
   success: ImportModelSuccess,
   errors: ['INVALID_INPUT', 'UNAVAILABLE'],
-  resolve: async (input, { db, ...options }) => ({
-    model: await importModel(db, options, withoutNulls(input)),
-  }),
+  resolve: async (input, { db, ...options }) => {
+    const { labels, rest } = takeLabels(withoutNulls(input));
+    return { model: await makeLabelled(db, 'Model', labels, () => importModel(db, options, rest)) };
+  },
 });

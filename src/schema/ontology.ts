@@ -1,5 +1,6 @@
 /** Ontologies and their concepts. */
 import { pageDatasetsOfOntologies } from '../services/dataset.ts';
+import { makeLabelled } from '../services/labels.ts';
 import {
   conceptsByIds,
   conceptsOfOntologies,
@@ -12,6 +13,7 @@ import {
 import { pageSlotsOfConcepts } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { withoutNulls } from './input.ts';
+import { labelInput, takeLabels } from './labels.ts';
 import { addMutation } from './mutation.ts';
 import {
   ConceptRef,
@@ -142,6 +144,7 @@ addMutation('createOntology', {
         required: true,
         description: 'Its concepts, at least one, in the order that their slots shall have.',
       }),
+      ...labelInput(t),
     }),
   }),
   success: builder.objectRef<{ ontology: Ontology }>('CreateOntologySuccess').implement({
@@ -155,5 +158,8 @@ addMutation('createOntology', {
     }),
   }),
   errors: ['INVALID_INPUT', 'CONFLICT'],
-  resolve: async (input, { db }) => ({ ontology: await createOntology(db, withoutNulls(input)) }),
+  resolve: async (input, { db }) => {
+    const { labels, rest } = takeLabels(withoutNulls(input));
+    return { ontology: await makeLabelled(db, 'Ontology', labels, () => createOntology(db, rest)) };
+  },
 });

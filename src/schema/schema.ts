@@ -5,6 +5,8 @@ import { exposeErrors } from './publicErrors.ts';
 import { guardData } from './scopes.ts';
 import './scalars.ts';
 import './errors.ts';
+import './labels.ts';
+import './deletion.ts';
 import './ontology.ts';
 import './dataset.ts';
 import './datasetCreation.ts';

@@ -1,6 +1,6 @@
 /** Columns that many tables have. Enumerations are text with checks, so that a new kind is a plain migration. */
 import { sql } from 'drizzle-orm';
-import { type AnyPgColumn, customType, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { type AnyPgColumn, customType, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 import { fromJson, jsonOf } from '../../storedText.ts';
 
 export const id = () => uuid('id').primaryKey().defaultRandom();
@@ -14,3 +14,10 @@ export const anyJson = customType<{ data: unknown; driverData: unknown }>({
 export const createdAt = () => instant('created_at').notNull().defaultNow();
 export const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
   sql`${column} in (${sql.raw(values.map((v) => `'${v}'`).join(', '))})`;
+
+/** What people say of a thing, and may change at any time; names stand by themselves. */
+export const labels = () => ({
+  /** In the order given; none twice. */
+  tags: text('tags').array().notNull().default(sql`'{}'`),
+  notes: text('notes').notNull().default(''),
+});

@@ -13,7 +13,7 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core';
 import { SPLITS, type Split } from '../../engine/contract/dataset.ts';
-import { createdAt, id, oneOf } from './columns.ts';
+import { createdAt, id, labels, oneOf } from './columns.ts';
 import { concepts, ontologies } from './ontology.ts';
 
 export const DATASET_KINDS = ['BIOGRAPHY', 'TWO_HOP', 'PROMPTS'] as const;
@@ -38,6 +38,7 @@ export const datasets = pgTable(
     /** SHA-256 over facts and examples, so that a run can say exactly what it was trained on. */
     contentHash: text('content_hash').notNull(),
     createdAt: createdAt(),
+    ...labels(),
   },
   (t) => [
     index('datasets_ontology').on(t.ontologyId, t.createdAt, t.id),

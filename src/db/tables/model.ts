@@ -1,7 +1,7 @@
 import { bigint, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
 import type { ModelConfig, ModelResult } from '../../engine/contract/model.ts';
 import { artifacts } from './artifact.ts';
-import { anyJson, createdAt, id } from './columns.ts';
+import { anyJson, createdAt, id, labels } from './columns.ts';
 import { datasets } from './dataset.ts';
 
 /** Where a model that was not trained here comes from. */
@@ -26,6 +26,7 @@ export const models = pgTable(
       .notNull()
       .references(() => artifacts.hash),
     createdAt: createdAt(),
+    ...labels(),
   },
   (t) => [
     index('models_created').on(t.createdAt, t.id),

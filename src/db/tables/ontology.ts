@@ -1,7 +1,7 @@
 /** Ontologies and their concepts. */
 import { sql } from 'drizzle-orm';
 import { check, index, integer, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core';
-import { createdAt, id } from './columns.ts';
+import { createdAt, id, labels } from './columns.ts';
 
 export const ontologies = pgTable(
   'ontologies',
@@ -12,6 +12,7 @@ export const ontologies = pgTable(
     name: text('name').notNull(),
     description: text('description').notNull().default(''),
     createdAt: createdAt(),
+    ...labels(),
   },
   (t) => [
     unique('ontologies_slug_version').on(t.slug, t.version),

@@ -16,7 +16,7 @@ import {
 } from 'drizzle-orm/pg-core';
 import { RUN_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { artifacts } from './artifact.ts';
-import { createdAt, id, instant, oneOf } from './columns.ts';
+import { createdAt, id, instant, labels, oneOf } from './columns.ts';
 import { datasets } from './dataset.ts';
 import { models } from './model.ts';
 import { workers } from './worker.ts';
@@ -33,6 +33,9 @@ export const runs = pgTable(
   {
     id: id(),
     kind: text('kind').$type<RunKind>().notNull(),
+    /** Empty where none was given. */
+    name: text('name').notNull().default(''),
+    ...labels(),
     status: text('status').$type<RunStatus>().notNull().default('QUEUED'),
     phase: text('phase').notNull().default('QUEUED'),
     progress: real('progress').notNull().default(0),

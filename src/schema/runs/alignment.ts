@@ -6,6 +6,7 @@ import { resultOf, settingsOf } from '../../services/run.ts';
 import { pageSlotsOfRuns, swapsOfRuns } from '../../services/slot.ts';
 import { AlignmentSettingsTypes } from '../alignmentSettings.ts';
 import { builder } from '../builder.ts';
+import { namedInput } from '../labels.ts';
 import { SwapControl, SwapMeasureRef, SwapPopulation } from '../measures.ts';
 import { InterventionConnection, InterventionRef, SlotConnection, SlotRef } from '../refs.ts';
 import { SplitRef } from '../split.ts';
@@ -91,6 +92,7 @@ addStart('startAlignmentRun', {
   input: builder.inputType('StartAlignmentRunInput', {
     description: 'Which model to study on which prompts, and how.',
     fields: (t) => ({
+      ...namedInput(t),
       ...studiedInput(
         t,
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',

@@ -9,6 +9,7 @@ import { bindingByLayer, type LayerBinding, type LayerSwaps, swapsByLayer } from
 import { type Run, settingsOf } from '../../services/run.ts';
 import { AlignmentSettingsTypes } from '../alignmentSettings.ts';
 import { builder } from '../builder.ts';
+import { namedInput } from '../labels.ts';
 import { SwapPopulation } from '../measures.ts';
 import { RateRef } from '../rate.ts';
 import { AlignmentRunConnection, AlignmentRunRef, ModelRef } from '../refs.ts';
@@ -166,6 +167,7 @@ addStart('startAlignmentSweep', {
   input: builder.inputType('StartAlignmentSweepInput', {
     description: `Which model to study at which layers, with which seeds; at most ${MAX_PARTS} parts.`,
     fields: (t) => ({
+      ...namedInput(t),
       ...studiedInput(
         t,
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',

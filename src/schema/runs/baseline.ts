@@ -4,6 +4,7 @@ import { startBaselineRun } from '../../runs/baseline.ts';
 import { settingsOf } from '../../services/run.ts';
 import { BaselineSettingsTypes } from '../baselineSettings.ts';
 import { builder } from '../builder.ts';
+import { namedInput } from '../labels.ts';
 import { addRunNode, addStart, studiedInput, studiedOf } from './node.ts';
 import { saeFields } from './sae.ts';
 
@@ -33,6 +34,7 @@ addStart('startBaselineRun', {
   input: builder.inputType('StartBaselineRunInput', {
     description: 'Which model to study on which prompts, and how.',
     fields: (t) => ({
+      ...namedInput(t),
       ...studiedInput(
         t,
         'The dataset whose prompts are asked. Default: the one that the model was trained on.',

@@ -13,6 +13,7 @@ import { AnalysisSettingsTypes } from '../analysisSettings.ts';
 import { builder } from '../builder.ts';
 import { CheckpointScheduleInput } from '../checkpoints.ts';
 import { idOf } from '../ids.ts';
+import { namedInput } from '../labels.ts';
 import { ModelSettingsTypes } from '../modelSettings.ts';
 import {
   CheckpointAnalysisRunConnection,
@@ -156,6 +157,7 @@ addStart('startGrokkingRun', {
   input: builder.inputType('StartGrokkingRunInput', {
     description: 'Which training to follow, and how.',
     fields: (t) => ({
+      ...namedInput(t),
       datasetId: t.id({
         required: false,
         description:

@@ -7,6 +7,7 @@ import { HopSaeRef, hopSaesOf } from '../hopSae.ts';
 import { HopSwapEdit, HopSwapResultRef, HopSwapSummaryRef } from '../hopSwap.ts';
 import { HopSwapSettingsTypes } from '../hopSwapSettings.ts';
 import { idOf } from '../ids.ts';
+import { namedInput } from '../labels.ts';
 import { CheckpointAnalysisRunRef, ModelRef } from '../refs.ts';
 import { addRunNode, addStart, studiedModel } from './node.ts';
 
@@ -73,6 +74,7 @@ addStart('startHopSwapRun', {
   input: builder.inputType('StartHopSwapRunInput', {
     description: 'Whose slots to swap, and what to try.',
     fields: (t) => ({
+      ...namedInput(t),
       runId: t.id({
         required: false,
         description: 'A grokking run; the very SAEs that its checkpoint was measured by are edited.',

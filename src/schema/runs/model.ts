@@ -7,6 +7,7 @@ import { resultOf, settingsOf } from '../../services/run.ts';
 import { builder } from '../builder.ts';
 import { CheckpointScheduleInput, ModelCheckpointRef } from '../checkpoints.ts';
 import { idOf } from '../ids.ts';
+import { namedInput } from '../labels.ts';
 import { ModelSettingsTypes } from '../modelSettings.ts';
 import { ModelRef } from '../refs.ts';
 import { addRunNode, addStart } from './node.ts';
@@ -54,6 +55,7 @@ addStart('startModelRun', {
   input: builder.inputType('StartModelRunInput', {
     description: 'What to train on, and how.',
     fields: (t) => ({
+      ...namedInput(t),
       datasetId: t.id({ required: true, description: 'The dataset to learn.' }),
       modelId: t.id({
         required: false,

@@ -2,6 +2,7 @@
 import type { InputObjectRef, ObjectFieldsShape } from '@pothos/core';
 import type { RunKind } from '../../engine/contract/runs.ts';
 import type { EngineWork } from '../../services/engine.ts';
+import { type Labels, makeLabelled } from '../../services/labels.ts';
 import { modelsByIds } from '../../services/model.ts';
 import { type Run, runsByIds } from '../../services/run.ts';
 import { builder, type SchemaTypes } from '../builder.ts';
@@ -47,12 +48,12 @@ const StartRunSuccess = builder.objectRef<{ run: Run }>('StartRunSuccess').imple
 });
 
 /** Adds a mutation that queues a run. `start` is given the input without its nulls. */
-export function addStart<Input>(
+export function addStart<Input extends { [K in keyof Labels]?: Labels[K] | null }>(
   name: string,
   options: {
     description: string;
     input: InputObjectRef<Types, Input>;
-    start(db: EngineWork['db'], input: WithoutNulls<Input>): Promise<Run>;
+    start(db: EngineWork['db'], input: Omit<WithoutNulls<Input>, keyof Labels>): Promise<Run>;
   },
 ): void {
   const { description, input, start } = options;
@@ -62,7 +63,11 @@ export function addStart<Input>(
     input,
     success: StartRunSuccess,
     errors: ['INVALID_INPUT', 'NOT_FOUND'],
-    resolve: async (given, { db }) => ({ run: await start(db, withoutNulls(given)) }),
+    resolve: async (given, { db }) => {
+      const { name: called, tags, notes, ...rest } = withoutNulls(given) as WithoutNulls<Input> & Labels;
+      const run = await makeLabelled(db, 'Run', { name: called, tags, notes }, () => start(db, rest));
+      return { run };
+    },
   });
 }
 

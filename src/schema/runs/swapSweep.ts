@@ -5,6 +5,7 @@ import { resultOf, runsByIds, settingsOf } from '../../services/run.ts';
 import { builder } from '../builder.ts';
 import { conceptKeyOrId, idOf } from '../ids.ts';
 import { SwapMethod } from '../intervention.ts';
+import { namedInput } from '../labels.ts';
 import { AlignmentRunRef, BaselineRunRef } from '../refs.ts';
 import { SweepControl, SweepSettingsTypes } from '../swapSweepSettings.ts';
 import { SwapPair, SwapSweepControl, SwapSweepResult } from '../sweepCell.ts';
@@ -100,6 +101,7 @@ addStart('startSwapSweep', {
   input: builder.inputType('StartSwapSweepInput', {
     description: 'Whose slots to swap, and what to try.',
     fields: (t) => ({
+      ...namedInput(t),
       runId: t.id({ required: true, description: 'Id of an alignment run that has succeeded.' }),
       baselineRunId: t.id({
         required: false,

@@ -12,6 +12,7 @@ import { type ApiClient, createApiClient, success } from '../src/demo/client.ts'
 import { GENERATE_DATASET, START_ALIGNMENT_RUN, START_MODEL_RUN } from '../src/demo/operations.ts';
 import { startOwnServer } from '../src/demo/server.ts';
 import { runAndWatch } from '../src/demo/watch.ts';
+import { readFigures } from './results/figures.ts';
 import * as operations from './results/operations.ts';
 
 const { values: flags, positionals } = parseArgs({
@@ -20,9 +21,6 @@ const { values: flags, positionals } = parseArgs({
 });
 const [file] = positionals;
 if (!file) throw new Error('which file shall hold the numbers? npx tsx bench/numbers.ts FILE');
-
-/** What differs from run to run although the numbers are the same. */
-const VOLATILE = /^(at|seq|etaSeconds|run|part|type|phase|progress|status|level|message|cell|checkpoint)$/;
 
 const SWAP = /* GraphQL */ `
   mutation ($input: SwapConceptInput!) {
@@ -101,29 +99,13 @@ async function twoHops(api: ApiClient, keep: ReturnType<typeof keeper>): Promise
 
 /** Runs to the end, then keeps all of the run's exports. */
 function keeper(url: string, api: ApiClient) {
-  const query = `query ($id: ID!) { run(id: $id) { status exports { name format url } } }`;
   return async (label: string, mutation: string, input: Record<string, unknown>): Promise<string> => {
     const id = await runAndWatch(api, label, mutation, input);
-    type Reply = { run: { status: string; exports: { name: string; format: string; url: string }[] } };
-    const { run } = await api.request<Reply>(query, { id });
-    if (run.status !== 'SUCCEEDED') throw new Error(`${label} ended as ${run.status}`);
-    for (const each of run.exports.filter(({ format, name }) => format === 'JSONL' && name !== 'events')) {
-      const text = await (await fetch(new URL(each.url, url))).text();
-      const rows = text.split('\n').filter((line) => line !== '');
-      figures[`${label}: ${each.name}`] = rows.map((row) => lessVolatile(JSON.parse(row))).sort(byText);
-    }
+    const { status, tables } = await readFigures(url, api, id);
+    if (status !== 'SUCCEEDED') throw new Error(`${label} ended as ${status}`);
+    for (const [name, rows] of Object.entries(tables)) figures[`${label}: ${name}`] = rows;
     return id;
   };
-}
-
-function lessVolatile(row: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(row).filter(([key]) => !VOLATILE.test(key) && !/Id$|^id$/.test(key)),
-  );
-}
-
-function byText(a: unknown, b: unknown): number {
-  return JSON.stringify(a) < JSON.stringify(b) ? -1 : 1;
 }
 
 /** One-off swaps with every method. */

@@ -1,0 +1,102 @@
+/** An API and a worker as processes of their own on one embedded Postgres, and who of them can be killed. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const VICTIMS = ['engine', 'worker', 'api', 'postgres'] as const;
+export type Victim = (typeof VICTIMS)[number];
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface Household {
+  url: string;
+  /** Kills with SIGKILL and, as a supervisor would, starts the API or the worker again. False where there is none to kill. */
+  kill(victim: Victim): Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+export async function startHousehold(dataDir: string): Promise<Household> {
+  const port = await freePort();
+  const env = { DATA_DIR: dataDir, PORT: String(port), CHECKPOINT_INTERVAL: '500ms', LOG_LEVEL: 'info' };
+  const start = {
+    api: () => startProcess({ ...env, ROLE: 'api' }, 'listening'),
+    worker: () => startProcess({ ...env, ROLE: 'worker' }, 'the worker takes runs'),
+  };
+  const running = { api: await start.api(), worker: await start.worker() };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async kill(victim) {
+      const pid =
+        victim === 'engine'
+          ? await engineOf(running.worker.pid!)
+          : victim === 'postgres'
+            ? await postmasterOf(dataDir)
+            : running[victim].pid!;
+      if (pid === null) return false;
+      process.kill(pid, 'SIGKILL');
+      if (victim === 'api' || victim === 'worker') running[victim] = await start[victim]();
+      return true;
+    },
+    async stop() {
+      for (const child of [running.worker, running.api]) {
+        child.kill('SIGTERM');
+        if (child.exitCode === null) await once(child, 'exit');
+      }
+    },
+  };
+}
+
+/** Resolves when it has logged a message that begins so. */
+async function startProcess(env: Record<string, string>, message: string): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await new Promise<void>((resolve, reject) => {
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      if (line.includes(`"msg":"${message}`)) resolve();
+    });
+    child.once('exit', (code) =>
+      reject(new Error(`${env.ROLE} ended with code ${code} before it was ready`)),
+    );
+  });
+  return child;
+}
+
+async function engineOf(worker: number): Promise<number | null> {
+  for (const { pid, parent, command } of await processes())
+    if (parent === worker && command.includes('engine/child')) return pid;
+  return null;
+}
+
+async function postmasterOf(dataDir: string): Promise<number | null> {
+  const all = await processes();
+  const own = all.filter(({ command }) => command.includes('postgres\0-D') && command.includes(dataDir));
+  return own.find(({ parent }) => !own.some(({ pid }) => pid === parent))?.pid ?? null;
+}
+
+async function processes(): Promise<{ pid: number; parent: number; command: string }[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const [stat, command] = await Promise.all(
+        ['stat', 'cmdline'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
+      );
+      const parent = Number(/\) \S (\d+)/.exec(stat!)?.[1]);
+      return { pid: Number(pid), parent, command: command! };
+    }),
+  );
+  return found;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -224,7 +224,7 @@ describe('the stop rule', () => {
     await measure(analyses[1]!, held[1]!, 0, [0.9, 0.95]);
     expect(await told(parent)).toEqual(['QUEUED', 0, 10, 'SUCCEEDED']);
     await expect(measure(analyses[3]!, held[3]!)).rejects.toThrow('lost');
-    expect((await read(training)).result).toBeNull();
+    expect((await read(training)).result).toEqual({ stoppedAt: 10 });
   });
 
   test('makes nobody wait in a circle, whatever else ends at the same time', async () => {

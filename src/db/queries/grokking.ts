@@ -120,7 +120,8 @@ async function stopAt(tx: Executor, parent: Run, step: number, lastSeq: number):
   const ended = await endRuns(tx, and(parts, eq(runs.kind, 'CHECKPOINT_ANALYSIS'), gt(runs.step, step)), {
     status: 'CANCELLED',
   });
-  const training = await lockRuns(tx, and(parts, eq(runs.kind, 'MODEL')));
+  // Even one that has come to its end: how fast the analyses follow must make no difference.
+  const training = await lockRuns(tx, and(eq(runs.parentId, parent.id), eq(runs.kind, 'MODEL')));
   if (training[0]) ended.push(...(await endTraining(tx, training[0], step)));
   await tellWorkers(tx, ended);
   if (ended.length > 0)
@@ -145,7 +146,13 @@ async function endTraining(tx: Executor, runId: string, step: number): Promise<R
     .innerJoin(models, eq(models.id, modelCheckpoints.modelId))
     .where(and(eq(modelCheckpoints.runId, runId), eq(modelCheckpoints.step, step)));
   const ending = { status: 'SUCCEEDED', phase: 'DONE', progress: 1, result: { stoppedAt: step } } as const;
-  return endRuns(tx, eq(runs.id, runId), { ...ending, ...kept });
+  const ended = await endRuns(tx, and(eq(runs.id, runId), UNFINISHED), { ...ending, ...kept });
+  if (ended.length === 0)
+    await tx
+      .update(runs)
+      .set({ ...kept, result: ending.result })
+      .where(and(eq(runs.id, runId), eq(runs.status, 'SUCCEEDED')));
+  return ended;
 }
 
 /** Stores what was measured of a checkpoint; the end of its analysis tells of it in its turn. */

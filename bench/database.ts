@@ -152,10 +152,13 @@ async function main(): Promise<void> {
     };
     // Before there are artifacts, of which an empty store would have none.
     const api = await startApi(url, join(directory, 'data'));
-    const filled = await fillDatabase(database.db, size);
-    console.log(`${JSON.stringify(size)}; milliseconds\n${' '.repeat(62)}  median     p95     first`);
-    for (const one of await casesOf(filled, api.ask)) await measure(api.ask, one);
-    await api.stop();
+    try {
+      const filled = await fillDatabase(database.db, size);
+      console.log(`${JSON.stringify(size)}; milliseconds\n${' '.repeat(62)}  median     p95     first`);
+      for (const one of await casesOf(filled, api.ask)) await measure(api.ask, one);
+    } finally {
+      await api.stop();
+    }
   } finally {
     await database.close();
     await postgres.stop();

@@ -11,7 +11,7 @@ import { invalidInput, notFound } from '../errors.ts';
 import { findConcept, readConcepts } from './concepts.ts';
 import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
-import { SAE_TABLES, storeMeasures } from './sae.ts';
+import { noteSae, SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
 import { checkLayer, chooseStudied, type Dataset, loadSettled, type Model, type Studied } from './studied.ts';
 import { booleans, json, numbers, type ResultTable, successRate, texts, times } from './table.ts';
@@ -74,6 +74,7 @@ export const alignment: EngineKind<'ALIGNMENT'> = {
     const artifactHash = await keep(result.weights, 'SAE');
     const { bestStep, dModel, chosenAlpha } = result;
     const conceptIds = await storeMeasures(tx, run, result);
+    await noteSae(tx, run, { artifactHash, nConcepts: conceptIds.length });
     await tx.insert(slots).values(
       result.slots.map(({ concept, ...slot }) => ({
         ...slot,

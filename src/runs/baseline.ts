@@ -4,7 +4,7 @@ import type { Run } from '../db/queries/runs.ts';
 import { type BaselineSettingsInput, resolveBaselineSettings } from '../engine/contract/baselineSettings.ts';
 import { readConcepts } from './concepts.ts';
 import type { EngineKind } from './kind.ts';
-import { SAE_TABLES, storeMeasures } from './sae.ts';
+import { noteSae, SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
 import { checkLayer, chooseStudied, loadSettled, type Studied } from './studied.ts';
 
@@ -15,6 +15,7 @@ export const baseline: EngineKind<'BASELINE'> = {
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
     await storeMeasures(tx, run, result);
+    await noteSae(tx, run, { artifactHash, nConcepts: 0 });
     return { artifactHash, result: { dModel: result.dModel } };
   },
 };

@@ -3,10 +3,14 @@ import type { Executor } from '../db/client.ts';
 import { storePoint } from '../db/queries/grokking.ts';
 import { insertHopSaes } from '../db/queries/hopSaes.ts';
 import type { RunOf } from '../db/queries/runOf.ts';
+import { insertRunSae } from '../db/queries/saes.ts';
+import { ALIGNMENT_PRESETS } from '../engine/contract/alignmentPresets.ts';
 import type { GrokkingPoint } from '../engine/contract/analysis.ts';
+import type { GrokSettings } from '../engine/contract/analysisSettings.ts';
 import type { WrittenFile } from '../engine/contract/writtenFile.ts';
+import { readConcepts } from './concepts.ts';
 import type { EngineKind, ResultTarget } from './kind.ts';
-import { loadSettled } from './studied.ts';
+import { loadSettled, readModel } from './studied.ts';
 
 export { type HopSae, hopSaesOfRuns } from '../db/queries/hopSaes.ts';
 
@@ -15,7 +19,7 @@ export const checkpointAnalysis: EngineKind<'CHECKPOINT_ANALYSIS'> = {
   checkpoints: false,
   load: async (source, run) => ({ kind: 'CHECKPOINT_ANALYSIS', ...(await loadSettled(source, run)) }),
   async store(target, run, { point, saes }) {
-    const artifactHash = await keepHopSaes(target, run.id, saes);
+    const artifactHash = await keepHopSaes(target, run, run.settings, saes);
     await storeAnalysis(target.tx, run, point);
     return { artifactHash };
   },
@@ -38,11 +42,17 @@ function storeAnalysis(tx: Executor, run: RunOf<'CHECKPOINT_ANALYSIS'>, point: G
 /** Stores the SAEs that a two-hop run trained; the hash where it is one. What has one for each hop has no one file. */
 export async function keepHopSaes(
   { tx, keep }: ResultTarget,
-  runId: string,
+  run: Parameters<typeof insertRunSae>[1],
+  { preset, layer, nFree }: GrokSettings,
   saes: readonly WrittenFile[],
 ): Promise<string | undefined> {
   const hashes: string[] = [];
   for (const sae of saes) hashes.push(await keep(sae, 'SAE'));
-  await insertHopSaes(tx, runId, hashes);
+  await insertHopSaes(tx, run.id, hashes);
+  const { activation, k } = ALIGNMENT_PRESETS[preset];
+  const { dModel } = (await readModel(tx, run.modelId!)).config;
+  const { length: nConcepts } = await readConcepts(tx, run);
+  for (const artifactHash of new Set(hashes))
+    await insertRunSae(tx, run, { artifactHash, layer, config: { dModel, nFree, nConcepts, activation, k } });
   return hashes.length === 1 ? hashes[0] : undefined;
 }

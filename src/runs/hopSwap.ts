@@ -60,7 +60,7 @@ export const hopSwap: EngineKind<'HOP_SWAP'> = {
     return { kind: 'HOP_SWAP', ...(await loadStudied(source, run)), analysis, swaps, saes };
   },
   async store(target, run, { measures, saes }) {
-    const artifactHash = await keepHopSaes(target, run.id, saes);
+    const artifactHash = await keepHopSaes(target, run, run.settings.analysis, saes);
     const rows = measures.map(({ shown, withheld, isolation, ...measure }, position) => ({
       ...measure,
       position,

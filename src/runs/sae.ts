@@ -2,10 +2,13 @@
 import { sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
+import type { RunOf } from '../db/queries/runOf.ts';
+import { insertRunSae } from '../db/queries/saes.ts';
 import { conceptLatents, faithfulness, splitMeasures } from '../db/tables/index.ts';
 import type { BaselineResult } from '../engine/contract/alignment.ts';
 import { readConcepts } from './concepts.ts';
 import { type Measure, plain, share, shareOf } from './measure.ts';
+import { readModel } from './studied.ts';
 import { conceptsOf, numbers, pick, type ResultTable, rate, storedIn, texts } from './table.ts';
 
 export { type ConceptLatent, conceptLatentsOfRuns } from '../db/queries/conceptLatents.ts';
@@ -127,4 +130,16 @@ export async function storeMeasures(
   if (best.length > 0) await tx.insert(conceptLatents).values(best);
   if (replaced.length > 0) await tx.insert(faithfulness).values(replaced);
   return conceptIds;
+}
+
+/** Notes the SAE that the run has trained: which slots it has, and how its latents fire. */
+export async function noteSae(
+  tx: Executor,
+  run: Omit<RunOf<'ALIGNMENT' | 'BASELINE'>, 'result'>,
+  { artifactHash, nConcepts }: { artifactHash: string; nConcepts: number },
+): Promise<void> {
+  const { layer, nFree, activation, k } = run.settings;
+  const { config } = await readModel(tx, run.modelId!);
+  const shape = { dModel: config.dModel, nFree, nConcepts, activation, k };
+  await insertRunSae(tx, run, { artifactHash, layer, config: shape });
 }

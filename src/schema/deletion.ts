@@ -1,4 +1,4 @@
-/** Deletion of runs, models, datasets and ontologies, and the room that they take. */
+/** Deletion of runs, SAEs, models, datasets and ontologies, and the room that they take. */
 import {
   type Deletion,
   deleteThing,
@@ -6,12 +6,14 @@ import {
   storageOfModels,
   storageOfOntologies,
   storageOfRuns,
+  storageOfSaes,
 } from '../services/deletion.ts';
 import { builder } from './builder.ts';
 import { dependantId } from './errors.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
+import { wordOf } from './labels.ts';
 import { addMutation } from './mutation.ts';
-import { DatasetRef, ModelRef, OntologyRef, RunRef } from './refs.ts';
+import { DatasetRef, ModelRef, OntologyRef, RunRef, SaeRef } from './refs.ts';
 
 const OF_ROWS = 'Bytes that its rows take in the database, about.';
 const MAY_BE_LARGE = 'A whole number, which may be too large for Int.';
@@ -26,6 +28,12 @@ builder.objectField(ModelRef, 'storage', (t) =>
   t.float({
     description: `Bytes of its weights. ${MAY_BE_LARGE}`,
     resolve: ({ id }, _args, { loaders }) => loaders.load(storageOfModels, id),
+  }),
+);
+builder.objectField(SaeRef, 'storage', (t) =>
+  t.float({
+    description: `Bytes of its file. ${MAY_BE_LARGE}`,
+    resolve: ({ id }, _args, { loaders }) => loaders.load(storageOfSaes, id),
   }),
 );
 builder.objectField(DatasetRef, 'storage', (t) =>
@@ -58,8 +66,9 @@ const DeleteSuccess = builder.objectRef<Deletion>('DeleteSuccess').implement({
 
 const ABOUT = {
   Run: 'Deletes a run that has ended, with its parts, results, events and files. What rests on it: the model that it made, and runs that use its SAE; and a run of which it is a part, for parts go with the whole.',
+  Sae: 'Deletes an SAE and its file. What rests on it: the run that trained it, and the runs that use it.',
   Model:
-    'Deletes a model and its weights. What rests on it: the run that made it, and the runs that study it or begin with it.',
+    'Deletes a model and its weights. What rests on it: the run that made it, the runs that study it or begin with it, and its SAEs.',
   Dataset:
     'Deletes a dataset, its facts and its examples. What rests on it: the models trained on it, and the runs that use it.',
   Ontology: 'Deletes a version of an ontology. What rests on it: its datasets, with all that rests on them.',
@@ -73,7 +82,7 @@ for (const [what, about] of Object.entries(ABOUT) as [keyof typeof ABOUT, string
     input: builder.inputType(`Delete${what}Input`, {
       description: 'What is to be deleted.',
       fields: (t) => ({
-        id: t.id({ required: true, description: `Id of the ${what.toLowerCase()}.` }),
+        id: t.id({ required: true, description: `Id of the ${wordOf(what)}.` }),
         cascade: t.boolean({
           required: false,
           description: 'True: with all that rests on it. Default: false.',

@@ -1,8 +1,10 @@
 /** The SAEs of two-hop runs. */
 import { type HopSae, hopSaesOfRuns } from '../runs/checkpointAnalysis.ts';
 import type { Run } from '../services/run.ts';
+import { saesOfRuns } from '../services/sae.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
+import { SaeRef } from './refs.ts';
 import { SaeLensRef, saeLensFilesOf } from './saeLens.ts';
 
 export const HopSaeRef = builder.objectRef<HopSae & { run: Run }>('HopSae').implement({
@@ -10,6 +12,13 @@ export const HopSaeRef = builder.objectRef<HopSae & { run: Run }>('HopSae').impl
   fields: (t) => ({
     hop: t.exposeInt('hop', { description: '1 or 2.' }),
     artifactHash: t.exposeString('artifactHash', { description: 'SHA-256 of its weights.' }),
+    sae: t.field({
+      type: SaeRef,
+      nullable: true,
+      description: 'The SAE by itself.',
+      resolve: async ({ run, artifactHash }, _args, { loaders }) =>
+        (await loaders.load(saesOfRuns, run.id)).find((sae) => sae.artifactHash === artifactHash),
+    }),
     saeLens: t.field({
       type: SaeLensRef,
       description: 'The SAE as files for SAELens.',

@@ -4,7 +4,7 @@ import { builder, type SchemaTypes } from './builder.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
-import { DatasetRef, ModelRef, OntologyRef, RunRef } from './refs.ts';
+import { DatasetRef, ModelRef, OntologyRef, RunRef, SaeRef } from './refs.ts';
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>;
 type InputFields = PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>;
@@ -37,7 +37,7 @@ export function takeLabels<T extends Labels>(input: T): { labels: Labels; rest: 
   return { labels: { tags, notes }, rest };
 }
 
-for (const ref of [ModelRef, DatasetRef, OntologyRef])
+for (const ref of [ModelRef, DatasetRef, OntologyRef, SaeRef])
   builder.objectFields(ref as typeof ModelRef, (t) => ({
     tags: t.exposeStringList('tags', { description: 'Words to find it by.' }),
     notes: t.exposeString('notes', { description: 'What people say of it; may be empty.' }),
@@ -53,20 +53,24 @@ builder.interfaceFields(RunRef, (t) => ({
   notes: t.exposeString('notes', { description: 'What people say of it; may be empty.' }),
 }));
 
-const REFS = { Run: RunRef, Model: ModelRef, Dataset: DatasetRef, Ontology: OntologyRef };
+const REFS = { Run: RunRef, Model: ModelRef, Dataset: DatasetRef, Ontology: OntologyRef, Sae: SaeRef };
+
+/** What it is called in a sentence. */
+export const wordOf = (what: Labelled) => (what === 'Sae' ? 'SAE' : what.toLowerCase());
 
 /** Adds `update<What>`. */
 function addUpdate(what: Labelled): void {
   const key = what.toLowerCase();
+  const word = wordOf(what);
   const isRun = what === 'Run';
   const types = isRun ? RUN_TYPES : [what];
   addMutation(`update${what}`, {
-    description: `Changes what is said of a ${key}: its name, its tags, its notes; whatever is left out stays as it is.`,
+    description: `Changes what is said of ${word === 'SAE' ? 'an' : 'a'} ${word}: its name, its tags, its notes; whatever is left out stays as it is.`,
     scope: 'run',
     input: builder.inputType(`Update${what}Input`, {
       description: 'What is to be said from now on.',
       fields: (t) => ({
-        id: t.id({ required: true, description: `Id of the ${key}.` }),
+        id: t.id({ required: true, description: `Id of the ${word}.` }),
         name: t.string({
           required: false,
           description: `Name for people, at most 200 characters${isRun ? '; an empty one takes it away' : ''}.`,
@@ -81,7 +85,7 @@ function addUpdate(what: Labelled): void {
         ({
           [key]: t.field({
             type: REFS[what] as typeof ModelRef,
-            description: `The ${key} as it is now.`,
+            description: `The ${word} as it is now.`,
             resolve: ({ changed }) => changed as never,
           }),
         }) as never,
@@ -93,4 +97,4 @@ function addUpdate(what: Labelled): void {
   });
 }
 
-for (const what of ['Run', 'Model', 'Dataset', 'Ontology'] as const) addUpdate(what);
+for (const what of ['Run', 'Model', 'Dataset', 'Ontology', 'Sae'] as const) addUpdate(what);

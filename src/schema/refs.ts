@@ -11,6 +11,7 @@ import type { Intervention } from '../services/intervention.ts';
 import type { Model } from '../services/model.ts';
 import type { Concept, Ontology } from '../services/ontology.ts';
 import type { Run } from '../services/run.ts';
+import type { Sae } from '../services/sae.ts';
 import type { Slot } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { typenameOf } from './ids.ts';
@@ -21,6 +22,7 @@ export const DatasetRef = builder.objectRef<Dataset>('Dataset');
 export const ExampleRef = builder.objectRef<Example>('Example');
 export const FactRef = builder.objectRef<Fact>('Fact');
 export const ModelRef = builder.objectRef<Model>('Model');
+export const SaeRef = builder.objectRef<Sae>('Sae');
 export const RunRef = builder.interfaceRef<Run>('Run');
 /** The type of each kind of run. */
 export const RUN_REFS = Object.fromEntries(
@@ -43,6 +45,7 @@ export const DatasetConnection = connectionOf(DatasetRef, 'datasets');
 export const ExampleConnection = connectionOf(ExampleRef, 'examples');
 export const FactConnection = connectionOf(FactRef, 'facts');
 export const ModelConnection = connectionOf(ModelRef, 'models');
+export const SaeConnection = connectionOf(SaeRef, 'SAEs');
 export const RunConnection = connectionOf(RunRef, 'runs');
 export const AlignmentRunConnection = connectionOf(AlignmentRunRef, 'alignment runs');
 export const CheckpointAnalysisRunConnection = connectionOf(CheckpointAnalysisRunRef, 'checkpoint analyses');

@@ -17,6 +17,7 @@ import './run.ts';
 import './runEvents.ts';
 import './runs/index.ts';
 import './runs/queries.ts';
+import './sae.ts';
 import './compareRuns.ts';
 import './slot.ts';
 import './latent.ts';

@@ -13,7 +13,7 @@ import {
 import { notify, RUN_EVENTS_CHANNEL } from '../db/queries/events.ts';
 import { UNFINISHED } from '../db/queries/runChange.ts';
 import { readFiles, storageOfDatasets, storageOfOntologies, type UsedFile } from '../db/queries/storage.ts';
-import { datasets, models, ontologies, runs } from '../db/tables/index.ts';
+import { datasets, models, ontologies, runs, saes } from '../db/tables/index.ts';
 import { AppError, type Dependant, notFound } from '../errors.ts';
 
 export {
@@ -21,6 +21,7 @@ export {
   storageOfModels,
   storageOfOntologies,
   storageOfRuns,
+  storageOfSaes,
 } from '../db/queries/storage.ts';
 
 /** Dependants that a message names; the error has all. */
@@ -47,7 +48,14 @@ export async function deleteThing(
   const { deleted, files, rowBytes } = await db.transaction(async (tx) => {
     // One at a time: two that overlap would wait for each other.
     await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended('deletion', 0))`);
-    const { own, all } = await lockAll(tx, { Run: [], Model: [], Dataset: [], Ontology: [], [type]: [id] });
+    const { own, all } = await lockAll(tx, {
+      Run: [],
+      Sae: [],
+      Model: [],
+      Dataset: [],
+      Ontology: [],
+      [type]: [id],
+    });
     const described = await describe(tx, all);
     if (!described.some((thing) => thing.id === id)) throw notFound(type, id);
     const dependants = described.filter((thing) => !own[thing.type].includes(thing.id));
@@ -72,7 +80,7 @@ async function lockAll(tx: Executor, given: Things): Promise<{ own: Things; all:
   }
 }
 
-async function describe(tx: Executor, { Run, Model, Dataset, Ontology }: Things): Promise<Dependant[]> {
+async function describe(tx: Executor, { Run, Sae, Model, Dataset, Ontology }: Things): Promise<Dependant[]> {
   const named = async (type: Exclude<ThingType, 'Run'>, table: typeof models, ids: string[]) =>
     (await tx.select({ id: table.id, name: table.name }).from(table).where(inArray(table.id, ids))).map(
       (row): Dependant => ({ ...row, type }),
@@ -86,22 +94,25 @@ async function describe(tx: Executor, { Run, Model, Dataset, Ontology }: Things)
     ...(await named('Ontology', ontologies as never, Ontology)),
     ...(await named('Dataset', datasets as never, Dataset)),
     ...(await named('Model', models, Model)),
+    ...(await named('Sae', saes as never, Sae)),
     ...ofRuns.map((run): Dependant => ({ ...run, type: 'Run' })),
   ];
 }
+
+const nounOf = (type: ThingType) => (type === 'Sae' ? 'SAE' : type.toLowerCase());
 
 function inUse(type: ThingType, dependants: Dependant[]): AppError {
   const shown = dependants.slice(0, NAMED).map(wordOf);
   const more = dependants.length > NAMED ? ` and ${dependants.length - NAMED} more` : '';
   return new AppError(
     'CONFLICT',
-    `this ${type.toLowerCase()} is needed by ${shown.join(', ')}${more}; delete them first, or pass cascade: true to delete them with it`,
+    `this ${nounOf(type)} is needed by ${shown.join(', ')}${more}; delete them first, or pass cascade: true to delete them with it`,
     { dependants },
   );
 }
 
 function wordOf({ type, id, name, kind }: Dependant): string {
-  return `${kind ? `the ${kind} run` : `the ${type.toLowerCase()}`} ${name ? `"${name}"` : id}`;
+  return `${kind ? `the ${kind} run` : `the ${nounOf(type)}`} ${name ? `"${name}"` : id}`;
 }
 
 async function refuseUnfinished(tx: Executor, ids: readonly string[]): Promise<void> {
@@ -121,7 +132,8 @@ async function refuseUnfinished(tx: Executor, ids: readonly string[]): Promise<v
 }
 
 /** Their events, measures, facts and the like go by foreign keys. */
-async function deleteRows(tx: Executor, { Run, Model, Dataset, Ontology }: Things): Promise<void> {
+async function deleteRows(tx: Executor, { Run, Sae, Model, Dataset, Ontology }: Things): Promise<void> {
+  await tx.delete(saes).where(inArray(saes.id, Sae));
   await tx.delete(runs).where(inArray(runs.id, Run));
   await tx.delete(models).where(inArray(models.id, Model));
   await tx.delete(datasets).where(inArray(datasets.id, Dataset));

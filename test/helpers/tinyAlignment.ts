@@ -7,6 +7,7 @@ import type { ArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Db, Executor } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { finishRun } from '../../src/db/queries/runs.ts';
+import { insertRunSae } from '../../src/db/queries/saes.ts';
 import { models, slots } from '../../src/db/tables/index.ts';
 import type { ModelRef } from '../../src/engine/contract/model.ts';
 import type { RunKind } from '../../src/engine/contract/runs.ts';
@@ -74,6 +75,8 @@ export async function storeTinyAlignment(
   const conceptIds = await db.transaction(async (tx) => {
     const artifactHash = await storeArtifact(tx, store, files.sae, 'SAE');
     await finishRun(tx, run.claim, { artifactHash, result: { chosenAlpha: 3, bestStep: 0, dModel: 8 } });
+    if (kind === 'ALIGNMENT' || kind === 'BASELINE')
+      await insertRunSae(tx, run, { artifactHash, layer: sae.settings.layer, config: sae.config });
     const concepts = await tx.query.concepts.findMany();
     const ids = concepts
       .filter(({ ontologyId }) => ontologyId === ontology.id)

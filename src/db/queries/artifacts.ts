@@ -69,6 +69,7 @@ export async function sweepArtifacts(
 
 const UNUSED = sql`not exists (select from models where models.artifact_hash = ${artifacts.hash})
   and not exists (select from runs where runs.artifact_hash = ${artifacts.hash})
+  and not exists (select from saes where saes.artifact_hash = ${artifacts.hash})
   and not exists (select from hop_saes where hop_saes.artifact_hash = ${artifacts.hash})
   and not exists (select from checkpoints where checkpoints.artifact_hash = ${artifacts.hash})`;
 

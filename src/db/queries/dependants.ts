@@ -1,12 +1,13 @@
-/** What rests on what among runs, models, datasets and ontologies, and so goes when something is deleted. */
+/** What rests on what among runs, SAEs, models, datasets and ontologies, and so goes when something is deleted. */
 import { inArray, sql } from 'drizzle-orm';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { Executor } from '../client.ts';
-import { datasets, models, ontologies, runs } from '../tables/index.ts';
+import { datasets, models, ontologies, runs, saes } from '../tables/index.ts';
 
 /** Ids by what they are of. */
 export interface Things {
   Run: string[];
+  Sae: string[];
   Model: string[];
   Dataset: string[];
   Ontology: string[];
@@ -28,12 +29,16 @@ const RESTS_ON = sql`
   -- A model goes with the run that made it, and that run with its model.
   union select 'Model', r.model_id from runs r join given g on g.type = 'Run' and r.id = g.id
     where r.kind = 'MODEL' and r.model_id is not null
+  union select 'Sae', s.id from saes s join given g on g.type = 'Model' and s.model_id = g.id
+  -- An SAE goes with the run that trained it, and that run with its SAE.
+  union select 'Run', s.run_id from saes s join given g on g.type = 'Sae' and s.id = g.id where s.run_id is not null
   union select 'Run', c.run_id from model_checkpoints c join given g on g.type = 'Model' and c.model_id = g.id`;
 
-/** What is part of the things given: the parts of runs, and the models that runs kept along the way. */
+/** What is part of the things given: the parts of runs, the models that runs kept along the way, and their SAEs. */
 const PART_OF = sql`
   select 'Run' as type, r.id from runs r join given g on g.type = 'Run' and r.parent_id = g.id
-  union select 'Model', c.model_id from model_checkpoints c join given g on g.type = 'Run' and c.run_id = g.id`;
+  union select 'Model', c.model_id from model_checkpoints c join given g on g.type = 'Run' and c.run_id = g.id
+  union select 'Sae', s.id from saes s join given g on g.type = 'Run' and s.run_id = g.id`;
 
 /** The things themselves with all that is part of them, and with what rests on them, on that, and so on. */
 export async function readDependants(db: Executor, given: Things): Promise<{ own: Things; all: Things }> {
@@ -75,6 +80,7 @@ export async function lockThings(tx: Executor, things: Things): Promise<void> {
     [ontologies as never, things.Ontology],
     [datasets as never, things.Dataset],
     [models as never, things.Model],
+    [saes as never, things.Sae],
     [runs, things.Run],
   ];
   for (const [table, ids] of tables)

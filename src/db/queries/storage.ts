@@ -8,16 +8,17 @@ export interface UsedFile {
   bytes: number;
 }
 
-/** The files that runs (not their parts) and models refer to, each once. */
+/** The files that runs (not their parts), SAEs and models refer to, each once. */
 export async function readFiles(
   db: Executor,
-  { Run, Model }: Pick<Things, 'Run' | 'Model'>,
+  { Run, Sae, Model }: Pick<Things, 'Run' | 'Sae' | 'Model'>,
 ): Promise<UsedFile[]> {
   const { rows } = await db.execute<{ hash: string; bytes: string }>(sql`
     select a.hash, a.bytes from artifacts a where a.hash in (
       select artifact_hash from runs where id = any(${sql.param(Run)}::uuid[])
       union select artifact_hash from hop_saes where run_id = any(${sql.param(Run)}::uuid[])
       union select artifact_hash from checkpoints where run_id = any(${sql.param(Run)}::uuid[])
+      union select artifact_hash from saes where id = any(${sql.param(Sae)}::uuid[])
       union select artifact_hash from models where id = any(${sql.param(Model)}::uuid[]))`);
   return rows.map(({ hash, bytes }) => ({ hash, bytes: Number(bytes) }));
 }
@@ -48,6 +49,16 @@ export async function storageOfModels(db: Executor, ids: readonly string[]): Pro
     ids,
     sql`select m.id, a.bytes from models m join artifacts a on a.hash = m.artifact_hash
       where m.id = any(${sql.param(ids)}::uuid[])`,
+  );
+}
+
+/** For each SAE the bytes of its file. */
+export async function storageOfSaes(db: Executor, ids: readonly string[]): Promise<number[]> {
+  return sumFor(
+    db,
+    ids,
+    sql`select s.id, a.bytes from saes s join artifacts a on a.hash = s.artifact_hash
+      where s.id = any(${sql.param(ids)}::uuid[])`,
   );
 }
 

@@ -11,5 +11,6 @@ export * from './intervention.ts';
 export * from './model.ts';
 export * from './ontology.ts';
 export * from './run.ts';
+export * from './sae.ts';
 export * from './swapSweep.ts';
 export * from './worker.ts';

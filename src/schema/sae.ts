@@ -1,0 +1,147 @@
+/** Sparse autoencoders as nouns of their own: those of runs, and those that were imported. */
+import { nLatentsOf } from '../engine/contract/sae.ts';
+import { datasetsByIds } from '../services/dataset.ts';
+import { modelsByIds } from '../services/model.ts';
+import { runsByIds } from '../services/run.ts';
+import { listSaes, pageSaesOfModels, saeOfRuns, saesByIds } from '../services/sae.ts';
+import { EncoderActivationRef } from './alignmentSettings.ts';
+import { builder } from './builder.ts';
+import { idOf } from './ids.ts';
+import {
+  AlignmentRunRef,
+  BaselineRunRef,
+  CheckpointAnalysisRunRef,
+  DatasetRef,
+  ModelRef,
+  RunRef,
+  SaeConnection,
+  SaeRef,
+} from './refs.ts';
+
+builder.node(SaeRef, {
+  description:
+    "A sparse autoencoder (SAE) of a model's activations: free latents first, then a slot for each concept if it has slots.",
+  id: { resolve: (sae) => sae.id },
+  loadOne: (id, { loaders }) => loaders.load(saesByIds, id),
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Name for people.' }),
+    architecture: t.field({
+      type: EncoderActivationRef,
+      description: 'How its free latents fire.',
+      resolve: ({ config }) => config.activation,
+    }),
+    dModel: t.int({
+      description: 'Width of the activations that it reads.',
+      resolve: ({ config }) => config.dModel,
+    }),
+    nLatents: t.int({
+      description: 'Number of latents, free ones and slots together.',
+      resolve: ({ config }) => nLatentsOf(config),
+    }),
+    nSlots: t.int({
+      description: 'Number of slots; 0 for one that learned without labels.',
+      resolve: ({ config }) => config.nConcepts,
+    }),
+    k: t.int({
+      nullable: true,
+      description: 'Free latents that stay active per activation; null where their number is not fixed.',
+      resolve: ({ config: { activation, k } }) =>
+        activation === 'TOPK' || activation === 'BATCH_TOPK' ? k : null,
+    }),
+    layer: t.exposeInt('layer', {
+      description:
+        'Block whose output (`blocks.{layer}.resid_post`) it reads; -1 is the stream before the first.',
+    }),
+    model: t.field({
+      type: ModelRef,
+      description: 'The model whose activations it reads.',
+      resolve: async ({ modelId }, _args, { loaders }) => (await loaders.load(modelsByIds, modelId))!,
+    }),
+    dataset: t.field({
+      type: DatasetRef,
+      nullable: true,
+      description:
+        'The dataset on whose prompts it learned, or is measured unless another is named; null for one imported without.',
+      resolve: ({ datasetId }, _args, { loaders }) => loaders.loadMaybe(datasetsByIds, datasetId),
+    }),
+    run: t.field({
+      type: RunRef,
+      nullable: true,
+      description: 'The run that trained it; null for one that was imported.',
+      resolve: ({ runId }, _args, { loaders }) => loaders.loadMaybe(runsByIds, runId),
+    }),
+    artifactHash: t.exposeString('artifactHash', {
+      description: 'SHA-256 of its file: equal hashes mean equal SAEs.',
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When its training ended, or it was imported.',
+    }),
+  }),
+});
+
+const SaeFilterInput = builder.inputType('SaeFilter', {
+  description: 'Which SAEs to list; conditions left out do not restrict.',
+  fields: (t) => ({
+    modelId: t.id({ required: false, description: "Those of this model's activations." }),
+    layer: t.int({ required: false, description: 'Those of this layer.' }),
+    isImported: t.boolean({
+      required: false,
+      description: 'True: those that were imported; false: those that were trained here.',
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  sae: t.field({
+    type: SaeRef,
+    nullable: true,
+    description: 'The SAE with this id; null when there is none.',
+    args: { id: t.arg.id({ required: true, description: 'Id of the SAE.' }) },
+    resolve: (_root, { id }, { loaders }) => loaders.load(saesByIds, idOf(id, ['Sae'], ['id'])),
+  }),
+  saes: t.connection(
+    {
+      type: SaeRef,
+      description: 'SAEs, newest first.',
+      args: { filter: t.arg({ type: SaeFilterInput, required: false, description: 'Which SAEs.' }) },
+      resolve: (_root, { filter, ...args }, { db }) => {
+        const modelId = filter?.modelId && idOf(filter.modelId, ['Model'], ['filter', 'modelId']);
+        return listSaes(db, { ...filter, modelId }, args);
+      },
+    },
+    SaeConnection,
+  ),
+}));
+
+builder.objectField(ModelRef, 'saes', (t) =>
+  t.connection(
+    {
+      type: SaeRef,
+      description: 'The SAEs of its activations, newest first.',
+      resolve: (model, args, { loaders }) => loaders.loadPage(pageSaesOfModels, model.id, args),
+    },
+    SaeConnection,
+  ),
+);
+
+const OF_RUN = {
+  type: SaeRef,
+  nullable: true,
+} as const;
+
+for (const [ref, description] of [
+  [AlignmentRunRef, 'The SAE that it trained; null before the end.'],
+  [BaselineRunRef, 'The SAE that it trained; null before the end.'],
+  [
+    CheckpointAnalysisRunRef,
+    'The SAE that it trained for both hops; null before the end, and where each hop has its own.',
+  ],
+] as const)
+  builder.objectField(ref, 'sae', (t) =>
+    t.field({
+      ...OF_RUN,
+      description,
+      resolve: (run, _args, { loaders }) => loaders.load(saeOfRuns, run.id),
+    }),
+  );

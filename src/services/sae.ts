@@ -1,0 +1,71 @@
+/** Sparse autoencoders, whatever made them: as they are found, listed, and handed to the engine. */
+import { and, eq, isNotNull, isNull } from 'drizzle-orm';
+import type { Db, Executor } from '../db/client.ts';
+import { readByIds } from '../db/queries/byIds.ts';
+import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
+import { type Sae, saesOfRuns } from '../db/queries/saes.ts';
+import { saes } from '../db/tables/index.ts';
+import type { ModelRef } from '../engine/contract/model.ts';
+import { notFound } from '../errors.ts';
+import { loadModelRef } from '../runs/studied.ts';
+import type { EngineWork } from './engine.ts';
+
+export { type Sae, saesOfRuns } from '../db/queries/saes.ts';
+export type { SaeSource } from '../db/tables/index.ts';
+
+const NEWEST_FIRST = { columns: [saes.createdAt, saes.id], direction: 'desc' } as const;
+
+export interface SaeFilter {
+  /** Those of this model's activations. */
+  modelId?: string | null;
+  layer?: number | null;
+  /** Those that were imported, or those that were trained here. */
+  isImported?: boolean | null;
+}
+
+/** For each id its SAE, or null. */
+export function saesByIds(db: Executor, ids: readonly string[]): Promise<(Sae | null)[]> {
+  return readByIds(db, saes, saes.id, ids);
+}
+
+/** @throws AppError NOT_FOUND */
+export async function readSae(db: Executor, id: string): Promise<Sae> {
+  const [sae] = await saesByIds(db, [id]);
+  if (!sae) throw notFound('Sae', id);
+  return sae;
+}
+
+/** For each run the one SAE that it trained; null before its end, and of a run that trained none or one for each hop. */
+export async function saeOfRuns(db: Executor, runIds: readonly string[]): Promise<(Sae | null)[]> {
+  return (await saesOfRuns(db, runIds)).map((own) => (own.length === 1 ? own[0]! : null));
+}
+
+/** SAEs, newest first. */
+export function listSaes(db: Executor, filter: SaeFilter, args: PageArgs): Promise<Page<Sae>> {
+  const where = and(
+    filter.modelId ? eq(saes.modelId, filter.modelId) : undefined,
+    filter.layer == null ? undefined : eq(saes.layer, filter.layer),
+    filter.isImported == null ? undefined : filter.isImported ? isNull(saes.runId) : isNotNull(saes.runId),
+  );
+  return readPage(db, saes, { where, order: NEWEST_FIRST }, args);
+}
+
+/** For each model one page of the SAEs of its activations, newest first. */
+export function pageSaesOfModels(
+  db: Db,
+  modelIds: readonly string[],
+  args: PageArgs,
+): Promise<Map<string, Page<Sae>>> {
+  return readPages(db, saes, { by: saes.modelId, values: modelIds, order: NEWEST_FIRST }, args);
+}
+
+/** The files of an SAE and of its model, as the engine takes them. @throws AppError UNAVAILABLE without them. */
+export async function loadSaePair(
+  { db, store }: Pick<EngineWork, 'db' | 'store'>,
+  { id, modelId, artifactHash }: Pick<Sae, 'id' | 'modelId' | 'artifactHash'>,
+): Promise<{ model: ModelRef; sae: string }> {
+  return {
+    model: await loadModelRef(db, store, modelId),
+    sae: await store.path(artifactHash, `the SAE ${id}`),
+  };
+}

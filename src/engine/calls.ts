@@ -2,6 +2,7 @@
 
 import type { EngineCall, EngineCallResult, EngineStream, EngineStreamItem } from './contract/protocol.ts';
 import { generateLive } from './edits/live.ts';
+import { steer } from './edits/steer.ts';
 import { swapConcept } from './edits/swapConcept.ts';
 import { capturedPrompts } from './latents/capture.ts';
 import { describeLatents } from './latents/page.ts';
@@ -32,6 +33,8 @@ async function answer(pair: LoadedPair, { method, params }: EngineCall): Promise
   switch (method) {
     case 'swap':
       return { method, result: await swapConcept(pair, params) };
+    case 'steer':
+      return { method, result: await steer(pair, params) };
     case 'latents': {
       const captured = await capturedPrompts(pair, params);
       return { method, result: captured && describeLatents(pair, captured, params.latents) };

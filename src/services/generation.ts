@@ -2,12 +2,8 @@
 import { z } from 'zod';
 import { longText } from '../data/text.ts';
 import { reading, whole, withFallback } from '../engine/contract/describe.ts';
-import type {
-  FinishedItem,
-  GenerationEdit,
-  GenerationItem,
-  TokenItem,
-} from '../engine/contract/generation.ts';
+import { type SteeringEdit, swapEdit } from '../engine/contract/edits.ts';
+import type { FinishedItem, GenerationItem, TokenItem } from '../engine/contract/generation.ts';
 import { seed } from '../engine/contract/seed.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import {
@@ -124,7 +120,7 @@ function toEdit(
   i: number,
   ontology: readonly Concept[],
   chosenAlpha: number,
-): GenerationEdit {
+): SteeringEdit {
   const indexOf = (keyOrId: string, field: string) =>
     findConcept(ontology, keyOrId, ['interventions', String(i), field]).position;
   const target = indexOf(targetConcept, 'targetConcept');
@@ -134,7 +130,7 @@ function toEdit(
       ['interventions', String(i), 'targetConcept'],
       `source and target are both "${targetConcept}"; name two concepts`,
     );
-  return { ...given, target, source, alpha: alpha ?? chosenAlpha, untilStep: untilStep ?? null };
+  return swapEdit({ ...given, target, source, alpha: alpha ?? chosenAlpha, untilStep: untilStep ?? null });
 }
 
 /** Greedy unless something about sampling is said. */

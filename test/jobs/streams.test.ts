@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
-import type { GenerationCall, GenerationEdit, GenerationItem } from '../../src/engine/contract/generation.ts';
+import { type SteeringEdit, swapEdit } from '../../src/engine/contract/edits.ts';
+import type { GenerationCall, GenerationItem } from '../../src/engine/contract/generation.ts';
 import type { ChildMessage } from '../../src/engine/contract/protocol.ts';
 import type { SwapCall } from '../../src/engine/contract/swap.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
@@ -46,10 +47,10 @@ afterAll(async () => {
 });
 
 /** With this the tiny model does not end its text. */
-const ENDLESS: GenerationEdit = {
+const ENDLESS: SteeringEdit = swapEdit({
   ...{ source: 0, target: 1, method: 'LATENT_DECODE', alpha: 4 },
   ...{ fromStep: 0, untilStep: null, armed: false },
-};
+});
 
 const collect = async (items: AsyncIterable<GenerationItem>) => {
   const all: GenerationItem[] = [];

@@ -1,21 +1,7 @@
 /** Live generation: what it takes and what it tells, token by token. The work itself is in `generate.ts`. */
 
+import type { SteeringEdit } from './edits.ts';
 import type { ModelRef } from './model.ts';
-import type { SwapMethod } from './swap.ts';
-
-/** An edit that is made at every step of a range. Step 0 is the last prompt token, step n the n-th token made. */
-export interface GenerationEdit {
-  /** Concept indices; null source means the strongest slot at step 0. */
-  source: number | null;
-  target: number;
-  method: SwapMethod;
-  alpha: number;
-  fromStep: number;
-  /** Last step of the range; null means that it has no end. */
-  untilStep: number | null;
-  /** Only where the source's slot is above 0.5 before any edit of that step. */
-  armed: boolean;
-}
 
 export interface Sampling {
   /** Above 0; below 1 sharpens, above 1 flattens. */
@@ -28,14 +14,14 @@ export interface Sampling {
 
 export interface GenerationCall {
   model: ModelRef;
-  /** Path of the alignment's `.safetensors`. */
+  /** Path of the SAE's `.safetensors`. */
   sae: string;
   prompt: string;
   maxNewTokens: number;
   /** Null means greedy. */
   sampling: Sampling | null;
   /** Where several apply at one step, each edits what the former made. */
-  edits: GenerationEdit[];
+  edits: readonly SteeringEdit[];
 }
 
 export interface TokenItem {

@@ -3,6 +3,7 @@
  * `serialization: 'advanced'`, so typed arrays travel as they are. The child does one job, or serves calls;
  * it reads files by the paths it is given and writes files only into `workDir`.
  */
+import type { SteerCall, SteerResult } from './edits.ts';
 import type { GenerationCall, GenerationItem } from './generation.ts';
 import type {
   LatentMatch,
@@ -114,6 +115,7 @@ export type HostMessage =
 /** Short requests that a serving child answers; models and SAEs stay loaded between calls. */
 export interface EngineCalls {
   swap: { params: SwapCall; result: SwapResult };
+  steer: { params: SteerCall; result: SteerResult };
   /** Null asks for the dataset, which has not been captured yet; a null page is of a latent that does not exist. */
   latents: { params: LatentsCall; result: (LatentPage | null)[] | null };
   searchLatents: { params: LatentSearchCall; result: LatentMatch[] | null };

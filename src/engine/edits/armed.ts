@@ -1,5 +1,6 @@
 /** Edits that stand ready at every position and fire only where their source latent is on. */
 import * as tf from '@tensorflow/tfjs-core';
+import { SLOT_ON } from '../contract/edits.ts';
 import type { SwapMethod } from '../contract/swap.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import { takeRows } from '../rows.ts';
@@ -8,8 +9,7 @@ import { applyEdits, type Edit } from './edit.ts';
 import type { Editor } from './editors.ts';
 import type { StandIn } from './methods.ts';
 
-/** A slot counts as on above this: half of what a bound slot is trained to reach. */
-export const SLOT_ON = 0.5;
+export { SLOT_ON };
 
 /** Above this the latent of a swap's source is on. */
 export function thresholdOf({ scale }: StandIn): number {

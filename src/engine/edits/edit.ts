@@ -18,6 +18,23 @@ export interface AddDirection {
 
 export type Edit = SetLatents | AddDirection;
 
+/** Makes a latent `times` what it is and `plus` more, and writes what the SAE decodes then. */
+export interface ChangeLatent {
+  latent: number;
+  times: number;
+  plus: number;
+  keepsError: boolean;
+}
+
+/** Makes an activation's component along `axis [dModel]`, of length 1, `times` what it is and `plus` more. */
+export interface ChangeComponent {
+  axis: Float32Array;
+  times: number;
+  plus: number;
+}
+
+export type AnyEdit = Edit | ChangeLatent | ChangeComponent;
+
 /**
  * Raw activations `h [n, dModel]` with one edit a row; `z` may bring their latents, `[n, nLatents]`, where they are read
  * already.
@@ -25,23 +42,25 @@ export type Edit = SetLatents | AddDirection;
 export function applyEdits(
   sae: Sae,
   h: Float32Array,
-  edits: readonly Edit[],
+  edits: readonly AnyEdit[],
   z?: Float32Array,
 ): Float32Array {
   const { dModel } = sae.config;
   const resid = h.slice();
-  const setting: number[] = [];
+  const latents: number[] = [];
   edits.forEach((edit, i) => {
-    if ('set' in edit) setting.push(i);
-    else addDirection(resid.subarray(i * dModel, (i + 1) * dModel), edit);
+    const row = resid.subarray(i * dModel, (i + 1) * dModel);
+    if ('direction' in edit) addDirection(row, edit);
+    else if ('axis' in edit) changeComponent(row, edit);
+    else latents.push(i);
   });
-  if (setting.length === 0) return resid;
-  const sets = setting.map((row) => edits[row] as SetLatents);
-  const read = z ? takeRows(z, setting, sae.nLatents) : sae.latents(takeRows(h, setting, dModel));
-  const decoded = sae.decode(setLatents(sae, read, sets));
-  const plain = sets.some(({ keepsError }) => keepsError) ? sae.decode(read) : decoded;
-  setting.forEach((row, i) => {
-    const { keepsError } = sets[i]!;
+  if (latents.length === 0) return resid;
+  const chosen = latents.map((row) => edits[row] as SetLatents | ChangeLatent);
+  const read = z ? takeRows(z, latents, sae.nLatents) : sae.latents(takeRows(h, latents, dModel));
+  const decoded = sae.decode(setLatents(sae, read, chosen));
+  const plain = chosen.some(({ keepsError }) => keepsError) ? sae.decode(read) : decoded;
+  latents.forEach((row, i) => {
+    const { keepsError } = chosen[i]!;
     for (let j = 0; j < dModel; j++) {
       const value = decoded[i * dModel + j]!;
       const at = row * dModel + j;
@@ -52,10 +71,18 @@ export function applyEdits(
 }
 
 /** Latents `z [n, nLatents]` as the edits, one a row, leave them. */
-export function setLatents({ nLatents }: Sae, z: Float32Array, edits: readonly SetLatents[]): Float32Array {
+export function setLatents(
+  { nLatents }: Sae,
+  z: Float32Array,
+  edits: readonly (SetLatents | ChangeLatent)[],
+): Float32Array {
   const edited = z.slice();
-  edits.forEach(({ set }, row) => {
-    for (const { latent, value } of set) edited[row * nLatents + latent] = value;
+  edits.forEach((edit, row) => {
+    if ('set' in edit) for (const { latent, value } of edit.set) edited[row * nLatents + latent] = value;
+    else {
+      const at = row * nLatents + edit.latent;
+      edited[at] = edit.times * edited[at]! + edit.plus;
+    }
   });
   return edited;
 }
@@ -64,6 +91,11 @@ export function setLatents({ nLatents }: Sae, z: Float32Array, edits: readonly S
 export function addDirection(row: Float32Array, { direction, size, unit }: AddDirection): void {
   const times = unit === 'ONE' ? size : size * norm(row);
   for (let j = 0; j < row.length; j++) row[j]! += times * direction[j]!;
+}
+
+function changeComponent(row: Float32Array, { axis, times, plus }: ChangeComponent): void {
+  const change = (times - 1) * dot(row, axis) + plus;
+  for (let j = 0; j < row.length; j++) row[j]! += change * axis[j]!;
 }
 
 export function dot(a: Float32Array, b: Float32Array): number {

@@ -14,7 +14,8 @@ export async function* generateLive(
   call: Omit<GenerationCall, 'model' | 'sae'>,
 ): AsyncGenerator<GenerationItem, void> {
   const prompt = readPrompt(model, call.prompt);
-  const { hookAt, slots } = createSteering(sae, call.edits);
+  const steering = createSteering(sae, call.edits, { alphas: [1], length: prompt.length, readsSlots: true });
+  const { hookAt, slots } = steering;
   const { spell, eosId } = model.tokenizer;
   const speller = spell();
   const limit = Math.min(call.maxNewTokens, model.config.nCtx - prompt.length);

@@ -97,11 +97,12 @@ function apartFromOtherSlots(sae: Sae, { on }: Swap): Float32Array {
   );
 }
 
-function minus(a: Float32Array, b: Float32Array): Float32Array {
+export function minus(a: Float32Array, b: Float32Array): Float32Array {
   return a.map((value, j) => value - b[j]!);
 }
 
-function unit(v: Float32Array): Float32Array {
+/** At length 1; a vector of length 0 stays as it is. */
+export function unit(v: Float32Array): Float32Array {
   const length = norm(v) || 1;
   return v.map((value) => value / length);
 }

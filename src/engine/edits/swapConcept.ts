@@ -41,8 +41,8 @@ export async function swapConcept({ model, sae }: LoadedPair, call: Call): Promi
     return {
       source,
       target: call.target,
-      baseline: continuation(baseline!),
-      result: continuation(result!),
+      baseline: continuationOf(baseline!),
+      result: continuationOf(result!),
       slots: Array.from(before, (value, concept) => ({
         index: sae.slot(concept),
         concept,
@@ -115,6 +115,6 @@ export function readPrompt({ config, tokenizer }: LanguageModel, prompt: string)
   throw invalidInput(['prompt'], `prompt must be 1 to ${config.nCtx - 1} tokens, got ${tokens.length}`);
 }
 
-function continuation({ text, tokens }: Generation): Continuation {
+export function continuationOf({ text, tokens }: Generation): Continuation {
   return { text, tokens: tokens.map(({ text, probability }) => ({ text, probability })) };
 }

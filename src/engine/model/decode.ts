@@ -54,20 +54,25 @@ export function runTrunk(model: LanguageModel, prompts: readonly Tokens[], layer
   return { prompts, layer, ...below };
 }
 
-/** Goes on from the trunk with `resid` in the place of its own; equal to a `prefill` whose hook puts it there. */
+/**
+ * Goes on from the trunk with `resid` in the place of its own; equal to a `prefill` whose hook puts it there. Of a trunk
+ * of one prompt it may have any number of rows.
+ */
 export function branchTrunk(
   { config, weights }: LanguageModel,
   { prompts, layer, cache }: Trunk,
   resid: tf.Tensor3D,
 ): DecodeState {
   const [B, T] = resid.shape;
+  const isOne = prompts.length === 1 && B > 1;
+  const rows = isOne ? Array.from({ length: B }, () => prompts[0]!) : prompts;
   const state = tidied(() => {
     const above = runBlocks(config, weights, resid, causalSight(B, T), { from: layer + 1, keeps: true });
-    const kept = cache.map((parts) => parts.map((part) => part.clone()));
-    const logits = logitsAt(config, weights, above.resid, lastRows(prompts, T));
+    const kept = cache.map((parts) => parts.map((part) => (isOne ? repeatRow(part, B) : part.clone())));
+    const logits = logitsAt(config, weights, above.resid, lastRows(rows, T));
     return { logits, cache: [...kept, ...above.cache] };
   });
-  return { ...state, lengths: prompts.map(({ length }) => length), width: T, made: 0 };
+  return { ...state, lengths: rows.map(({ length }) => length), width: T, made: 0 };
 }
 
 export function disposeTrunk({ resid, cache }: Trunk): void {
@@ -103,6 +108,24 @@ export function selectRows(
     return { logits: take(logits), cache: cache.map((parts) => parts.map(take)) };
   });
   return { ...rest, ...taken, lengths: rows.map((row) => lengths[row]!) };
+}
+
+/** The rows of states of prompts of one width, after as many tokens, as one state; they stay the caller's to free. */
+export function joinStates(states: readonly DecodeState[]): DecodeState {
+  const [first] = states as [DecodeState];
+  const joined = tidied(() => {
+    const join = <T extends tf.Tensor>(parts: T[]) => tf.concat(parts, 0) as T;
+    const logits = join(states.map((state) => state.logits));
+    const cache = first.cache.map((parts, layer) =>
+      parts.map((_, i) => join(states.map((state) => state.cache[layer]![i]!))),
+    );
+    return { logits, cache };
+  });
+  return { ...first, ...joined, lengths: states.flatMap(({ lengths }) => lengths) };
+}
+
+function repeatRow<T extends tf.Tensor>(row: T, times: number): T {
+  return tf.gather(row, tf.zeros([times], 'int32') as tf.Tensor1D) as T;
 }
 
 /** All blocks over `tokens [B, T]`; logits after rows `last` of `[B·T]`, by default the only one of each sequence. */

@@ -2,12 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
-import type {
-  GenerationCall,
-  GenerationEdit,
-  GenerationItem,
-  TokenItem,
-} from '../../../src/engine/contract/generation.ts';
+import { type ConceptSwap, swapEdit } from '../../../src/engine/contract/edits.ts';
+import type { GenerationCall, GenerationItem, TokenItem } from '../../../src/engine/contract/generation.ts';
 import { applyEdits } from '../../../src/engine/edits/edit.ts';
 import { slotSwap } from '../../../src/engine/edits/editors.ts';
 import { generateLive } from '../../../src/engine/edits/live.ts';
@@ -25,11 +21,12 @@ const PROMPT = 'fay ada ada';
 const LAYER = 1;
 const LENGTH = 6;
 
-type Call = Omit<GenerationCall, 'model' | 'sae'>;
+type Call = Omit<GenerationCall, 'model' | 'sae' | 'edits'> & { edits: ConceptSwap[] };
 const call = (more: Partial<Call> = {}): Call => ({
   ...{ prompt: PROMPT, maxNewTokens: LENGTH, sampling: null, edits: [], ...more },
 });
-const edit = (more: Partial<GenerationEdit> = {}): GenerationEdit => ({
+const asked = ({ edits, ...rest }: Call) => ({ ...rest, edits: edits.map(swapEdit) });
+const edit = (more: Partial<ConceptSwap> = {}): ConceptSwap => ({
   ...{ source: 0, target: 1, method: 'LATENT_DECODE', alpha: 4 },
   ...{ fromStep: 0, untilStep: null, armed: false, ...more },
 });
@@ -47,7 +44,7 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
 
   const collect = async (given: Call) => {
     const items: GenerationItem[] = [];
-    for await (const item of generateLive(pair, given)) items.push(item);
+    for await (const item of generateLive(pair, asked(given))) items.push(item);
     return items;
   };
   const tokensOf = (items: GenerationItem[]) =>
@@ -55,7 +52,7 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
   const textsOf = (items: GenerationItem[]) => tokensOf(items).map(({ text }) => text);
 
   /** Greedy; at each step the whole sequence once more, each position edited as `editsAt` says. */
-  function recompute(editsAt: (step: number, slots: Float32Array) => GenerationEdit[]) {
+  function recompute(editsAt: (step: number, slots: Float32Array) => ConceptSwap[]) {
     const { model, sae } = pair;
     const ids = tinyTokenizer.encode(PROMPT);
     const first = ids.length - 1;
@@ -184,8 +181,8 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
   test.each<[string, Partial<Call>, string[]]>([
     ['an empty prompt', { prompt: '' }, ['prompt']],
     ['a prompt without room for an answer', { prompt: 'ada '.repeat(12) }, ['prompt']],
-    ['an unknown target', { edits: [edit(), edit({ target: 3 })] }, ['edits', '1', 'target']],
-    ['an unknown source', { edits: [edit({ source: -1 })] }, ['edits', '0', 'source']],
+    ['an unknown target', { edits: [edit(), edit({ target: 3 })] }, ['edits', '1', 'target', 'concept']],
+    ['an unknown source', { edits: [edit({ source: -1 })] }, ['edits', '0', 'source', 'concept']],
     ['a swap for itself', { edits: [edit({ source: 1 })] }, ['edits', '0', 'target']],
   ])('refuses %s', async (_what, given, path) => {
     await expect(collect(call(given))).rejects.toMatchObject({ code: 'INVALID_INPUT', path });
@@ -198,7 +195,7 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
     const before = count();
     await collect(call({ edits }));
     expect(count()).toEqual(before);
-    for await (const item of generateLive(pair, call({ edits }))) if (item.type === 'TOKEN') break;
+    for await (const item of generateLive(pair, asked(call({ edits })))) if (item.type === 'TOKEN') break;
     expect(count()).toEqual(before);
     await expect(collect(call({ edits: [edit({ source: 1 })] }))).rejects.toThrow();
     expect(count()).toEqual(before);

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
+import { swapEdit } from '../../../src/engine/contract/edits.ts';
 import { SWAP_METHODS } from '../../../src/engine/contract/swap.ts';
 import { applyEdits } from '../../../src/engine/edits/edit.ts';
 import { slotSwap } from '../../../src/engine/edits/editors.ts';
@@ -87,9 +88,10 @@ describe.each(['auto', 'wasm'] as const)('swapConcept on the %s backend', (choic
     const { sae } = load();
     const latents = vi.spyOn(sae, 'latents');
     const slots = vi.spyOn(sae, 'slots');
+    const steps = { fromStep: 0, untilStep: null };
     const edits = [
-      { ...CALL, method: 'LATENT_DECODE' as const, fromStep: 0, untilStep: null },
-      { ...CALL, armed: true, method: 'DECODER_COLUMN' as const, fromStep: 0, untilStep: null },
+      swapEdit({ ...CALL, method: 'LATENT_DECODE', ...steps }),
+      swapEdit({ ...CALL, armed: true, method: 'DECODER_COLUMN', ...steps }),
     ];
     let made = 0;
     for await (const item of generateLive(pair, { prompt: PROMPT, maxNewTokens: 4, sampling: null, edits }))

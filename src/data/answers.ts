@@ -6,6 +6,19 @@ export function sameAnswer(a: string, b: string): boolean {
   return normalizeAnswer(a) === normalizeAnswer(b);
 }
 
+/**
+ * True when the text is one of the accepted answers, whole: by itself, or up to a place where `end` stands, which is what
+ * ends an answer where the model goes on, such as a full stop.
+ */
+export function isAnswer(text: string, accepted: readonly string[], end: string | null = null): boolean {
+  const candidates = [text];
+  if (end)
+    for (let at = text.indexOf(end); at >= 0; at = text.indexOf(end, at + 1))
+      candidates.push(text.slice(0, at));
+  const said = new Set(candidates.map(normalizeAnswer));
+  return accepted.some((answer) => said.has(normalizeAnswer(answer)));
+}
+
 /** The form in which answers compare: a date as `yyyy-mm-dd`, anything else as lower-case words and marks. */
 export function normalizeAnswer(answer: string): string {
   // Word-level decoding puts a space on either side of a mark, so words and marks are compared one by one.

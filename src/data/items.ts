@@ -27,6 +27,8 @@ export interface PromptItem {
   prompt: string;
   /** Null where the prompt only says what it is about. */
   answer: string | null;
+  /** What counts as well; absent where there is none. */
+  otherAnswers?: readonly string[];
   entity: string;
   /** Concept keys, one a hop. */
   concepts: readonly string[];

@@ -1,10 +1,14 @@
 /** The JSONL dataset format of docs/datasets.md: what one line may say, and a reader of whole files. */
 import { z } from 'zod';
+import { sameAnswer } from './answers.ts';
 import type { ConceptDefinition, DatasetItem, ImportStream, OntologyDefinition } from './items.ts';
 import { type Bytes, type Line, READ_LIMITS, type ReadLimits, readLines } from './lines.ts';
 import { Problems } from './problems.ts';
 import { withoutNulls } from './records.ts';
 import { conceptKey, description, longText, shortText, slug } from './text.ts';
+
+/** Answers that one prompt or fact may accept. */
+const MAX_ACCEPTED = 100;
 
 const split = z
   .string()
@@ -24,15 +28,33 @@ const conceptLine = z
   })
   .strict();
 
+/** A text, or a list of them: whatever is accepted, the usual one first. */
+const accepted = z.unknown().transform((given, ctx): string[] => {
+  const refuse = (path: number[], message: string) => ctx.addIssue({ code: 'custom', path, message });
+  const values = Array.isArray(given) ? given : [given];
+  if (values.length < 1 || values.length > MAX_ACCEPTED)
+    refuse([], `must be a text or a list of 1 to ${MAX_ACCEPTED} texts, got ${values.length}`);
+  const read: string[] = [];
+  for (const [i, value] of values.slice(0, MAX_ACCEPTED).entries()) {
+    const { data, error } = shortText.safeParse(value);
+    const twin = read.find((other) => data !== undefined && sameAnswer(other, data));
+    const path = Array.isArray(given) ? [i] : [];
+    if (data === undefined) refuse(path, error!.issues[0]!.message);
+    else if (twin !== undefined) refuse(path, `says the same as "${twin}"; list each answer once`);
+    else read.push(data);
+  }
+  return read;
+});
+
 const factLine = z
-  .object({ type: z.literal('fact'), entity: shortText, concept: conceptKey, value: shortText })
+  .object({ type: z.literal('fact'), entity: shortText, concept: conceptKey, value: accepted })
   .strict();
 
 const promptLine = z
   .object({
     type: z.literal('prompt'),
     prompt: longText,
-    answer: shortText.optional(),
+    answer: accepted.optional(),
     entity: shortText.optional(),
     concept: conceptKey.optional(),
     concepts: z.array(conceptKey).min(1).max(2).optional(),
@@ -57,6 +79,7 @@ const MAX_LISTED = 20;
 
 type AnyLine = z.output<typeof anyLine>;
 type HeaderLine = Extract<AnyLine, { type: 'ontology' | 'concept' }>;
+type ContentLine = Exclude<AnyLine, HeaderLine>;
 type NumberedLine = { number: number; line: AnyLine };
 
 /**
@@ -165,32 +188,42 @@ async function* readItems(
       problems.add(number, `${line.type} lines must come before all others`);
       continue;
     }
-    const item = toItem(line);
-    const missing = conceptsOf(item).find((key) => !keys.has(key));
-    const reason = missing === undefined ? noteFact(item, number, stated) : unknownConcept(missing, ontology);
+    const missing = conceptsOf(line).find((key) => !keys.has(key));
+    const reason = missing === undefined ? noteFact(line, number, stated) : unknownConcept(missing, ontology);
     if (reason) problems.add(number, reason);
-    else yield item;
+    else yield* toItems(line);
   }
   problems.throwIfAny();
 }
 
-function toItem(line: Exclude<AnyLine, HeaderLine>): DatasetItem {
-  if (line.type !== 'prompt') return line;
-  const { concept, concepts = [concept!], template, answer = null, entity = line.prompt, ...rest } = line;
-  return { ...rest, answer, entity, concepts, template: template ?? concepts.join('/') };
+/** A fact with several values is several facts. */
+function toItems(line: ContentLine): DatasetItem[] {
+  if (line.type === 'text') return [line];
+  if (line.type === 'fact') return line.value.map((value) => ({ ...line, value }));
+  const {
+    concept,
+    concepts = [concept!],
+    template,
+    answer: accepted = [],
+    entity = line.prompt,
+    ...rest
+  } = line;
+  const [answer = null, ...others] = accepted;
+  const answers = { answer, ...(others.length > 0 && { otherAnswers: others }) };
+  return [{ ...rest, ...answers, entity, concepts, template: template ?? concepts.join('/') }];
 }
 
-function conceptsOf(item: DatasetItem): readonly string[] {
-  if (item.type === 'prompt') return item.concepts;
-  return item.type === 'fact' ? [item.concept] : [];
+function conceptsOf(line: ContentLine): readonly string[] {
+  if (line.type === 'prompt') return line.concepts ?? [line.concept!];
+  return line.type === 'fact' ? [line.concept] : [];
 }
 
 /** Notes which line states a fact; says when another did before. */
-function noteFact(item: DatasetItem, number: number, stated: Map<string, number>): string | null {
-  if (item.type !== 'fact') return null;
-  const key = JSON.stringify([item.entity, item.concept]);
+function noteFact(line: ContentLine, number: number, stated: Map<string, number>): string | null {
+  if (line.type !== 'fact') return null;
+  const key = JSON.stringify([line.entity, line.concept]);
   const before = stated.get(key);
-  if (before !== undefined) return `line ${before} states the ${item.concept} of ${item.entity} already`;
+  if (before !== undefined) return `line ${before} states the ${line.concept} of ${line.entity} already`;
   stated.set(key, number);
   return null;
 }

@@ -44,7 +44,8 @@ const LABEL_PHRASINGS: Phrasings = {
 };
 
 /**
- * Every fact, followed by 8 training, 2 validation and 4 held-out questions about it and 3 sentences stating it.
+ * Every fact, followed by 8 training, 2 validation and 4 held-out questions about it and 3 sentences stating it. Facts
+ * of one entity and concept are asked about once: all their values are accepted, the first is stated.
  * Held-out wordings use only words of the training wordings, so a word-level tokenizer knows them, and are as long as
  * one of them, so the learned embedding of the position that answers has been trained.
  */
@@ -53,20 +54,34 @@ export function* questionItems(
   facts: Iterable<FactItem>,
 ): Generator<DatasetItem> {
   const phrasings = new Map(concepts.map(({ key, label }) => [key, labelPhrasings(label)]));
+  const alike = new Map<string, FactItem[]>();
   for (const fact of facts) {
-    yield fact;
-    yield* factItems(fact, phrasings.get(fact.concept)!);
+    const key = JSON.stringify([fact.entity, fact.concept]);
+    alike.set(key, [...(alike.get(key) ?? []), fact]);
+  }
+  for (const all of alike.values()) {
+    yield* all;
+    yield* factItems(
+      all[0]!,
+      phrasings.get(all[0]!.concept)!,
+      all.slice(1).map(({ value }) => value),
+    );
   }
 }
 
 /** The questions about one fact, split by split, then its sentences; template names are `concept/split-number`. */
-export function* factItems(fact: FactItem, { questions, texts }: Phrasings): Generator<DatasetItem> {
+export function* factItems(
+  fact: FactItem,
+  { questions, texts }: Phrasings,
+  otherAnswers: readonly string[] = [],
+): Generator<DatasetItem> {
   const { entity, concept, value } = fact;
   for (const split of SPLITS) {
     for (const [i, phrasing] of questions[split].entries()) {
       const template = `${concept}/${split.toLowerCase()}-${i + 1}`;
       const prompt = fill(phrasing, entity);
-      yield { type: 'prompt', prompt, answer: value, entity, concepts: [concept], template, split };
+      const answers = { answer: value, ...(otherAnswers.length > 0 && { otherAnswers }) };
+      yield { type: 'prompt', prompt, ...answers, entity, concepts: [concept], template, split };
     }
   }
   for (const text of texts) yield { type: 'text', text: fill(text, entity, value), entity, split: 'TRAIN' };

@@ -1,4 +1,5 @@
 /** Datasets: facts of an ontology, and prompts about them. */
+import { answersOf } from '../engine/contract/dataset.ts';
 import {
   conceptsOfExamples,
   datasetsByIds,
@@ -114,6 +115,11 @@ builder.node(ExampleRef, {
       nullable: true,
       description: 'How the model should continue the question; null for texts.',
     }),
+    answers: t.stringList({
+      description:
+        'All that is accepted as an answer, the usual one first, which is `answer` and the one that models and SAEs learn from; none for texts.',
+      resolve: ({ answer, otherAnswers }) => answersOf({ answer, otherAnswers: otherAnswers ?? [] }),
+    }),
     entity: t.exposeString('entity', { description: 'Whom or what it is about.' }),
     template: t.exposeString('template', {
       description: 'Names its phrasing: prompts of one template differ in the entity only. May be empty.',
@@ -133,7 +139,8 @@ builder.node(ExampleRef, {
 });
 
 builder.node(FactRef, {
-  description: 'What is true of an entity: entity – concept → value, such as Ada Park – birth city → Oslo.',
+  description:
+    'What is true of an entity: entity – concept → value, such as Ada Park – birth city → Oslo. Where several values are true, each is a fact, the usual one first.',
   id: { resolve: (fact) => fact.id },
   loadOne: (id, { loaders }) => loaders.load(factsByIds, id),
   fields: (t) => ({

@@ -20,7 +20,7 @@ const ImportFormat = builder.enumType('ImportFormat', {
   values: {
     JSONL: {
       description:
-        'One JSON object a line, each with a `type`: `ontology` and `concept` (unless `ontologyId` is given), then `fact` (entity, concept, value), `prompt` (prompt, answer and entity where it has them, concept or concepts, template, split) and `text` (text, entity, split).',
+        'One JSON object a line, each with a `type`: `ontology` and `concept` (unless `ontologyId` is given), then `fact` (entity, concept, value), `prompt` (prompt, answer and entity where it has them, concept or concepts, template, split) and `text` (text, entity, split). A value or an answer may be a list of all that are accepted, the usual one first.',
     },
     TWO_HOP: {
       description:

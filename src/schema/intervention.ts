@@ -110,7 +110,7 @@ builder.node(InterventionRef, {
     success: t.exposeBoolean('success', {
       nullable: true,
       description:
-        'Whether the whole answer after the edit is `expectedAnswer` (dates compare as dates, text without regard to case and surrounding blanks); null without one.',
+        'Whether the whole answer after the edit is `expectedAnswer`, or another value of the entity for the target (dates compare as dates, text without regard to case and surrounding blanks); null without one.',
     }),
     baseline: t.field({
       type: Continuation,

@@ -1,7 +1,7 @@
 /** A concept swap on one prompt: done by the engine while the caller waits, judged, and kept. */
 import { and, asc, eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { sameAnswer } from '../data/answers.ts';
+import { isAnswer } from '../data/answers.ts';
 import { longText, shortText } from '../data/text.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
@@ -101,7 +101,7 @@ export async function swapConcept(
   const answer = await dependencies.engine.call('swap', { ...call, ...pair }).catch((error) => {
     throw inCallersTerms(error, target);
   });
-  const expectedAnswer = await readExpected(db, run.datasetId, question.entity, target.id);
+  const expected = await readExpected(db, run.datasetId, question.entity, target.id);
   const { baseline, result, slots } = answer;
   const [stored] = await db
     .insert(interventions)
@@ -115,8 +115,8 @@ export async function swapConcept(
         armed: input.armed,
       },
       ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
-      ...{ baseline, result, slots, expectedAnswer },
-      success: expectedAnswer === null ? null : sameAnswer(result.text, expectedAnswer),
+      ...{ baseline, result, slots, expectedAnswer: expected[0] ?? null },
+      success: expected.length === 0 ? null : isAnswer(result.text, expected),
     })
     .returning();
   return stored!;
@@ -153,20 +153,20 @@ async function checkEntity(db: Executor, datasetId: string, entity: string): Pro
   if (!known) throw invalidInput(['entity'], `the run's dataset has no facts about "${entity}"`);
 }
 
+/** The entity's values for the concept, the usual one first. */
 async function readExpected(
   db: Executor,
   datasetId: string,
   entity: string | null,
   conceptId: string,
-): Promise<string | null> {
-  if (entity === null) return null;
-  const [fact] = await db
+): Promise<string[]> {
+  if (entity === null) return [];
+  const rows = await db
     .select({ value: facts.value })
     .from(facts)
     .where(and(eq(facts.datasetId, datasetId), eq(facts.entity, entity), eq(facts.conceptId, conceptId)))
-    .orderBy(asc(facts.position))
-    .limit(1);
-  return fact?.value ?? null;
+    .orderBy(asc(facts.position));
+  return rows.map(({ value }) => value);
 }
 
 /** The engine knows concepts by number; the one thing it can find wrong with them is a swap of one for itself. */

@@ -66,8 +66,17 @@ export async function storeDataset(
 function canonical(item: DatasetItem): unknown[] {
   if (item.type === 'fact') return ['fact', item.entity, item.concept, item.value];
   if (item.type === 'text') return ['text', item.split, item.entity, item.text];
-  const { split, entity, concepts, template, prompt, answer } = item;
-  return ['prompt', split, entity, concepts, template, prompt, answer];
+  const { split, entity, concepts, template, prompt, answer, otherAnswers } = item;
+  return [
+    'prompt',
+    split,
+    entity,
+    concepts,
+    template,
+    prompt,
+    answer,
+    ...(otherAnswers ? [otherAnswers] : []),
+  ];
 }
 
 class Batch {

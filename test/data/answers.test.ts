@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { normalizeAnswer, sameAnswer } from '../../src/data/answers.ts';
+import { isAnswer, normalizeAnswer, sameAnswer } from '../../src/data/answers.ts';
 
 describe('sameAnswer', () => {
   it.each([
@@ -31,5 +31,28 @@ describe('sameAnswer', () => {
     expect(normalizeAnswer('March 44 1987')).toBe('march 44 1987');
     expect(normalizeAnswer('1987-13-01')).toBe('1987 - 13 - 01');
     expect(normalizeAnswer('14 March 1987')).toBe('1987-03-14');
+  });
+});
+
+describe('isAnswer', () => {
+  it.each([
+    ['Pashto', null],
+    [' dari ', null],
+    ['Dari. The language of', '.'],
+    ['St. Ives. Next', '.'],
+    ['Dari\nThe', '\n'],
+  ])('%j says one of those accepted (end %j)', (text, end) => {
+    expect(isAnswer(text, ['Dari', 'Pashto', 'St. Ives'], end)).toBe(true);
+  });
+
+  it.each([
+    ['Dari.', null],
+    ['Dari and more', '.'],
+    ['Darius. Dari', '.'],
+    ['St', '.'],
+    ['Turkmen', null],
+    ['', '.'],
+  ])('%j does not (end %j)', (text, end) => {
+    expect(isAnswer(text, ['Dari', 'Pashto', 'St. Ives'], end)).toBe(false);
   });
 });

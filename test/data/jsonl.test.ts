@@ -110,6 +110,61 @@ describe('openJsonl', () => {
     ]);
   });
 
+  it('reads lists of accepted values and answers, the usual one first', async () => {
+    const prompt = {
+      type: 'prompt',
+      prompt: 'Who is the boss of Ada?',
+      entity: 'Ada',
+      concept: 'boss',
+      split: 'TRAIN',
+    };
+    const { items } = await read(
+      write(
+        ...HEADER,
+        { type: 'fact', entity: 'Ada', concept: 'boss', value: ['Bo', ' Cy '] },
+        { ...prompt, answer: ['Bo', 'Cy'] },
+        { ...prompt, answer: ['Bo'] },
+      ),
+    );
+    const asked = { ...prompt, concept: undefined, concepts: ['boss'], template: 'boss', answer: 'Bo' };
+    expect(items).toEqual([
+      { type: 'fact', entity: 'Ada', concept: 'boss', value: 'Bo' },
+      { type: 'fact', entity: 'Ada', concept: 'boss', value: 'Cy' },
+      { ...asked, otherAnswers: ['Cy'] },
+      asked,
+    ]);
+  });
+
+  it.each([
+    ['no answer', { answer: [] }, 'answer must be a text or a list of 1 to 100 texts, got 0'],
+    [
+      'more than anybody means',
+      {
+        answer: Array(101)
+          .fill('a')
+          .map((a, i) => `${a}${i}`),
+      },
+      'got 101',
+    ],
+    ['one that is no text', { answer: ['Bo', 3] }, 'answer.1 must be text'],
+    ['an empty one', { answer: ['', 'Bo'] }, 'answer.0 must not be empty'],
+    ['the same twice', { answer: ['Bo', ' bo'] }, 'answer.1 says the same as "Bo"; list each answer once'],
+    ['a list in a list', { answer: [['Bo']] }, 'answer.0 must be text'],
+    ['an object', { answer: { en: 'Bo' } }, 'answer must be text'],
+  ])('refuses a list with %s, by its line', async (_what, wrong, message) => {
+    const line = { type: 'prompt', prompt: 'Who?', entity: 'Ada', concept: 'boss', split: 'TRAIN', ...wrong };
+    const limits = { ...LIMITS, maxLineBytes: 5000 };
+    const refused = (await refusal(write(...HEADER, FACT, line), null, limits)).message;
+    expect(refused).toContain('line 5: ');
+    expect(refused).toContain(message);
+  });
+
+  it('refuses a second line about values that a list states', async () => {
+    const list = { type: 'fact', entity: 'Ada', concept: 'boss', value: ['Bo', 'Cy'] };
+    const { message } = await refusal(write(...HEADER, list, { ...list, value: 'Di' }));
+    expect(message).toContain('line 5: line 4 states the boss of Ada already');
+  });
+
   it('reads the example of the documentation', async () => {
     const guide = readFileSync(new URL('../../docs/datasets.md', import.meta.url), 'utf8');
     const [, example] = /```jsonl\n([\s\S]*?)```/.exec(guide)!;

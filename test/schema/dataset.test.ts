@@ -146,6 +146,38 @@ describe('importDataset', () => {
     });
   });
 
+  it('shows all that is accepted, and asks about a fact of several values once', async () => {
+    const content = jsonl(
+      ...FACTS.filter(({ type }: Data) => type === 'ontology' || type === 'concept'),
+      { type: 'fact', entity: 'Oslo', concept: 'river', value: ['Akerselva', 'Alna'] },
+      ...['Akerselva', ['Akerselva', 'Alna'], null].map((answer) => ({
+        ...{ type: 'prompt', prompt: 'The river of Oslo is', entity: 'Oslo', concept: 'river' },
+        ...{ split: 'TRAIN', answer },
+      })),
+    );
+    const { dataset } = await importIt({ content });
+    const query = `query ($id: ID!) { node(id: $id) { ... on Dataset {
+      examples { edges { node { answer answers } } } facts { edges { node { value } } } } } }`;
+    const { node } = await api.ask(query, { id: dataset.id });
+    expect(node.facts.edges.map((edge: Data) => edge.node.value)).toEqual(['Akerselva', 'Alna']);
+    expect(node.examples.edges.map((edge: Data) => edge.node)).toEqual([
+      { answer: 'Akerselva', answers: ['Akerselva'] },
+      { answer: 'Akerselva', answers: ['Akerselva', 'Alna'] },
+      { answer: null, answers: [] },
+    ]);
+    const questions = await api.ask(
+      `mutation ($input: GenerateQuestionsInput!) { generateQuestions(input: $input) {
+        ... on GenerateQuestionsSuccess { dataset { splits { size } facts { totalCount }
+          examples(first: 1) { edges { node { answers } } } } } } }`,
+      { input: { datasetId: dataset.id } },
+    );
+    expect(questions.generateQuestions.dataset).toEqual({
+      splits: [{ size: 8 + 3 }, { size: 2 }, { size: 4 }],
+      facts: { totalCount: 2 },
+      examples: { edges: [{ node: { answers: ['Akerselva', 'Alna'] } }] },
+    });
+  });
+
   it('takes the published two-hop dataset as three uploads', async () => {
     const names = ['val_qa_data.json', 'facts.jsonl', 'train_qa_data.json'];
     const files = await Promise.all(

@@ -22,6 +22,8 @@ export async function loadEngineDataset(db: Executor, datasetId: string): Promis
     concepts: ontology.map(({ key, label }): Concept => ({ key, label })),
     facts: await loadFacts(db, datasetId, indexOf),
     ...(await loadExamples(db, datasetId, indexOf)),
+    ...(dataset.prefix !== null && { prefix: dataset.prefix }),
+    ...(dataset.answerEnd !== null && { answerEnd: dataset.answerEnd }),
   };
 }
 
@@ -51,13 +53,14 @@ async function loadExamples(db: Executor, datasetId: string, indexOf: ReadonlyMa
     .orderBy(asc(examples.position));
   const prompts: Prompt[] = [];
   const texts: Text[] = [];
-  for (const { id, kind, split, prompt, answer, entity, template } of rows) {
+  for (const { id, kind, split, prompt, answer, otherAnswers, entity, template } of rows) {
     if (kind === 'TEXT') texts.push({ id, text: prompt, entity, split });
     else
       prompts.push({
         id,
         prompt,
         answer,
+        ...(otherAnswers && { otherAnswers }),
         entity,
         concepts: conceptsOf.get(id) ?? [],
         template,

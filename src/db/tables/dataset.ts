@@ -35,6 +35,10 @@ export const datasets = pgTable(
     kind: text('kind').$type<DatasetKind>().notNull(),
     /** How it was made: generator settings and seed, or the import's format and source. */
     settings: jsonb('settings').$type<Record<string, unknown>>().notNull(),
+    /** What stands before every prompt; null where nothing does. */
+    prefix: text('prefix'),
+    /** What ends an answer besides the model's end token; null where nothing else does. */
+    answerEnd: text('answer_end'),
     /** SHA-256 over facts and examples, so that a run can say exactly what it was trained on. */
     contentHash: text('content_hash').notNull(),
     createdAt: createdAt(),
@@ -82,6 +86,8 @@ export const examples = pgTable(
     prompt: text('prompt').notNull(),
     /** Null for texts, and for prompts that only say what they are about. */
     answer: text('answer'),
+    /** What counts as well; null where there is none. */
+    otherAnswers: jsonb('other_answers').$type<readonly string[]>(),
     entity: text('entity').notNull(),
     template: text('template').notNull().default(''),
   },

@@ -3,13 +3,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { createRandom } from '../../random.ts';
 import type { Faithfulness, Replacement } from '../contract/alignment.ts';
-import { isQuestion, SPLITS } from '../contract/dataset.ts';
+import { answersOf, isQuestion, SPLITS } from '../contract/dataset.ts';
 import { longestInput, padBatch, questionSequence, type Sequence } from '../model/batches.ts';
 import { logitsFromResid, residPost } from '../model/decoder.ts';
 import { replacing } from '../model/edit.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
-import { stackRows } from '../rows.ts';
+import { stackRows, takeRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
 import type { CapturedPopulations, CapturedPrompt } from './captured.ts';
 
@@ -28,7 +28,8 @@ interface Tally {
  * Answers with the activation of the SAE's layer at the last prompt token as it is (`CLEAN`), replaced by its
  * reconstruction, by the mean of the TRAIN activations that the SAE learned from, and by zeros. Asked is a sample, drawn
  * by the seed, of each split's prompts about `SEEN` and `UNSEEN` entities. Whole greedy answers count, the end token
- * included; one teacher-forced pass tells, for greedy decoding follows the answer for as long as it is right.
+ * included; one teacher-forced pass tells, for greedy decoding follows the answer for as long as it is right. Any
+ * accepted answer is right; the cross-entropy is that of the usual one.
  */
 export async function measureFaithfulness(
   { model, sae }: { model: LanguageModel; sae: Sae },
@@ -60,6 +61,23 @@ function answerTokens({ tokenizer }: LanguageModel, { answer }: CapturedPrompt):
   return tokenizer.encode(` ${answer}`).length;
 }
 
+/** A prompt with one of the answers that it accepts. */
+interface Answered extends Sequence {
+  /** Number of the prompt. */
+  prompt: number;
+  isUsual: boolean;
+}
+
+function answerEach(model: LanguageModel, prompts: readonly CapturedPrompt[]): Answered[] {
+  return prompts.flatMap((asked, prompt) =>
+    answersOf(asked).flatMap((answer, i): Answered[] => {
+      const one = { ...asked, answer };
+      if (i > 0 && !fits(model, one)) return [];
+      return [{ ...questionSequence(model.tokenizer, one), prompt, isUsual: i === 0 }];
+    }),
+  );
+}
+
 async function answerAll(
   model: LanguageModel,
   sae: Sae,
@@ -67,20 +85,31 @@ async function answerAll(
   breathe: () => Promise<void>,
 ): Promise<Map<Replacement, Tally>> {
   const { dModel, dVocab } = model.config;
-  const sequences = prompts.map((prompt) => questionSequence(model.tokenizer, prompt));
+  const sequences = answerEach(model, prompts);
   const values = replacementsOf(sae, stackRows(prompts, dModel));
   const T = longestInput(sequences);
   const B = Math.max(1, Math.min(MAX_BATCH, Math.floor(MAX_LOGITS / (T * dVocab))));
   const tallies = new Map<Replacement, Tally>();
-  for (let start = 0; start < sequences.length; start += B) {
-    const batch = sequences.slice(start, start + B);
-    for (const [replacement, h] of Object.entries(values) as [Replacement, Float32Array | null][]) {
-      const rows = h ? h.subarray(start * dModel, (start + B) * dModel) : null;
-      const tally = tallies.get(replacement) ?? { correct: 0, loss: 0 };
-      tallies.set(replacement, tally);
-      add(tally, answerBatch(model, sae.settings.layer, batch, T, rows), batch, T);
+  for (const [replacement, h] of Object.entries(values) as [Replacement, Float32Array | null][]) {
+    const right = new Set<number>();
+    let loss = 0;
+    for (let start = 0; start < sequences.length; start += B) {
+      const batch = sequences.slice(start, start + B);
+      const rows =
+        h &&
+        takeRows(
+          h,
+          batch.map(({ prompt }) => prompt),
+          dModel,
+        );
+      const judged = judge(answerBatch(model, sae.settings.layer, batch, T, rows), batch, T);
+      batch.forEach(({ prompt, isUsual }, i) => {
+        if (judged[i]!.right) right.add(prompt);
+        if (isUsual) loss += judged[i]!.loss;
+      });
       await breathe();
     }
+    tallies.set(replacement, { correct: right.size, loss });
   }
   return tallies;
 }
@@ -131,20 +160,21 @@ function replaceLast(
   return replacing({ layer, values, positions }, questions, 0).apply(resid);
 }
 
-function add(
-  tally: Tally,
+/** Whether each sequence's answer is what the model would say, and the cross-entropy of its tokens. */
+function judge(
   { best, losses }: ReturnType<typeof answerBatch>,
   batch: readonly Sequence[],
   T: number,
-): void {
-  batch.forEach(({ tokens, from }, i) => {
+): { right: boolean; loss: number }[] {
+  return batch.map(({ tokens, from }, i) => {
     const end = tokens.length - 1; // of the end token
     let right = true;
+    let loss = 0;
     for (let position = from; position <= end; position++) {
       const place = i * T + position - 1;
       if (best[place] !== tokens[position]) right = false;
-      if (position < end) tally.loss += losses[place]!;
+      if (position < end) loss += losses[place]!;
     }
-    if (right) tally.correct++;
+    return { right, loss };
   });
 }

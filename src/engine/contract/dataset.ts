@@ -16,7 +16,10 @@ export interface Concept {
   label: string;
 }
 
-/** A fact `entity –concept→ value`, such as (Ada Park, birth_city, Oslo). */
+/**
+ * A fact `entity –concept→ value`, such as (Ada Park, birth_city, Oslo). Where several are true of an entity and a
+ * concept, the usual one comes first.
+ */
 export interface Fact {
   entity: string;
   /** Index into `EngineDataset.concepts`. */
@@ -31,6 +34,8 @@ export interface Prompt {
   prompt: string;
   /** Null where the prompt only says what it is about: it is read, and never asked. */
   answer: string | null;
+  /** What counts as well as `answer`, which is the usual one and the one that is learned; absent where there is none. */
+  otherAnswers?: readonly string[];
   entity: string;
   /** Concept indices, one a hop: one-hop prompts have one, two-hop prompts have two. */
   concepts: readonly number[];
@@ -48,6 +53,11 @@ export function isQuestion<P extends Prompt>(prompt: P): prompt is P & Question 
   return prompt.answer !== null;
 }
 
+/** All that counts as an answer, the usual one first; nothing where the prompt is not asked. */
+export function answersOf({ answer, otherAnswers = [] }: Pick<Prompt, 'answer' | 'otherAnswers'>): string[] {
+  return answer === null ? [] : [answer, ...otherAnswers];
+}
+
 /** A sentence that states a fact and asks nothing; trained on with full next-token loss. */
 export interface Text {
   id: string;
@@ -57,6 +67,10 @@ export interface Text {
 }
 
 export interface EngineDataset {
+  /** What stands before every prompt, as it is; the prompts are without it. Absent where nothing does. */
+  prefix?: string;
+  /** What ends an answer besides the model's end token, such as a full stop. */
+  answerEnd?: string;
   concepts: readonly Concept[];
   facts: readonly Fact[];
   prompts: readonly Prompt[];

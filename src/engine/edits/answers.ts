@@ -1,5 +1,5 @@
 /** Swaps over many prompts: how the model answers under an edit, and whether that is what the target asks for. */
-import { sameAnswer } from '../../data/answers.ts';
+import { isAnswer } from '../../data/answers.ts';
 import type { SwapMethod } from '../contract/swap.ts';
 import type { SweepSettings } from '../contract/swapSweepSettings.ts';
 import { type Branch, continueBranches, type Prefixes, runPrefixes } from '../model/continue.ts';
@@ -158,7 +158,7 @@ export async function continueAll(
 
 /** The judge: whether the whole answer is one of those expected. */
 export function isExpected(answer: string, expected: readonly string[]): boolean {
-  return expected.some((value) => sameAnswer(answer, value));
+  return isAnswer(answer, expected);
 }
 
 /** Tokens of the longest of these answers, as they follow a prompt. */

@@ -1,11 +1,11 @@
 /** Which swaps of one hop are tried, and on which prompts and texts; drawn by the seed alone. */
+import { isAnswer } from '../../data/answers.ts';
 import { createRandom } from '../../random.ts';
 import type { CapturedPrompt } from '../align/captured.ts';
 import { splitPopulations } from '../align/population.ts';
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
-import type { EngineDataset, Fact, Prompt, Text } from '../contract/dataset.ts';
+import { answersOf, type EngineDataset, type Fact, type Prompt, type Text } from '../contract/dataset.ts';
 import type { SweepSettings } from '../contract/swapSweepSettings.ts';
-import { isExpected } from './answers.ts';
 import type { ConceptPair } from './editors.ts';
 
 /** A prompt to be answered as if it asked for the target. */
@@ -65,8 +65,8 @@ function indexFacts(facts: readonly Fact[]): (entity: string) => Values {
 }
 
 /** Whether the answers to the swap tell it from the prompt's own. */
-function tells({ answer }: Prompt, expected: readonly string[]): boolean {
-  return expected.length > 0 && (answer === null || !isExpected(answer, expected));
+function tells(prompt: Prompt, expected: readonly string[]): boolean {
+  return expected.length > 0 && !answersOf(prompt).some((answer) => isAnswer(answer, expected));
 }
 
 /** A prompt to be answered as if it asked for the pair's target. */

@@ -16,11 +16,15 @@ export interface TwoHopQuestion extends Sequence {
   answers: readonly [number, number];
 }
 
-/** An entity's value for a relation; where there are several, the last that the facts name. */
+/** An entity's value for a relation; where there are several, the usual one, which the facts name first. */
 export function indexValues(
   facts: EngineDataset['facts'],
 ): (entity: string, concept: number) => string | undefined {
-  const values = new Map(facts.map(({ entity, concept, value }) => [`${concept} ${entity}`, value]));
+  const values = new Map<string, string>();
+  for (const { entity, concept, value } of facts) {
+    const key = `${concept} ${entity}`;
+    if (!values.has(key)) values.set(key, value);
+  }
   return (entity, concept) => values.get(`${concept} ${entity}`);
 }
 

@@ -137,6 +137,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env) {
       bodyBytes: v.MAX_BODY_SIZE,
       uploadBytes: v.MAX_UPLOAD_SIZE,
       modelBytes: v.MAX_MODEL_SIZE,
+      engineBytes: v.ENGINE_MEMORY,
       depth: v.MAX_QUERY_DEPTH,
       aliases: v.MAX_QUERY_ALIASES,
       tokens: v.MAX_QUERY_TOKENS,

@@ -18,6 +18,7 @@ import './runEvents.ts';
 import './runs/index.ts';
 import './runs/queries.ts';
 import './sae.ts';
+import './saeImport.ts';
 import './compareRuns.ts';
 import './slot.ts';
 import './latent.ts';

@@ -1,14 +1,25 @@
-/** The process that reads one checkpoint: told what over IPC, it answers once, and is gone with its host. */
+/** The process that reads one checkpoint or SAE: told what over IPC, it answers once, and is gone with its host. */
 import { join } from 'node:path';
 import type { EngineFailure } from '../engine/contract/protocol.ts';
 import { AppError, invalidInput } from '../errors.ts';
 import type { CheckpointFiles } from '../formats/huggingFace/checkpoint.ts';
 import { openFiles } from '../formats/huggingFace/files.ts';
 import { openCheckpoint } from '../formats/huggingFace/importModel.ts';
+import { openForeignSae } from '../formats/sae/foreign.ts';
+import { importSae } from '../formats/sae/importSae.ts';
+import type { ForeignSae } from '../formats/sae/saeFile.ts';
 import { writeChunks } from '../formats/safetensors.ts';
 import { jsonOf } from '../storedText.ts';
 import { openRepository } from './hub.ts';
-import type { ImportOrder, ImportReply, ReadCheckpoint } from './importProcess.ts';
+import type {
+  ImportOrder,
+  ImportPlace,
+  ImportReply,
+  ModelOrder,
+  ReadCheckpoint,
+  ReadSae,
+  SaeOrder,
+} from './importProcess.ts';
 import { findImportPath, resolveImportPath } from './importSource.ts';
 
 // The host decides when this process ends; see `engine/child.ts`.
@@ -17,22 +28,22 @@ process.on('SIGTERM', () => {});
 process.on('disconnect', () => process.exit(0));
 process.once('message', async (order: ImportOrder) => {
   const reply = await read(order).then(
-    (checkpoint): ImportReply => ({ type: 'read', checkpoint }),
+    (read): ImportReply => ({ type: 'read', read }),
     (error): ImportReply => ({ type: 'failed', error: describe(error) }),
   );
   // The host ends this process when it has the reply; without one there is no host.
   process.send?.(reply, () => {});
 });
 
-async function read({ origin, target, maxBytes }: ImportOrder): Promise<ReadCheckpoint> {
-  const { commit, ...files } = await open(origin);
+function read(order: ImportOrder): Promise<ReadCheckpoint | ReadSae> {
+  return order.what === 'MODEL' ? readModel(order) : readSae(order);
+}
+
+async function readModel({ origin, target, maxBytes }: ModelOrder): Promise<ReadCheckpoint> {
+  const { commit, ...files } = await open(origin, origin.gguf);
   try {
     const { config, tokenizer, nParams, weights } = await openCheckpoint(files, origin.gguf);
-    if (weights.bytes > maxBytes)
-      throw invalidInput(
-        [],
-        `the model needs ${weights.bytes} bytes as float32; MAX_MODEL_SIZE is ${maxBytes}`,
-      );
+    checkSize('model', weights.bytes, maxBytes);
     const file = await writeChunks(target, weights.chunks());
     return { commit, config, tokenizer: jsonOf(tokenizer), nParams, weights: file };
   } finally {
@@ -40,12 +51,61 @@ async function read({ origin, target, maxBytes }: ImportOrder): Promise<ReadChec
   }
 }
 
+async function readSae(order: SaeOrder): Promise<ReadSae> {
+  const { origin, hints, target, maxBytes } = order;
+  const { commit, ...files } = await open(origin);
+  const { folder } = origin;
+  const inFolder = folder === '' ? files : { open: (name: string) => files.open(`${folder}/${name}`) };
+  const place = origin.kind === 'HUB' ? `${origin.repo}/${folder}` : origin.path;
+  try {
+    const foreign = await openForeignSae(inFolder, place, hints);
+    const { config, layer, weights } = importSae(foreign);
+    checkFits(foreign.label, foreign.sae, order);
+    checkSize('SAE', weights.bytes, maxBytes);
+    checkMemory(weights.bytes, order);
+    return {
+      commit,
+      file: foreign.label,
+      config,
+      layer,
+      weights: await writeChunks(target, weights.chunks()),
+    };
+  } finally {
+    await files.close?.();
+  }
+}
+
+function checkSize(what: string, bytes: number, maxBytes: number): void {
+  if (bytes <= maxBytes) return;
+  throw invalidInput([], `the ${what} needs ${bytes} bytes as float32; MAX_MODEL_SIZE is ${maxBytes}`);
+}
+
+/** Before any weight is read. */
+function checkFits(label: string, { dIn, layer }: ForeignSae, { reads }: SaeOrder): void {
+  if (dIn !== reads.dModel)
+    throw invalidInput(
+      ['modelId'],
+      `the SAE in ${label} reads activations of width ${dIn}; those of model "${reads.name}" have width ${reads.dModel}`,
+    );
+  if (layer < -1 || layer >= reads.nLayers)
+    throw invalidInput(
+      ['layer'],
+      `the SAE reads layer ${layer}; model "${reads.name}" has layers -1 (before the first block) to ${reads.nLayers - 1}`,
+    );
+}
+
+function checkMemory(bytes: number, { engineBytes }: SaeOrder): void {
+  if (bytes <= engineBytes) return;
+  throw invalidInput([], `the SAE needs ${bytes} bytes; the engine may hold ${engineBytes} (ENGINE_MEMORY)`);
+}
+
 async function open(
-  origin: ImportOrder['origin'],
+  origin: ImportPlace,
+  file?: string,
 ): Promise<CheckpointFiles & { commit: string | null; close?(): Promise<void> }> {
   if (origin.kind === 'HUB') return openRepository(origin, origin.hub);
   const { path, importDir } = origin;
-  await resolveImportPath(origin.gguf === undefined ? path : join(path, origin.gguf), importDir);
+  await resolveImportPath(file === undefined ? path : join(path, file), importDir);
   // Each file by itself: a link in the directory may lead anywhere.
   return { commit: null, ...openFiles((file) => findImportPath(join(path, file), importDir)) };
 }

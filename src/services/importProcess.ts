@@ -8,26 +8,50 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { ModelConfig } from '../engine/contract/model.ts';
 import type { EngineFailure } from '../engine/contract/protocol.ts';
+import type { SaeConfig } from '../engine/contract/sae.ts';
 import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { AppError } from '../errors.ts';
+import type { ImportHints } from '../formats/sae/saeFile.ts';
 import { toAppError } from '../jobs/host.ts';
 import type { Logger } from '../log.ts';
 import type { HubOptions } from './hub.ts';
 
-/** What to read, and where to write its weights. */
-export interface ImportOrder {
-  origin: (
-    | { kind: 'DIRECTORY'; path: string; importDir: string }
-    | { kind: 'HUB'; repo: string; revision: string; hub: HubOptions }
-  ) & {
-    /** Which of its files is the model, if it is a GGUF file. */
-    gguf?: string;
-  };
+/** Where files are: in a directory below the import directory, or in a repository on the hub. */
+export type ImportPlace =
+  | { kind: 'DIRECTORY'; path: string; importDir: string }
+  | { kind: 'HUB'; repo: string; revision: string; hub: HubOptions };
+
+interface Target {
   /** A path of one's own. */
   target: string;
   /** Of the weights as float32. */
   maxBytes: number;
 }
+
+/** Which model to read, and where to write its weights. */
+export interface ModelOrder extends Target {
+  what: 'MODEL';
+  origin: ImportPlace & {
+    /** Which of its files is the model, if it is a GGUF file. */
+    gguf?: string;
+  };
+}
+
+/** Which SAE to read, and where to write it. */
+export interface SaeOrder extends Target {
+  what: 'SAE';
+  origin: ImportPlace & {
+    /** The folder of a repository; empty for its root. */
+    folder: string;
+  };
+  hints: ImportHints;
+  /** The model whose activations it must fit. */
+  reads: { name: string; dModel: number; nLayers: number };
+  /** What the engine may hold. */
+  engineBytes: number;
+}
+
+export type ImportOrder = ModelOrder | SaeOrder;
 
 export interface ReadCheckpoint {
   /** Of a repository, what its revision stands for now; null for a directory. */
@@ -39,8 +63,25 @@ export interface ReadCheckpoint {
   weights: WrittenFile;
 }
 
+export interface ReadSae {
+  /** As that of a checkpoint. */
+  commit: string | null;
+  /** The name of the file of weights. */
+  file: string;
+  config: SaeConfig;
+  layer: number;
+  weights: WrittenFile;
+}
+
+/** What is read by which order. */
+interface Reads {
+  MODEL: ReadCheckpoint;
+  SAE: ReadSae;
+}
+export type ReadBy<O extends ImportOrder> = Reads[O['what']];
+
 export type ImportReply =
-  | { type: 'read'; checkpoint: ReadCheckpoint }
+  | { type: 'read'; read: ReadCheckpoint | ReadSae }
   | { type: 'failed'; error: EngineFailure };
 
 /** Imports at a time; each may take the memory below. */
@@ -60,11 +101,11 @@ export class ImportProcesses {
   }
 
   /**
-   * Reads and checks a checkpoint and writes its weights to `target`, where nothing is left if that fails.
+   * Reads and checks a checkpoint or an SAE and writes its weights to `target`, where nothing is left if that fails.
    * @throws AppError INVALID_INPUT naming what is wrong with it; UNAVAILABLE when the hub or the store is, when too many
    * imports run, when this one took too much memory, or after `stop`.
    */
-  async read(order: ImportOrder): Promise<ReadCheckpoint> {
+  async read<O extends ImportOrder>(order: O): Promise<ReadBy<O>> {
     if (this.#stopped) throw stopping();
     if (this.#running.size >= MAX_IMPORTS)
       throw new AppError('UNAVAILABLE', `${MAX_IMPORTS} imports run already; try again when one has ended`);
@@ -88,13 +129,13 @@ export class ImportProcesses {
     for (const child of this.#running) child.kill('SIGKILL');
   }
 
-  #converse(child: ChildProcess, order: ImportOrder): Promise<ReadCheckpoint> {
+  #converse<O extends ImportOrder>(child: ChildProcess, order: O): Promise<ReadBy<O>> {
     return new Promise((resolve, reject) => {
       child.stderr!.setEncoding('utf8').on('data', (text: string) => {
         this.#log.debug({ import: child.pid }, text.trimEnd());
       });
       child.once('message', (reply: ImportReply) => {
-        if (reply.type === 'read') return resolve(reply.checkpoint);
+        if (reply.type === 'read') return resolve(reply.read as ReadBy<O>);
         const error = toAppError(reply.error);
         if (reply.error.stack) this.#log.warn({ err: error.cause }, 'an import tripped over its files');
         reject(error);

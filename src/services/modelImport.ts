@@ -8,7 +8,7 @@ import { storeArtifact } from '../db/queries/artifacts.ts';
 import { type ModelSource, models } from '../db/tables/index.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import { checkNames, type HubOptions } from './hub.ts';
-import type { ImportOrder, ImportProcesses } from './importProcess.ts';
+import type { ImportProcesses, ModelOrder } from './importProcess.ts';
 import { resolveImportPath } from './importSource.ts';
 import type { Model } from './model.ts';
 
@@ -50,7 +50,7 @@ export async function importModel(
   // Before there is a process, which takes a second to come.
   if (origin.kind === 'HUB') checkNames(origin.repo, origin.revision);
   else await resolveImportPath(input.path!, origins.importDir);
-  const order = { origin, target: store.newPath(), maxBytes: limits.modelBytes };
+  const order = { what: 'MODEL', origin, target: store.newPath(), maxBytes: limits.modelBytes } as const;
   const { commit, config, tokenizer, nParams, weights } = await imports.read(order).catch((error) => {
     // What is wrong inside a file is wrong with the field that named the checkpoint.
     if (!(error instanceof AppError) || error.code !== 'INVALID_INPUT') throw error;
@@ -91,7 +91,7 @@ export async function importModel(
 function originOf(
   { path, repo, revision, file }: NewImportedModel,
   { importDir, hub }: Pick<ModelImportOptions, 'importDir' | 'hub'>,
-): ImportOrder['origin'] {
+): ModelOrder['origin'] {
   if ((path === undefined) === (repo === undefined))
     throw invalidInput(['path'], `give one of path and repo, got ${path === undefined ? 'neither' : 'both'}`);
   if (repo !== undefined) {

@@ -15,7 +15,7 @@ import {
   openSaeLens,
   type SaeLensArchitecture,
   type SaeLensFiles,
-} from '../formats/saeLens.ts';
+} from '../formats/sae/exportSaeLens.ts';
 
 type Settings = Pick<AlignmentSettings, 'activation' | 'layer'>;
 /** Of two-hop runs: 1 or 2; null of runs that train one SAE. */

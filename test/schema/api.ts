@@ -55,6 +55,7 @@ const limits = {
   tokens: 2000,
   complexity: 50_000,
   modelBytes: 1e8,
+  engineBytes: 1e9,
 };
 
 export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Api> {

@@ -118,6 +118,7 @@ test('an import that waits for a hub ends with the server, and no other begins',
   const imports = new ImportProcesses(silentLog);
   const { hub } = api.dependencies;
   const order = {
+    what: 'MODEL',
     origin: { kind: 'HUB', repo: 'us/tiny', revision: 'main', hub },
     target: join(api.importDir, 'never'),
     maxBytes: 1e9,

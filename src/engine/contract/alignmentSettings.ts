@@ -22,6 +22,8 @@ export const encoderActivation = namedEnum(
     TOPK: 'Of each activation, all but the `k` largest values become 0, and so do negative ones.',
     BATCH_TOPK:
       'Of a training batch, all but the k · batchSize largest values become 0, and so do negative ones; afterwards, values up to a threshold become 0: a moving average over training batches of the smallest value kept.',
+    JUMP_RELU:
+      "Values up to the latent's own threshold become 0, and so do negative ones; of imported SAEs, whose thresholds training leaves as they are.",
   },
 );
 export const decoderNorm = namedEnum(

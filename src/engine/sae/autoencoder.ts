@@ -27,8 +27,8 @@ const DECODER_SCALE = 0.3;
 export const AUTOENCODER_WEIGHTS = ['encoder.weight', 'encoder.bias', 'decoder.weight', 'decoder.bias'];
 
 /**
- * The value that a free latent of `BATCH_TOPK` must exceed to fire, `[1]`: the mean over training batches of the
- * smallest value kept. No training step changes it.
+ * The value that a free latent must exceed to fire. `BATCH_TOPK`: one for all, `[1]`, the mean over training batches of
+ * the smallest value kept; `JUMP_RELU`: one each, `[nFree]`. No training step changes it.
  */
 export const THRESHOLD = 'threshold';
 
@@ -50,6 +50,7 @@ export function saeShapes(config: SaeConfig): Record<string, number[]> {
     'decoder.weight': [nLatents, dModel],
     'decoder.bias': [dModel],
     ...(activation === 'BATCH_TOPK' && { [THRESHOLD]: [1] }),
+    ...(activation === 'JUMP_RELU' && { [THRESHOLD]: [config.nFree] }),
   };
   if (!valueHeads) return shapes;
   const { hidden, dVocab } = valueHeads;
@@ -135,6 +136,7 @@ function activate({ activation, k }: SaeConfig, weights: Tensors, pre: tf.Tensor
     case 'TOPK':
       return topKRelu(pre, k);
     case 'BATCH_TOPK':
+    case 'JUMP_RELU':
       return tf.mul(tf.relu(pre), tf.cast(tf.greater(pre, weights[THRESHOLD]!), 'float32'));
   }
 }

@@ -7,9 +7,9 @@
  * W_enc = W / scale, b_enc = b − mean W / scale, W_dec = D scale, b_dec = c scale + mean.
  */
 import { type FileHandle, open } from 'node:fs/promises';
-import { nLatentsOf, type SaeConfig, type SaeDescription } from '../engine/contract/sae.ts';
-import { encodeHeader, readInto, readSafetensorsHeader } from './safetensors.ts';
-import type { SafetensorsHeader } from './safetensorsHeader.ts';
+import { nLatentsOf, type SaeConfig, type SaeDescription } from '../../engine/contract/sae.ts';
+import { encodeHeader, readInto, readSafetensorsHeader } from '../safetensors.ts';
+import type { SafetensorsHeader } from '../safetensorsHeader.ts';
 
 /** The version whose format this is; the loader takes a configuration without one for an older format. */
 const SAE_LENS_VERSION = '6.54.12';
@@ -23,11 +23,11 @@ export function findCounterpart({
   activation,
   nConcepts,
 }: Pick<SaeConfig, 'activation' | 'nConcepts'>): SaeLensArchitecture | { reason: string } {
-  if (activation === 'BATCH_TOPK') return 'jumprelu';
+  if (activation === 'BATCH_TOPK' || activation === 'JUMP_RELU') return 'jumprelu';
   if (activation !== 'TOPK') return 'standard';
   if (nConcepts === 0) return 'topk';
   const reason =
-    'SAELens has no architecture in which slots stay on beside free latents of which only the k largest fire; RELU, LINEAR and BATCH_TOPK have one';
+    'SAELens has no architecture in which slots stay on beside free latents of which only the k largest fire; RELU, LINEAR, BATCH_TOPK and JUMP_RELU have one';
   return { reason };
 }
 
@@ -154,8 +154,8 @@ async function encoderBias(
 
 /** `[dSae]`: that of the SAE for free latents, 0 for the halves of slots. */
 async function thresholds(source: Source, { dSae, nFree }: Layout): Promise<Float32Array> {
-  const [threshold] = await source.read('threshold');
-  return new Float32Array(dSae).fill(threshold!, 0, nFree);
+  const own = await source.read('threshold');
+  return Float32Array.from({ length: dSae }, (_, i) => (i < nFree ? own[own.length === 1 ? 0 : i]! : 0));
 }
 
 /** Rows `[n, nLatents]` with the linear latents negated behind them: `[n, dSae]`. */

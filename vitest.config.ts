@@ -6,7 +6,7 @@ export default defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/helpers/globalSetup.ts', 'test/helpers/nativeSetup.ts'],
+    globalSetup: ['test/helpers/globalSetup.ts', 'test/helpers/nativeSetup.ts', 'test/helpers/pageSetup.ts'],
     // Test files load TensorFlow into their own process; it shall run as it does in an engine child.
     env: nativeEnvironment({ available: false, reason: 'not built yet' }, process.env),
     pool: 'forks',

@@ -7,6 +7,7 @@ import { admitBody } from './bodyLimit.ts';
 import { allowOrigin, answerPreflight } from './cors.ts';
 import { createExportRoute, EXPORT_PATH } from './export.ts';
 import type { ApiServerOptions } from './options.ts';
+import { createPageRoute, isPagePath, PAGE_PATH } from './page.ts';
 import { failure, reply } from './reply.ts';
 import { GRAPHQL_PATH, type Yoga } from './yoga.ts';
 
@@ -24,6 +25,7 @@ export interface RoutesOptions {
 export function createRoutes({ options, yoga, refuseOrigin, state }: RoutesOptions) {
   const { corsOrigins, limits } = options.config;
   const answerExport = createExportRoute(options);
+  const answerPage = createPageRoute();
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const requestId = takeRequestId(request);
     response.setHeader('x-request-id', requestId);
@@ -32,7 +34,8 @@ export function createRoutes({ options, yoga, refuseOrigin, state }: RoutesOptio
     if (path === '/ready') return answerReady(response, state.isDraining, options.checkReady);
     const refusal = refuseOrigin(request);
     if (refusal) return reply(response, 403, failure(refusal, 'FORBIDDEN'));
-    if (path === '/') return redirect(response, GRAPHQL_PATH);
+    if (path === '/') return redirect(response, wantsPage(request) ? PAGE_PATH : GRAPHQL_PATH);
+    if (path !== undefined && isPagePath(path)) return answerPage(request, response, path);
     allowOrigin(request, response, corsOrigins);
     if (path?.startsWith(EXPORT_PATH)) return answerExport(request, response, requestId);
     if (path !== GRAPHQL_PATH)
@@ -59,15 +62,17 @@ function takeLastEventId(request: IncomingMessage): string | null {
   return typeof given === 'string' && given !== '' ? given.slice(0, MAX_CURSOR_LENGTH) : null;
 }
 
+function wantsPage({ method, headers }: IncomingMessage): boolean {
+  return (method === 'GET' || method === 'HEAD') && headers.accept?.includes('text/html') === true;
+}
+
 /** GraphiQL's page itself needs no key; what it asks for does. */
 async function admitViewer(
   request: IncomingMessage,
   response: ServerResponse,
   authenticate: Authenticate,
 ): Promise<Viewer | null> {
-  const wantsPage =
-    (request.method === 'GET' || request.method === 'HEAD') && request.headers.accept?.includes('text/html');
-  if (wantsPage) return { scopes: [], clientId: remoteAddressOf(request) };
+  if (wantsPage(request)) return { scopes: [], clientId: remoteAddressOf(request) };
   try {
     return await authenticate(request.headers.authorization, remoteAddressOf(request));
   } catch (error) {
@@ -96,5 +101,5 @@ async function answerReady(
 }
 
 function redirect(response: ServerResponse, location: string): void {
-  response.writeHead(302, { location }).end();
+  response.writeHead(302, { location, vary: 'accept' }).end();
 }

@@ -1,0 +1,111 @@
+/** The frame around every view: where one is, where one can go, whether what streams is up to date. */
+import { signal } from '@preact/signals';
+import type { ComponentType } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { whenUnauthenticated } from './api/graphql.ts';
+import { connection } from './api/live.ts';
+import { Failed, Loading } from './parts/states.tsx';
+import { path } from './router.ts';
+import { Login } from './routes/login.tsx';
+import { Runs } from './routes/runs.tsx';
+
+interface Params {
+  id: string;
+  index: string;
+}
+
+type View = ComponentType<Params>;
+
+/** A pattern's `:id` and `:index` stand for one part of the address each; views are loaded when they are first seen. */
+const VIEWS: [RegExp, string, () => Promise<View>][] = [
+  [/^$/, 'Runs', async () => Runs],
+  [/^runs\/(?<id>[^/]+)$/, 'Run', async () => (await import('./routes/run.tsx')).Run],
+];
+
+const needsKey = signal(false);
+whenUnauthenticated(() => {
+  needsKey.value = true;
+});
+
+export function App() {
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to content
+      </a>
+      <Header />
+      <main id="main" tabIndex={-1}>
+        {needsKey.value ? <Login onDone={() => location.reload()} /> : <Route />}
+      </main>
+    </>
+  );
+}
+
+const PLACES = [['/app', 'Runs', /^(runs\/.*)?$/]] as const;
+
+function Header() {
+  return (
+    <header class="top">
+      <a class="brand" href="/app">
+        AlignSAE
+      </a>
+      <nav aria-label="Main">
+        {PLACES.map(([href, label, own]) => (
+          <a key={href} href={href} aria-current={own.test(path.value) ? 'page' : undefined}>
+            {label}
+          </a>
+        ))}
+        <a href="/graphql">API</a>
+      </nav>
+      <Connection />
+    </header>
+  );
+}
+
+const CONNECTION = {
+  idle: ['', ''],
+  live: ['Live', 'What changes is shown at once.'],
+  lost: ['Connecting…', 'The connection was lost; what happened meanwhile will be caught up with.'],
+} as const;
+
+function Connection() {
+  const [text, title] = CONNECTION[connection.value];
+  return (
+    <span class={`connection ${connection.value}`} role="status" title={title}>
+      {text}
+    </span>
+  );
+}
+
+function Route() {
+  const match = VIEWS.map(([pattern, title, load]) => ({
+    found: pattern.exec(path.value),
+    title,
+    load,
+  })).find(({ found }) => found);
+  useEffect(() => {
+    document.title = match ? `${match.title} · AlignSAE` : 'AlignSAE';
+  }, [match?.title]);
+  if (!match) return <Failed title="There is no such page" message={`Nothing is at /app/${path.value}.`} />;
+  const { id = '', index = '' } = match.found!.groups ?? {};
+  return <Lazy key={path.value} load={match.load} id={decodeURIComponent(id)} index={index} />;
+}
+
+function Lazy({ load, ...params }: { load: () => Promise<View> } & Params) {
+  const [state, setState] = useState<{ view: View } | { error: Error } | null>(null);
+  useEffect(() => {
+    load().then(
+      (view) => setState({ view }),
+      (error: Error) => setState({ error }),
+    );
+  }, []);
+  if (state === null) return <Loading />;
+  if ('error' in state)
+    return (
+      <Failed
+        title="This view could not be loaded"
+        message={`${state.error.message}. The server may have been updated: load the page again.`}
+      />
+    );
+  return <state.view {...params} />;
+}

@@ -1,0 +1,41 @@
+/** What a view shows when it has nothing to show. */
+import type { ComponentChildren } from 'preact';
+
+export function Loading({ what = 'Loading' }: { what?: string }) {
+  return (
+    <p class="loading" role="status">
+      {what}…
+    </p>
+  );
+}
+
+export function Failed({
+  title = 'This did not work',
+  message,
+  again,
+}: {
+  title?: string;
+  message: string;
+  again?: () => void;
+}) {
+  return (
+    <div class="failed" role="alert">
+      <strong>{title}</strong>
+      <p>{message}</p>
+      {again && (
+        <button type="button" onClick={again}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}
+
+export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+  return (
+    <div class="empty">
+      <strong>{title}</strong>
+      {children}
+    </div>
+  );
+}

@@ -1,0 +1,84 @@
+/** The metric series of a run as they grow: each step once, in order, whatever comes twice. */
+import { type Signal, signal } from '@preact/signals';
+
+export interface Points {
+  steps: number[];
+  values: (number | null)[];
+}
+
+export interface Series {
+  name: string;
+  points: { step: number; value: number | null }[];
+}
+
+/** Points that a live curve grows by before it is asked for anew, thinned. */
+const MOST_LIVE_POINTS = 20_000;
+
+export class Curves {
+  /** Names in alphabetical order; changes only when there is a new one. */
+  readonly names: Signal<readonly string[]> = signal([]);
+  /** Counts up whenever points have changed, at most once a frame. */
+  readonly version: Signal<number> = signal(0);
+  readonly #series = new Map<string, Points>();
+  #isChanged = false;
+
+  get(name: string): Points {
+    return this.#series.get(name) ?? { steps: [], values: [] };
+  }
+
+  /** Takes the place of what was there. */
+  reset(series: readonly Series[]): void {
+    this.#series.clear();
+    for (const { name, points } of series)
+      this.#series.set(name, {
+        steps: points.map(({ step }) => step),
+        values: points.map(({ value }) => value),
+      });
+    this.#named();
+    this.#changed();
+  }
+
+  /** A step that was seen already changes nothing. True when it is time to ask for thinned curves again. */
+  append(step: number, metrics: readonly { name: string; value: number | null }[]): boolean {
+    let isLong = false;
+    for (const { name, value } of metrics) {
+      let points = this.#series.get(name);
+      if (!points) {
+        points = { steps: [], values: [] };
+        this.#series.set(name, points);
+        this.#named();
+      }
+      if (points.steps.length > 0 && step <= points.steps.at(-1)!) continue;
+      points.steps.push(step);
+      points.values.push(value);
+      isLong ||= points.steps.length > MOST_LIVE_POINTS;
+    }
+    this.#changed();
+    return isLong;
+  }
+
+  #named(): void {
+    this.names.value = [...this.#series.keys()].sort();
+  }
+
+  #changed(): void {
+    if (this.#isChanged) return;
+    this.#isChanged = true;
+    requestAnimationFrame(() => {
+      this.#isChanged = false;
+      this.version.value += 1;
+    });
+  }
+}
+
+/** Exponential moving average, corrected for its start as TensorBoard does; gaps stay gaps. */
+export function smooth(values: readonly (number | null)[], weight: number): (number | null)[] {
+  let last = 0;
+  let mass = 0;
+  return values.map((value) => {
+    if (value === null) return null;
+    last = last * weight + (1 - weight) * value;
+    mass = mass * weight + (1 - weight);
+    return last / mass;
+  });
+}

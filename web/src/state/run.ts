@@ -1,0 +1,106 @@
+/** One run as it goes: what the query said, then what happens behind its cursor. */
+import { batch, type Signal, signal } from '@preact/signals';
+import {
+  type LogLevel,
+  RunEvents,
+  type RunEventsSubscription,
+  type RunHeadFragment,
+  Run as RunQuery,
+  RunSummary,
+} from '../api/documents.ts';
+import { ApiError, request } from '../api/graphql.ts';
+import { follow } from '../api/live.ts';
+import { isOver } from '../parts/run.tsx';
+import { Curves } from './curves.ts';
+
+export interface LogLine {
+  at: string;
+  level: LogLevel;
+  message: string;
+}
+
+export const MAX_POINTS = 1_000;
+
+export class LiveRun {
+  readonly run: Signal<RunHeadFragment | null> = signal(null);
+  readonly error: Signal<ApiError | null> = signal(null);
+  readonly log: Signal<readonly LogLine[]> = signal([]);
+  readonly curves = new Curves();
+  #stop: () => void = () => undefined;
+  #isClosed = false;
+
+  constructor(readonly id: string) {
+    void this.open();
+  }
+
+  /** Reads all anew and follows from there. */
+  async open(): Promise<void> {
+    this.#stop();
+    try {
+      const { run } = await request(RunQuery, { id: this.id, maxPoints: MAX_POINTS });
+      if (this.#isClosed) return;
+      if (!run) throw new ApiError('There is no run with this id; it may have been deleted.', 'NOT_FOUND');
+      batch(() => {
+        this.error.value = null;
+        this.run.value = run;
+        this.curves.reset(run.metrics);
+      });
+      if (!isOver(run.status)) this.#follow(run.cursor);
+    } catch (error) {
+      if (!this.#isClosed) this.error.value = error as ApiError;
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#stop();
+  }
+
+  #follow(start: string): void {
+    this.#stop = follow({
+      document: RunEvents,
+      variables: (cursor) => ({ id: this.id, after: cursor ?? start }),
+      next: ({ runEvents }) => {
+        this.#take(runEvents);
+        return runEvents.cursor;
+      },
+      end: () => void this.#finish(),
+      fail: (error) => {
+        this.error.value = error;
+      },
+    });
+  }
+
+  #take({ at, event }: RunEventsSubscription['runEvents']): void {
+    switch (event.__typename) {
+      case 'MetricsLogged':
+        if (this.curves.append(event.step, event.metrics)) void this.open();
+        break;
+      case 'RunStatusChanged':
+        this.run.value = {
+          ...this.run.peek()!,
+          ...event,
+          __typename: this.run.peek()!.__typename,
+        } as RunHeadFragment;
+        if (event.status === 'RUNNING' && this.run.peek()!.startedAt === null) void this.#refresh();
+        break;
+      case 'RunLogged':
+        this.log.value = [
+          ...this.log.peek().slice(-MOST_LINES),
+          { at, level: event.level, message: event.message },
+        ];
+    }
+  }
+
+  /** Ended: results, exports and times are there now. */
+  async #finish(): Promise<void> {
+    await this.#refresh();
+  }
+
+  async #refresh(): Promise<void> {
+    const { run } = await request(RunSummary, { id: this.id }).catch(() => ({ run: null }));
+    if (run && !this.#isClosed) this.run.value = run;
+  }
+}
+
+const MOST_LINES = 1_000;

@@ -4,7 +4,9 @@ import type { EngineCall, EngineCallResult, EngineStream, EngineStreamItem } fro
 import { generateLive } from './edits/live.ts';
 import { steer } from './edits/steer.ts';
 import { swapConcept } from './edits/swapConcept.ts';
+import { readActivations } from './latents/activations.ts';
 import { capturedPrompts } from './latents/capture.ts';
+import { readDifference } from './latents/difference.ts';
 import { describeLatents } from './latents/page.ts';
 import { searchLatents } from './latents/search.ts';
 import { readLatentTokens } from './latents/tokens.ts';
@@ -44,6 +46,10 @@ async function answer(pair: LoadedPair, { method, params }: EngineCall): Promise
       const { concept, count } = params;
       return { method, result: captured && (await searchLatents(pair.sae, captured, concept, count)) };
     }
+    case 'conceptDifference':
+      return { method, result: await readDifference(pair, params) };
+    case 'activations':
+      return { method, result: await readActivations(pair, params.text) };
     case 'latentTokens':
       return { method, result: await readLatentTokens(pair, params.requests) };
   }

@@ -31,7 +31,7 @@ const GeneratedToken = builder.objectRef<ContinuationShape['tokens'][number]>('G
   }),
 });
 
-const Continuation = builder.objectRef<ContinuationShape>('Continuation').implement({
+export const Continuation = builder.objectRef<ContinuationShape>('Continuation').implement({
   description: 'How the model went on after the prompt, always taking the likeliest token.',
   fields: (t) => ({
     text: t.exposeString('text', { description: 'The answer, without the prompt and without the end mark.' }),

@@ -29,7 +29,7 @@ const PAGE_COMPLEXITY = 30;
 const SEARCH_COMPLEXITY = 300;
 const TOKENS_COMPLEXITY = 30;
 
-const LatentRef = builder.objectRef<Latent>('Latent');
+export const LatentRef = builder.objectRef<Latent>('Latent');
 
 /** The argument and the cost of a list that comes with its latent's page. */
 function listOf(fallback: number) {

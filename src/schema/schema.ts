@@ -27,6 +27,8 @@ import './conceptSwap.ts';
 import './grokkingPoint.ts';
 import './grokkingPoints.ts';
 import './generation.ts';
+import './activations.ts';
+import './steering.ts';
 import './engine.ts';
 import './apiKey.ts';
 

@@ -1,5 +1,5 @@
 /** Makes GraphQL types out of the contract's zod schemas, so that a setting is described in one place. */
-import type { EnumRef, InputFieldRef, InputObjectRef, ObjectRef } from '@pothos/core';
+import type { ArgumentRef, EnumRef, InputFieldRef, InputObjectRef, ObjectRef } from '@pothos/core';
 import { z } from 'zod';
 import {
   acceptedOf,
@@ -14,6 +14,7 @@ import { builder, type SchemaTypes } from './builder.ts';
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>;
 type InputFields = PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>;
+type FieldArgs = Pick<PothosSchemaTypes.RootFieldBuilder<Types, unknown>, 'arg'>;
 type Schema = z.core.$ZodType;
 
 /** The input type of settings, all of whose fields may be left out, and the type that shows those in force. */
@@ -84,6 +85,16 @@ export function settingFields<Shape extends z.ZodRawShape>(t: InputFields, schem
   return inputFields(t, settingsOf(schema)) as {
     [Key in keyof Shape]: InputFieldRef<Types, z.output<Shape[Key]> | null | undefined>;
   };
+}
+
+/** The settings of a described object as arguments of a field that has others besides. */
+export function settingArgs<Shape extends z.ZodRawShape>(t: FieldArgs, schema: z.ZodObject<Shape>) {
+  return Object.fromEntries(
+    settingsOf(schema).map(({ key, meaning, limits, types, isRequired }) => [
+      key,
+      t.arg({ type: types.input as 'Int', required: isRequired as false, description: meaning + limits }),
+    ]),
+  ) as { [Key in keyof Shape]: ArgumentRef<Types, z.output<Shape[Key]> | null | undefined> };
 }
 
 type Presets = Readonly<Record<string, object>>;

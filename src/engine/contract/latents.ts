@@ -82,3 +82,30 @@ export interface LatentPrompt {
   /** Whether the SAE learned from it. */
   learned: boolean;
 }
+
+/** Most latents of a token that are told. */
+export const TOP_LATENTS = 50;
+
+export interface ActivationsCall {
+  model: ModelRef;
+  sae: string;
+  text: string;
+}
+
+/** A token of a text with the latents that are above 0 on it, at most `TOP_LATENTS`, strongest first. */
+export interface ActiveToken {
+  /** The part of the text that it stands for; those of all tokens joined are the text. */
+  text: string;
+  latents: Int32Array;
+  /** One a latent. */
+  activations: Float32Array;
+}
+
+/** The mean activation of prompts about one concept less that of prompts about another. */
+export interface ConceptDifferenceCall extends LatentSource {
+  /** Concept indices of the dataset. */
+  of: number;
+  from: number;
+  /** Whether it is the dataset that the SAE learned from, whose means may be in its file. */
+  isOwn: boolean;
+}

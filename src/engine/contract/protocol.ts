@@ -6,6 +6,9 @@
 import type { SteerCall, SteerResult } from './edits.ts';
 import type { GenerationCall, GenerationItem } from './generation.ts';
 import type {
+  ActivationsCall,
+  ActiveToken,
+  ConceptDifferenceCall,
   LatentMatch,
   LatentPage,
   LatentSearchCall,
@@ -120,6 +123,9 @@ export interface EngineCalls {
   latents: { params: LatentsCall; result: (LatentPage | null)[] | null };
   searchLatents: { params: LatentSearchCall; result: LatentMatch[] | null };
   latentTokens: { params: LatentTokensCall; result: LatentTokens[] };
+  /** `[dModel]`; null asks for the dataset as `latents` does. */
+  conceptDifference: { params: ConceptDifferenceCall; result: Float32Array | null };
+  activations: { params: ActivationsCall; result: ActiveToken[] };
 }
 export type CallMethod = keyof EngineCalls;
 export type CallParams<M extends CallMethod> = EngineCalls[M]['params'];

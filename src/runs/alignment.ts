@@ -48,6 +48,8 @@ const interventions: ResultTable = {
     ...texts('method'),
     ...numbers('alpha'),
     ...booleans('armed'),
+    ...texts('placement'),
+    ...numbers('alphaLater'),
     ...texts('sourceConcept targetConcept prompt expectedAnswer'),
     ...booleans('success'),
     ...texts('baseline result'),
@@ -55,7 +57,8 @@ const interventions: ResultTable = {
   },
   key: ['createdAt', 'id'],
   rows: (runIds) => sql`
-    select i.id, i.created_at as "createdAt", i.method, i.alpha, i.armed, s.key as "sourceConcept",
+    select i.id, i.created_at as "createdAt", i.method, i.alpha, (i.placement = 'ARMED') as armed,
+      i.placement, i.alpha_later as "alphaLater", s.key as "sourceConcept",
       t.key as "targetConcept", i.prompt, i.expected_answer as "expectedAnswer", i.success,
       i.baseline ->> 'text' as baseline, i.result ->> 'text' as result,
       i.baseline -> 'tokens' as "baselineTokens", i.result -> 'tokens' as "resultTokens", i.slots

@@ -1,5 +1,5 @@
 /** Interventions: concept swaps on single prompts. */
-import { swapMethod } from '../engine/contract/swap.ts';
+import { swapMethod, swapPlacement } from '../engine/contract/swap.ts';
 import { examplesByIds } from '../services/dataset.ts';
 import { type Intervention, interventionsByIds, listInterventions } from '../services/intervention.ts';
 import { conceptsByIds } from '../services/ontology.ts';
@@ -18,6 +18,7 @@ import {
 import { enumFrom } from './settings.ts';
 
 export const SwapMethod = enumFrom(swapMethod);
+const SwapPlacement = enumFrom(swapPlacement);
 
 type ContinuationShape = Intervention['baseline'];
 
@@ -64,7 +65,7 @@ const SlotChange = builder.objectRef<SlotChangeShape>('SlotChange').implement({
 
 builder.node(InterventionRef, {
   description:
-    'A concept swap on one prompt: at the last prompt token slot a was turned off and slot b to alpha, and the model went on generating.',
+    'A concept swap on one prompt: slot a was turned off and slot b to alpha where `placement` says, and the model went on generating.',
   id: { resolve: (intervention) => intervention.id },
   loadOne: (id, { loaders }) => loaders.load(interventionsByIds, id),
   fields: (t) => ({
@@ -81,9 +82,18 @@ builder.node(InterventionRef, {
     alpha: t.exposeFloat('alpha', {
       description: "What the target's slot was set to, or the strength of the added direction.",
     }),
-    armed: t.exposeBoolean('armed', {
-      description:
-        'Whether the edit stood ready at every position and fired only where the source slot was above 0.5; otherwise it was made at the last prompt token.',
+    armed: t.boolean({
+      description: 'Whether `placement` is ARMED.',
+      resolve: ({ placement }) => placement === 'ARMED',
+    }),
+    placement: t.field({
+      type: SwapPlacement,
+      description: 'Where the edit was made.',
+      resolve: ({ placement }) => placement,
+    }),
+    alphaLater: t.exposeFloat('alphaLater', {
+      nullable: true,
+      description: 'Alpha at the tokens of the answer; null where they were not edited, with LAST_TOKEN.',
     }),
     sourceConcept: t.field({
       type: ConceptRef,

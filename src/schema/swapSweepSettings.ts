@@ -3,4 +3,4 @@ import { type SweepSettings, sweepControl, sweepSettings } from '../engine/contr
 import { addSettings, enumFrom } from './settings.ts';
 
 export const SweepControl = enumFrom(sweepControl);
-export const SweepSettingsTypes = addSettings<SweepSettings>(sweepSettings);
+export const SweepSettingsTypes = addSettings<SweepSettings>(sweepSettings, { nullable: ['alphaLater'] });

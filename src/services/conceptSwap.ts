@@ -8,7 +8,8 @@ import type { Db, Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { facts, interventions } from '../db/tables/index.ts';
 import { number, reading, whole, withFallback } from '../engine/contract/describe.ts';
-import { swapMethod } from '../engine/contract/swap.ts';
+import { laterAlpha, swapMethod, swapPlacement } from '../engine/contract/swap.ts';
+import { alphaLater } from '../engine/contract/swapSweepSettings.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
 import {
   chosenAlphaOf,
@@ -32,9 +33,14 @@ export const swapSettings = z.strictObject({
   armed: z
     .boolean()
     .describe(
-      'True: the edit stands ready at every position of prompt and answer and fires only where the source slot is above 0.5. False: it is made at the last prompt token, always.',
+      'True: the edit stands ready at every position of prompt and answer and fires only where the source slot is above 0.5: `placement` ARMED by another name.',
     )
     .default(false),
+  placement: withFallback(
+    swapPlacement.describe('Where the edit is made.').optional(),
+    'ARMED where `armed` is true, otherwise LAST_TOKEN',
+  ),
+  alphaLater,
   maxNewTokens: whole(1, 256).describe('Longest answer in tokens.').default(16),
 });
 
@@ -53,6 +59,11 @@ const swapRequest = swapSettings
     path: ['prompt'],
     error: 'give either exampleId or prompt',
     ...reading('exampleId', 'prompt'),
+  })
+  .refine(({ armed, placement = 'ARMED' }) => !armed || placement === 'ARMED', {
+    path: ['placement'],
+    error: 'must be ARMED, or left out, where armed is true',
+    ...reading('armed', 'placement'),
   })
   .refine((input) => input.exampleId === undefined || input.entity === undefined, {
     path: ['entity'],
@@ -78,8 +89,7 @@ interface Question {
 }
 
 /**
- * Swaps the concept of one prompt and stores what came of it. The edit is made at the last prompt token of the
- * run's layer; both continuations are greedy.
+ * Swaps the concept of one prompt and stores what came of it. The edit is made in the run's layer; both continuations are greedy.
  * @throws AppError INVALID_INPUT, NOT_FOUND; UNAVAILABLE when the engine cannot be had.
  */
 export async function swapConcept(
@@ -93,9 +103,11 @@ export async function swapConcept(
   const { source, target } = chooseConcepts(ontology, input);
   const question = await readQuestion(db, run, input);
   const alpha = input.alpha ?? chosenAlphaOf(run) ?? 1;
+  const placement = input.placement ?? (input.armed ? 'ARMED' : 'LAST_TOKEN');
+  const later = laterAlpha(placement, alpha, input.alphaLater);
   const call = {
     ...{ prompt: question.prompt, source: source?.position ?? null, target: target.position },
-    ...{ method: input.method, alpha, armed: input.armed, maxNewTokens: input.maxNewTokens },
+    ...{ method: input.method, alpha, alphaLater: later, placement, maxNewTokens: input.maxNewTokens },
   };
   const pair = await loadPair(dependencies, run);
   const answer = await dependencies.engine.call('swap', { ...call, ...pair }).catch((error) => {
@@ -112,7 +124,8 @@ export async function swapConcept(
         prompt: question.prompt,
         method: input.method,
         alpha,
-        armed: input.armed,
+        placement,
+        alphaLater: placement === 'LAST_TOKEN' ? null : later,
       },
       ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
       ...{ baseline, result, slots, expectedAnswer: expected[0] ?? null },

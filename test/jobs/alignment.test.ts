@@ -77,7 +77,7 @@ test('calls are answered by one engine, which is forked anew after a crash and g
       target: 1,
       method: 'LATENT_DECODE',
       alpha: 1,
-      armed: false,
+      placement: 'LAST_TOKEN',
       maxNewTokens: 2,
     },
     model: await loadModelRef(farm.database.db, farm.store, modelId),

@@ -38,7 +38,7 @@ beforeAll(async () => {
   const { model, sae } = await writeTinyPair(dir);
   const given = { model, sae: sae.path, prompt: 'fay ada ada', maxNewTokens: 6 };
   generation = { ...given, sampling: null, edits: [] };
-  swap = { ...given, source: 0, target: 1, method: 'LATENT_DECODE', alpha: 1, armed: false };
+  swap = { ...given, source: 0, target: 1, method: 'LATENT_DECODE', alpha: 1, placement: 'LAST_TOKEN' };
   calls = new EngineCalls(options);
 });
 afterAll(async () => {

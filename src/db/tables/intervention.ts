@@ -1,7 +1,7 @@
 /** One-off swaps. */
-import { boolean, doublePrecision, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
-import type { SwapMethod } from '../../engine/contract/swap.ts';
-import { createdAt, id } from './columns.ts';
+import { boolean, check, doublePrecision, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { type SwapMethod, type SwapPlacement, swapPlacement } from '../../engine/contract/swap.ts';
+import { createdAt, id, oneOf } from './columns.ts';
 import { examples } from './dataset.ts';
 import { concepts } from './ontology.ts';
 import { runId } from './run.ts';
@@ -15,8 +15,9 @@ export const interventions = pgTable(
     exampleId: uuid('example_id').references(() => examples.id, { onDelete: 'set null' }),
     method: text('method').$type<SwapMethod>().notNull(),
     alpha: doublePrecision('alpha').notNull(),
-    /** Whether the edit stood ready at every position and fired where the source slot was on. */
-    armed: boolean('armed').notNull().default(false),
+    placement: text('placement').$type<SwapPlacement>().notNull().default('LAST_TOKEN'),
+    /** Alpha at the tokens of the answer; null where they were not edited. */
+    alphaLater: doublePrecision('alpha_later'),
     sourceConceptId: uuid('source_concept_id')
       .notNull()
       .references(() => concepts.id),
@@ -36,6 +37,7 @@ export const interventions = pgTable(
     createdAt: createdAt(),
   },
   (t) => [
+    check('interventions_placement', oneOf(t.placement, swapPlacement.options)),
     index('interventions_run').on(t.runId, t.createdAt, t.id),
     index('interventions_run_success').on(t.runId, t.success, t.createdAt, t.id),
     index('interventions_created').on(t.createdAt, t.id),

@@ -20,6 +20,24 @@ export const swapMethod = namedEnum(
 export type SwapMethod = z.output<typeof swapMethod>;
 export const SWAP_METHODS: readonly SwapMethod[] = swapMethod.options;
 
+export const swapPlacement = namedEnum(
+  'SweepPlacement',
+  'Where a swap edits. It works where it covers every position from which the blocks above still read what is asked.',
+  {
+    LAST_TOKEN: 'At the last prompt token, always.',
+    ANSWER:
+      'At the last prompt token and at every token of the answer, each time from the activation that the model computes there.',
+    ARMED:
+      'At every position of prompt and answer where the source is on: its slot above 0.5, or another latent above half its mean activation.',
+  },
+);
+export type SwapPlacement = z.output<typeof swapPlacement>;
+
+/** At the tokens of an answer, where none is named: what a bound slot reads there; an armed swap has one alpha. */
+export function laterAlpha(placement: SwapPlacement, alpha: number, named: number | undefined): number {
+  return named ?? (placement === 'ANSWER' ? 1 : alpha);
+}
+
 export const swapPopulation = namedEnum(
   'SwapPopulation',
   'The entities that the prompts of measured swaps are about.',
@@ -40,8 +58,9 @@ export interface SwapCall {
   target: number;
   method: SwapMethod;
   alpha: number;
-  /** Edit wherever the source slot is on, prompt and answer, and nowhere else; otherwise at the last prompt token. */
-  armed: boolean;
+  placement: SwapPlacement;
+  /** Alpha at the tokens of the answer, where they are edited; the same as `alpha` if left out. */
+  alphaLater?: number;
   maxNewTokens: number;
 }
 

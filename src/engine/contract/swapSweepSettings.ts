@@ -1,9 +1,9 @@
 /** Settings of a swap sweep. */
 import { z } from 'zod';
 import { splits } from './dataset.ts';
-import { distinct, namedEnum, namedObject, number, whole } from './describe.ts';
+import { distinct, namedEnum, namedObject, number, whole, withFallback } from './describe.ts';
 import { seed } from './seed.ts';
-import { swapMethod, swapPopulation } from './swap.ts';
+import { swapMethod, swapPlacement, swapPopulation } from './swap.ts';
 
 export const sweepControl = namedEnum(
   'SweepControl',
@@ -18,14 +18,17 @@ export const sweepControl = namedEnum(
   },
 );
 export type SweepControl = z.output<typeof sweepControl>;
-const sweepPlacement = namedEnum('SweepPlacement', 'Where the swaps of a sweep edit.', {
-  LAST_TOKEN: 'At the last prompt token, always.',
-  ARMED:
-    'At every position of prompt and answer where the source is on: its slot above 0.5, or another latent above half its mean activation.',
-});
 
 /** Alphas as a slot counts them; the large ones are there for the controls, whose latents may need more. */
 const ALPHAS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 5, 10, 20];
+
+/** Alpha at the tokens of an answer; of one-off swaps too. */
+export const alphaLater = withFallback(
+  number(-1000, 1000)
+    .describe('Alpha at the tokens of the answer, where the placement edits them: ANSWER and ARMED.')
+    .optional(),
+  '1 for ANSWER, and alpha itself for ARMED',
+);
 
 export const sweepSettings = namedObject(
   'SwapSweepSettings',
@@ -49,9 +52,10 @@ export const sweepSettings = namedObject(
         'Whether only swaps are tried that the alignment was never shown: those of `withheldPairShare` and `withheldTargets`. The pairs were withheld of SEEN entities; an UNSEEN one was never shown at all.',
       )
       .default(false),
-    placement: sweepPlacement
+    placement: swapPlacement
       .describe('Where success is measured; isolation is always ARMED.')
       .default('LAST_TOKEN'),
+    alphaLater,
     promptsPerPair: whole(1, 10_000)
       .describe('Swaps tried for each pair, as far as there are prompts.')
       .default(20),

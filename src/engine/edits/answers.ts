@@ -8,7 +8,7 @@ import { replacing } from '../model/edit.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Tokens } from '../model/tokens.ts';
 import { stackRows, takeRows } from '../rows.ts';
-import { armedEdit, armedHook } from './armed.ts';
+import { armedEdit, armedHook, everyTokenHook } from './armed.ts';
 import type { Editor } from './editors.ts';
 import { createRowEdits, type RowEdits } from './rows.ts';
 
@@ -46,6 +46,8 @@ export interface CellEdits {
   editor: Editor;
   method: SwapMethod;
   alpha: number;
+  /** At the tokens of the answer, where they are edited too; the same as `alpha` if left out. */
+  alphaLater?: number;
 }
 
 /** At least one trial; the caller disposes. */
@@ -80,23 +82,34 @@ export function askTrials(model: LanguageModel, layer: number, trials: readonly 
 type Answer = (asked: AskedTrials, edits: CellEdits, breathe: () => Promise<void>) => Promise<string[]>;
 
 /** The model's answer to each trial, by where the edit stands. */
-export const ANSWER = { LAST_TOKEN: answerPlaced, ARMED: answerArmed } satisfies Record<
-  SweepSettings['placement'],
-  Answer
->;
+export const ANSWER = {
+  LAST_TOKEN: (asked, { alphaLater: _, ...edits }, breathe) => answerPlaced(asked, edits, breathe, false),
+  ANSWER: (asked, edits, breathe) => answerPlaced(asked, edits, breathe, true),
+  ARMED: answerArmed,
+} satisfies Record<SweepSettings['placement'], Answer>;
 
+/** Edits the last prompt token, whose edited activations are made beforehand, and if asked to, what follows. */
 async function answerPlaced(
   { model, layer, trials, prefixes, branches, rowsOf }: AskedTrials,
-  { editor, method, alpha }: CellEdits,
+  { editor, method, alpha, alphaLater = alpha }: CellEdits,
   breathe: () => Promise<void>,
+  later: boolean,
 ): Promise<string[]> {
   const { dModel } = model.config;
+  const laterEdits = later ? trials.map(({ pair }) => editor.edit(method, pair, alphaLater)) : null;
   const resid = rowsOf(editor)(trials.map(({ pair }) => editor.edit(method, pair, alpha)));
   const answers: string[] = [];
   for (let start = 0; start < branches.length; start += PLACED_AT_ONCE) {
     const values = resid.subarray(start * dModel, (start + PLACED_AT_ONCE) * dModel);
-    const editLastToken = (open: readonly number[], step: number) => {
-      if (step > 0) return undefined;
+    const editToken = (open: readonly number[], step: number) => {
+      if (step > 0)
+        return laterEdits
+          ? everyTokenHook(
+              editor.sae,
+              layer,
+              open.map((i) => laterEdits[start + i]!),
+            )
+          : undefined;
       const edit = { layer, values: takeRows(values, open, dModel) };
       return replacing(
         edit,
@@ -105,7 +118,7 @@ async function answerPlaced(
       );
     };
     const batch = branches.slice(start, start + PLACED_AT_ONCE);
-    const made = await continueBranches(model, prefixes, batch, editLastToken, breathe);
+    const made = await continueBranches(model, prefixes, batch, editToken, breathe);
     answers.push(...made.map((tokens) => model.tokenizer.decode(tokens).trim()));
   }
   return answers;
@@ -113,16 +126,14 @@ async function answerPlaced(
 
 async function answerArmed(
   { model, layer, trials, branches }: AskedTrials,
-  { editor, method, alpha }: CellEdits,
+  cell: CellEdits,
   breathe: () => Promise<void>,
 ): Promise<string[]> {
-  const edits = trials.map(({ pair }) => armedEdit(editor, method, pair, alpha));
-  const hookOf = (rows: readonly number[]) =>
-    armedHook(
-      editor.sae,
-      layer,
-      rows.map((row) => edits[row]!),
-    );
+  const hookOf = armedHooks(
+    cell,
+    layer,
+    trials.map(({ pair }) => pair),
+  );
   const made = await continueAll(
     model,
     trials.map(({ tokens }) => tokens),
@@ -133,21 +144,54 @@ async function answerArmed(
   return made.map((tokens) => model.tokenizer.decode(tokens).trim());
 }
 
+/** The hook of some rows of a batch at a step: 0 is the last prompt token, below 0 is before it, n > 0 the n-th token made. */
+export type RowHooks = (rows: readonly number[], step: number) => ResidHook | undefined;
+
+/** A cell's swaps of these pairs, one a row, armed at every position; in the answer with its own alpha. */
+export function armedHooks(
+  { editor, method, alpha, alphaLater = alpha }: CellEdits,
+  layer: number,
+  pairs: readonly number[],
+): RowHooks {
+  const armed = (strength: number) => pairs.map((pair) => armedEdit(editor, method, pair, strength));
+  const inPrompt = armed(alpha);
+  const inAnswer = alphaLater === alpha ? inPrompt : armed(alphaLater);
+  return (rows, step) => {
+    const edits = step > 0 ? inAnswer : inPrompt;
+    return armedHook(
+      editor.sae,
+      layer,
+      rows.map((row) => edits[row]!),
+    );
+  };
+}
+
 /** Greedy continuations of all prompts, each position of prompt `i` passing through the hook that `i` belongs to. */
 export async function continueAll(
   model: LanguageModel,
   prompts: readonly Tokens[],
-  hookOf: (rows: readonly number[]) => ResidHook | undefined,
+  hookOf: RowHooks,
   limitOf: (row: number) => number,
   breathe: () => Promise<void>,
 ): Promise<number[][]> {
   const made: number[][] = [];
   for (let start = 0; start < prompts.length; start += ARMED_AT_ONCE) {
     const batch = prompts.slice(start, start + ARMED_AT_ONCE);
-    const prefixes = runPrefixes(model, batch, hookOf(batch.map((_, i) => start + i)));
+    const prefixes = runPrefixes(
+      model,
+      batch,
+      hookOf(
+        batch.map((_, i) => start + i),
+        -1,
+      ),
+    );
     try {
       const branches = batch.map((_, i): Branch => ({ prompt: i, limit: limitOf(start + i) }));
-      const open = (at: readonly number[]) => hookOf(at.map((i) => start + i));
+      const open = (at: readonly number[], step: number) =>
+        hookOf(
+          at.map((i) => start + i),
+          step,
+        );
       made.push(...(await continueBranches(model, prefixes, branches, open, breathe)));
     } finally {
       prefixes.dispose();
@@ -166,12 +210,13 @@ export function longestAnswer({ tokenizer }: LanguageModel, expected: readonly s
   return Math.max(...expected.map((value) => tokenizer.encode(` ${value}`).length));
 }
 
-/** Trials whose edited answer is the target's. */
+/** Trials whose edited answer is the target's; by default only the last prompt token is edited. */
 export async function countSuccesses(
   asked: AskedTrials,
   edits: CellEdits,
   breathe: () => Promise<void>,
+  placement: SweepSettings['placement'] = 'LAST_TOKEN',
 ): Promise<number> {
-  const answers = await answerPlaced(asked, edits, breathe);
+  const answers = await ANSWER[placement](asked, edits, breathe);
   return answers.filter((answer, i) => isExpected(answer, asked.trials[i]!.expected)).length;
 }

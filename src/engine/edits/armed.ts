@@ -31,16 +31,36 @@ export function armedEdit(editor: Editor, method: SwapMethod, pair: number, alph
 
 /** The hook of a batch of sequences, one edit a sequence; layer −1 is the stream before the first block. */
 export function armedHook(sae: Sae, layer: number, edits: readonly ArmedEdit[]): ResidHook {
+  return editingHook(
+    sae,
+    layer,
+    edits.map(({ edit }) => edit),
+    (h, T) => firingRows(sae, h, edits, T),
+  );
+}
+
+/** The same, editing at every token that passes through. */
+export function everyTokenHook(sae: Sae, layer: number, edits: readonly Edit[]): ResidHook {
+  return editingHook(sae, layer, edits, (_, T) => Array.from({ length: edits.length * T }, (_, row) => row));
+}
+
+/** Makes each sequence's edit at those rows of `h [B · T, dModel]` that `rowsOf` names. */
+function editingHook(
+  sae: Sae,
+  layer: number,
+  edits: readonly Edit[],
+  rowsOf: (h: Float32Array, T: number) => number[],
+): ResidHook {
   return {
     layer,
     apply(resid) {
       const [B, T, C] = resid.shape;
       const h = resid.dataSync<'float32'>().slice();
-      const fired = firingRows(sae, h, edits, T);
-      if (fired.length === 0) return resid;
-      const fitting = fired.map((row) => edits[Math.floor(row / T)]!.edit);
-      const edited = applyEdits(sae, takeRows(h, fired, C), fitting);
-      fired.forEach((row, i) => {
+      const rows = rowsOf(h, T);
+      if (rows.length === 0) return resid;
+      const fitting = rows.map((row) => edits[Math.floor(row / T)]!);
+      const edited = applyEdits(sae, takeRows(h, rows, C), fitting);
+      rows.forEach((row, i) => {
         h.set(edited.subarray(i * C, (i + 1) * C), row * C);
       });
       return tf.tensor3d(h, [B, T, C]);

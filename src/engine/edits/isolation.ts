@@ -2,8 +2,8 @@
 import { captureResidPost } from '../align/capture.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Tokens } from '../model/tokens.ts';
-import { type CellEdits, continueAll } from './answers.ts';
-import { armedEdit, armedHook, thresholdOf } from './armed.ts';
+import { armedHooks, type CellEdits, continueAll } from './answers.ts';
+import { thresholdOf } from './armed.ts';
 import type { Editor } from './editors.ts';
 
 /** What a pair's swap, armed at every position, is tried on. */
@@ -125,21 +125,19 @@ function firesIn({ sae, swaps }: Editor, { of, h }: Untouched): (one: IsolationC
 
 async function findChanged(
   model: LanguageModel,
-  { editor, method, alpha }: CellEdits,
+  cell: CellEdits,
   fired: readonly IsolationCase[],
   { of }: Untouched,
   { layer, maxNewTokens, breathe }: IsolationOptions,
 ): Promise<IsolationCase[]> {
-  const edits = fired.map(({ pair }) => armedEdit(editor, method, pair, alpha));
   const continuations = await continueAll(
     model,
     fired.map(({ tokens }) => tokens),
-    (rows) =>
-      armedHook(
-        editor.sae,
-        layer,
-        rows.map((row) => edits[row]!),
-      ),
+    armedHooks(
+      cell,
+      layer,
+      fired.map(({ pair }) => pair),
+    ),
     () => maxNewTokens,
     breathe,
   );

@@ -1,7 +1,7 @@
 /** One concept swap on one prompt, as the API offers it. */
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
-import type { Continuation, SwapCall, SwapResult } from '../contract/swap.ts';
+import type { Continuation, SwapCall, SwapPlacement, SwapResult } from '../contract/swap.ts';
 import type { LoadedPair } from '../loaded.ts';
 import { branchTrunk, disposeTrunk, runTrunk, type Trunk } from '../model/decode.ts';
 import { type Generation, generateFrom } from '../model/generate.ts';
@@ -18,7 +18,7 @@ import { editingLast } from './steering.ts';
 type Call = Omit<SwapCall, 'model' | 'sae'>;
 
 /**
- * Continues the prompt greedily as it is, and with the edit in the SAE's layer: at its last token, or armed. The prompt
+ * Continues the prompt greedily as it is, and with the edit in the SAE's layer, where its placement says. The prompt
  * runs once up to that layer, and is encoded once.
  * @throws {AppError} INVALID_INPUT naming the part of the call that does not fit the model or the SAE.
  */
@@ -35,8 +35,8 @@ export async function swapConcept({ model, sae }: LoadedPair, call: Call): Promi
     const resid = tf.tensor3d(swapped.resid, trunk.resid.shape);
     const state = branchTrunk(model, trunk, resid);
     resid.dispose();
-    const hookAt = call.armed ? () => armedStep(sae, swapped) : undefined;
-    const [result] = await generateFrom(model, state, { maxNewTokens, hookAt });
+    const hook = call.placement === 'LAST_TOKEN' ? undefined : laterHook(sae, swapped, call.placement);
+    const [result] = await generateFrom(model, state, { maxNewTokens, hookAt: hook && (() => hook) });
     const { source, before, after } = swapped;
     return {
       source,
@@ -57,7 +57,8 @@ export async function swapConcept({ model, sae }: LoadedPair, call: Call): Promi
 
 interface SwappedPrompt {
   source: number;
-  edit: Edit;
+  /** At the tokens of the answer. */
+  laterEdit: Edit;
   /** The prompt's residual stream with the edit where it applies, `[1, T, dModel]`. */
   resid: Float32Array;
   /** Slots at the last token, `[nConcepts]`; after is what was set, or else what the SAE reads in the new activation. */
@@ -69,16 +70,18 @@ interface SwappedPrompt {
 function swapPrompt(
   sae: Sae,
   { resid }: Trunk,
-  { source: named, target, method, alpha, armed }: Call,
+  { source: named, target, method, alpha, alphaLater = alpha, placement }: Call,
 ): SwappedPrompt {
   const { dModel, nFree } = sae.config;
   const h = resid.dataSync<'float32'>().slice(); // [T, dModel]
   const T = h.length / dModel;
+  const armed = placement === 'ARMED';
   const first = armed ? 0 : T - 1;
   const z = sae.latents(h.subarray(first * dModel)); // [T − first, nLatents]
   const before = z.slice((T - 1 - first) * sae.nLatents + nFree);
   const source = chooseSource({ source: named, target }, before);
-  const edit = METHODS[method].prepare(sae, slotSwap(sae, { source, target }))(alpha);
+  const editAt = METHODS[method].prepare(sae, slotSwap(sae, { source, target }));
+  const edit = editAt(alpha);
   const isOn = (row: number) => z[row * sae.nLatents + sae.slot(source)]! > SLOT_ON;
   const rows = Array.from({ length: T - first }, (_, row) => row).filter((row) => !armed || isOn(row));
   const edited = applyEdits(
@@ -91,7 +94,8 @@ function swapPrompt(
     h.set(edited.subarray(i * dModel, (i + 1) * dModel), (first + row) * dModel);
   });
   const fired = rows.at(-1) === T - 1 - first;
-  return { source, edit, resid: h, before, after: fired ? slotsAfter(sae, z, edit, edited) : before };
+  const after = fired ? slotsAfter(sae, z, edit, edited) : before;
+  return { source, laterEdit: editAt(alphaLater), resid: h, before, after };
 }
 
 /** Slots of the last row of latents `z`, and of activations `edited`, once it is edited. */
@@ -100,11 +104,16 @@ function slotsAfter(sae: Sae, z: Float32Array, edit: Edit, edited: Float32Array)
   return sae.slots(edited.subarray(-sae.config.dModel));
 }
 
-/** The edit at a token that is fed back, where the source is on. */
-function armedStep(sae: Sae, { source, edit }: SwappedPrompt) {
+/** The edit at tokens that are fed back; armed, where the source is on. */
+function laterHook(
+  sae: Sae,
+  { source, laterEdit }: SwappedPrompt,
+  placement: Exclude<SwapPlacement, 'LAST_TOKEN'>,
+) {
   return editingLast(sae.settings.layer, (h) => {
     const z = sae.latents(h);
-    return z[sae.slot(source)]! > SLOT_ON ? applyEdits(sae, h, [edit], z) : h;
+    const applies = placement === 'ANSWER' || z[sae.slot(source)]! > SLOT_ON;
+    return applies ? applyEdits(sae, h, [laterEdit], z) : h;
   });
 }
 

@@ -6,6 +6,7 @@ import { capturePrompts } from '../align/captured.ts';
 import { splitPopulations } from '../align/population.ts';
 import { createWithheld } from '../align/withheld.ts';
 import type { JobContext } from '../contract/protocol.ts';
+import { laterAlpha } from '../contract/swap.ts';
 import type { SwapSweepJob, SwapSweepResult, SweepCell } from '../contract/swapSweep.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { loadSae, type Sae } from '../sae/sae.ts';
@@ -128,7 +129,12 @@ async function measureCells(
   { reporter }: JobContext,
 ): Promise<SwapSweepResult> {
   const plan = lab.editors.all.flatMap((editor) =>
-    editor.methods.flatMap((method) => settings.alphas.map((alpha) => ({ editor, method, alpha }))),
+    editor.methods.flatMap((method) =>
+      settings.alphas.map((alpha): CellEdits => {
+        const later = laterAlpha(settings.placement, alpha, settings.alphaLater);
+        return { editor, method, alpha, alphaLater: later };
+      }),
+    ),
   );
   const started = performance.now();
   let edits = 0;

@@ -263,7 +263,7 @@ describe('one swap', () => {
     method: 'LATENT_DECODE' as const,
     alpha: 1.5,
     maxNewTokens: 4,
-    armed: false,
+    placement: 'LAST_TOKEN' as const,
     ...more,
   });
 

@@ -116,7 +116,10 @@ describe.each(['auto', 'wasm'] as const)('live generation on the %s backend', (c
   test('with an edit of step 0 alone goes on as `swapConcept` does', async () => {
     for (const method of ['LATENT_DECODE', 'LATENT_DELTA', 'DECODER_PAIR', 'MEAN_DIFFERENCE'] as const) {
       const given = { source: 2, target: 1, method, alpha: 3, armed: false };
-      const swapped = await swapConcept(pair, { ...given, prompt: PROMPT, maxNewTokens: LENGTH });
+      const swapped = await swapConcept(pair, {
+        ...given,
+        ...{ placement: 'LAST_TOKEN', prompt: PROMPT, maxNewTokens: LENGTH },
+      });
       const items = await collect(call({ edits: [edit({ ...given, untilStep: 0 })] }));
       expect(items.at(-1)).toMatchObject({ text: swapped.result.text });
       expect(textsOf(items)).toEqual(swapped.result.tokens.map(({ text }) => text));

@@ -195,7 +195,8 @@ describe.each(['auto', 'wasm'] as const)('steering on the %s backend', (choice) 
 
   test.each(SWAP_METHODS)('a swap by %s of two slots at the last token is `swapConcept`', async (method) => {
     for (const armed of [false, true]) {
-      const given = { source: 2, target: 1, method, alpha: 3, armed };
+      const placement = armed ? ('ARMED' as const) : ('LAST_TOKEN' as const);
+      const given = { source: 2, target: 1, method, alpha: 3, placement };
       const swapped = await swapConcept(pair, { ...given, prompt: PROMPT, maxNewTokens: LENGTH });
       const place = armed
         ? { positions: 'ALL' as const, armed: { target: null, above: 0.5 } }
@@ -216,7 +217,7 @@ describe.each(['auto', 'wasm'] as const)('steering on the %s backend', (choice) 
   test('a slot that is set and decoded with the source at 0 is a swap', async () => {
     const place = { positions: 'LAST_TOKEN' as const };
     const swapped = await swapConcept(pair, {
-      ...{ source: 2, target: 1, method: 'LATENT_DELTA', alpha: 3, armed: false },
+      ...{ source: 2, target: 1, method: 'LATENT_DELTA', alpha: 3, placement: 'LAST_TOKEN' },
       ...{ prompt: PROMPT, maxNewTokens: LENGTH },
     });
     const off = edit({ target: { concept: 2 }, action: 'ABLATE', strength: 1, place });

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import { swapEdit } from '../../../src/engine/contract/edits.ts';
-import { SWAP_METHODS } from '../../../src/engine/contract/swap.ts';
+import { SWAP_METHODS, swapPlacement } from '../../../src/engine/contract/swap.ts';
 import { applyEdits } from '../../../src/engine/edits/edit.ts';
 import { slotSwap } from '../../../src/engine/edits/editors.ts';
 import { generateLive } from '../../../src/engine/edits/live.ts';
@@ -17,7 +17,14 @@ import { tinySae } from '../align/tinySae.ts';
 import { tinyModel } from '../model/tiny.ts';
 
 const PROMPT = 'fay ada ada';
-const CALL = { prompt: PROMPT, source: 2, target: 1, alpha: 3, armed: false, maxNewTokens: 6 };
+const CALL = {
+  prompt: PROMPT,
+  source: 2,
+  target: 1,
+  alpha: 3,
+  placement: 'LAST_TOKEN' as const,
+  maxNewTokens: 6,
+};
 
 describe.each(['auto', 'wasm'] as const)('swapConcept on the %s backend', (choice) => {
   beforeAll(() => loadTestBackend(choice));
@@ -65,9 +72,9 @@ describe.each(['auto', 'wasm'] as const)('swapConcept on the %s backend', (choic
     },
   );
 
-  test.each([false, true])(
-    'runs the prompt once through the blocks below, and encodes it once; armed %s',
-    async (armed) => {
+  test.each(swapPlacement.options)(
+    'runs the prompt once through the blocks below, and encodes it once: %s',
+    async (placement) => {
       const { model, sae } = load();
       const latents = vi.spyOn(sae, 'latents');
       const slots = vi.spyOn(sae, 'slots');
@@ -76,7 +83,7 @@ describe.each(['auto', 'wasm'] as const)('swapConcept on the %s backend', (choic
         { ...pair, model: { ...model, weights: passes.weights } },
         {
           ...CALL,
-          ...{ armed, method: 'LATENT_DECODE', maxNewTokens: 1 },
+          ...{ placement, method: 'LATENT_DECODE', maxNewTokens: 1 },
         },
       );
       expect(passes.count()).toBe(1);
@@ -84,13 +91,34 @@ describe.each(['auto', 'wasm'] as const)('swapConcept on the %s backend', (choic
     },
   );
 
+  test('edits every token of the answer with an alpha of its own, as two edits of a generation', async () => {
+    load();
+    let differ = 0;
+    for (const method of SWAP_METHODS) {
+      const placed = { ...CALL, method, placement: 'ANSWER', alphaLater: 1 } as const;
+      const { result } = await swapConcept(pair, placed);
+      const swap = { ...CALL, method, armed: false };
+      const edits = [
+        swapEdit({ ...swap, fromStep: 0, untilStep: 0 }),
+        swapEdit({ ...swap, alpha: 1, fromStep: 1, untilStep: null }),
+      ];
+      const given = { prompt: PROMPT, maxNewTokens: CALL.maxNewTokens, sampling: null, edits };
+      const texts: string[] = [];
+      for await (const item of generateLive(pair, given)) if (item.type === 'TOKEN') texts.push(item.text);
+      expect(result.tokens.map(({ text }) => text)).toEqual(texts);
+      const last = await swapConcept(pair, { ...CALL, method });
+      if (last.result.text !== result.text) differ++;
+    }
+    expect(differ).toBeGreaterThan(0);
+  });
+
   test('a step of a steered generation is encoded once', async () => {
     const { sae } = load();
     const latents = vi.spyOn(sae, 'latents');
     const slots = vi.spyOn(sae, 'slots');
     const steps = { fromStep: 0, untilStep: null };
     const edits = [
-      swapEdit({ ...CALL, method: 'LATENT_DECODE', ...steps }),
+      swapEdit({ ...CALL, armed: false, method: 'LATENT_DECODE', ...steps }),
       swapEdit({ ...CALL, armed: true, method: 'DECODER_COLUMN', ...steps }),
     ];
     let made = 0;
@@ -104,8 +132,8 @@ describe.each(['auto', 'wasm'] as const)('swapConcept on the %s backend', (choic
     load();
     const count = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];
     const run = async () => {
-      for (const armed of [false, true])
-        for (const method of SWAP_METHODS) await swapConcept(pair, { ...CALL, armed, method });
+      for (const placement of swapPlacement.options)
+        for (const method of SWAP_METHODS) await swapConcept(pair, { ...CALL, placement, method });
       const refused = swapConcept(pair, { ...CALL, source: 1, method: 'LATENT_DECODE' });
       await expect(refused).rejects.toMatchObject({ path: ['target'] });
     };

@@ -178,6 +178,31 @@ describe('a swap sweep', () => {
     ]);
   });
 
+  test('at every token of the answer finds what swaps one by one find', async () => {
+    const input = { split: 'TRAIN', placement: 'ANSWER', alphas: [0.5, 2], controls: [] } as const;
+    const asked = { ...input, alphas: [...input.alphas], controls: [], promptsPerPair: 10 };
+    const methods: SwapMethod[] = ['LATENT_DECODE', 'MEAN_DIFFERENCE'];
+    const cells = (await sweep({ ...asked, methods })).filter(({ edited }) => edited !== 'RANDOM_LATENT');
+    const { model, sae } = await load();
+    const settings = settingsOf({ ...asked, methods });
+    const trials = drawSweepTrials(choosePrompts(dataset, sae.settings, settings), dataset, PAIRS, settings);
+    for (const { method, alpha, successes } of cells) {
+      let counted = 0;
+      for (const { pair, prompt, expected } of trials) {
+        const call = { ...PAIRS[pair]!, prompt: prompt.prompt, method, alpha, alphaLater: 1 };
+        const { result } = await swapConcept(
+          { model, sae },
+          { ...call, placement: 'ANSWER', maxNewTokens: 8 },
+        );
+        if (expected.some((value) => sameAnswer(result.text, value))) counted++;
+      }
+      expect([method, alpha, successes]).toEqual([method, alpha, counted]);
+    }
+    expect(cells).toHaveLength(4);
+    expect(Math.max(...cells.map(({ successes }) => successes))).toBeGreaterThan(0);
+    tf.dispose([model.weights, sae.weights]);
+  });
+
   test('tries withheld swaps alone where it is asked to', async () => {
     const { settings } = await load().then(({ model, sae }) => {
       tf.dispose([model.weights, sae.weights]);
@@ -276,8 +301,9 @@ test('the evaluation after an alignment counts what swaps one by one give', asyn
 describe('an armed swap of one prompt', () => {
   const { prompt } = dataset.prompts.find(({ concepts }) => concepts[0] === 0)!;
   const swap = async (source: number, armed: boolean) => {
+    const placement = armed ? 'ARMED' : 'LAST_TOKEN';
     const { model, sae } = await load();
-    const call = { prompt, source, target: (source + 1) % 6, armed, method: 'LATENT_DECODE' } as const;
+    const call = { prompt, source, target: (source + 1) % 6, placement, method: 'LATENT_DECODE' } as const;
     const answer = await swapConcept({ model, sae }, { ...call, alpha: 4, maxNewTokens: 6 });
     tf.dispose([model.weights, sae.weights]);
     return answer;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
 import { asEngineRun, resultOf, settingsOf } from '../../src/db/queries/runOf.ts';
+import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
 import { ENGINE_KINDS, PARENT_KINDS, RUN_KINDS } from '../../src/engine/contract/runs.ts';
 import { tablesOf } from '../../src/runs/index.ts';
 import { buildSchema } from '../../src/schema/schema.ts';
@@ -19,6 +20,20 @@ test('the settings and the result of a run are read as those of its own kind, an
   expect(resultOf(run, 'BASELINE')).toBeNull();
   expect(() => settingsOf(run, 'ALIGNMENT')).toThrow(`run ${run.id} is of kind BASELINE, not ALIGNMENT`);
   expect(() => resultOf(run, 'MODEL')).toThrow('not MODEL');
+});
+
+test('settings that an older version stored get the defaults of what it did not have, also within others', async () => {
+  const { PAPER } = ALIGNMENT_PRESETS;
+  const { decoderNorm: _, weights, ...others } = PAPER;
+  const { aux: __, ...older } = { ...weights, ortho: 7 };
+  const settings = { ...others, layer: 3, weights: older };
+  const run = await insertQueuedRun(database.db, { kind: 'ALIGNMENT', settings });
+  const read = { ...PAPER, layer: 3, weights: { ...PAPER.weights, ortho: 7 } };
+  expect(settingsOf(run, 'ALIGNMENT')).toEqual(read);
+  expect(asEngineRun(run).settings).toEqual(read);
+  const sweep = { layers: [3], seeds: [0], alignment: settings };
+  const parent = await insertQueuedRun(database.db, { kind: 'ALIGNMENT_SWEEP', settings: sweep });
+  expect(settingsOf(parent, 'ALIGNMENT_SWEEP')).toEqual({ ...sweep, alignment: read });
 });
 
 test('a run that follows its parts has no job', async () => {

@@ -1,5 +1,6 @@
 /** Runs by their kind, which says what their settings and their result are. */
 import {
+  completeSettings,
   ENGINE_KINDS,
   type EngineRunKind,
   type RunKind,
@@ -22,13 +23,14 @@ export function isOfKind<K extends RunKind>(run: Run, ...kinds: readonly K[]): r
 
 /** The run, if an engine works on such. @throws Error of a run that follows its parts: a fault of the caller's. */
 export function asEngineRun(run: Run): Run & RunOf<EngineRunKind> {
-  if (isOfKind(run, ...ENGINE_KINDS)) return run;
+  if (isOfKind(run, ...ENGINE_KINDS)) return { ...run, settings: completeSettings(run.kind, run.settings) };
   throw new Error(`run ${run.id} of kind ${run.kind} has no job of its own`);
 }
 
 /** What a run of this kind (or of one of these) is set to. @throws Error of any other run: a fault of the caller's. */
 export function settingsOf<K extends RunKind>(run: Run, ...kinds: readonly K[]): RunSettings[K] {
-  return ofKind(run, kinds).settings;
+  const { kind, settings } = ofKind(run, kinds);
+  return completeSettings(kind, settings);
 }
 
 /** What such a run has noted at its end; null before. @throws Error of any other run. */

@@ -74,6 +74,23 @@ export function reading(...keys: string[]) {
   };
 }
 
+/**
+ * Stored settings as this version reads them: what the version that stored them did not have yet gets its default, also
+ * within settings of settings; all else stays as it was stored.
+ */
+export function withDefaults<T extends object>(schema: z.ZodObject, stored: T): T {
+  const completed = Object.fromEntries(Object.entries(stored)) as Record<string, unknown>;
+  for (const [key, field] of Object.entries(schema.shape)) {
+    const bare = unwrap(field);
+    const value = completed[key];
+    if (value === undefined) {
+      const fallback = z.safeParse(field, undefined);
+      if (fallback.success) completed[key] = fallback.data;
+    } else if (bare instanceof z.ZodObject && value !== null) completed[key] = withDefaults(bare, value);
+  }
+  return completed as T;
+}
+
 /** The schema without its default and whether it may be left out. */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   const isWrapper =

@@ -1,14 +1,18 @@
 /** The kinds of runs: what each stores as its settings and its result, and the engine's job behind it. */
+import { z } from 'zod';
 import type { AlignmentJob, AlignmentResult, BaselineJob, BaselineResult } from './alignment.ts';
-import type { AlignmentSettings } from './alignmentSettings.ts';
+import { type AlignmentSettings, alignmentSettings } from './alignmentSettings.ts';
 import type { CheckpointAnalysisJob, CheckpointAnalysisResult } from './analysis.ts';
-import type { GrokSettings } from './analysisSettings.ts';
-import type { BaselineSettings } from './baselineSettings.ts';
+import { type GrokSettings, grokSettings } from './analysisSettings.ts';
+import { type BaselineSettings, baselineSettings } from './baselineSettings.ts';
+import { withDefaults } from './describe.ts';
 import type { StopRule } from './grokkingSettings.ts';
 import type { HopSwapJob, HopSwapResult, StoredHopSwapSettings } from './hopSwap.ts';
+import { hopSwapSettings } from './hopSwapSettings.ts';
 import type { ModelJob, ModelResult } from './model.ts';
-import type { ModelSettings } from './modelSettings.ts';
+import { type ModelSettings, modelSettings } from './modelSettings.ts';
 import type { StoredSweepSettings, SwapSweepJob, SwapSweepResult } from './swapSweep.ts';
+import { sweepSettings } from './swapSweepSettings.ts';
 
 /** The job that an engine does for a run, and what it returns; a kind that is not here follows its parts. */
 export interface EngineJobs {
@@ -50,6 +54,23 @@ export interface RunSettings {
   HOP_SWAP: StoredHopSwapSettings;
 }
 export type RunKind = keyof RunSettings;
+
+/** What of a run's settings was described, by kind. */
+const DESCRIBED: Readonly<Record<RunKind, z.ZodObject>> = {
+  MODEL: modelSettings,
+  ALIGNMENT: alignmentSettings,
+  BASELINE: baselineSettings,
+  SWAP_SWEEP: sweepSettings,
+  ALIGNMENT_SWEEP: z.object({ alignment: alignmentSettings }),
+  GROKKING: z.object({ analysis: grokSettings, model: modelSettings.nullable() }),
+  CHECKPOINT_ANALYSIS: grokSettings,
+  HOP_SWAP: z.object({ analysis: grokSettings, swaps: hopSwapSettings }),
+};
+
+/** A run's settings as this version reads them, also those that an older one stored: see `withDefaults`. */
+export function completeSettings<K extends RunKind>(kind: K, stored: RunSettings[K]): RunSettings[K] {
+  return withDefaults(DESCRIBED[kind], stored);
+}
 
 /** Small results that have no table of their own. */
 export interface RunResults {

@@ -23,7 +23,7 @@ export interface InputIssue {
 
 /** Something that rests on what was to be deleted, or goes with it. */
 export interface Dependant {
-  type: 'Run' | 'Sae' | 'Model' | 'Dataset' | 'Ontology';
+  type: 'Run' | 'Sae' | 'Model' | 'Dataset' | 'Corpus' | 'Ontology';
   id: string;
   /** Empty where it has none. */
   name: string;

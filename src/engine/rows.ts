@@ -17,3 +17,11 @@ export function takeRows(values: Float32Array, rows: readonly number[], width: n
   });
   return taken;
 }
+
+/** The rows of both. */
+export function joinRows(first: Float32Array, second: Float32Array): Float32Array {
+  const all = new Float32Array(first.length + second.length);
+  all.set(first);
+  all.set(second, first.length);
+  return all;
+}

@@ -95,16 +95,19 @@ export function readSafetensors(
   });
 }
 
+/** Bytes of an element, of the types that are written. */
+const WIDTHS = { F32: 4, I32: 4, U8: 1 } as const;
+
 /** What stands before the tensors of these types and shapes, which follow in this order without gaps. */
 export function encodeHeader(
-  tensors: Readonly<Record<string, { dtype: Dtype; shape: readonly number[] }>>,
+  tensors: Readonly<Record<string, { dtype: keyof typeof WIDTHS; shape: readonly number[] }>>,
   metadata: Record<string, string>,
 ): Buffer {
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
   let offset = 0;
   for (const [name, { dtype, shape }] of Object.entries(tensors)) {
-    const end = offset + 4 * shape.reduce((product, size) => product * size, 1);
+    const end = offset + WIDTHS[dtype] * shape.reduce((product, size) => product * size, 1);
     header[name] = { dtype, shape, data_offsets: [offset, end] };
     offset = end;
   }

@@ -9,6 +9,7 @@ import { resolveAlignmentSettings } from '../engine/contract/alignmentPresets.ts
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { findConcept, readConcepts } from './concepts.ts';
+import { chooseCorpus, loadCorpusRef } from './corpus.ts';
 import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
 import { noteSae, SAE_TABLES, storeMeasures } from './sae.ts';
@@ -72,7 +73,11 @@ const { binding, matrix, faithfulness, latents } = SAE_TABLES;
 export const alignment: EngineKind<'ALIGNMENT'> = {
   tables: { binding, matrix, swaps, interventions, faithfulness, latents },
   checkpoints: true,
-  load: async (source, run) => ({ kind: 'ALIGNMENT', ...(await loadSettled(source, run)) }),
+  load: async (source, run) => ({
+    kind: 'ALIGNMENT',
+    ...(await loadSettled(source, run)),
+    corpus: await loadCorpusRef(source, run),
+  }),
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
     const { bestStep, dModel, chosenAlpha } = result;
@@ -94,6 +99,8 @@ export const alignment: EngineKind<'ALIGNMENT'> = {
 };
 
 export interface NewAlignmentRun extends Studied {
+  /** The texts that settings with TEXTS read. */
+  corpusId?: string;
   settings?: AlignmentSettingsInput;
 }
 
@@ -102,23 +109,24 @@ export interface NewAlignmentRun extends Studied {
  * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
  */
 export async function startAlignmentRun(db: Db, input: NewAlignmentRun): Promise<Run> {
-  const { settings, model, dataset } = await planAlignment(db, input);
+  const { settings, model, dataset, corpusId } = await planAlignment(db, input);
   checkLayer(model, settings.layer, ['settings', 'layer']);
-  return queueRun(db, { kind: 'ALIGNMENT', settings, modelId: model.id }, dataset);
+  return queueRun(db, { kind: 'ALIGNMENT', settings, modelId: model.id, corpusId }, dataset);
 }
 
 /** What an alignment is made of; `checkLayer` is the caller's part. @throws AppError as `startAlignmentRun` does. */
 export async function planAlignment(
   db: Executor,
   input: NewAlignmentRun,
-): Promise<{ settings: AlignmentSettings; model: Model; dataset: Dataset }> {
+): Promise<{ settings: AlignmentSettings; model: Model; dataset: Dataset; corpusId: string | undefined }> {
   const settings = resolveAlignmentSettings(input.settings ?? {});
   const studied = await chooseStudied(db, input);
   const concepts = await readConcepts(db, { datasetId: studied.dataset.id });
   settings.withheldTargets.forEach((key, i) => {
     findConcept(concepts, key, ['settings', 'withheldTargets', String(i)]);
   });
-  return { settings, ...studied };
+  const corpusId = await chooseCorpus(db, input.corpusId, settings, 'pretrainOn');
+  return { settings, ...studied, corpusId };
 }
 
 /**

@@ -67,13 +67,13 @@ export interface NewAlignmentSweep extends NewAlignmentRun {
  */
 export async function startAlignmentSweep(db: Db, input: NewAlignmentSweep): Promise<Run> {
   checkNamedOnce(input);
-  const { settings, model, dataset } = await planAlignment(db, input);
+  const { settings, model, dataset, corpusId } = await planAlignment(db, input);
   const layers = input.layers ?? Array.from({ length: model.config.nLayers + 1 }, (_, i) => i - 1);
   const seeds = input.seeds ?? [settings.seed];
   checkGrid(layers, seeds);
   for (const [i, layer] of layers.entries()) checkLayer(model, layer, ['layers', String(i)]);
   const parts = seeds.flatMap((seed) => layers.map((layer) => ({ ...settings, layer, seed })));
-  const common = { ...onDataset(dataset), modelId: model.id };
+  const common = { ...onDataset(dataset), modelId: model.id, corpusId };
   return queueParts(
     db,
     {

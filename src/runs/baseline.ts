@@ -1,8 +1,13 @@
 /** Runs that train an SAE without labels, to compare alignments with. */
 import type { Db } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { type BaselineSettingsInput, resolveBaselineSettings } from '../engine/contract/baselineSettings.ts';
+import {
+  asAlignmentSettings,
+  type BaselineSettingsInput,
+  resolveBaselineSettings,
+} from '../engine/contract/baselineSettings.ts';
 import { readConcepts } from './concepts.ts';
+import { chooseCorpus, loadCorpusRef } from './corpus.ts';
 import type { EngineKind } from './kind.ts';
 import { noteSae, SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
@@ -11,7 +16,11 @@ import { checkLayer, chooseStudied, loadSettled, type Studied } from './studied.
 export const baseline: EngineKind<'BASELINE'> = {
   tables: SAE_TABLES,
   checkpoints: true,
-  load: async (source, run) => ({ kind: 'BASELINE', ...(await loadSettled(source, run)) }),
+  load: async (source, run) => ({
+    kind: 'BASELINE',
+    ...(await loadSettled(source, run)),
+    corpus: await loadCorpusRef(source, run),
+  }),
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
     await storeMeasures(tx, run, result);
@@ -21,6 +30,8 @@ export const baseline: EngineKind<'BASELINE'> = {
 };
 
 export interface NewBaselineRun extends Studied {
+  /** The texts that `trainOn` TEXTS reads. */
+  corpusId?: string;
   settings?: BaselineSettingsInput;
 }
 
@@ -33,5 +44,6 @@ export async function startBaselineRun(db: Db, input: NewBaselineRun): Promise<R
   const { length: nConcepts } = await readConcepts(db, { datasetId: dataset.id });
   const settings = resolveBaselineSettings(input.settings ?? {}, nConcepts);
   checkLayer(model, settings.layer, ['settings', 'layer']);
-  return queueRun(db, { kind: 'BASELINE', settings, modelId: model.id }, dataset);
+  const corpusId = await chooseCorpus(db, input.corpusId, asAlignmentSettings(settings), 'trainOn');
+  return queueRun(db, { kind: 'BASELINE', settings, modelId: model.id, corpusId }, dataset);
 }

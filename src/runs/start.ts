@@ -11,7 +11,7 @@ type DatasetVersion = Pick<Dataset, 'id' | 'contentHash'>;
 /** What is known of a run before it is one; its seed is that of its settings. */
 export type RunToQueue = Pick<
   NewRun,
-  'modelId' | 'initialModelId' | 'alignmentRunId' | 'baselineRunId' | 'analysisRunId'
+  'modelId' | 'initialModelId' | 'corpusId' | 'alignmentRunId' | 'baselineRunId' | 'analysisRunId'
 > &
   { [K in EngineRunKind]: Pick<NewRun & { kind: K }, 'kind' | 'settings'> }[EngineRunKind];
 

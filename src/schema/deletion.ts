@@ -1,7 +1,8 @@
-/** Deletion of runs, SAEs, models, datasets and ontologies, and the room that they take. */
+/** Deletion of runs, SAEs, models, datasets, corpora and ontologies, and the room that they take. */
 import {
   type Deletion,
   deleteThing,
+  storageOfCorpora,
   storageOfDatasets,
   storageOfModels,
   storageOfOntologies,
@@ -13,7 +14,7 @@ import { dependantId } from './errors.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
 import { wordOf } from './labels.ts';
 import { addMutation } from './mutation.ts';
-import { DatasetRef, ModelRef, OntologyRef, RunRef, SaeRef } from './refs.ts';
+import { CorpusRef, DatasetRef, ModelRef, OntologyRef, RunRef, SaeRef } from './refs.ts';
 
 const OF_ROWS = 'Bytes that its rows take in the database, about.';
 const MAY_BE_LARGE = 'A whole number, which may be too large for Int.';
@@ -34,6 +35,12 @@ builder.objectField(SaeRef, 'storage', (t) =>
   t.float({
     description: `Bytes of its file. ${MAY_BE_LARGE}`,
     resolve: ({ id }, _args, { loaders }) => loaders.load(storageOfSaes, id),
+  }),
+);
+builder.objectField(CorpusRef, 'storage', (t) =>
+  t.float({
+    description: `Bytes of its file. ${MAY_BE_LARGE}`,
+    resolve: ({ id }, _args, { loaders }) => loaders.load(storageOfCorpora, id),
   }),
 );
 builder.objectField(DatasetRef, 'storage', (t) =>
@@ -71,6 +78,7 @@ const ABOUT = {
     'Deletes a model and its weights. What rests on it: the run that made it, the runs that study it or begin with it, and its SAEs.',
   Dataset:
     'Deletes a dataset, its facts and its examples. What rests on it: the models trained on it, and the runs that use it.',
+  Corpus: 'Deletes a corpus and its file. What rests on it: the runs that read it.',
   Ontology: 'Deletes a version of an ontology. What rests on it: its datasets, with all that rests on them.',
 } as const;
 

@@ -4,7 +4,7 @@ import { builder, type SchemaTypes } from './builder.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
-import { DatasetRef, ModelRef, OntologyRef, RunRef, SaeRef } from './refs.ts';
+import { CorpusRef, DatasetRef, ModelRef, OntologyRef, RunRef, SaeRef } from './refs.ts';
 
 type Types = PothosSchemaTypes.ExtendDefaultTypes<SchemaTypes>;
 type InputFields = PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>;
@@ -37,7 +37,7 @@ export function takeLabels<T extends Labels>(input: T): { labels: Labels; rest: 
   return { labels: { tags, notes }, rest };
 }
 
-for (const ref of [ModelRef, DatasetRef, OntologyRef, SaeRef])
+for (const ref of [ModelRef, DatasetRef, OntologyRef, SaeRef, CorpusRef])
   builder.objectFields(ref as typeof ModelRef, (t) => ({
     tags: t.exposeStringList('tags', { description: 'Words to find it by.' }),
     notes: t.exposeString('notes', { description: 'What people say of it; may be empty.' }),
@@ -53,7 +53,14 @@ builder.interfaceFields(RunRef, (t) => ({
   notes: t.exposeString('notes', { description: 'What people say of it; may be empty.' }),
 }));
 
-const REFS = { Run: RunRef, Model: ModelRef, Dataset: DatasetRef, Ontology: OntologyRef, Sae: SaeRef };
+const REFS = {
+  Run: RunRef,
+  Model: ModelRef,
+  Dataset: DatasetRef,
+  Ontology: OntologyRef,
+  Sae: SaeRef,
+  Corpus: CorpusRef,
+};
 
 /** What it is called in a sentence. */
 export const wordOf = (what: Labelled) => (what === 'Sae' ? 'SAE' : what.toLowerCase());
@@ -97,4 +104,4 @@ function addUpdate(what: Labelled): void {
   });
 }
 
-for (const what of ['Run', 'Model', 'Dataset', 'Ontology', 'Sae'] as const) addUpdate(what);
+for (const what of ['Run', 'Model', 'Dataset', 'Ontology', 'Sae', 'Corpus'] as const) addUpdate(what);

@@ -4,6 +4,7 @@
  */
 import { RUN_KINDS, type RunKind } from '../engine/contract/runs.ts';
 import type { ApiKey } from '../services/apiKey.ts';
+import type { Corpus } from '../services/corpus.ts';
 import type { Dataset, Example, Fact } from '../services/dataset.ts';
 import type { Worker } from '../services/engine.ts';
 import type { GrokkingPoint } from '../services/grokking.ts';
@@ -19,6 +20,7 @@ import { typenameOf } from './ids.ts';
 export const OntologyRef = builder.objectRef<Ontology>('Ontology');
 export const ConceptRef = builder.objectRef<Concept>('Concept');
 export const DatasetRef = builder.objectRef<Dataset>('Dataset');
+export const CorpusRef = builder.objectRef<Corpus>('Corpus');
 export const ExampleRef = builder.objectRef<Example>('Example');
 export const FactRef = builder.objectRef<Fact>('Fact');
 export const ModelRef = builder.objectRef<Model>('Model');
@@ -42,6 +44,7 @@ export const ApiKeyRef = builder.objectRef<ApiKey>('ApiKey');
 
 export const OntologyConnection = connectionOf(OntologyRef, 'ontologies');
 export const DatasetConnection = connectionOf(DatasetRef, 'datasets');
+export const CorpusConnection = connectionOf(CorpusRef, 'corpora');
 export const ExampleConnection = connectionOf(ExampleRef, 'examples');
 export const FactConnection = connectionOf(FactRef, 'facts');
 export const ModelConnection = connectionOf(ModelRef, 'models');

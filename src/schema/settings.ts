@@ -23,6 +23,9 @@ export interface SettingsTypes<T extends object> {
   output: ObjectRef<Types, T>;
 }
 
+/** Types of objects of settings that are part of others, of which several may have the same. */
+const parts = new Map<string, SettingsTypes<object>>();
+
 const enums = new Map<string, EnumRef<Types, string>>();
 
 /** The GraphQL enum of a described enum of the contract; one, however often it is asked for. */
@@ -116,7 +119,7 @@ function settingsOf({ shape }: z.ZodObject, presets?: Presets): Setting[] {
     if (meaning === undefined) throw new TypeError(`the setting ${key} is not described`);
     const bare = unwrap(field);
     if (bare instanceof z.ZodObject)
-      return { key, meaning, limits: '', types: addSettings(bare, { presets: own }), isRequired: false };
+      return { key, meaning, limits: '', types: partOf(bare, own), isRequired: false };
     const accepted = acceptedOf(field);
     const fallback = own ? wordPresets(own) : fallbackOf(field);
     const limits = `${accepted === null ? '' : ` Accepted: ${accepted}.`}${fallback === undefined ? '' : ` Default: ${fallback}.`}`;
@@ -124,6 +127,14 @@ function settingsOf({ shape }: z.ZodObject, presets?: Presets): Setting[] {
     const isRequired = fallback === undefined && !(field instanceof z.ZodOptional);
     return { key, meaning, limits, types: { input: type, output: type }, isRequired };
   });
+}
+
+/** One type, however many settings have such a part; its defaults are worded as the first of them has it. */
+function partOf(schema: z.ZodObject, presets?: Presets): SettingsTypes<object> {
+  const { name } = nameOf(schema);
+  const known = parts.get(name) ?? addSettings(schema, { presets });
+  parts.set(name, known);
+  return known;
 }
 
 function inputFields(t: InputFields, settings: readonly Setting[]) {

@@ -13,10 +13,11 @@ import {
 import { notify, RUN_EVENTS_CHANNEL } from '../db/queries/events.ts';
 import { UNFINISHED } from '../db/queries/runChange.ts';
 import { readFiles, storageOfDatasets, storageOfOntologies, type UsedFile } from '../db/queries/storage.ts';
-import { datasets, models, ontologies, runs, saes } from '../db/tables/index.ts';
+import { corpora, datasets, models, ontologies, runs, saes } from '../db/tables/index.ts';
 import { AppError, type Dependant, notFound } from '../errors.ts';
 
 export {
+  storageOfCorpora,
   storageOfDatasets,
   storageOfModels,
   storageOfOntologies,
@@ -53,6 +54,7 @@ export async function deleteThing(
       Sae: [],
       Model: [],
       Dataset: [],
+      Corpus: [],
       Ontology: [],
       [type]: [id],
     });
@@ -80,7 +82,10 @@ async function lockAll(tx: Executor, given: Things): Promise<{ own: Things; all:
   }
 }
 
-async function describe(tx: Executor, { Run, Sae, Model, Dataset, Ontology }: Things): Promise<Dependant[]> {
+async function describe(
+  tx: Executor,
+  { Run, Sae, Model, Dataset, Corpus, Ontology }: Things,
+): Promise<Dependant[]> {
   const named = async (type: Exclude<ThingType, 'Run'>, table: typeof models, ids: string[]) =>
     (await tx.select({ id: table.id, name: table.name }).from(table).where(inArray(table.id, ids))).map(
       (row): Dependant => ({ ...row, type }),
@@ -93,6 +98,7 @@ async function describe(tx: Executor, { Run, Sae, Model, Dataset, Ontology }: Th
   return [
     ...(await named('Ontology', ontologies as never, Ontology)),
     ...(await named('Dataset', datasets as never, Dataset)),
+    ...(await named('Corpus', corpora as never, Corpus)),
     ...(await named('Model', models, Model)),
     ...(await named('Sae', saes as never, Sae)),
     ...ofRuns.map((run): Dependant => ({ ...run, type: 'Run' })),
@@ -132,9 +138,13 @@ async function refuseUnfinished(tx: Executor, ids: readonly string[]): Promise<v
 }
 
 /** Their events, measures, facts and the like go by foreign keys. */
-async function deleteRows(tx: Executor, { Run, Sae, Model, Dataset, Ontology }: Things): Promise<void> {
+async function deleteRows(
+  tx: Executor,
+  { Run, Sae, Model, Dataset, Corpus, Ontology }: Things,
+): Promise<void> {
   await tx.delete(saes).where(inArray(saes.id, Sae));
   await tx.delete(runs).where(inArray(runs.id, Run));
+  await tx.delete(corpora).where(inArray(corpora.id, Corpus));
   await tx.delete(models).where(inArray(models.id, Model));
   await tx.delete(datasets).where(inArray(datasets.id, Dataset));
   await tx.delete(ontologies).where(inArray(ontologies.id, Ontology));

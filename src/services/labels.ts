@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { MAX_LONG_TEXT, shortText } from '../data/text.ts';
 import type { Db, Executor } from '../db/client.ts';
 import { notify, RUN_EVENTS_CHANNEL } from '../db/queries/events.ts';
-import { datasets, models, ontologies, runs, saes } from '../db/tables/index.ts';
+import { corpora, datasets, models, ontologies, runs, saes } from '../db/tables/index.ts';
 import { notFound, parseOrThrow } from '../errors.ts';
 
 export const MAX_TAGS = 20;
@@ -37,7 +37,14 @@ export interface Labels {
   notes?: string;
 }
 
-const TABLES = { Run: runs, Model: models, Dataset: datasets, Ontology: ontologies, Sae: saes };
+const TABLES = {
+  Run: runs,
+  Model: models,
+  Dataset: datasets,
+  Ontology: ontologies,
+  Sae: saes,
+  Corpus: corpora,
+};
 export type Labelled = keyof typeof TABLES;
 type Row<T extends Labelled> = (typeof TABLES)[T]['$inferSelect'];
 

@@ -20,7 +20,7 @@ export async function storeArtifact(
   tx: Executor,
   store: ArtifactStore,
   file: NewFile,
-  kind: 'MODEL' | 'SAE' | 'CHECKPOINT',
+  kind: 'MODEL' | 'SAE' | 'CHECKPOINT' | 'CORPUS',
 ): Promise<string> {
   await lockHash(tx, file.sha256);
   await store.put(file);
@@ -69,6 +69,7 @@ export async function sweepArtifacts(
 
 const UNUSED = sql`not exists (select from models where models.artifact_hash = ${artifacts.hash})
   and not exists (select from runs where runs.artifact_hash = ${artifacts.hash})
+  and not exists (select from corpora where corpora.artifact_hash = ${artifacts.hash})
   and not exists (select from saes where saes.artifact_hash = ${artifacts.hash})
   and not exists (select from hop_saes where hop_saes.artifact_hash = ${artifacts.hash})
   and not exists (select from checkpoints where checkpoints.artifact_hash = ${artifacts.hash})`;

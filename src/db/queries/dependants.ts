@@ -1,8 +1,8 @@
-/** What rests on what among runs, SAEs, models, datasets and ontologies, and so goes when something is deleted. */
+/** What rests on what among runs, SAEs, models, datasets, corpora and ontologies, and so goes when something is deleted. */
 import { inArray, sql } from 'drizzle-orm';
 import type { PgTable } from 'drizzle-orm/pg-core';
 import type { Executor } from '../client.ts';
-import { datasets, models, ontologies, runs, saes } from '../tables/index.ts';
+import { corpora, datasets, models, ontologies, runs, saes } from '../tables/index.ts';
 
 /** Ids by what they are of. */
 export interface Things {
@@ -10,6 +10,7 @@ export interface Things {
   Sae: string[];
   Model: string[];
   Dataset: string[];
+  Corpus: string[];
   Ontology: string[];
 }
 export type ThingType = keyof Things;
@@ -21,6 +22,7 @@ const RESTS_ON = sql`
   union select 'Run', r.id from runs r join given g on g.type = 'Dataset' and r.dataset_id = g.id
   union select 'Run', r.id from runs r join given g on g.type = 'Model' and r.model_id = g.id
   union select 'Run', r.id from runs r join given g on g.type = 'Model' and r.initial_model_id = g.id
+  union select 'Run', r.id from runs r join given g on g.type = 'Corpus' and r.corpus_id = g.id
   union select 'Run', r.id from runs r join given g on g.type = 'Run' and r.alignment_run_id = g.id
   union select 'Run', r.id from runs r join given g on g.type = 'Run' and r.baseline_run_id = g.id
   union select 'Run', r.id from runs r join given g on g.type = 'Run' and r.analysis_run_id = g.id
@@ -79,6 +81,7 @@ export async function lockThings(tx: Executor, things: Things): Promise<void> {
   const tables: [PgTable & { id: typeof runs.id }, string[]][] = [
     [ontologies as never, things.Ontology],
     [datasets as never, things.Dataset],
+    [corpora as never, things.Corpus],
     [models as never, things.Model],
     [saes as never, things.Sae],
     [runs, things.Run],

@@ -25,6 +25,7 @@ type Given = Pick<
   | 'initialModelId'
   | 'step'
   | 'phase'
+  | 'corpusId'
   | 'alignmentRunId'
   | 'baselineRunId'
   | 'analysisRunId'

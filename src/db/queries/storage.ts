@@ -8,10 +8,10 @@ export interface UsedFile {
   bytes: number;
 }
 
-/** The files that runs (not their parts), SAEs and models refer to, each once. */
+/** The files that runs (not their parts), SAEs, models and corpora refer to, each once. */
 export async function readFiles(
   db: Executor,
-  { Run, Sae, Model }: Pick<Things, 'Run' | 'Sae' | 'Model'>,
+  { Run, Sae, Model, Corpus }: Pick<Things, 'Run' | 'Sae' | 'Model' | 'Corpus'>,
 ): Promise<UsedFile[]> {
   const { rows } = await db.execute<{ hash: string; bytes: string }>(sql`
     select a.hash, a.bytes from artifacts a where a.hash in (
@@ -19,6 +19,7 @@ export async function readFiles(
       union select artifact_hash from hop_saes where run_id = any(${sql.param(Run)}::uuid[])
       union select artifact_hash from checkpoints where run_id = any(${sql.param(Run)}::uuid[])
       union select artifact_hash from saes where id = any(${sql.param(Sae)}::uuid[])
+      union select artifact_hash from corpora where id = any(${sql.param(Corpus)}::uuid[])
       union select artifact_hash from models where id = any(${sql.param(Model)}::uuid[]))`);
   return rows.map(({ hash, bytes }) => ({ hash, bytes: Number(bytes) }));
 }
@@ -59,6 +60,16 @@ export async function storageOfSaes(db: Executor, ids: readonly string[]): Promi
     ids,
     sql`select s.id, a.bytes from saes s join artifacts a on a.hash = s.artifact_hash
       where s.id = any(${sql.param(ids)}::uuid[])`,
+  );
+}
+
+/** For each corpus the bytes of its file. */
+export async function storageOfCorpora(db: Executor, ids: readonly string[]): Promise<number[]> {
+  return sumFor(
+    db,
+    ids,
+    sql`select c.id, a.bytes from corpora c join artifacts a on a.hash = c.artifact_hash
+      where c.id = any(${sql.param(ids)}::uuid[])`,
   );
 }
 

@@ -17,6 +17,7 @@ import {
 import { RUN_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { artifacts } from './artifact.ts';
 import { createdAt, id, instant, labels, oneOf } from './columns.ts';
+import { corpora } from './corpus.ts';
 import { datasets } from './dataset.ts';
 import { models } from './model.ts';
 import { workers } from './worker.ts';
@@ -55,6 +56,8 @@ export const runs = pgTable(
     parentId: uuid('parent_id').references((): AnyPgColumn => runs.id, { onDelete: 'cascade' }),
     /** Of a MODEL run: the model whose weights it began with; null where they were drawn. */
     initialModelId: uuid('initial_model_id').references((): AnyPgColumn => models.id),
+    /** Of an ALIGNMENT or a BASELINE: the texts that it reads; null where its settings ask for none. */
+    corpusId: uuid('corpus_id').references(() => corpora.id),
     /** Of a SWAP_SWEEP: the alignment whose slots it edits. */
     alignmentRunId: uuid('alignment_run_id').references((): AnyPgColumn => runs.id),
     /** Of a SWAP_SWEEP: the unsupervised SAE it compares with; null where it trains one itself. */
@@ -88,6 +91,7 @@ export const runs = pgTable(
     index('runs_model').on(t.modelId),
     index('runs_parent').on(t.parentId, t.createdAt, t.id),
     index('runs_initial_model').on(t.initialModelId),
+    index('runs_corpus').on(t.corpusId),
     index('runs_alignment').on(t.alignmentRunId),
     index('runs_baseline').on(t.baselineRunId),
     index('runs_analysis').on(t.analysisRunId),

@@ -79,7 +79,7 @@ interface Study extends Trained {
   phases: Phases;
 }
 
-type SaeJob = Pick<PromptTraining, 'dataset' | 'settings' | 'slots'> & { model: ModelRef };
+type SaeJob = Pick<PromptTraining, 'dataset' | 'settings' | 'slots' | 'corpus'> & { model: ModelRef };
 
 /** Captures, trains, evaluates and then writes the SAE; what was loaded is freed, however it ends. */
 async function withTrainedSae<T>(

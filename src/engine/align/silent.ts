@@ -13,13 +13,13 @@ const SAMPLE = 512;
 /**
  * Raw activations `[n, dModel]` at every position of a sample of TRAIN texts, and at every position before the last of
  * a sample of the prompts that the SAE learns from: there a question is not asked yet.
- * @throws {AppError} INVALID_INPUT when there is no such position.
+ * @throws {AppError} INVALID_INPUT when there is no such position, unless texts of a corpus come besides.
  */
 export async function captureSilent(
   model: LanguageModel,
   { texts }: EngineDataset,
   learned: readonly { prompt: string }[],
-  { layer, seed }: AlignmentSettings,
+  { layer, seed, silenceOn }: AlignmentSettings,
   { reporter }: JobContext,
 ): Promise<Float32Array> {
   const draw = <T>(stream: string, items: readonly T[]) =>
@@ -36,6 +36,7 @@ export async function captureSilent(
     ...asked.map((tokens) => tokens.slice(1).map((_, position) => position)),
   ];
   if (positions.every((chosen) => chosen.length === 0)) {
+    if (silenceOn === 'TEXTS') return new Float32Array(0);
     throw invalidInput(
       ['settings', 'weights', 'silence'],
       'the silence term needs positions where no concept is asked about: TRAIN texts, or prompts of several tokens',

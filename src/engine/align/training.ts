@@ -2,6 +2,7 @@
 
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import { asAlignmentSettings, type BaselineSettings } from '../contract/baselineSettings.ts';
+import type { CorpusRef } from '../contract/corpus.ts';
 import { type EngineDataset, isQuestion } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import type { SaeConfig } from '../contract/sae.ts';
@@ -14,6 +15,7 @@ import { fitNormalization, normalize } from '../sae/normalization.ts';
 import { type TrainingProgress, trainSae } from '../sae/train.ts';
 import { type CapturedPopulations, type CapturedPrompt, chooseBy, conceptMeans, rowsOf } from './captured.ts';
 import { captureSilent } from './silent.ts';
+import { openTrainingTexts } from './texts.ts';
 import { withheldRows } from './withheld.ts';
 
 export interface PromptTraining {
@@ -22,6 +24,8 @@ export interface PromptTraining {
   /** Activations of the settings' layer. */
   captured: CapturedPopulations;
   settings: AlignmentSettings;
+  /** What the settings ask for texts of; absent where they ask for none. */
+  corpus?: CorpusRef | undefined;
   /** Whether each concept gets a slot; without them the second stage has nothing to learn. */
   slots: boolean;
 }
@@ -42,7 +46,7 @@ export async function trainOnPrompts(
   context: JobContext,
   progress: TrainingProgress,
 ): Promise<Trained> {
-  const { model, dataset, captured, settings, slots } = training;
+  const { model, dataset, captured, settings, slots, corpus } = training;
   const { dModel } = model.config;
   const concepts = dataset.concepts.map(({ key }) => key);
   const learned = captured.SEEN.filter(({ split }) => split === 'TRAIN');
@@ -55,19 +59,27 @@ export async function trainOnPrompts(
   const silent =
     settings.weights.silence > 0 ? await captureSilent(model, dataset, learned, settings, context) : null;
   const config = saeConfig(training);
+  const texts = await openTrainingTexts(training, normalization, context);
   const best = await trainSae(
     {
       config,
       settings,
+      texts,
       train: { ...train, withheld: withheldRows(dataset, settings, entities, train.concepts) },
       validation: toRows(chooseBy(captured, concepts.length) ?? learned),
       concepts,
       silent: silent && normalize(silent, normalization),
-      fingerprint: jobFingerprint({ config, settings, dataset, model: hashWeights(model.weights) }),
+      fingerprint: jobFingerprint({
+        config,
+        settings,
+        dataset,
+        model: hashWeights(model.weights),
+        corpus: corpus?.hash,
+      }),
     },
     context,
     progress,
-  );
+  ).finally(() => texts?.close());
   const stored = {
     config,
     settings,

@@ -2,6 +2,7 @@
 
 import type { AlignmentSettings } from './alignmentSettings.ts';
 import type { BaselineSettings } from './baselineSettings.ts';
+import type { CorpusRef } from './corpus.ts';
 import type { EngineDataset, Split } from './dataset.ts';
 import type { ModelRef } from './model.ts';
 import type { WrittenFile } from './writtenFile.ts';
@@ -11,6 +12,8 @@ export interface AlignmentJob {
   settings: AlignmentSettings;
   model: ModelRef;
   dataset: EngineDataset;
+  /** Where the settings ask for texts. */
+  corpus?: CorpusRef | undefined;
 }
 
 /** Trains an SAE without labels, to compare an alignment with. */
@@ -19,6 +22,8 @@ export interface BaselineJob {
   settings: BaselineSettings;
   model: ModelRef;
   dataset: EngineDataset;
+  /** Where the settings ask for texts. */
+  corpus?: CorpusRef | undefined;
 }
 
 /** Binding and reconstruction on one split; definitions in METHOD: binding accuracy, matrix, diagonal, FVU, L0. */

@@ -39,6 +39,21 @@ const postTrainingMode = namedEnum('PostTrainingMode', 'What the second stage tr
   SEPARATE_ACTIVATION: 'The SAE only, without the value term.',
   SEPARATE_VALUE: 'The value heads only, with the SAE frozen.',
 });
+export const pretrainSource = namedEnum(
+  'PretrainSource',
+  'Which activations an SAE learns from without labels.',
+  {
+    PROMPTS: 'Those at the last token of the TRAIN prompts that it may see.',
+    TEXTS:
+      'Those at every position of the documents of the corpus that the run names, shuffled; sinks (norm above 3 × the median) are left out.',
+  },
+);
+const silenceSource = namedEnum('SilenceSource', 'Where no concept is in play.', {
+  DATASET:
+    'At every position of TRAIN texts of the dataset, and of TRAIN prompts before their last token; 512 of each.',
+  TEXTS:
+    'At every position of the documents of the corpus that the run names, for half of the rows; the other half is that of DATASET.',
+});
 export type EncoderActivation = z.output<typeof encoderActivation>;
 export type DecoderNorm = z.output<typeof decoderNorm>;
 export type PostTrainingMode = z.output<typeof postTrainingMode>;
@@ -96,6 +111,30 @@ const stageOf = (
   });
 const share = number(0, 0.9);
 
+/** In the settings of any SAE. */
+export const textStream = namedObject(
+  'TextStream',
+  'How activations of a corpus are streamed: documents in a random order, cut to contexts, run through the frozen model, and mixed in a buffer.',
+  {
+    contextLength: whole(2, 131_072)
+      .describe(
+        'Tokens of a document that the model reads together; as many as its context has where that is shorter.',
+      )
+      .default(128),
+    bufferRows: whole(256, 4_194_304)
+      .describe(
+        'Activations in the buffer, among which batches are drawn: what the stream holds in memory, times dModel × 4 bytes.',
+      )
+      .default(32_768),
+    draws: whole(1, 1000)
+      .describe(
+        'How often each activation in the buffer is drawn, in another order each time, before the model runs for new ones. More than 1 spares a large model work.',
+      )
+      .default(1),
+  },
+);
+export type TextStreamSettings = z.output<typeof textStream>;
+
 /** The defaults are those of the preset `PAPER`. */
 export const alignmentSettings = namedObject(
   'AlignmentSettings',
@@ -145,6 +184,16 @@ export const alignmentSettings = namedObject(
       .max(10_000)
       .describe('Keys of concepts that no counterfactual leads to.')
       .default([]),
+    pretrainOn: pretrainSource
+      .describe('Which activations the first stage learns from. TEXTS needs a corpus.')
+      .default('PROMPTS'),
+    silenceOn: silenceSource
+      .describe('Where the term `silence` finds positions without a concept. TEXTS needs a corpus.')
+      .default('DATASET'),
+    silentRows: count(65_536)
+      .describe('Positions without a concept in a training step, for the term `silence`.')
+      .default(64),
+    texts: textStream.describe('How activations of the corpus are streamed.').prefault({}),
     pretrain: stageOf('PretrainStage', 'The first stage: reconstruction and sparsity, no labels.', {
       steps: 300,
       schedule: '',

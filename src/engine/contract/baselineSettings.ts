@@ -62,6 +62,11 @@ export const baselineSettings = namedObject(
       .default(PAPER.pretrain.steps + PAPER.posttrain.steps),
     learningRate,
     batchSize,
+    trainOn: shape.pretrainOn
+      .unwrap()
+      .describe('Which activations it learns from. TEXTS needs a corpus.')
+      .default('PROMPTS'),
+    texts: shape.texts,
     unseenShare: shape.unseenShare.describe('Share of entities that the SAE never sees.'),
     validationShare: shape.validationShare.describe(
       'Share of entities that the SAE never sees and that an alignment chooses alpha by.',
@@ -94,10 +99,11 @@ const NO_WEIGHTS = Object.fromEntries(Object.keys(PAPER.weights).map((term) => [
  * latents of a stored SAE, need not tell the two apart.
  */
 export function asAlignmentSettings(settings: BaselineSettings): AlignmentSettings {
-  const { sparse, aux, steps, learningRate, batchSize, ...shared } = settings;
+  const { sparse, aux, steps, learningRate, batchSize, trainOn, ...shared } = settings;
   return {
     ...PAPER,
     ...shared,
+    pretrainOn: trainOn,
     mode: 'SEPARATE_ACTIVATION',
     weights: { ...NO_WEIGHTS, bindLogitScale: PAPER.weights.bindLogitScale, recon: 1, sparse, aux },
     pretrain: { steps, learningRate, batchSize },

@@ -6,6 +6,7 @@ import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import type { Arrays } from '../contract/arrays.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import type { SaeConfig } from '../contract/sae.ts';
+import { joinRows } from '../rows.ts';
 import { mapValues, toArray, toTensors } from '../step/arrays.ts';
 import { createStepper } from '../step/create.ts';
 import type { Stepper } from '../step/stepper.ts';
@@ -23,6 +24,14 @@ import {
   unfiredShare,
 } from './history.ts';
 import { firedEval, posttrainLoss, pretrainLoss, reconstructionEval, validationEval } from './objective.ts';
+import {
+  addSilent,
+  openStreams,
+  positionsOf,
+  silentTextRows,
+  type TextStreams,
+  type TrainingTexts,
+} from './texts.ts';
 import { readSaeTrainState, writeSaeTrainState } from './trainState.ts';
 import { createValidation } from './validation.ts';
 
@@ -37,15 +46,14 @@ export interface SaeTraining {
   concepts: readonly string[];
   /** Activations where no concept is in play, `[n, dModel]`, normalised; used when `weights.silence` is above 0. */
   silent: Float32Array | null;
+  /** What is drawn from texts; absent where the settings ask for none. */
+  texts?: TrainingTexts | undefined;
   /** Names the job, so that no other job's checkpoint is taken for its own. */
   fingerprint: string;
 }
 
 /** Progress of both stages together, 0–1, with the name of the stage. */
 export type TrainingProgress = (phase: 'PRETRAIN' | 'POSTTRAIN', share: number) => void;
-
-/** Rows without a concept in a batch, if the silence term is in use. */
-const SILENT_ROWS = 64;
 
 /**
  * Runs both stages, from `context.resumeFrom` if it is given; a resumed run's numbers are those of an uninterrupted
@@ -104,7 +112,8 @@ async function runStages(
   const saved = resumeFrom ? await readSaeTrainState(resumeFrom, fingerprint) : null;
   if (saved) stepper.writeState(saved.state);
   const history = saved?.history ?? startHistory(training.config);
-  const takeStep = createSteps(training, stepper, history);
+  const streams = openStreams(training.texts, saved?.texts);
+  const takeStep = createSteps(training, stepper, history, streams);
   const look = createLooks(training, stepper, history);
   let best = saved?.best ?? null;
   for (let step = (saved?.step ?? 0) + 1; step <= last; step++) {
@@ -117,7 +126,7 @@ async function runStages(
     progress(step <= lastPretrain ? 'PRETRAIN' : 'POSTTRAIN', step / last);
     if (reporter.checkpointDue()) {
       const path = join(workDir, `checkpoint-${step}.safetensors`);
-      const state = { step, state: await stepper.readState(), best, history };
+      const state = { step, state: await stepper.readState(), best, history, texts: positionsOf(streams) };
       await reporter.checkpoint(step, await writeSaeTrainState(path, fingerprint, state));
     }
     await reporter.breathe();
@@ -147,16 +156,16 @@ function foldArrays(config: SaeConfig, weights: Arrays): Arrays {
 }
 
 /** Step `n`, counted from 1 over both stages; post-training begins with fresh moments. */
-function createSteps({ settings, train, silent }: SaeTraining, stepper: Stepper, history: LatentHistory) {
-  const { pretrain, posttrain, seed } = settings;
+function createSteps(training: SaeTraining, stepper: Stepper, history: LatentHistory, streams: TextStreams) {
+  const { settings } = training;
+  const { pretrain, posttrain } = settings;
   const revives = revivesDead(settings);
-  const unlabelled = pretrainBatches(train, seed, pretrain.batchSize);
-  const labelled = labelledBatches(train, batchOptions(settings, silent));
+  const draw = createDraws(training, streams);
   return async (step: number): Promise<Record<string, number>> => {
     const after = step - pretrain.steps;
     if (after === 1) stepper.resetOptimizer();
     const stage = after < 1 ? 'pretrain' : 'posttrain';
-    const drawn = after < 1 ? unlabelled(step - 1) : labelled(after - 1);
+    const drawn = await draw(step);
     const share = after < 1 ? 1 : cosineShare(after, posttrain.steps);
     const batch = revives ? { ...drawn, ...deadLatents(history, settings.deadAfter) } : drawn;
     if (revives) noteFired(history, (await stepper.evaluate('fired', { x: drawn.x! })).rowsFired!.data);
@@ -167,6 +176,21 @@ function createSteps({ settings, train, silent }: SaeTraining, stepper: Stepper,
   };
 }
 
+/** The batch of each step; those of texts come in order, the others depend on the step alone. */
+function createDraws({ settings, train, silent }: SaeTraining, streams: TextStreams) {
+  const { pretrain, seed, silentRows } = settings;
+  const fromTexts = silentTextRows(streams, silent, silentRows);
+  const unlabelled = pretrainBatches(train, seed, pretrain.batchSize);
+  const labelled = labelledBatches(train, batchOptions(settings, silent, silentRows - fromTexts));
+  return async (step: number): Promise<Arrays> => {
+    const after = step - pretrain.steps;
+    if (after < 1)
+      return streams.PRETRAIN ? { x: await streams.PRETRAIN.next(pretrain.batchSize) } : unlabelled(step - 1);
+    const batch = labelled(after - 1);
+    return streams.SILENCE ? addSilent(batch, streams.SILENCE, fromTexts) : batch;
+  };
+}
+
 /** Share of the learning rate at step `n` of `steps`, counted from 1: from 1 down towards 0 along half a cosine. */
 function cosineShare(n: number, steps: number): number {
   return 0.5 * (1 + Math.cos((Math.PI * (n - 1)) / steps));
@@ -174,9 +198,10 @@ function cosineShare(n: number, steps: number): number {
 
 /** Looks at the validation prompts when it is time to, and keeps the best weights of the second stage. */
 function createLooks(training: SaeTraining, stepper: Stepper, history: LatentHistory) {
-  const { config, settings, validation, concepts, silent } = training;
-  const { pretrain, posttrain, validateEvery } = settings;
-  const validate = createValidation(config, validation, concepts, batchOptions(settings, silent));
+  const { config, settings, validation, concepts, silent, texts } = training;
+  const { pretrain, posttrain, validateEvery, silentRows } = settings;
+  const looked = texts ? joinRows(silent ?? new Float32Array(0), texts.sample) : silent;
+  const validate = createValidation(config, validation, concepts, batchOptions(settings, looked, silentRows));
   return async (
     step: number,
     best: Best | null,
@@ -193,13 +218,17 @@ function createLooks(training: SaeTraining, stepper: Stepper, history: LatentHis
   };
 }
 
-function batchOptions(settings: AlignmentSettings, silent: Float32Array | null): LabelledBatchOptions {
+function batchOptions(
+  settings: AlignmentSettings,
+  silent: Float32Array | null,
+  rows: number,
+): LabelledBatchOptions {
   return {
     seed: settings.seed,
     batchSize: settings.posttrain.batchSize,
     counterfactual: settings.weights.counterfactual > 0,
     mixEntities: settings.mixEntities,
-    silent: silent && settings.weights.silence > 0 ? { x: silent, rows: SILENT_ROWS } : null,
+    silent: silent && rows > 0 && settings.weights.silence > 0 ? { x: silent, rows } : null,
   };
 }
 

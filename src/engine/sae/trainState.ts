@@ -6,6 +6,7 @@ import type { WrittenFile } from '../contract/writtenFile.ts';
 import type { StepperState } from '../step/stepper.ts';
 import type { Best } from './best.ts';
 import type { LatentHistory } from './history.ts';
+import type { TextPositions } from './texts.ts';
 
 export interface SaeTrainState {
   /** Steps done, over both stages. */
@@ -13,13 +14,15 @@ export interface SaeTrainState {
   state: StepperState;
   best: Best | null;
   history: LatentHistory;
+  /** Where each stream of texts goes on; absent where none was drawn from. */
+  texts?: TextPositions;
 }
 
 /** `job` names what is being trained, so that no other job resumes from the file. */
 export function writeSaeTrainState(
   path: string,
   job: string,
-  { step, state, best, history }: SaeTrainState,
+  { step, state, best, history, texts }: SaeTrainState,
 ): Promise<WrittenFile> {
   const arrays: Arrays = {};
   const groups = { weights: state.weights, m: state.m, v: state.v, best: best?.weights ?? {} };
@@ -29,7 +32,7 @@ export function writeSaeTrainState(
   const chosen = best && { step: best.step, accuracy: best.accuracy, loss: best.loss };
   const { sinceFired, threshold, batches } = history;
   arrays['history/sinceFired'] = { data: sinceFired, shape: [sinceFired.length] };
-  const position = JSON.stringify({ step, updates: state.updates, best: chosen, threshold, batches });
+  const position = JSON.stringify({ step, updates: state.updates, best: chosen, threshold, batches, texts });
   return writeSafetensors(path, arrays, { job, position });
 }
 
@@ -47,11 +50,12 @@ export async function readSaeTrainState(path: string, job: string): Promise<SaeT
     const slash = name.indexOf('/');
     groups[name.slice(0, slash)]![name.slice(slash + 1)] = array;
   }
-  const { step, updates, best, threshold, batches } = JSON.parse(metadata.position!);
+  const { step, updates, best, threshold, batches, texts } = JSON.parse(metadata.position!);
   return {
     step,
     state: { weights: groups.weights!, m: groups.m!, v: groups.v!, updates },
     best: best && { ...best, weights: groups.best! },
     history: { sinceFired: groups.history!.sinceFired!.data as Int32Array, threshold, batches },
+    texts,
   };
 }

@@ -10,7 +10,7 @@ import { namedInput } from '../labels.ts';
 import { SwapControl, SwapMeasureRef, SwapPopulation } from '../measures.ts';
 import { InterventionConnection, InterventionRef, SlotConnection, SlotRef } from '../refs.ts';
 import { SplitRef } from '../split.ts';
-import { addRunNode, addStart, studiedInput, studiedOf } from './node.ts';
+import { addRunNode, addStart, corpusInput, corpusOf, studiedInput, studiedOf } from './node.ts';
 import { saeFields } from './sae.ts';
 
 export const alignmentRun = addRunNode('ALIGNMENT', {
@@ -97,6 +97,7 @@ addStart('startAlignmentRun', {
         t,
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
       ),
+      ...corpusInput(t, '`pretrainOn` or `silenceOn`'),
       settings: t.field({
         type: AlignmentSettingsTypes.input,
         required: false,
@@ -105,5 +106,6 @@ addStart('startAlignmentRun', {
       }),
     }),
   }),
-  start: (db, { settings, ...studied }) => startAlignmentRun(db, { ...studiedOf(studied), settings }),
+  start: (db, { settings, ...named }) =>
+    startAlignmentRun(db, { ...studiedOf(named), ...corpusOf(named), settings }),
 });

@@ -14,7 +14,15 @@ import { SwapPopulation } from '../measures.ts';
 import { RateRef } from '../rate.ts';
 import { AlignmentRunConnection, AlignmentRunRef, ModelRef } from '../refs.ts';
 import { SplitRef } from '../split.ts';
-import { addRunNode, addStart, studiedInput, studiedModel, studiedOf } from './node.ts';
+import {
+  addRunNode,
+  addStart,
+  corpusInput,
+  corpusOf,
+  studiedInput,
+  studiedModel,
+  studiedOf,
+} from './node.ts';
 
 /** Rows that a table may have, in the terms of the complexity rule. */
 const TABLE_COMPLEXITY = { field: 10, multiplier: 10 };
@@ -172,6 +180,7 @@ addStart('startAlignmentSweep', {
         t,
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
       ),
+      ...corpusInput(t, '`pretrainOn` or `silenceOn`'),
       layers: t.intList({
         required: false,
         description: 'Layers, each once. Default: all, from -1 (before the first block) to the last block.',
@@ -188,5 +197,5 @@ addStart('startAlignmentSweep', {
       }),
     }),
   }),
-  start: (db, input) => startAlignmentSweep(db, { ...input, ...studiedOf(input) }),
+  start: (db, input) => startAlignmentSweep(db, { ...input, ...studiedOf(input), ...corpusOf(input) }),
 });

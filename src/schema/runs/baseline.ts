@@ -5,7 +5,7 @@ import { settingsOf } from '../../services/run.ts';
 import { BaselineSettingsTypes } from '../baselineSettings.ts';
 import { builder } from '../builder.ts';
 import { namedInput } from '../labels.ts';
-import { addRunNode, addStart, studiedInput, studiedOf } from './node.ts';
+import { addRunNode, addStart, corpusInput, corpusOf, studiedInput, studiedOf } from './node.ts';
 import { saeFields } from './sae.ts';
 
 export const baselineRun = addRunNode('BASELINE', {
@@ -39,6 +39,7 @@ addStart('startBaselineRun', {
         t,
         'The dataset whose prompts are asked. Default: the one that the model was trained on.',
       ),
+      ...corpusInput(t, '`trainOn`'),
       settings: t.field({
         type: BaselineSettingsTypes.input,
         required: false,
@@ -46,5 +47,6 @@ addStart('startBaselineRun', {
       }),
     }),
   }),
-  start: (db, { settings, ...studied }) => startBaselineRun(db, { ...studiedOf(studied), settings }),
+  start: (db, { settings, ...named }) =>
+    startBaselineRun(db, { ...studiedOf(named), ...corpusOf(named), settings }),
 });

@@ -84,6 +84,20 @@ export function studiedInput(t: PothosSchemaTypes.InputFieldBuilder<Types, 'Inpu
   };
 }
 
+/** The corpus that a run reads. */
+export function corpusInput(t: PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>, settings: string) {
+  return {
+    corpusId: t.id({
+      required: false,
+      description: `The corpus whose texts are read where ${settings} says TEXTS; to be left out otherwise.`,
+    }),
+  };
+}
+
+export const corpusOf = ({ corpusId }: { corpusId?: string }) => ({
+  corpusId: corpusId && idOf(corpusId, ['Corpus'], ['corpusId']),
+});
+
 /** The uuids of what `studiedInput` names. */
 export function studiedOf({ modelId, datasetId }: { modelId: string; datasetId?: string }) {
   return {

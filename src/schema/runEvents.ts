@@ -11,7 +11,7 @@ import type {
   RunEventRow,
   StatusEvent,
 } from '../services/run.ts';
-import { runsByIds } from '../services/run.ts';
+import { getLog, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor, startOf } from './eventCursor.ts';
 import { finiteOrNull } from './finite.ts';
@@ -74,6 +74,25 @@ const RunLogged = builder.objectRef<LogEvent>('RunLogged').implement({
     message: t.exposeString('message', { description: 'The line.' }),
   }),
 });
+
+const LogLine = builder.objectRef<LogEvent>('LogLine').implement({
+  description: 'A line of a run’s log.',
+  fields: (t) => ({
+    at: t.expose('at', { type: 'DateTime', description: 'When it was written.' }),
+    level: t.field({ type: LogLevel, description: 'How much it matters.', resolve: (line) => line.level }),
+    message: t.exposeString('message', { description: 'The line.' }),
+  }),
+});
+
+builder.interfaceField(RunRef, 'log', (t) =>
+  t.field({
+    type: [LogLine],
+    description: 'The newest lines of its log, oldest first; `runEvents` tells of each as it is written.',
+    complexity: ({ last }) => ({ field: 1, multiplier: Math.max(0, last ?? 100) / 10 }),
+    args: { last: t.arg.int({ defaultValue: 100, description: 'At most this many, 0–1,000.' }) },
+    resolve: (run, { last }, { db }) => getLog(db, run.id, last ?? 100),
+  }),
+);
 
 const PartFinished = builder.objectRef<PartEvent>('PartFinished').implement({
   description: 'A part of a sweep or of a grokking run has ended, well or not.',

@@ -1,11 +1,12 @@
 /** Runs as they are read, listed and cancelled; how each kind starts is in its file of `runs/`. */
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
+import { type LogEvent, readLog } from '../db/queries/events.ts';
 import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
 import * as queries from '../db/queries/runs.ts';
 import { runs } from '../db/tables/index.ts';
-import { notFound } from '../errors.ts';
+import { invalidInput, notFound } from '../errors.ts';
 import { dequeueRun } from '../jobs/queue.ts';
 
 export type * from '../db/queries/events.ts';
@@ -56,4 +57,16 @@ export function getMetrics(
   maxPoints: number,
 ): Promise<MetricSeries[]> {
   return readMetrics(db, runId, names, maxPoints);
+}
+
+const MAX_LOG_LINES = 1000;
+
+/**
+ * The newest `last` lines of a run's log, oldest first.
+ * @throws AppError INVALID_INPUT
+ */
+export function getLog(db: Executor, runId: string, last: number): Promise<LogEvent[]> {
+  if (last < 0 || last > MAX_LOG_LINES)
+    throw invalidInput(['last'], `last must be 0–${MAX_LOG_LINES}, got ${last}`);
+  return readLog(db, runId, last);
 }

@@ -241,6 +241,21 @@ describe('runEvents', () => {
     return taken;
   };
 
+  it('reads the newest lines of a log, oldest first', async () => {
+    const { db } = api.database;
+    const { claim, globalId: id } = await startRunning();
+    const lines = ['one', 'two', 'three'].map((message, i) => ({ level: 'WARN' as const, message, at: i }));
+    await appendLogs(db, claim, lines);
+    const query = 'query ($id: ID!, $last: Int!) { run(id: $id) { log(last: $last) { at level message } } }';
+    expect((await api.ask(query, { id, last: 2 })).run.log).toEqual([
+      { at: '1970-01-01T00:00:00.001Z', level: 'WARN', message: 'two' },
+      { at: '1970-01-01T00:00:00.002Z', level: 'WARN', message: 'three' },
+    ]);
+    expect((await api.answer(query, { id, last: 1001 })).errors?.[0]?.message).toBe(
+      'last must be 0–1000, got 1001',
+    );
+  });
+
   it('tells what was and what comes, resumes by cursor without gap or double, and completes', async () => {
     const { db } = api.database;
     const { claim, globalId: id } = await startRunning();

@@ -20,6 +20,7 @@ type View = ComponentType<Params>;
 const VIEWS: [RegExp, string, () => Promise<View>][] = [
   [/^$/, 'Runs', async () => Runs],
   [/^runs\/(?<id>[^/]+)$/, 'Run', async () => (await import('./routes/run.tsx')).Run],
+  [/^runs\/(?<id>[^/]+)\/binding$/, 'Binding', async () => (await import('./routes/binding.tsx')).Binding],
 ];
 
 const needsKey = signal(false);

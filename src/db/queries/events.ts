@@ -2,7 +2,7 @@
  * What a run reports: status changes, log lines and metrics, numbered 1, 2, 3 … by one counter a run.
  * Writers lock the run's row, so numbers are given in the order of commits, without gaps or doubles.
  */
-import { and, eq, sql } from 'drizzle-orm';
+import { and, desc, eq, sql } from 'drizzle-orm';
 import type { MetricRow } from '../../engine/contract/protocol.ts';
 import type { Executor } from '../client.ts';
 import { metricPoints, type RunStatus, runEvents, runs } from '../tables/index.ts';
@@ -189,6 +189,21 @@ export async function readEvents(
       group by seq order by seq limit ${limit})
     order by seq limit ${limit}`);
   return rows.map((row) => toEvent(runId, row));
+}
+
+/** The newest `last` log lines of a run, oldest first. */
+export async function readLog(db: Executor, runId: string, last: number): Promise<LogEvent[]> {
+  const lines = await db
+    .select()
+    .from(runEvents)
+    .where(and(eq(runEvents.runId, runId), eq(runEvents.type, 'LOG')))
+    .orderBy(desc(runEvents.seq))
+    .limit(last);
+  return lines.reverse().map(({ seq, at, payload }) => ({
+    ...{ runId, seq, at, type: 'LOG' as const },
+    level: payload.level as LogLevel,
+    message: payload.message as string,
+  }));
 }
 
 /** Sends a notification when the transaction commits. */

@@ -4,6 +4,7 @@ import type { RunHeadFragment } from '../api/documents.ts';
 import { ago, bytes, clock, words } from '../format.ts';
 import { isOver, nameOf, Progress, Status, timing } from '../parts/run.tsx';
 import { Failed, Loading } from '../parts/states.tsx';
+import { RunTabs } from '../parts/tabs.tsx';
 import { now } from '../state/query.ts';
 import { LiveRun } from '../state/run.ts';
 import { CurveGroups } from './runCurves.tsx';
@@ -23,6 +24,7 @@ export function Run({ id }: { id: string }) {
   return (
     <>
       <Head run={run} done={() => live.open()} />
+      <RunTabs id={run.id} kind={run.kind} />
       {error && <Failed title="No longer live" message={error.message} again={() => live.open()} />}
       {run.error && <Failed title={`It failed: ${words(run.error.code)}`} message={run.error.message} />}
       <CurveGroups curves={live.curves} run={run} />

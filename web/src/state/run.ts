@@ -43,6 +43,7 @@ export class LiveRun {
       batch(() => {
         this.error.value = null;
         this.run.value = run;
+        this.log.value = run.log;
         this.curves.reset(run.metrics);
       });
       if (!isOver(run.status)) this.#follow(run.cursor);

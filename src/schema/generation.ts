@@ -8,6 +8,7 @@ import {
   startGeneration,
 } from '../services/generation.ts';
 import { builder } from './builder.ts';
+import { EDITS_DESCRIPTION, EditInputRef, editsFrom } from './editInput.ts';
 import { conceptKeyOrId, idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { ConceptRef } from './refs.ts';
@@ -31,19 +32,30 @@ const GenerationIntervention = builder.inputType('GenerationIntervention', {
 });
 
 const GenerationInput = builder.inputType('GenerationInput', {
-  description: 'What to continue and how. Give either `exampleId` or `prompt`.',
+  description:
+    'What to continue and how. Give either `runId` or `saeId`, and either `exampleId` or `prompt`.',
   fields: (t) => ({
-    runId: t.id({ required: true, description: 'Id of an alignment run that has succeeded.' }),
+    runId: t.id({
+      required: false,
+      description:
+        'Id of an alignment run that has succeeded, whose SAE is read and edited. Or give `saeId`.',
+    }),
+    saeId: t.id({ required: false, description: 'Id of any SAE. Or give `runId`.' }),
     exampleId: t.id({
       required: false,
-      description: "An example of the run's dataset, whose prompt is continued.",
+      description: "An example of the SAE's dataset, whose prompt is continued.",
     }),
     prompt: t.string({ required: false, description: 'A prompt of your own.' }),
     ...settingFields(t, samplingSettings),
     interventions: t.field({
       type: [GenerationIntervention],
       required: false,
-      description: `Edits to make on the way, at most ${MAX_INTERVENTIONS}; where several apply at one step, each edits what the one before it made.`,
+      description: `Swaps of slots to make on the way, at most ${MAX_INTERVENTIONS}; where several apply at one step, each edits what the one before it made.`,
+    }),
+    edits: t.field({
+      type: [EditInputRef],
+      required: false,
+      description: `Edits of any latents and directions, after those. ${EDITS_DESCRIPTION}`,
     }),
   }),
 });
@@ -76,7 +88,7 @@ const TokenGenerated = builder.objectRef<GeneratedToken>('TokenGenerated').imple
     slots: t.field({
       type: [SlotActivation],
       description:
-        'The slots at the position that predicted it (the token before it), as the model computed them, before any edit; in the order of the ontology.',
+        'The slots at the position that predicted it (the token before it), as the model computed them, before any edit; in the order of the ontology; none of an SAE without slots.',
       resolve: (token) => token.slots,
     }),
   }),
@@ -112,18 +124,20 @@ builder.subscriptionField('generation', (t) =>
   t.field({
     type: GenerationEventRef,
     description:
-      'Continues a prompt with the model that an alignment run studies: every token as it is made, with the slots it was predicted from, and any number of concept swaps on the way. Ends the work when the subscriber leaves; stores nothing. Scope RUN.',
+      'Continues a prompt with the model of an SAE: every token as it is made, with the slots it was predicted from, and edits on the way. Ends the work when the subscriber leaves; stores nothing. Scope RUN.',
     authScopes: { run: true },
     args: {
       input: t.arg({ type: GenerationInput, required: true, description: 'What to continue and how.' }),
     },
     subscribe: async (_root, { input }, { db, store, engine }) => {
-      const { runId, exampleId, interventions, ...rest } = withoutNulls(input);
+      const { runId, saeId, exampleId, interventions, edits: _, ...rest } = withoutNulls(input);
       const events = await startGeneration(
         { db, store, engine },
         {
           ...rest,
-          runId: idOf(runId, ['AlignmentRun'], ['runId']),
+          runId: runId && idOf(runId, ['AlignmentRun'], ['runId']),
+          saeId: saeId && idOf(saeId, ['Sae'], ['saeId']),
+          edits: editsFrom(input.edits ?? []),
           exampleId: exampleId == null ? undefined : idOf(exampleId, ['Example'], ['exampleId']),
           interventions: interventions?.map(({ targetConcept, sourceConcept, ...given }) => ({
             ...given,

@@ -1,22 +1,22 @@
 /** Live generation: the engine continues a prompt while a caller watches and edits. */
 import { z } from 'zod';
 import { longText } from '../data/text.ts';
+import type { Executor } from '../db/client.ts';
+import { isOfKind } from '../db/queries/runOf.ts';
+import { readRun } from '../db/queries/runs.ts';
 import { reading, whole, withFallback } from '../engine/contract/describe.ts';
 import { type SteeringEdit, swapEdit } from '../engine/contract/edits.ts';
 import type { FinishedItem, GenerationItem, TokenItem } from '../engine/contract/generation.ts';
 import { seed } from '../engine/contract/seed.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
-import {
-  chosenAlphaOf,
-  findConcept,
-  loadPair,
-  readAlignment,
-  readConcepts,
-  readExample,
-} from './alignment.ts';
+import { chosenAlphaOf, findConcept, readAlignment, readExample } from './alignment.ts';
 import { swapSettings } from './conceptSwap.ts';
+import type { Example } from './dataset.ts';
+import { editsInput } from './editInput.ts';
+import { inEditsTerms, readSteered, resolveEdits, type Steered } from './editResolution.ts';
 import type { EngineWork } from './engine.ts';
 import type { Concept } from './ontology.ts';
+import { loadSaePair, readSae, type Sae, saeOfRuns } from './sae.ts';
 
 export const MAX_INTERVENTIONS = 16;
 const MAX_NEW_TOKENS = 256;
@@ -72,10 +72,17 @@ export const samplingSettings = z.strictObject({
 
 const generationRequest = samplingSettings
   .extend({
-    runId: z.uuid(),
+    runId: z.uuid().optional(),
+    saeId: z.uuid().optional(),
     exampleId: z.uuid().optional(),
     prompt: longText.optional(),
     interventions: z.array(intervention).max(MAX_INTERVENTIONS).default([]),
+    edits: editsInput.default([]),
+  })
+  .refine((input) => (input.runId === undefined) !== (input.saeId === undefined), {
+    path: ['runId'],
+    error: 'give either runId or saeId',
+    ...reading('runId', 'saeId'),
   })
   .refine((input) => (input.exampleId === undefined) !== (input.prompt === undefined), {
     path: ['prompt'],
@@ -101,18 +108,41 @@ export async function startGeneration(
   request: GenerationRequest,
 ): Promise<AsyncIterableIterator<GenerationEvent>> {
   const input = parseOrThrow(generationRequest, request);
-  const run = await readAlignment(db, input.runId, 'generation');
-  const ontology = await readConcepts(db, run);
-  const prompt = input.prompt ?? (await readExample(db, run, input.exampleId!)).prompt;
-  const edits = input.interventions.map((given, i) => toEdit(given, i, ontology, chosenAlphaOf(run) ?? 1));
+  const work = { db, store, engine };
+  const steered = await readSteeredOf(work, input);
+  const prompt = input.prompt ?? (await readExampleOf(db, steered.sae, input.exampleId!)).prompt;
+  const alpha = input.interventions.length > 0 ? await swapAlphaOf(db, steered.sae) : 1;
+  const swaps = input.interventions.map((given, i) => toEdit(given, i, steered.concepts, alpha));
   const items = engine.stream('generate', {
-    ...(await loadPair({ db, store }, run)),
-    ...{ prompt, maxNewTokens: input.maxNewTokens, sampling: samplingOf(input), edits },
+    ...(await loadSaePair(work, steered.sae)),
+    ...{ prompt, maxNewTokens: input.maxNewTokens, sampling: samplingOf(input) },
+    edits: [...swaps, ...(await resolveEdits(work, steered, input.edits))],
   });
   const first = await items.next().catch((error) => {
-    throw inCallersTerms(error);
+    throw inCallersTerms(error, input);
   });
-  return withConcepts(first, items, ontology);
+  return withConcepts(first, items, steered.concepts);
+}
+
+/** The SAE of a finished alignment, or any. */
+async function readSteeredOf(work: EngineWork, { runId, saeId }: Input): Promise<Steered> {
+  if (saeId !== undefined) return readSteered(work, await readSae(work.db, saeId));
+  const run = await readAlignment(work.db, runId!, 'generation');
+  const [sae] = await saeOfRuns(work.db, [run.id]);
+  return readSteered(work, sae!);
+}
+
+async function readExampleOf(db: Executor, { datasetId }: Sae, exampleId: string): Promise<Example> {
+  if (datasetId !== null) return readExample(db, { datasetId }, exampleId);
+  throw invalidInput(['exampleId'], 'exampleId goes with an SAE that has a dataset; give a prompt');
+}
+
+/** What swaps take for alpha by default: what the SAE's run chose. @throws AppError INVALID_INPUT without slots. */
+async function swapAlphaOf(db: Executor, { config, runId }: Sae): Promise<number> {
+  if (config.nConcepts === 0)
+    throw invalidInput(['interventions'], 'interventions swap slots, and the SAE has none; give edits');
+  const run = runId === null ? null : await readRun(db, runId);
+  return (run && isOfKind(run, 'ALIGNMENT') ? chosenAlphaOf(run) : null) ?? 1;
 }
 
 function toEdit(
@@ -140,11 +170,13 @@ function samplingOf({ temperature, topK, seed: given }: Input) {
 }
 
 /** The engine's names are not the caller's; of a target it can find wrong only that the prompt is about it. */
-function inCallersTerms(error: unknown): unknown {
+function inCallersTerms(error: unknown, { interventions, edits }: Input): unknown {
   if (!(error instanceof AppError) || error.path[0] !== 'edits') return error;
-  const [, i = '', field = ''] = error.path;
-  if (field !== 'target')
-    return new AppError(error.code, error.message, { path: ['interventions', i, field], cause: error });
+  const [, i = '', field = '', ...rest] = error.path;
+  const edit = Number(i) - interventions.length;
+  const at = (path: string[]) => new AppError(error.code, error.message, { path, cause: error });
+  if (edit >= 0) return inEditsTerms(at(['edits', String(edit), field, ...rest]), edits);
+  if (field !== 'target') return at(['interventions', i, field]);
   return invalidInput(
     ['interventions', i, 'targetConcept'],
     'the target is what the prompt is about already, by its strongest slot; name another target, or a source',

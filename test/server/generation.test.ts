@@ -8,6 +8,7 @@ import type { Database } from '../../src/db/client.ts';
 import { AppError } from '../../src/errors.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
+import { tinySae } from '../engine/align/tinySae.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { silentLog } from '../helpers/log.ts';
 import { storeTinyAlignment, type TinyAlignment } from '../helpers/tinyAlignment.ts';
@@ -16,6 +17,8 @@ import { overSse, overWebSocket, post, startTestApi, type TestApi } from './edge
 
 const PROMPT = 'fay ada ada';
 const GENERATION = contract('Generation');
+const SAE_OF =
+  'query ($id: ID!) { run(id: $id) { ... on AlignmentRun { sae { id } } ... on BaselineRun { sae { id } } } }';
 
 interface Item {
   __typename: string;
@@ -97,6 +100,45 @@ describe.each([
     expect(await collect({ prompt: PROMPT, maxNewTokens: 6, interventions: [lasting] })).toEqual(named);
   });
 
+  it('takes edits of anything beside the swaps, of any SAE', async () => {
+    const EDITS = [
+      {
+        target: { vector: [1, -2, 3, -4, 5, -6, 7, -8] },
+        action: 'ADD',
+        strength: 1,
+        place: { positions: 'ALL' },
+      },
+      { target: { concept: 'b' }, action: 'SET', strength: 6, place: { fromStep: 1 } },
+    ];
+    const steered = { prompt: PROMPT, maxNewTokens: 6, edits: EDITS };
+    const items = await collect(steered);
+    const { body } = await post(api, SAE_OF, { id: runId });
+    const saeId = body.data.run.sae.id;
+    expect(await collect({ ...steered, runId: undefined, saeId })).toEqual(items);
+    const answer = await post(api, contract('Steer'), { saeId, prompt: PROMPT, edits: EDITS });
+    const [{ continuation }] = answer.body.data.steer.results;
+    expect(items.slice(0, -1).map(({ text }) => text)).toEqual(
+      continuation.tokens.slice(0, 6).map(({ text }: Item) => text),
+    );
+    // A swap comes first, whatever is edited after it.
+    const interventions = [{ sourceConcept: 'c', targetConcept: 'b', alpha: 5, method: 'DECODER_PAIR' }];
+    const swap = { source: { concept: 'c' }, target: { concept: 'b' }, action: 'SWAP', strength: 5 };
+    const both = await collect({ ...steered, interventions });
+    const edits = [{ ...swap, method: 'DECODER_PAIR' }, ...EDITS];
+    expect(await collect({ ...steered, edits })).toEqual(both);
+    const bare = await storeTinyAlignment(database.db, store, {
+      ...{ kind: 'BASELINE', sae: tinySae(1, { slots: false }) },
+    });
+    const id = encodeGlobalId('BaselineRun', bare.runId);
+    const found = await post(api, SAE_OF, { id });
+    const baseline = { prompt: PROMPT, maxNewTokens: 3, runId: undefined, saeId: found.body.data.run.sae.id };
+    const [token] = await collect({ ...baseline, edits: [EDITS[0]] });
+    expect(token).toMatchObject({ index: 0, slots: [] });
+    await expect(collect({ ...baseline, interventions })).rejects.toMatchObject({
+      extensions: { path: ['interventions'] },
+    });
+  });
+
   it('takes an example of the dataset, and draws by a seed', async () => {
     const EXAMPLES =
       'query ($id: ID!) { run(id: $id) { dataset { examples(first: 1) { edges { node { id prompt } } } } } }';
@@ -136,6 +178,13 @@ describe.each([
       'INVALID_INPUT',
       ['interventions'],
     ],
+    [
+      'an edit of a latent that does not exist',
+      { ...edited({}), edits: [{ target: { latent: 99 }, action: 'SET' }] },
+      'INVALID_INPUT',
+      ['edits', '0', 'target', 'latent'],
+    ],
+    ['no SAE', { prompt: PROMPT, runId: undefined }, 'INVALID_INPUT', ['runId']],
     ['too many tokens', { maxNewTokens: 257 }, 'INVALID_INPUT', ['maxNewTokens']],
     ['a temperature of nothing', { temperature: 0 }, 'INVALID_INPUT', ['temperature']],
   ])('refuses %s', async (_what, input, code, path) => {

@@ -21,6 +21,7 @@ const VIEWS: [RegExp, string, () => Promise<View>][] = [
   [/^$/, 'Runs', async () => Runs],
   [/^runs\/(?<id>[^/]+)$/, 'Run', async () => (await import('./routes/run.tsx')).Run],
   [/^runs\/(?<id>[^/]+)\/binding$/, 'Binding', async () => (await import('./routes/binding.tsx')).Binding],
+  [/^runs\/(?<id>[^/]+)\/swap$/, 'Swap', async () => (await import('./routes/swap.tsx')).SwapRoute],
 ];
 
 const needsKey = signal(false);

@@ -39,6 +39,8 @@ export interface Follow<Result, Variables> {
   variables(cursor: string | null): NoInfer<Variables>;
   /** Takes what came and gives its cursor; null leaves the place where it was. */
   next(result: Result): string | null;
+  /** It cannot be gone on with: where the socket breaks, it fails. */
+  isOnce?: boolean;
   /** The stream has ended by itself. */
   end?(): void;
   /** It cannot go on: the server refuses it. */
@@ -81,11 +83,15 @@ export function follow<Result, Variables>(what: Follow<Result, Variables>): () =
     );
   };
   const later = () => {
+    if (what.isOnce) return refuse('The connection was lost.', 'OFFLINE');
     timer = setTimeout(begin, wait * (0.5 + Math.random() / 2));
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   };
   const fail = (message: string, code: string) => {
-    if (code === 'UNAVAILABLE' || code === 'INTERNAL') return later();
+    if (!what.isOnce && (code === 'UNAVAILABLE' || code === 'INTERNAL')) return later();
+    refuse(message, code);
+  };
+  const refuse = (message: string, code: string) => {
     isOver = true;
     what.fail?.(new ApiError(message, code));
   };

@@ -8,7 +8,7 @@ import { readActivations } from './latents/activations.ts';
 import { capturedPrompts } from './latents/capture.ts';
 import { readDifference } from './latents/difference.ts';
 import { describeLatents } from './latents/page.ts';
-import { searchLatents } from './latents/search.ts';
+import { surveyLatents } from './latents/survey.ts';
 import { readLatentTokens } from './latents/tokens.ts';
 import { createLoadedPairs, type LoadedPair } from './loaded.ts';
 
@@ -41,10 +41,9 @@ async function answer(pair: LoadedPair, { method, params }: EngineCall): Promise
       const captured = await capturedPrompts(pair, params);
       return { method, result: captured && describeLatents(pair, captured, params.latents) };
     }
-    case 'searchLatents': {
+    case 'surveyLatents': {
       const captured = await capturedPrompts(pair, params);
-      const { concept, count } = params;
-      return { method, result: captured && (await searchLatents(pair.sae, captured, concept, count)) };
+      return { method, result: captured && (await surveyLatents(pair.sae, captured)) };
     }
     case 'conceptDifference':
       return { method, result: await readDifference(pair, params) };

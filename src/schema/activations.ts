@@ -1,10 +1,11 @@
 /** What fires on any text, token by token. */
 import { invalidInput } from '../errors.ts';
+import { latentOf } from '../services/latent.ts';
 import { type ActiveToken, readActivations, TOP_LATENTS } from '../services/latentText.ts';
 import type { Sae } from '../services/sae.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
-import { LatentRef } from './latent.ts';
+import { LatentRef } from './refs.ts';
 
 /** In the terms of the complexity rule: the text runs through the model. */
 const COMPLEXITY = 300;
@@ -22,7 +23,7 @@ const LatentActivation = builder.objectRef<Active>('LatentActivation').implement
     latent: t.field({
       type: LatentRef,
       description: 'The latent.',
-      resolve: ({ sae, latent }) => ({ runId: sae.runId ?? sae.id, index: latent }),
+      resolve: ({ sae, latent }) => latentOf(sae, latent),
     }),
     activation: t.exposeFloat('activation', { description: 'Its activation.' }),
   }),

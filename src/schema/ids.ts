@@ -4,9 +4,12 @@ import { invalidInput } from '../errors.ts';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** A latent has no row: its SAE, the dataset on which it is looked at (or none), and its number. */
+const LATENT = new RegExp(`^${UUID.source.slice(1, -1)}/(-|${UUID.source.slice(1, -1)})/(0|[1-9]\\d{0,8})$`);
+
 export interface GlobalId {
   typename: string;
-  /** The row's uuid. */
+  /** The row's uuid; of a latent what it is made of. */
   id: string;
 }
 
@@ -24,7 +27,8 @@ export function decodeGlobalId(globalId: string, path: readonly string[] = ['id'
 /** What keeps the text from being a global id; null where it is one, of whatever type. */
 export function idProblem(text: string): string | null {
   const { typename, id } = split(text);
-  if (/^[A-Z]\w*$/.test(typename) && UUID.test(id) && encodeGlobalId(typename, id) === text) return null;
+  const form = typename === 'Latent' ? LATENT : UUID;
+  if (/^[A-Z]\w*$/.test(typename) && form.test(id) && encodeGlobalId(typename, id) === text) return null;
   const shown = text.length > 100 ? `${text.slice(0, 100)}…` : text;
   return `"${shown}" is not an id of this API: pass on the value of an \`id\` field`;
 }

@@ -1,35 +1,43 @@
 /** Single latents: what drives them and what they write, worked out by the engine when it is asked for. */
+import { nLatentsOf } from '../engine/contract/sae.ts';
 import { invalidInput } from '../errors.ts';
-import { conceptsOfDatasets } from '../runs/concepts.ts';
+import { conceptsOfDatasets, findConcept } from '../runs/concepts.ts';
 import { examplesByIds } from '../services/dataset.ts';
 import {
-  hasLatents,
   LATENT_LIST,
   type Latent,
-  type LatentMatch,
   type LatentPage,
   type LatentTokens,
   latentExampleKey,
   latentKey,
+  latentOf,
+  latentOfKey,
   latentPages,
   latentTokens,
-  searchLatents,
+  measuredOn,
 } from '../services/latent.ts';
+import { type LatentMatch, searchLatents } from '../services/latentSurvey.ts';
 import type { Concept } from '../services/ontology.ts';
-import { type Run, runsByIds } from '../services/run.ts';
-import { slotsByIndex } from '../services/slot.ts';
+import type { Run } from '../services/run.ts';
+import { saeOfRuns, saesByIds } from '../services/sae.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { conceptKeyOrId } from './ids.ts';
 import { RateRef } from './rate.ts';
-import { AlignmentRunRef, BaselineRunRef, ConceptRef, ExampleRef, SlotRef } from './refs.ts';
+import {
+  AlignmentRunRef,
+  BaselineRunRef,
+  ConceptRef,
+  ExampleRef,
+  LatentRef,
+  SaeRef,
+  SlotRef,
+} from './refs.ts';
 
-/** In the terms of the complexity rule: a page is milliseconds of the engine's time, a search a second of it. */
+/** In the terms of the complexity rule, when asked first: a page is milliseconds of the engine's time, a search seconds. */
 const PAGE_COMPLEXITY = 30;
 const SEARCH_COMPLEXITY = 300;
 const TOKENS_COMPLEXITY = 30;
-
-export const LatentRef = builder.objectRef<Latent>('Latent');
 
 /** The argument and the cost of a list that comes with its latent's page. */
 function listOf(fallback: number) {
@@ -128,7 +136,7 @@ const LatentExample = builder.objectRef<TopExample>('LatentExample').implement({
 });
 
 const LatentNeighbour = builder
-  .objectRef<LatentPage['nearest'][number] & { runId: string }>('LatentNeighbour')
+  .objectRef<LatentPage['nearest'][number] & { of: Latent }>('LatentNeighbour')
   .implement({
     description: 'A latent that writes in nearly the same direction as another.',
     fields: (t) => ({
@@ -137,39 +145,55 @@ const LatentNeighbour = builder
         type: LatentRef,
         complexity: PAGE_COMPLEXITY,
         description: 'The other latent.',
-        resolve: ({ runId, latent }) => ({ runId, index: latent }),
+        resolve: ({ of, latent }) => ({ saeId: of.saeId, datasetId: of.datasetId, index: latent }),
       }),
     }),
   });
 
-LatentRef.implement({
-  description: `A latent of an SAE, free or a slot, as it fires at the last token of the dataset's prompts of one concept (an even sample of at most 8192, fewer for large models). Worked out when it is asked for; all latents of one run in an operation are one request to the engine.`,
+builder.node(LatentRef, {
+  description: `A latent of an SAE, free or a slot, as it fires at the last token of a dataset's prompts of one concept (an even sample of at most 8192, fewer for large models). Measured when it is first asked for, and kept; all latents of one SAE in an operation are one request to the engine.`,
+  id: { resolve: latentKey },
+  loadOne: async (key, { loaders }) => {
+    const latent = latentOfKey(key);
+    const sae = await loaders.load(saesByIds, latent.saeId);
+    return sae && latent.index < nLatentsOf(sae.config) ? latent : null;
+  },
   fields: (t) => ({
     index: t.exposeInt('index', { description: 'Its number in the SAE: free latents first, then slots.' }),
+    sae: t.field({
+      type: SaeRef,
+      description: 'The SAE that it is of.',
+      resolve: async ({ saeId }, _args, { loaders }) => (await loaders.load(saesByIds, saeId))!,
+    }),
     concept: t.field({
       type: ConceptRef,
       nullable: true,
       description: 'The concept that it is dedicated to; null for a free latent.',
-      resolve: async (latent, _args, { loaders }) => {
-        const slot = await loaders.load(slotsByIndex, latentKey(latent));
-        if (!slot) return null;
-        const concepts = await conceptsOf(latent, loaders);
-        return concepts.find(({ id }) => id === slot.conceptId);
+      resolve: async ({ saeId, index }, _args, { loaders }) => {
+        const sae = await loaders.load(saesByIds, saeId);
+        if (!sae || index < sae.config.nFree || sae.datasetId === null) return null;
+        const concepts = await loaders.load(conceptsOfDatasets, sae.datasetId);
+        return concepts[index - sae.config.nFree];
       },
     }),
     firingRate: t.field({
       type: RateRef,
       description:
         'Share of the prompts on which it fires: a slot above 0.5, a free latent at anything but 0.',
-      resolve: async (latent, _args, { loaders }) => toRate((await pageOf(latent, loaders)).firing),
+      resolve: async (latent, _args, { loaders }) => {
+        const { stats } = latent;
+        if (stats) return { successes: stats.fired, trials: stats.prompts };
+        return toRate((await pageOf(latent, loaders)).firing);
+      },
     }),
     mean: t.float({
       description: 'Mean activation over the prompts.',
-      resolve: async (latent, _args, { loaders }) => (await pageOf(latent, loaders)).mean,
+      resolve: async (latent, _args, { loaders }) =>
+        latent.stats?.mean ?? (await pageOf(latent, loaders)).mean,
     }),
     max: t.float({
       description: 'Largest activation on any of the prompts.',
-      resolve: async (latent, _args, { loaders }) => (await pageOf(latent, loaders)).max,
+      resolve: async (latent, _args, { loaders }) => latent.stats?.max ?? (await pageOf(latent, loaders)).max,
     }),
     histogram: t.field({
       type: [HistogramBin],
@@ -217,19 +241,19 @@ LatentRef.implement({
       resolve: async (latent, { first }, { loaders }) =>
         (await pageOf(latent, loaders)).nearest
           .slice(0, checkFirst(first))
-          .map((neighbour) => ({ ...neighbour, runId: latent.runId })),
+          .map((neighbour) => ({ ...neighbour, of: latent })),
     }),
   }),
 });
 
-const LatentMatchRef = builder.objectRef<LatentMatch & { runId: string }>('LatentMatch').implement({
+export const LatentMatchRef = builder.objectRef<LatentMatch>('LatentMatch').implement({
   description: 'A latent that a search for a concept has found.',
   fields: (t) => ({
     latent: t.field({
       type: LatentRef,
       complexity: PAGE_COMPLEXITY,
       description: 'The latent.',
-      resolve: ({ runId, latent }) => ({ runId, index: latent }),
+      resolve: ({ latent }) => latent,
     }),
     separability: t.exposeFloat('separability', {
       nullable: true,
@@ -259,9 +283,8 @@ for (const run of [AlignmentRunRef, BaselineRunRef]) {
         }),
       },
       resolve: async (owner: Run, { index }, { loaders }) => {
-        const latent = { runId: owner.id, index };
-        if (!hasLatents(owner)) return null;
-        return (await loaders.loadWork(latentPages, latentKey(latent))) && latent;
+        const sae = await loaders.load(saeOfRuns, owner.id);
+        return sae && index >= 0 && index < nLatentsOf(sae.config) ? latentOf(sae, index) : null;
       },
     }),
     latents: t.field({
@@ -274,8 +297,11 @@ for (const run of [AlignmentRunRef, BaselineRunRef]) {
       },
       complexity: ({ first }) => ({ field: SEARCH_COMPLEXITY, multiplier: first ?? 10 }),
       resolve: async (owner: Run, { concept, first }, context) => {
-        const matches = await searchLatents(context, owner, conceptKeyOrId(concept), checkFirst(first));
-        return matches.map((match) => ({ ...match, runId: owner.id }));
+        const sae = await context.loaders.load(saeOfRuns, owner.id);
+        const [keyOrId, count] = [conceptKeyOrId(concept), checkFirst(first)];
+        if (sae) return searchLatents(context, sae, { concept: keyOrId, count });
+        findConcept(await context.loaders.load(conceptsOfDatasets, owner.datasetId), keyOrId, ['concept']);
+        return [];
       },
     }),
   }));
@@ -286,11 +312,12 @@ builder.objectField(SlotRef, 'latent', (t) =>
     type: LatentRef,
     complexity: PAGE_COMPLEXITY,
     description: 'Its page: when it fires, on what, and what it writes.',
-    resolve: ({ runId, index }) => ({ runId, index }),
+    resolve: async ({ runId, index }, _args, { loaders }) =>
+      latentOf((await loaders.load(saeOfRuns, runId))!, index),
   }),
 );
 
-function checkFirst(first: number | null | undefined): number {
+export function checkFirst(first: number | null | undefined): number {
   if (first != null && first >= 0 && first <= LATENT_LIST) return first;
   throw invalidInput(['first'], `first must be 0 to ${LATENT_LIST}, got ${first}`);
 }
@@ -299,13 +326,12 @@ async function pageOf(latent: Latent, loaders: Context['loaders']): Promise<Late
   return (await loaders.loadWork(latentPages, latentKey(latent)))!;
 }
 
-async function conceptsOf({ runId }: Latent, loaders: Context['loaders']): Promise<Concept[]> {
-  const run = await loaders.load(runsByIds, runId);
-  return loaders.load(conceptsOfDatasets, run!.datasetId);
-}
-
 async function conceptsOfPage(latent: Latent, loaders: Context['loaders']): Promise<OfConcept[]> {
-  const [page, concepts] = await Promise.all([pageOf(latent, loaders), conceptsOf(latent, loaders)]);
+  const { datasetId } = measuredOn(latent);
+  const [page, concepts] = await Promise.all([
+    pageOf(latent, loaders),
+    loaders.load(conceptsOfDatasets, datasetId),
+  ]);
   return page.concepts.map((measured, i) => ({ measured, concept: concepts[i]! }));
 }
 

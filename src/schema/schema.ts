@@ -23,6 +23,7 @@ import './saeImport.ts';
 import './compareRuns.ts';
 import './slot.ts';
 import './latent.ts';
+import './latentList.ts';
 import './intervention.ts';
 import './conceptSwap.ts';
 import './grokkingPoint.ts';

@@ -1,115 +1,155 @@
-/** Single latents of finished SAEs, looked at by the engine when somebody asks. */
-
-import type { Executor } from '../db/client.ts';
+/** Single latents of SAEs: measured by the engine when somebody asks first, and kept from then on. */
 import { readByIds } from '../db/queries/byIds.ts';
 import { loadEngineDataset } from '../db/queries/engineDataset.ts';
+import {
+  insertLatentPages,
+  insertLatentTokens,
+  type LatentStats,
+  type MeasuredOn,
+  readLatentPages,
+  readLatentTokens,
+} from '../db/queries/latentStats.ts';
 import { examples } from '../db/tables/index.ts';
-import type { EngineDataset } from '../engine/contract/dataset.ts';
-import type { LatentMatch, LatentPage, LatentSource, LatentTokens } from '../engine/contract/latents.ts';
+import type { LatentPage, LatentSource, LatentTokens } from '../engine/contract/latents.ts';
+import { nLatentsOf } from '../engine/contract/sae.ts';
 import { invalidInput, notFound } from '../errors.ts';
-import { findConcept, loadPair, readConcepts } from './alignment.ts';
 import type { EngineWork } from './engine.ts';
-import { type Run, runsByIds } from './run.ts';
+import { loadSaePair, readSae, type Sae } from './sae.ts';
 
-export type { LatentMatch, LatentPage, LatentTokens } from '../engine/contract/latents.ts';
+export type { LatentStats } from '../db/queries/latentStats.ts';
+export type { LatentPage, LatentTokens } from '../engine/contract/latents.ts';
 export { LATENT_LIST } from '../engine/contract/latents.ts';
 
-/** One latent of the SAE that a run has trained. */
+/** One latent of an SAE, as it fires on the prompts of a dataset. */
 export interface Latent {
-  runId: string;
+  saeId: string;
+  /** Null where nobody says on which: then nothing can be measured. */
+  datasetId: string | null;
   /** Free latents first, then slots. */
   index: number;
+  /** What was measured of all latents, where it has been read along. */
+  stats?: LatentStats & { prompts: number };
 }
 
-/** A latent, as text that batches can be made of. */
-export const latentKey = ({ runId, index }: Latent) => `${runId}/${index}`;
+/** A latent of an SAE on the dataset that goes without saying. */
+export function latentOf({ id, datasetId }: Pick<Sae, 'id' | 'datasetId'>, index: number): Latent {
+  return { saeId: id, datasetId, index };
+}
+
+const NO_DATASET = '-';
+/** A latent as text, of which batches and global ids are made. */
+export const latentKey = ({ saeId, datasetId, index }: Latent) =>
+  `${saeId}/${datasetId ?? NO_DATASET}/${index}`;
 /** A latent on one example. */
 export const latentExampleKey = (latent: Latent, exampleId: string) => `${latentKey(latent)}/${exampleId}`;
 
-/** Whether the run has an SAE with latents to look at. */
-export function hasLatents({ kind, status, artifactHash }: Run): boolean {
-  return (kind === 'ALIGNMENT' || kind === 'BASELINE') && status === 'SUCCEEDED' && artifactHash !== null;
+/** The latent that `latentKey` made this of. */
+export function latentOfKey(key: string): Latent {
+  const [saeId, datasetId, index] = key.split('/') as [string, string, string];
+  return { saeId, datasetId: datasetId === NO_DATASET ? null : datasetId, index: Number(index) };
+}
+
+/** The dataset on which latents of the SAE are measured. @throws AppError INVALID_INPUT where there is none. */
+export function measuredOn({ saeId, datasetId }: Pick<Latent, 'saeId' | 'datasetId'>): MeasuredOn {
+  if (datasetId !== null) return { saeId, datasetId };
+  throw invalidInput(
+    ['datasetId'],
+    'datasetId is needed: the SAE was imported without a dataset on whose prompts its latents could be measured',
+  );
 }
 
 /**
- * For each `latentKey` the latent's page, or null where the SAE has no such latent; one engine call a run.
- * @throws AppError UNAVAILABLE when the engine cannot be had.
+ * For each `latentKey` the latent's page, or null where the SAE has no such latent; at most one engine call an SAE, none
+ * for pages that are known.
+ * @throws AppError NOT_FOUND for the SAE; UNAVAILABLE when the engine cannot be had.
  */
 export function latentPages(work: EngineWork, keys: readonly string[]): Promise<(LatentPage | null)[]> {
-  return byRun(work, keys, async (run, rows) => {
-    const latents = rows.map(([index]) => Number(index));
-    return withDataset(work, run, (source) => work.engine.call('latents', { ...source, latents }));
+  return bySae(keys, async (latents) => {
+    const on = measuredOn(latents[0]!);
+    const sae = await readSae(work.db, on.saeId);
+    const exists = ({ index }: Latent) => index >= 0 && index < nLatentsOf(sae.config);
+    const asked = [...new Set(latents.filter(exists).map(({ index }) => index))];
+    const pages = await readLatentPages(work.db, on, asked);
+    const missing = asked.filter((index) => !pages.has(index));
+    if (missing.length > 0) {
+      const found = await withDataset(work, sae, on.datasetId, (source) =>
+        work.engine.call('latents', { ...source, latents: missing }),
+      );
+      for (const [i, index] of missing.entries()) pages.set(index, found[i]!);
+      const rows = missing.map((index) => ({ ...on, index, page: pages.get(index)! }));
+      await insertLatentPages(work.db, rows);
+    }
+    return latents.map(({ index }) => pages.get(index) ?? null);
   });
 }
 
 /**
- * For each `latentExampleKey` the latent's activation at every token of the example's prompt; one engine call a run.
- * @throws AppError NOT_FOUND for the example; UNAVAILABLE when the engine cannot be had.
+ * For each `latentExampleKey` the latent's activation at every token of the example's prompt; as `latentPages`.
+ * @throws AppError NOT_FOUND for the SAE or the example; UNAVAILABLE when the engine cannot be had.
  */
 export function latentTokens(work: EngineWork, keys: readonly string[]): Promise<LatentTokens[]> {
-  return byRun(work, keys, async (run, rows) => {
-    const ids = rows.map(([, exampleId]) => exampleId!);
-    const found = await readByIds(work.db, examples, examples.id, ids);
-    const requests = rows.map(([index], i) => {
-      const example = found[i];
-      if (!example) throw notFound('Example', ids[i]!);
-      return { latent: Number(index), prompt: example.prompt };
+  return bySae(keys, async (latents, own) => {
+    const { saeId } = latents[0]!;
+    const asked = own.map((key, i) => {
+      const exampleId = key.split('/')[3]!;
+      return { index: latents[i]!.index, exampleId, key: `${latents[i]!.index}/${exampleId}` };
     });
-    return work.engine.call('latentTokens', { ...(await loadPair(work, run)), requests });
+    const exampleIds = [...new Set(asked.map(({ exampleId }) => exampleId))];
+    const known = await readLatentTokens(work.db, saeId, exampleIds);
+    const missing = asked.filter(
+      ({ key }, i) => !known.has(key) && asked.findIndex((a) => a.key === key) === i,
+    );
+    if (missing.length > 0) {
+      const prompts = await promptsOf(work, missing);
+      const requests = missing.map(({ index }, i) => ({ latent: index, prompt: prompts[i]! }));
+      const pair = await loadSaePair(work, await readSae(work.db, saeId));
+      const found = await work.engine.call('latentTokens', { ...pair, requests });
+      for (const [i, { key }] of missing.entries()) known.set(key, found[i]!);
+      const rows = missing.map(({ index, exampleId }, i) => ({ saeId, index, exampleId, tokens: found[i]! }));
+      await insertLatentTokens(work.db, rows);
+    }
+    return asked.map(({ key }) => known.get(key)!);
   });
 }
 
-/**
- * The latents of a run that tell a concept best, by its key or id; empty for a run without latents.
- * @throws AppError INVALID_INPUT for another ontology's concept; UNAVAILABLE when the engine cannot be had.
- */
-export async function searchLatents(
-  work: EngineWork,
-  run: Run,
-  keyOrId: string,
-  count: number,
-): Promise<LatentMatch[]> {
-  const { position: concept } = findConcept(await readConcepts(work.db, run), keyOrId, ['concept']);
-  if (!hasLatents(run)) return [];
-  return withDataset(work, run, (source) => work.engine.call('searchLatents', { ...source, concept, count }));
+async function promptsOf({ db }: EngineWork, asked: readonly { exampleId: string }[]): Promise<string[]> {
+  const ids = asked.map(({ exampleId }) => exampleId);
+  const found = await readByIds(db, examples, examples.id, ids);
+  return found.map((example, i) => {
+    if (!example) throw notFound('Example', ids[i]!);
+    return example.prompt;
+  });
 }
 
-/** Groups keys by the run that they begin with; `answer` gets the rest of each key, and answers in order. */
-async function byRun<T>(
-  { db }: EngineWork,
+/** Groups keys by the SAE and the dataset that they begin with; `answer` answers each group in order. */
+async function bySae<T>(
   keys: readonly string[],
-  answer: (run: Run, rows: string[][]) => Promise<readonly T[]>,
+  answer: (latents: Latent[], keys: readonly string[]) => Promise<readonly T[]>,
 ): Promise<T[]> {
-  const rows = keys.map((key) => key.split('/'));
-  const ids = [...new Set(rows.map(([runId]) => runId!))];
-  const runs = await runsByIds(db, ids);
+  const groups = new Map<string, string[]>();
+  for (const key of keys) {
+    const group = key.split('/').slice(0, 2).join('/');
+    groups.set(group, [...(groups.get(group) ?? []), key]);
+  }
   const answers = new Map<string, T>();
-  for (const [i, runId] of ids.entries()) {
-    const run = runs[i];
-    if (!run) throw notFound('Run', runId);
-    if (!hasLatents(run)) throw invalidInput(['runId'], `run ${runId} has no latents to look at`);
-    const own = keys.filter((key) => key.startsWith(`${runId}/`));
-    const found = await answer(
-      run,
-      own.map((key) => key.split('/').slice(1)),
-    );
-    for (const [j, key] of own.entries()) answers.set(key, found[j]!);
+  for (const own of groups.values()) {
+    const found = await answer(own.map(latentOfKey), own);
+    for (const [i, key] of own.entries()) answers.set(key, found[i]!);
   }
   return keys.map((key) => answers.get(key)!);
 }
 
 /** Asks without the dataset first: the engine most likely has its activations already. */
-async function withDataset<T>(
+export async function withDataset<T>(
   work: EngineWork,
-  run: Run,
+  sae: Sae,
+  datasetId: string,
   ask: (source: LatentSource) => Promise<T | null>,
 ): Promise<T> {
-  const source = { ...(await loadPair(work, run)), datasetId: run.datasetId };
+  const source = { ...(await loadSaePair(work, sae)), datasetId };
   const answer = await ask({ ...source, dataset: null });
-  return answer ?? (await ask({ ...source, dataset: await loadPrompts(work.db, run) }))!;
-}
-
-/** What of a dataset has activations; the rest need not travel. */
-async function loadPrompts(db: Executor, run: Run): Promise<EngineDataset> {
-  return { ...(await loadEngineDataset(db, run.datasetId)), facts: [], texts: [] };
+  if (answer) return answer;
+  // What of a dataset has activations; the rest need not travel.
+  const dataset = { ...(await loadEngineDataset(work.db, datasetId)), facts: [], texts: [] };
+  return (await ask({ ...source, dataset }))!;
 }

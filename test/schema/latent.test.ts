@@ -1,12 +1,13 @@
 /** Latent pages through the API, on a stored run and the real engine. */
+import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
-import { metricPoints } from '../../src/db/tables/index.ts';
+import { metricPoints, saes } from '../../src/db/tables/index.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { tinySae } from '../engine/align/tinySae.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
 import { silentLog } from '../helpers/log.ts';
-import { storeTinyAlignment, type TinyAlignment } from '../helpers/tinyAlignment.ts';
+import { storeTinyAlignment, TINY_ITEMS, type TinyAlignment } from '../helpers/tinyAlignment.ts';
 import { type Api, type Data, openApi } from './api.ts';
 import { contract } from './contract.ts';
 
@@ -105,20 +106,22 @@ describe('a latent', () => {
     expect(errors![0]).toMatchObject({ extensions: { code: 'INVALID_INPUT', path: ['concept'] } });
   });
 
-  it('costs one engine call with all others of its run, and one for their tokens; the dataset travels once', async () => {
-    await api.ask(LATENT, { id: runId, index: 0 });
+  it('costs one engine call with all others of its run, and one for their tokens, once; the dataset travels once', async () => {
+    const { runId: fresh } = await storeTinyAlignment(api.database.db, api.dependencies.store);
+    const id = encodeGlobalId('AlignmentRun', fresh);
     const call = vi.spyOn(calls, 'call');
-    const { run } = await api.ask(ALL, { id: runId });
-    expect(call.mock.calls.map(([method]) => method)).toEqual(['latents', 'latentTokens']);
+    const { run } = await api.ask(ALL, { id });
+    const asked = () => call.mock.calls.map(([method]) => method);
+    // Its dataset is another than that of the same SAE before.
+    expect(asked()).toEqual(['latents', 'latents', 'latentTokens']);
     expect(call.mock.calls[0]![1]).toMatchObject({ dataset: null });
     call.mockClear();
-    const { slots } = (await api.ask(SLOTS, { id: runId })).run;
-    expect(call.mock.calls.map(([method]) => method)).toEqual(['latents', 'latentTokens']);
+    expect((await api.ask(ALL, { id })).run).toEqual(run);
+    const { slots } = (await api.ask(SLOTS, { id })).run;
+    expect(asked()).toEqual([]);
     call.mockRestore();
     slots.edges.forEach(({ node }: Data) => {
-      // Token activations depend on the batch in the last bit.
-      const { topExamples: _, ...page } = run[`l${node.index}`];
-      expect(node.latent).toMatchObject(page);
+      expect(node.latent).toEqual(run[`l${node.index}`]);
     });
   });
 
@@ -174,6 +177,126 @@ describe('latents of a concept', () => {
       message: expect.stringContaining('a, b, c'),
       extensions: { code: 'INVALID_INPUT', path: ['concept'] },
     });
+  });
+});
+
+describe('the latents of an SAE', () => {
+  const LIST = contract('Latents')
+    .replace('orderBy: {field: DENSITY, direction: DESC}', 'orderBy: $orderBy, filter: $filter')
+    .replace('$after: String', '$after: String, $orderBy: LatentOrder, $filter: LatentFilter');
+  const saeOf = async (id: string): Promise<string> =>
+    (
+      await api.ask(
+        'query ($id: ID!) { run(id: $id) { ... on AlignmentRun { sae { id } } ... on BaselineRun { sae { id } } } }',
+        { id },
+      )
+    ).run.sae.id;
+  const nodesOf = (connection: Data) => connection.edges.map(({ node }: Data) => node);
+  const list = async (variables: Data) =>
+    (await api.ask(LIST, { saeId: await saeOf(runId), first: 20, ...variables })).sae.latents;
+
+  it('are a list in pages, as the contract asks for it, measured once', async () => {
+    const saeId = await saeOf(runId);
+    const call = vi.spyOn(calls, 'call');
+    const whole = (await api.ask(contract('Latents'), { saeId, first: 20 })).sae;
+    expect(whole).toMatchObject({
+      nLatents: 7,
+      latents: { totalCount: 7, pageInfo: { hasNextPage: false } },
+    });
+    const nodes = nodesOf(whole.latents);
+    expect(nodes.map(({ index }: Data) => index).sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    const rates = nodes.map(({ firingRate }: Data) => firingRate.value);
+    expect(rates).toEqual([...rates].sort((a: number, b: number) => b - a));
+    expect(rates[0]).toBeGreaterThan(0);
+    expect(nodes.find(({ index }: Data) => index === 5).concept).toEqual({ key: 'b' });
+    const asked = call.mock.calls.length;
+    const paged: Data[] = [];
+    for (let after: string | null = null, more = true; more; ) {
+      const { latents }: Data = (await api.ask(contract('Latents'), { saeId, first: 3, after })).sae;
+      paged.push(...nodesOf(latents));
+      after = latents.pageInfo.endCursor;
+      more = latents.pageInfo.hasNextPage;
+    }
+    expect(paged).toEqual(nodes);
+    expect(call.mock.calls).toHaveLength(asked);
+    call.mockRestore();
+    for (const { index, mean, max, firingRate } of nodes) {
+      const page = (await api.ask(LATENT, { id: runId, index })).run.latent;
+      expect(mean).toBeCloseTo(page.mean, 6);
+      expect(max).toBeCloseTo(page.max, 6);
+      expect(firingRate.value).toBe(page.firingRate.value);
+    }
+  });
+
+  it.each(['INDEX', 'MEAN', 'MAX'])('are ordered by %s, either way', async (field) => {
+    const up = nodesOf(await list({ orderBy: { field, direction: 'ASC' } }));
+    const key = field.toLowerCase();
+    const values = up.map((node: Data) => node[key]);
+    expect(values).toEqual([...values].sort((a: number, b: number) => a - b));
+    const first = await list({ first: 4, orderBy: { field, direction: 'DESC' } });
+    const rest = await list({ after: first.pageInfo.endCursor, orderBy: { field, direction: 'DESC' } });
+    expect([...nodesOf(first), ...nodesOf(rest)]).toEqual([...up].reverse());
+  });
+
+  it('are filtered', async () => {
+    const indices = async (filter: Data) => nodesOf(await list({ filter })).map(({ index }: Data) => index);
+    expect(await indices({ isSlot: true })).toEqual([4, 5, 6]);
+    expect(await indices({ isSlot: false })).toEqual([0, 1, 2, 3]);
+    const dead = await indices({ isDead: true });
+    expect([...dead, ...(await indices({ isDead: false }))].sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    const all = nodesOf(await list({}));
+    const dense = all
+      .filter(({ firingRate }: Data) => firingRate.value >= 0.5)
+      .map(({ index }: Data) => index);
+    expect(await indices({ minDensity: 0.5 })).toEqual(dense);
+    expect((await indices({ maxDensity: 0.5 })).length + dense.length).toBeGreaterThanOrEqual(7);
+    const { errors } = await api.answer(LIST, {
+      saeId: await saeOf(runId),
+      first: 1,
+      filter: { minDensity: 2 },
+    });
+    expect(errors![0]).toMatchObject({
+      extensions: { code: 'INVALID_INPUT', path: ['filter', 'minDensity'] },
+    });
+  });
+
+  it('have ids, by which each is found again', async () => {
+    const nodes = nodesOf(await list({}));
+    expect(new Set(nodes.map(({ id }: Data) => id)).size).toBe(7);
+    const { id, index } = nodes[5];
+    const NODE = 'query ($id: ID!) { node(id: $id) { id ... on Latent { index mean sae { id } } } }';
+    const { node } = await api.ask(NODE, { id });
+    expect(node).toMatchObject({ id, index, sae: { id: await saeOf(runId) } });
+    const [saeUuid, dataset] = Buffer.from(id, 'base64').toString().split(':')[1]!.split('/');
+    const beyond = encodeGlobalId('Latent', `${saeUuid}/${dataset}/7`);
+    expect((await api.ask(NODE, { id: beyond })).node).toBeNull();
+    const { errors } = await api.answer(NODE, { id: encodeGlobalId('Latent', `${saeUuid}/x/1`) });
+    expect(errors![0]!.message).toMatch(/is not an id of this API/);
+  });
+
+  it('tell concepts apart, for an SAE as for its run', async () => {
+    const SEARCH = `query ($id: ID!) { sae(id: $id) { latentsOfConcept(concept: "b", first: 2) { separability latent { index } } } }`;
+    const { latentsOfConcept } = (await api.ask(SEARCH, { id: await saeOf(runId) })).sae;
+    const OF_RUN = `query ($id: ID!) { run(id: $id) { ... on AlignmentRun { latents(concept: "b", first: 2) { separability latent { index } } } } }`;
+    expect(latentsOfConcept).toEqual((await api.ask(OF_RUN, { id: runId })).run.latents);
+    expect(latentsOfConcept).toHaveLength(2);
+  });
+
+  it('are measured on another dataset where it is named, and need one', async () => {
+    const other = await storeTinyAlignment(api.database.db, api.dependencies.store, {
+      items: TINY_ITEMS.slice(0, -4),
+    });
+    const ON = `query ($id: ID!, $datasetId: ID) { sae(id: $id) { latents(datasetId: $datasetId) { edges { node { id firingRate { trials } topExamples { prompt } } } } } }`;
+    const id = await saeOf(runId);
+    const datasetId = encodeGlobalId('Dataset', other.datasetId);
+    const { node } = (await api.ask(ON, { id, datasetId })).sae.latents.edges[0];
+    expect(node.firingRate.trials).toBe(15);
+    expect(node.id).not.toBe(nodesOf(await list({}))[0].id);
+    const lone = await storeTinyAlignment(api.database.db, api.dependencies.store);
+    await api.database.db.update(saes).set({ datasetId: null }).where(eq(saes.runId, lone.runId));
+    const loneId = await saeOf(encodeGlobalId('AlignmentRun', lone.runId));
+    const { errors } = await api.answer(ON, { id: loneId });
+    expect(errors![0]).toMatchObject({ extensions: { code: 'INVALID_INPUT', path: ['datasetId'] } });
   });
 });
 

@@ -49,6 +49,7 @@ function revive(column: PgColumn, value: unknown): unknown {
     // Beyond, ISO 8601 has a sign, which Postgres does not read.
     return date.getTime() >= FIRST_DAY && date.getTime() < LAST_DAY ? date : undefined;
   }
+  if (column.columnType === 'PgDoublePrecision') return Number.isFinite(value) ? value : undefined;
   if (column.dataType === 'number')
     return Number.isSafeInteger(value) &&
       (column.columnType !== 'PgInteger' || Math.abs(value as number) < 2 ** 31)

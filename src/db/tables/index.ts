@@ -9,6 +9,7 @@ export * from './grokking.ts';
 export * from './hopSwap.ts';
 export * from './installation.ts';
 export * from './intervention.ts';
+export * from './latent.ts';
 export * from './model.ts';
 export * from './ontology.ts';
 export * from './run.ts';

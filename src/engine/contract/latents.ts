@@ -51,18 +51,19 @@ export interface LatentPage {
   nearest: { latent: number; cosine: number }[];
 }
 
-export interface LatentSearchCall extends LatentSource {
-  concept: number;
-  count: number;
-}
-
-/** Separability as in `separability.ts`; null where the split has no prompt, or only prompts, of the concept. */
-export interface LatentMatch {
-  latent: number;
-  /** On TRAIN prompts of the entities that the SAE learned from. */
-  separability: number | null;
-  /** On all TEST_OOD prompts. */
-  heldOutSeparability: number | null;
+/** What is measured of all latents at once: arrays by latent, free latents first. */
+export interface LatentSurvey {
+  prompts: number;
+  nConcepts: number;
+  /** Prompts on which it fires. */
+  fired: Int32Array;
+  mean: Float64Array;
+  max: Float64Array;
+  /** AUROC for each concept on TRAIN prompts of the entities that the SAE learned from, `[nLatents, nConcepts]`; NaN where
+   * all or none of them are about it. */
+  aurocs: Float64Array;
+  /** The same on all TEST_OOD prompts. */
+  heldOutAurocs: Float64Array;
 }
 
 export interface LatentTokensCall {

@@ -9,9 +9,9 @@ import type {
   ActivationsCall,
   ActiveToken,
   ConceptDifferenceCall,
-  LatentMatch,
   LatentPage,
-  LatentSearchCall,
+  LatentSource,
+  LatentSurvey,
   LatentsCall,
   LatentTokens,
   LatentTokensCall,
@@ -121,7 +121,7 @@ export interface EngineCalls {
   steer: { params: SteerCall; result: SteerResult };
   /** Null asks for the dataset, which has not been captured yet; a null page is of a latent that does not exist. */
   latents: { params: LatentsCall; result: (LatentPage | null)[] | null };
-  searchLatents: { params: LatentSearchCall; result: LatentMatch[] | null };
+  surveyLatents: { params: LatentSource; result: LatentSurvey | null };
   latentTokens: { params: LatentTokensCall; result: LatentTokens[] };
   /** `[dModel]`; null asks for the dataset as `latents` does. */
   conceptDifference: { params: ConceptDifferenceCall; result: Float32Array | null };

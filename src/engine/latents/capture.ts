@@ -1,4 +1,5 @@
 /** The activations on which latents are looked at: captured once, kept for as long as the SAE is loaded. */
+import { invalidInput } from '../../errors.ts';
 import { captureResidPost } from '../align/capture.ts';
 import { splitPopulations } from '../align/population.ts';
 import type { EngineDataset, Prompt } from '../contract/dataset.ts';
@@ -9,6 +10,8 @@ import type { Sae } from '../sae/sae.ts';
 
 export interface CapturedPrompts {
   datasetId: string;
+  /** Of the dataset; those of an imported SAE are not in its file. */
+  nConcepts: number;
   prompts: readonly LatentPrompt[];
   /** Raw activations at the last token, `[prompts, dModel]`. */
   h: Float32Array;
@@ -36,6 +39,8 @@ export async function capturedPrompts(
 async function capture({ model, sae }: LoadedPair, dataset: EngineDataset) {
   const { prompts, populationOf } = splitPopulations(dataset, sae.settings);
   const { layer } = sae.settings;
+  if (prompts.length === 0)
+    throw invalidInput(['datasetId'], 'the dataset has no prompts of one concept to measure latents on');
   const chosen = sampleEvenly(prompts, Math.min(MAX_PROMPTS, MAX_WORK / weightsUpTo(model.config, layer)));
   const tokens = chosen.map(({ prompt }) => model.tokenizer.encode(prompt));
   const labelled = chosen.map(
@@ -46,7 +51,8 @@ async function capture({ model, sae }: LoadedPair, dataset: EngineDataset) {
       learned: split === 'TRAIN' && populationOf(entity) === 'SEEN',
     }),
   );
-  return { prompts: labelled, h: await captureResidPost(model, tokens, { layer }) };
+  const h = await captureResidPost(model, tokens, { layer });
+  return { nConcepts: dataset.concepts.length, prompts: labelled, h };
 }
 
 function sampleEvenly(prompts: readonly Prompt[], most: number): readonly Prompt[] {

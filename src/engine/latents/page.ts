@@ -23,11 +23,11 @@ export function describeLatents(
 
 function describe(
   { model, sae }: LoadedPair,
-  { prompts, h }: CapturedPrompts,
+  { prompts, h, nConcepts }: CapturedPrompts,
   latents: readonly number[],
 ): LatentPage[] {
   if (latents.length === 0) return [];
-  const columns = sae.latents(h, latents); // [prompts, latents]
+  const columns = sae.only(h, latents); // [prompts, latents]
   const scores = logitLens(model, sae, latents); // [latents, dVocab]
   const cosines = decoderCosines(sae, latents); // [latents, nLatents]
   const { nLatents } = sae;
@@ -39,7 +39,7 @@ function describe(
     const token = (id: number) => ({ token: model.tokenizer.decode([id]), score: scoreOf(id) });
     return {
       latent,
-      ...describeValues(sae, latent, values, prompts),
+      ...describeValues({ isSlot: latent >= sae.config.nFree, nConcepts }, values, prompts),
       raised: largest(dVocab, LATENT_LIST, scoreOf)
         .map(token)
         .filter(({ score }) => score > 0),
@@ -55,17 +55,16 @@ function describe(
 }
 
 function describeValues(
-  { config, concepts }: Sae,
-  latent: number,
+  { isSlot, nConcepts }: { isSlot: boolean; nConcepts: number },
   values: Float32Array,
   prompts: readonly LatentPrompt[],
 ) {
-  const fires = latent < config.nFree ? (i: number) => values[i] !== 0 : (i: number) => values[i]! > SLOT_ON;
+  const fires = isSlot ? (i: number) => values[i]! > SLOT_ON : (i: number) => values[i] !== 0;
   const all = prompts.map((_, i) => i);
   const learned = all.filter((i) => prompts[i]!.learned);
   const labels = labelConcepts(
     learned.map((i) => prompts[i]!.concept),
-    concepts.length,
+    nConcepts,
   );
   const aurocs = createAuroc(labels)(Float32Array.from(learned, (i) => values[i]!));
   const top = largest(values.length, LATENT_LIST, (i) => values[i]!).filter((i) => values[i]! > 0);
@@ -74,7 +73,7 @@ function describeValues(
     mean: values.reduce((sum, value) => sum + value, 0) / values.length,
     max: values.reduce((a, b) => Math.max(a, b), -Infinity),
     histogram: histogramOf(values),
-    concepts: concepts.map((_, concept) => ({
+    concepts: Array.from({ length: nConcepts }, (_, concept) => ({
       firing: countFiring(
         all.filter((i) => prompts[i]!.concept === concept),
         fires,

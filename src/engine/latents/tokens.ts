@@ -12,7 +12,7 @@ export async function readLatentTokens(
   const sequences = prompts.map((prompt) => model.tokenizer.encode(prompt));
   const positions = sequences.map((tokens) => tokens.map((_, i) => i));
   const h = await captureResidPost(model, sequences, { layer: sae.settings.layer, positions });
-  const columns = sae.latents(h, latents); // [tokens of all prompts, latents]
+  const columns = sae.only(h, latents); // [tokens of all prompts, latents]
   const starts: number[] = [];
   sequences.reduce((start, { length }, i) => {
     starts[i] = start;

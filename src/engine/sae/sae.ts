@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import { nLatentsOf, type SaeConfig, type SaeDescription } from '../contract/sae.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { decode, decodeJoined, encode, joinLatents, type Latents } from './autoencoder.ts';
+import { decode, decodeJoined, encode, joinLatents, type Latents, THRESHOLD } from './autoencoder.ts';
 import { readSae, type StoredSae } from './file.ts';
 import { denormalize, type Normalization, normalize } from './normalization.ts';
 
@@ -54,6 +54,32 @@ export class Sae implements SaeDescription {
     return this.#read(h, chosen.length, (latents) => tf.gather(joinLatents(latents), indices(chosen), 1));
   }
 
+  /**
+   * These latents, `[n, chosen.length]`, in that order, computed by themselves: of a wide SAE in a fraction of the time
+   * that all take, and equal to `latents` but for rounding. `TOPK`, where latents depend on one another, computes all.
+   */
+  only(h: Float32Array, chosen: readonly number[]): Float32Array {
+    const { activation, nFree, dModel } = this.config;
+    if (activation === 'TOPK' || chosen.length * 2 > this.nLatents) return this.latents(h, chosen);
+    const order = [...chosen].sort((a, b) => a - b); // free latents first, as everywhere
+    const config = { ...this.config, nFree: order.filter((latent) => latent < nFree).length };
+    const part = { ...config, nConcepts: order.length - config.nFree };
+    const weights = tf.tidy(() => selectLatents(this.weights, order, config.nFree));
+    try {
+      const sorted = readRows(h, { dModel, width: order.length, nLatents: order.length }, (x) => {
+        return joinLatents(
+          encode(part, weights, tf.tensor2d(normalize(x, this.normalization), [x.length / dModel, dModel])),
+        );
+      });
+      const placeOf = new Map(order.map((latent, place) => [latent, place]));
+      const places = chosen.map((latent) => placeOf.get(latent)!);
+      if (places.every((place, i) => place === i)) return sorted;
+      return sorted.map((_, i) => sorted[i - (i % places.length) + places[i % places.length]!]!);
+    } finally {
+      tf.dispose(weights);
+    }
+  }
+
   /** `[n, nConcepts]`. */
   slots(h: Float32Array): Float32Array {
     return this.#read(h, this.config.nConcepts, ({ slots }) => slots);
@@ -91,18 +117,40 @@ export class Sae implements SaeDescription {
   /** What `of` makes of the latents, `width` numbers a row. */
   #read(h: Float32Array, width: number, of: (latents: Latents) => tf.Tensor): Float32Array {
     const { dModel } = this.config;
-    const values = new Float32Array((h.length / dModel) * width);
-    const rows = Math.max(1, Math.floor(LATENTS_AT_ONCE / this.nLatents));
-    for (let start = 0; start * dModel < h.length; start += rows) {
-      const x = normalize(h.subarray(start * dModel, (start + rows) * dModel), this.normalization);
-      const part = tf.tidy(() => {
-        const shape: [number, number] = [x.length / dModel, dModel];
-        return of(encode(this.config, this.weights, tf.tensor2d(x, shape)));
-      });
-      values.set(takeData(part), start * width);
-    }
-    return values;
+    return readRows(h, { dModel, width, nLatents: this.nLatents }, (rows) => {
+      const x = normalize(rows, this.normalization);
+      return of(encode(this.config, this.weights, tf.tensor2d(x, [x.length / dModel, dModel])));
+    });
   }
+}
+
+/** What `of` makes of rows of `h [n, dModel]`, as many at a time as their latents leave room for: `[n, width]`. */
+function readRows(
+  h: Float32Array,
+  { dModel, width, nLatents }: { dModel: number; width: number; nLatents: number },
+  of: (rows: Float32Array) => tf.Tensor,
+): Float32Array {
+  const values = new Float32Array((h.length / dModel) * width);
+  const rows = Math.max(1, Math.floor(LATENTS_AT_ONCE / nLatents));
+  for (let start = 0; start * dModel < h.length; start += rows) {
+    const part = tf.tidy(() => of(h.subarray(start * dModel, (start + rows) * dModel)));
+    values.set(takeData(part), start * width);
+  }
+  return values;
+}
+
+/** The encoder of these latents, of which the first `nFree` are free. */
+function selectLatents(weights: Tensors, latents: readonly number[], nFree: number): Tensors {
+  const chosen = indices(latents);
+  const threshold = weights[THRESHOLD];
+  return {
+    'encoder.weight': tf.gather(weights['encoder.weight']!, chosen, 1),
+    'encoder.bias': tf.gather(weights['encoder.bias']!, chosen),
+    ...(threshold && {
+      [THRESHOLD]:
+        threshold.size === 1 ? tf.clone(threshold) : tf.gather(threshold, indices(latents.slice(0, nFree))),
+    }),
+  };
 }
 
 /**

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LatentPage } from '../../../src/engine/contract/latents.ts';
 import type { CapturedPrompts } from '../../../src/engine/latents/capture.ts';
 import { describeLatents } from '../../../src/engine/latents/page.ts';
-import { searchLatents } from '../../../src/engine/latents/search.ts';
+import { surveyLatents } from '../../../src/engine/latents/survey.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
 import { createLanguageModel, initWeights } from '../../../src/engine/model/languageModel.ts';
 import { Sae } from '../../../src/engine/sae/sae.ts';
@@ -38,6 +38,7 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     pair = { sae, model: createLanguageModel(config, weights, tinyTokenizer) };
     captured = {
       datasetId: 'd',
+      nConcepts: 2,
       prompts: ROWS.map(({ concept, learned }, i) => {
         return { id: `p${i}`, concept, learned, split: learned ? 'TRAIN' : 'TEST_OOD' };
       }),
@@ -105,29 +106,50 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     expect(pages).toEqual([pageOf(SLOT_1), null, pageOf(FREE_0), null]);
   });
 
-  test('a search ranks by separability where the SAE learned, and reports it where it did not', async () => {
-    expect(await searchLatents(pair.sae, captured, 0, 3)).toEqual([
-      { latent: SLOT_0, separability: 1, heldOutSeparability: 1 },
-      { latent: FREE_1, separability: 0.5, heldOutSeparability: 0 },
-      { latent: FREE_0, separability: 0, heldOutSeparability: 0 },
-    ]);
+  test('a survey says of every latent what its page says, and tells concepts apart where the SAE learned and where it did not', async () => {
+    const survey = await surveyLatents(pair.sae, captured);
+    expect(survey).toMatchObject({ prompts: 5, nConcepts: 2 });
+    for (const latent of [FREE_0, FREE_1, SLOT_0, SLOT_1]) {
+      const { firing, mean, max } = pageOf(latent);
+      expect([survey.fired[latent], survey.mean[latent], survey.max[latent]]).toEqual([
+        firing.fired,
+        mean,
+        max,
+      ]);
+    }
+    const of = (aurocs: Float64Array, latent: number) => [...aurocs.slice(2 * latent, 2 * latent + 2)];
+    expect(of(survey.aurocs, SLOT_0)).toEqual([1, 0]);
+    expect(of(survey.heldOutAurocs, SLOT_0)).toEqual([1, 0]);
+    expect(of(survey.aurocs, FREE_1)).toEqual([0.75, 0.25]);
+    expect(of(survey.heldOutAurocs, FREE_1)).toEqual([0.5, 0.5]);
     const learned = { ...captured, prompts: captured.prompts.slice(0, 3), h: captured.h.slice(0, 15) };
-    expect(await searchLatents(pair.sae, learned, 1, 1)).toEqual([
-      { latent: FREE_0, separability: 1, heldOutSeparability: null },
-    ]);
+    const few = await surveyLatents(pair.sae, learned);
+    expect(of(few.aurocs, FREE_0)).toEqual([0, 1]);
+    expect(of(few.heldOutAurocs, FREE_0)).toEqual([Number.NaN, Number.NaN]);
+  });
+
+  test('single latents are computed as all of them together are, in any order', () => {
+    const all = pair.sae.latents(captured.h);
+    for (const chosen of [[SLOT_1], [FREE_1], [FREE_0], [SLOT_0, FREE_1]]) {
+      const only = pair.sae.only(captured.h, chosen);
+      only.forEach((value, i) => {
+        const row = Math.floor(i / chosen.length);
+        expect(value).toBeCloseTo(all[row * 4 + chosen[i % chosen.length]!]!, 6);
+      });
+    }
   });
 
   test('an SAE without slots has pages of its free latents, and separability for every concept', async () => {
     const sae = new Sae(tinySae(1, { slots: false }));
     const model = tinyModel();
     const h = Float32Array.from({ length: ROWS.length * 8 }, (_, i) => Math.sin(i));
-    const [page, none] = describeLatents({ model, sae }, { ...captured, h }, [3, 4]);
+    const [page, none] = describeLatents({ model, sae }, { ...captured, nConcepts: 3, h }, [3, 4]);
     expect(page!.concepts).toHaveLength(3);
     expect(page!.nearest).toHaveLength(3);
     expect(none).toBeNull();
     const latents = sae.latents(h);
     expect(page!.max).toBeCloseTo(Math.max(...latents.filter((_, i) => i % 4 === 3)), 4);
-    expect(await searchLatents(sae, { ...captured, h }, 0, 9)).toHaveLength(4);
+    expect((await surveyLatents(sae, { ...captured, h })).max[3]).toBeCloseTo(page!.max, 5);
     sae.dispose();
     model.dispose();
   });
@@ -135,10 +157,10 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
   test('leaves no tensor behind', async () => {
     const count = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];
     describeLatents(pair, captured, [0, 1]);
-    await searchLatents(pair.sae, captured, 0, 2);
+    await surveyLatents(pair.sae, captured);
     const before = count();
     describeLatents(pair, captured, [0, 1]);
-    await searchLatents(pair.sae, captured, 0, 2);
+    await surveyLatents(pair.sae, captured);
     expect(count()).toEqual(before);
   });
 });

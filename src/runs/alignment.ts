@@ -80,7 +80,7 @@ export const alignment: EngineKind<'ALIGNMENT'> = {
   }),
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
-    const { bestStep, dModel, chosenAlpha } = result;
+    const { bestStep, dModel, chosenAlpha, sinks } = result;
     const conceptIds = await storeMeasures(tx, run, result);
     await noteSae(tx, run, { artifactHash, nConcepts: conceptIds.length });
     await tx.insert(slots).values(
@@ -94,7 +94,7 @@ export const alignment: EngineKind<'ALIGNMENT'> = {
       await tx
         .insert(swapMeasures)
         .values(result.swaps.map((swap) => ({ ...swap, runId: run.id, chosen: swap.alpha === chosenAlpha })));
-    return { artifactHash, result: { bestStep, dModel, chosenAlpha } };
+    return { artifactHash, result: { bestStep, dModel, chosenAlpha, sinks } };
   },
 };
 

@@ -25,7 +25,7 @@ export const baseline: EngineKind<'BASELINE'> = {
     const artifactHash = await keep(result.weights, 'SAE');
     await storeMeasures(tx, run, result);
     await noteSae(tx, run, { artifactHash, nConcepts: 0 });
-    return { artifactHash, result: { dModel: result.dModel } };
+    return { artifactHash, result: { dModel: result.dModel, sinks: result.sinks } };
   },
 };
 

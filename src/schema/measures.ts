@@ -98,7 +98,7 @@ export const SwapPopulation = enumFrom(swapPopulation);
 
 export const SwapMeasureRef = builder.objectRef<SwapMeasure>('SwapMeasure').implement({
   description:
-    'How often concept swaps succeed. A swap takes a prompt about concept a of an entity, turns slot a off and slot b to alpha at the last prompt token, and lets the model go on greedily; it succeeds when the whole answer is the entity’s fact for b. Dates compare as dates, text without regard to case and surrounding blanks. Swaps whose two answers are the same are left out.',
+    'How often concept swaps succeed. A swap takes a prompt about concept a of an entity, turns slot a off and slot b to alpha where the SAE was trained (`settings.positions`: at the last prompt token, or there and, with alpha 1, at every token of the answer), and lets the model go on greedily; it succeeds when the whole answer is the entity’s fact for b. Dates compare as dates, text without regard to case and surrounding blanks. Swaps whose two answers are the same are left out.',
   fields: (t) => ({
     control: t.field({
       type: SwapControl,

@@ -38,7 +38,7 @@ export const swapSettings = z.strictObject({
     .default(false),
   placement: withFallback(
     swapPlacement.describe('Where the edit is made.').optional(),
-    'ARMED where `armed` is true, otherwise LAST_TOKEN',
+    'ARMED where `armed` is true, otherwise where the alignment was trained: its `positions`',
   ),
   alphaLater,
   maxNewTokens: whole(1, 256).describe('Longest answer in tokens.').default(16),
@@ -103,7 +103,7 @@ export async function swapConcept(
   const { source, target } = chooseConcepts(ontology, input);
   const question = await readQuestion(db, run, input);
   const alpha = input.alpha ?? chosenAlphaOf(run) ?? 1;
-  const placement = input.placement ?? (input.armed ? 'ARMED' : 'LAST_TOKEN');
+  const placement = input.placement ?? (input.armed ? 'ARMED' : run.settings.positions);
   const later = laterAlpha(placement, alpha, input.alphaLater);
   const call = {
     ...{ prompt: question.prompt, source: source?.position ?? null, target: target.position },

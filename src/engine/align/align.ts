@@ -125,7 +125,7 @@ async function measure(study: Study): Promise<SaeMeasures> {
   const conceptLatents = await findConceptLatents(sae, captured, breathe);
   const measures = await measureSplits(study, sae.config.nConcepts > 0 ? null : conceptLatents);
   const faithfulness = await measureFaithfulness(study, captured, breathe);
-  return { measures, conceptLatents, faithfulness };
+  return { measures, conceptLatents, faithfulness, sinks: study.sinks };
 }
 
 async function measureSplits(

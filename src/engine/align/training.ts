@@ -8,15 +8,12 @@ import type { JobContext } from '../contract/protocol.ts';
 import type { SaeConfig } from '../contract/sae.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { hashWeights, jobFingerprint } from '../model/trainState.ts';
-import { stackRows } from '../rows.ts';
 import type { Best } from '../sae/best.ts';
 import type { StoredSae } from '../sae/file.ts';
-import { fitNormalization, normalize } from '../sae/normalization.ts';
 import { type TrainingProgress, trainSae } from '../sae/train.ts';
-import { type CapturedPopulations, type CapturedPrompt, chooseBy, conceptMeans, rowsOf } from './captured.ts';
-import { captureSilent } from './silent.ts';
+import type { CapturedPopulations } from './captured.ts';
 import { openTrainingTexts } from './texts.ts';
-import { withheldRows } from './withheld.ts';
+import { prepareRows } from './trainingRows.ts';
 
 export interface PromptTraining {
   model: LanguageModel;
@@ -34,6 +31,8 @@ export interface Trained {
   stored: StoredSae;
   /** What the kept weights reached on the prompts that they were chosen by. */
   best: Pick<Best, 'accuracy' | 'loss'>;
+  /** Activations that were left out of training as sinks. */
+  sinks: number;
 }
 
 /**
@@ -46,18 +45,13 @@ export async function trainOnPrompts(
   context: JobContext,
   progress: TrainingProgress,
 ): Promise<Trained> {
-  const { model, dataset, captured, settings, slots, corpus } = training;
-  const { dModel } = model.config;
+  const { model, dataset, settings, slots, corpus } = training;
   const concepts = dataset.concepts.map(({ key }) => key);
-  const learned = captured.SEEN.filter(({ split }) => split === 'TRAIN');
-  const h = stackRows(learned, dModel);
-  const normalization = fitNormalization(h, dModel);
-  const toRows = (prompts: readonly CapturedPrompt[]) =>
-    rowsOf(prompts, model, concepts.length, normalization);
-  const train = toRows(learned);
-  const entities = learned.map(({ entity }) => entity);
-  const silent =
-    settings.weights.silence > 0 ? await captureSilent(model, dataset, learned, settings, context) : null;
+  const { normalization, conceptMeans, sinks, ...rows } = await prepareRows(training, context);
+  if (sinks.leftOut > 0) {
+    const why = `longer than 3 × the median of the activations at last prompt tokens, ${sinks.norm.toPrecision(3)}`;
+    context.reporter.log('INFO', `${sinks.leftOut} activations are left out as sinks: ${why}`);
+  }
   const config = saeConfig(training);
   const texts = await openTrainingTexts(training, normalization, context);
   const best = await trainSae(
@@ -65,10 +59,8 @@ export async function trainOnPrompts(
       config,
       settings,
       texts,
-      train: { ...train, withheld: withheldRows(dataset, settings, entities, train.concepts) },
-      validation: toRows(chooseBy(captured, concepts.length) ?? learned),
+      ...rows,
       concepts,
-      silent: silent && normalize(silent, normalization),
       fingerprint: jobFingerprint({
         config,
         settings,
@@ -87,9 +79,10 @@ export async function trainOnPrompts(
     bestStep: slots ? best.step : settings.pretrain.steps,
     weights: best.weights,
     normalization,
-    conceptMeans: conceptMeans(h, train.concepts, concepts.length),
+    conceptMeans,
+    sinkNorm: sinks.norm,
   };
-  return { stored, best };
+  return { stored, best, sinks: sinks.leftOut };
 }
 
 /** The same by the settings of a baseline: all latents are free, and the first stage is the only one. */

@@ -88,6 +88,8 @@ export interface SaeMeasures {
   measures: SplitMeasures[];
   conceptLatents: ConceptLatent[];
   faithfulness: Faithfulness[];
+  /** Activations that were left out of training as sinks. */
+  sinks: number;
 }
 
 export interface AlignmentResult extends SaeFile, SaeMeasures {

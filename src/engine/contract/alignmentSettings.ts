@@ -39,6 +39,15 @@ const postTrainingMode = namedEnum('PostTrainingMode', 'What the second stage tr
   SEPARATE_ACTIVATION: 'The SAE only, without the value term.',
   SEPARATE_VALUE: 'The value heads only, with the SAE frozen.',
 });
+const trainedPositions = namedEnum(
+  'TrainedPositions',
+  'At which tokens slots learn, and so where their edits belong.',
+  {
+    LAST_TOKEN: 'At the last prompt token, from which the answer begins.',
+    ANSWER:
+      'There, for half of each batch, and at every token of an answer: prompts are followed by the answer to another question about their entity, the slot of what was asked being bound there too. The counterfactual term leads such a row to the same token of the same answer behind the prompt that asks for it.',
+  },
+);
 export const pretrainSource = namedEnum(
   'PretrainSource',
   'Which activations an SAE learns from without labels.',
@@ -146,9 +155,10 @@ export const alignmentSettings = namedObject(
     preset: preset.describe('Where the settings left out are taken from.').default('PAPER'),
     layer: whole(-1, 47)
       .describe(
-        'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings).',
+        'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings). Activations longer than 3 × the median of those at the last token of the TRAIN prompts are sinks, such as a model may have at the first token of a text: they are left out of means, scale and training, and armed edits never fire there.',
       )
       .default(0),
+    positions: trainedPositions.describe('At which tokens it learns.').default('LAST_TOKEN'),
     nFree: count(1_000_000)
       .describe('Number of free latents; a slot for each concept comes behind them.')
       .default(1024),

@@ -30,6 +30,7 @@ export const baselineSettings = namedObject(
     layer: shape.layer.describe(
       'Block whose output (`blocks.{layer}.resid_post`) is read; -1 is the stream before the first.',
     ),
+    positions: shape.positions,
     nFree: withFallback(
       shape.nFree.unwrap().describe('Number of latents, all of them free.'),
       `${BASELINE_N_FREE} + the number of concepts`,

@@ -75,14 +75,17 @@ export function completeSettings<K extends RunKind>(kind: K, stored: RunSettings
 /** Small results that have no table of their own. */
 export interface RunResults {
   MODEL: Pick<ModelResult, 'finalLoss' | 'accuracy' | 'nParams'> | Stopped;
-  ALIGNMENT: Pick<AlignmentResult, 'bestStep' | 'dModel' | 'chosenAlpha'>;
-  BASELINE: Pick<BaselineResult, 'dModel'>;
+  ALIGNMENT: Pick<AlignmentResult, 'bestStep' | 'dModel' | 'chosenAlpha'> & CountedSinks;
+  BASELINE: Pick<BaselineResult, 'dModel'> & CountedSinks;
   SWAP_SWEEP: Pick<SwapSweepResult, 'edits' | 'seconds'>;
   ALIGNMENT_SWEEP: never;
   GROKKING: Stopped;
   CHECKPOINT_ANALYSIS: never;
   HOP_SWAP: never;
 }
+
+/** Absent of runs from before they were counted. */
+type CountedSinks = Partial<Pick<BaselineResult, 'sinks'>>;
 
 /** Ended by the stop rule of a grokking run, at this step of training. */
 export interface Stopped {

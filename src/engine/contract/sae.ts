@@ -24,6 +24,8 @@ export interface SaeDescription {
   settings: AlignmentSettings;
   /** Keys of the dataset's concepts, slot by slot; an unsupervised SAE has slots for none of them. */
   concepts: readonly string[];
+  /** Norm above which an activation is a sink, on which armed edits never fire; absent where none is. */
+  sinkNorm?: number;
   /** Step of the kept weights: of post-training, or of the only stage where there are no slots. */
   bestStep: number;
 }

@@ -68,15 +68,17 @@ function editingHook(
   };
 }
 
-/** Rows of `h [B · T, dModel]` on which their sequence's edit fires. */
+/** Rows of `h [B · T, dModel]` on which their sequence's edit fires; never a sink. */
 function firingRows(sae: Sae, h: Float32Array, edits: readonly ArmedEdit[], T: number): number[] {
   const latents = [...new Set(edits.map(({ when }) => when.latent))];
   const columnOf = new Map(latents.map((latent, column) => [latent, column]));
   const activations = sae.latents(h, latents);
+  const { dModel } = sae.config;
   const rows: number[] = [];
   for (let row = 0; row < edits.length * T; row++) {
     const { latent, threshold } = edits[Math.floor(row / T)]!.when;
-    if (activations[row * latents.length + columnOf.get(latent)!]! > threshold) rows.push(row);
+    const isOn = activations[row * latents.length + columnOf.get(latent)!]! > threshold;
+    if (isOn && !sae.isSink(h.subarray(row * dModel, (row + 1) * dModel))) rows.push(row);
   }
   return rows;
 }

@@ -4,6 +4,7 @@ import type { CapturedPopulations } from '../align/captured.ts';
 import type { Population } from '../align/population.ts';
 import type { SwapMeasure } from '../contract/alignment.ts';
 import { type EngineDataset, SPLITS, type Split } from '../contract/dataset.ts';
+import { laterAlpha } from '../contract/swap.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
 import { askTrials, countSuccesses } from './answers.ts';
@@ -33,7 +34,8 @@ interface Tried {
 
 /**
  * Tries every alpha on validation entities asked in validation phrasings (training ones where there are none), and
- * the best of them on the other entities, beside the random-latent control. Nothing is chosen on what is reported.
+ * the best of them on the other entities, beside the random-latent control. Edits stand where the SAE was trained.
+ * Nothing is chosen on what is reported.
  */
 export async function evaluateSwaps(
   pair: { model: LanguageModel; sae: Sae },
@@ -77,7 +79,8 @@ async function measure(
   breathe: () => Promise<void>,
 ): Promise<SwapMeasure[]> {
   if (trials.length === 0) return [];
-  const random = createRandom(sae.settings.seed, 'random-latents');
+  const { seed, layer, positions: placement } = sae.settings;
+  const random = createRandom(seed, 'random-latents');
   const parts = { sae, methods: [METHOD] } as const;
   const editors = {
     CONCEPT: createEditor({
@@ -93,7 +96,7 @@ async function measure(
   };
   const asked = askTrials(
     model,
-    sae.settings.layer,
+    layer,
     trials.map(({ prompt, h, expected }, pair) => ({
       tokens: model.tokenizer.encode(prompt),
       h,
@@ -104,8 +107,9 @@ async function measure(
   try {
     const swaps: SwapMeasure[] = [];
     for (const { control, alpha } of tried) {
-      const edits = { editor: editors[control], method: METHOD, alpha } as const;
-      const successes = await countSuccesses(asked, edits, breathe);
+      const alphaLater = laterAlpha(placement, alpha, undefined);
+      const edits = { editor: editors[control], method: METHOD, alpha, alphaLater } as const;
+      const successes = await countSuccesses(asked, edits, breathe, placement);
       swaps.push({ control, population, split, alpha, trials: trials.length, successes });
     }
     return swaps;

@@ -15,8 +15,8 @@ export interface Hand {
   coverage: Coverage;
   /** Settles what the prompt decides, by its last activation `[dModel]` before any edit. */
   begin(last: Float32Array): void;
-  /** Whether it is on at row `row` of latents `z` before any edit. */
-  isOn(z: Float32Array | undefined, row: number): boolean;
+  /** Whether it is on at row `row` of activations `h` with latents `z`, before any edit. */
+  isOn(h: Float32Array, z: Float32Array | undefined, row: number): boolean;
   edit(alpha: number): ReturnType<Prepared>;
 }
 
@@ -44,8 +44,10 @@ export function createHand(sae: Sae, edit: SteeringEdit, index: number, length: 
       if (action === 'SWAP')
         source = named ? subjectOf(sae, named) : strongestSlot(sae, edit, sae.slots(last), path);
     },
-    isOn(z, row) {
+    isOn(h, z, row) {
       if (place.armed === null) return true;
+      const { dModel } = sae.config;
+      if (sae.isSink(h.subarray(row * dModel, (row + 1) * dModel))) return false;
       const { target, above } = place.armed;
       const trigger = target === null ? source : subjectOf(sae, target);
       return z![row * sae.nLatents + (trigger as { latent: number }).latent]! > above;
@@ -70,10 +72,11 @@ export function applyHands(
   z?: Float32Array,
 ): void {
   const { dModel } = sae.config;
+  const before = h.slice();
   const touched = new Set<number>();
   for (const { coverage, isOn, edit, path } of hands) {
     const rows = sites.flatMap(({ step, alpha }, i) =>
-      alpha !== null && coverage.covers(step) && isOn(z, i) ? [i] : [],
+      alpha !== null && coverage.covers(step) && isOn(before, z, i) ? [i] : [],
     );
     if (rows.length === 0) continue;
     const isFirst = !rows.some((row) => touched.has(row));

@@ -113,12 +113,14 @@ async function continueUntouched(
 function firesIn({ sae, swaps }: Editor, { of, h }: Untouched): (one: IsolationCase) => boolean {
   const sources = [...new Set(swaps.map(({ off }) => off.latent))];
   const activations = sae.latents(h, sources);
+  const { dModel } = sae.config;
+  const isSink = (row: number) => sae.isSink(h.subarray(row * dModel, (row + 1) * dModel));
   return ({ pair, tokens }) => {
     const { off } = swaps[pair]!;
     const column = sources.indexOf(off.latent);
     const [from, to] = of(tokens).rows;
     for (let row = from; row < to; row++)
-      if (activations[row * sources.length + column]! > thresholdOf(off)) return true;
+      if (activations[row * sources.length + column]! > thresholdOf(off) && !isSink(row)) return true;
     return false;
   };
 }

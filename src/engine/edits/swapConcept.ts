@@ -82,7 +82,9 @@ function swapPrompt(
   const source = chooseSource({ source: named, target }, before);
   const editAt = METHODS[method].prepare(sae, slotSwap(sae, { source, target }));
   const edit = editAt(alpha);
-  const isOn = (row: number) => z[row * sae.nLatents + sae.slot(source)]! > SLOT_ON;
+  const isOn = (row: number) =>
+    z[row * sae.nLatents + sae.slot(source)]! > SLOT_ON &&
+    !sae.isSink(h.subarray((first + row) * dModel, (first + row + 1) * dModel));
   const rows = Array.from({ length: T - first }, (_, row) => row).filter((row) => !armed || isOn(row));
   const edited = applyEdits(
     sae,
@@ -112,7 +114,7 @@ function laterHook(
 ) {
   return editingLast(sae.settings.layer, (h) => {
     const z = sae.latents(h);
-    const applies = placement === 'ANSWER' || z[sae.slot(source)]! > SLOT_ON;
+    const applies = placement === 'ANSWER' || (z[sae.slot(source)]! > SLOT_ON && !sae.isSink(h));
     return applies ? applyEdits(sae, h, [laterEdit], z) : h;
   });
 }

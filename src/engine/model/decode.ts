@@ -159,3 +159,29 @@ function lastRows(prompts: readonly Tokens[], T: number): number[] {
 function tidied<T>(run: () => T): T {
   return tf.tidy(run as unknown as () => tf.TensorContainer) as unknown as T;
 }
+
+/** The trunk of the same prompts, some of them several times, with only what later tokens need of it. */
+export function selectTrunk({ prompts, layer, resid, cache }: Trunk, rows: readonly number[]): Trunk {
+  const taken = tidied(() => {
+    const indices = tf.tensor1d(rows as number[], 'int32');
+    const take = <T extends tf.Tensor>(x: T) => tf.gather(x, indices) as T;
+    return { resid: take(resid), cache: cache.map((parts) => parts.map(take)) };
+  });
+  return { prompts: rows.map((row) => prompts[row]!), layer, ...taken };
+}
+
+/**
+ * Feeds one token to every sequence, no further than the trunk's layer: `resid [B, 1, C]` is what is there then. Before
+ * it, `made` tokens were fed since the prompts; the previous trunk stays the caller's to free.
+ */
+export function growTrunk(model: LanguageModel, trunk: Trunk, made: number, ids: readonly number[]): Trunk {
+  const { config, weights } = model;
+  const { prompts, layer, cache: past } = trunk;
+  const lengths = prompts.map(({ length }) => length);
+  const below = tidied(() => {
+    const sight = cachedSight(lengths, Math.max(1, longest(prompts)), made, config.nCtx);
+    const x = embed(config, weights, tf.tensor2d(ids as number[], [ids.length, 1], 'int32'), sight);
+    return runBlocks(config, weights, x, sight, { to: layer, past, keeps: true });
+  });
+  return { prompts, layer, ...below };
+}

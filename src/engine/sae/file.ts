@@ -28,8 +28,8 @@ export function writeSae(path: string, sae: StoredSae): Promise<WrittenFile> {
     [SCALE]: { data: Float32Array.of(sae.normalization.scale), shape: [1] },
     [CONCEPT_MEANS]: { data: sae.conceptMeans, shape: [sae.concepts.length, dModel] },
   };
-  const { config, settings, concepts, bestStep } = sae;
-  const description: SaeDescription = { config, settings, concepts, bestStep };
+  const { config, settings, concepts, bestStep, sinkNorm } = sae;
+  const description: SaeDescription = { config, settings, concepts, bestStep, sinkNorm };
   return writeSafetensors(path, arrays, { format: 'pt', alignsae: JSON.stringify(description) });
 }
 

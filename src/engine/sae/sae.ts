@@ -6,6 +6,7 @@ import type { Tensors } from '../step/stepper.ts';
 import { decode, decodeJoined, encode, joinLatents, type Latents, THRESHOLD } from './autoencoder.ts';
 import { readSae, type StoredSae } from './file.ts';
 import { denormalize, type Normalization, normalize } from './normalization.ts';
+import { rowNorms } from './sinks.ts';
 
 /** Rows are encoded together, so many that their latents fill at most this many floats: so wide SAEs fit. */
 const LATENTS_AT_ONCE = 2 ** 25;
@@ -19,6 +20,7 @@ export class Sae implements SaeDescription {
   readonly settings: AlignmentSettings;
   readonly concepts: readonly string[];
   readonly bestStep: number;
+  readonly sinkNorm: number;
   readonly normalization: Normalization;
   /** Mean raw activation of each concept's training prompts, `[concepts.length, dModel]`. */
   readonly conceptMeans: Float32Array;
@@ -28,11 +30,21 @@ export class Sae implements SaeDescription {
   readonly weights: Tensors;
 
   /** Puts the weights onto the current backend; whoever calls it disposes the SAE. */
-  constructor({ weights, config, settings, concepts, bestStep, normalization, conceptMeans }: StoredSae) {
+  constructor({
+    weights,
+    config,
+    settings,
+    concepts,
+    bestStep,
+    normalization,
+    conceptMeans,
+    ...more
+  }: StoredSae) {
     this.config = config;
     this.settings = settings;
     this.concepts = concepts;
     this.bestStep = bestStep;
+    this.sinkNorm = more.sinkNorm ?? Number.POSITIVE_INFINITY;
     this.normalization = normalization;
     this.conceptMeans = conceptMeans;
     this.nLatents = nLatentsOf(config);
@@ -78,6 +90,11 @@ export class Sae implements SaeDescription {
     } finally {
       tf.dispose(weights);
     }
+  }
+
+  /** Whether the activation `row [dModel]` is a sink. */
+  isSink(row: Float32Array): boolean {
+    return rowNorms(row, row.length)[0]! > this.sinkNorm;
   }
 
   /** `[n, nConcepts]`. */

@@ -21,10 +21,10 @@ export function sinkNorm(norms: Float64Array): number {
   return SINK_MEDIANS * median;
 }
 
-/** Which rows of `h [n, width]` are not sinks, ascending. */
-export function withoutSinks(h: Float32Array, width: number): number[] {
+/** Which rows of `h [n, width]` are not sinks, ascending; without a `limit`, by the median of these. */
+export function withoutSinks(h: Float32Array, width: number, limit?: number): number[] {
   const norms = rowNorms(h, width);
-  const limit = sinkNorm(norms);
+  limit ??= sinkNorm(norms);
   const kept: number[] = [];
   norms.forEach((norm, row) => {
     if (norm <= limit) kept.push(row);

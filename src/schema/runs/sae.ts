@@ -1,6 +1,6 @@
 /** What alignments and baselines, which train an SAE on one-hop prompts, show alike. */
 import { conceptLatentsOfRuns, faithfulnessOfRuns } from '../../runs/sae.ts';
-import { type Run, settingsOf } from '../../services/run.ts';
+import { type Run, resultOf, settingsOf } from '../../services/run.ts';
 import { measuresOfRuns, type SplitMeasures } from '../../services/slot.ts';
 import type { Context } from '../context.ts';
 import { BindingRef, ConceptLatentRef, FaithfulnessRef, ReconstructionRef } from '../measures.ts';
@@ -21,6 +21,12 @@ export function saeFields(
       resolve: (run) => settingsOf(run, 'ALIGNMENT', 'BASELINE').layer,
     }),
     model: t.field({ type: ModelRef, description: 'The model that it studies.', resolve: studiedModel }),
+    sinks: t.int({
+      nullable: true,
+      description:
+        'How many activations were left out of training as sinks: longer than 3 × the median of those at the last token of the TRAIN prompts that the SAE learns from. Null before the end, and of runs older than the count.',
+      resolve: (run) => resultOf(run, 'ALIGNMENT', 'BASELINE')?.sinks,
+    }),
     saeLens: t.field({
       type: SaeLensRef,
       description: 'Its SAE as files for SAELens.',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isAnswer } from '../../../src/data/answers.ts';
 import { generateBiographies } from '../../../src/data/biography.ts';
 import { runAlignment, runBaseline } from '../../../src/engine/align/align.ts';
 import { splitPopulations } from '../../../src/engine/align/population.ts';
@@ -163,6 +164,33 @@ describe('an alignment', () => {
       await expect(refused).rejects.toMatchObject({ code: 'CONFLICT' });
     },
   );
+
+  test('on whole answers counts what swaps at every token of the answer give one by one', async () => {
+    const trained = await run({ positions: 'ANSWER', posttrain: { steps: 60 } });
+    const measured = trained.swaps.find(
+      ({ population, split, control }) => `${population} ${split} ${control}` === 'SEEN TRAIN CONCEPT',
+    )!;
+    const { settings } = job();
+    const { prompts, populationOf } = splitPopulations(dataset, settings);
+    const seen = prompts.filter((p) => populationOf(p.entity) === 'SEEN' && p.split === 'TRAIN');
+    const asked = seen.map((prompt) => ({ ...prompt, h: new Float32Array(0) }));
+    const drawn = drawTrials(asked, dataset.facts, {
+      ...{ count: settings.swapTrials, seed: settings.seed, stream: 'SEEN/TRAIN' },
+    });
+    const pairs = createLoadedPairs(2 ** 30);
+    let successes = 0;
+    for (const { prompt, source, target, expected } of drawn) {
+      const call = { prompt, source, target, alpha: trained.chosenAlpha!, alphaLater: 1, maxNewTokens: 8 };
+      const { result: answer } = await pairs.use(model, trained.weights.path, (pair) =>
+        swapConcept(pair, { ...call, method: 'LATENT_DECODE', placement: 'ANSWER' }),
+      );
+      if (isAnswer(answer.text, expected)) successes++;
+    }
+    pairs.dispose();
+    expect(drawn).toHaveLength(measured.trials);
+    expect(measured.successes).toBe(successes);
+    expect(trained.weights.sha256).not.toBe(result.weights.sha256);
+  });
 
   test('leaves no tensor behind, nor when it fails midway', async () => {
     const counts = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];

@@ -462,6 +462,31 @@ describe('edits that are computed together', () => {
     sae.dispose();
   });
 
+  test('an armed edit never fires on a sink', () => {
+    const { sae, activation } = handmadeSae();
+    const rows = [activation({ slots: [1, 0], free: [0, 0] }), activation({ slots: [1, 0], free: [90, 0] })];
+    const h = Float32Array.from(rows.flatMap((row) => [...row]));
+    const edited = (sinkNorm: number) => {
+      const armed = armedEdit(
+        slotEditor(withSinkNorm(sae, sinkNorm), [{ source: 0, target: 1 }]),
+        'LATENT_DECODE',
+        0,
+        2,
+      );
+      const out = tf.tidy(() =>
+        armedHook(withSinkNorm(sae, sinkNorm), 1, [armed])
+          .apply(tf.tensor3d(h, [1, 2, 5]))
+          .dataSync(),
+      );
+      return [0, 1].map(
+        (row) => String(out.slice(row * 5, row * 5 + 5)) !== String(h.slice(row * 5, row * 5 + 5)),
+      );
+    };
+    expect(edited(Number.POSITIVE_INFINITY)).toEqual([true, true]);
+    expect(edited(50)).toEqual([true, false]);
+    sae.dispose();
+  });
+
   test('random latents are drawn by the stream, in the scale of their own activations', () => {
     const scales = Float32Array.of(4, 6);
     const draw = (seed: number) => {
@@ -474,6 +499,10 @@ describe('edits that are computed together', () => {
       expect([off.scale, on.scale]).toEqual([scales[off.latent], scales[on.latent]]);
   });
 });
+
+function withSinkNorm(sae: Sae, sinkNorm: number): Sae {
+  return Object.defineProperty(sae, 'sinkNorm', { value: sinkNorm, configurable: true });
+}
 
 function slotEditor(sae: Sae, pairs: readonly { source: number; target: number }[]) {
   const swaps = pairs.map((pair) => slotSwap(sae, pair));

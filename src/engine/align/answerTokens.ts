@@ -1,0 +1,151 @@
+/** Activations at the tokens of answers, which an alignment learns from where its edits are to stand there too. */
+import type { Fact } from '../contract/dataset.ts';
+import { disposeTrunk, growTrunk, runTrunk, selectTrunk, type Trunk } from '../model/decode.ts';
+import type { LanguageModel } from '../model/languageModel.ts';
+import type { Tokens } from '../model/tokens.ts';
+import type { CapturedPrompt } from './captured.ts';
+
+/** Prompts that run together; each is followed by an answer a concept. */
+const PROMPTS_AT_ONCE = 32;
+/** Numbers that all rows together may have (1 GiB); what would be more is thinned out, prompt by prompt. */
+const MAX_VALUES = 2 ** 28;
+
+/** One row for each token of each answer behind each prompt. */
+export interface AnswerTokens {
+  /** Raw, `[n, dModel]`. */
+  h: Float32Array;
+  /** Index of the prompt. */
+  prompts: Int32Array;
+  /** The concept that the answer belongs to, which need not be the prompt's own. */
+  said: Int32Array;
+  /** Number of the token in the answer, from 0. */
+  places: Int32Array;
+}
+
+/** An answer to be said behind a prompt. */
+interface Saying {
+  prompt: number;
+  said: number;
+  tokens: Tokens;
+}
+
+/**
+ * Lets every prompt be followed by its entity's answer for each concept about which another of the prompts asks of the
+ * entity, its own among them, whatever the model would say; of a fact with several values, the first. Each prompt runs
+ * once, up to the layer.
+ */
+export async function captureAnswerTokens(
+  model: LanguageModel,
+  prompts: readonly CapturedPrompt[],
+  facts: readonly Fact[],
+  { layer, breathe }: { layer: number; breathe(): Promise<unknown> },
+): Promise<AnswerTokens> {
+  const { dModel } = model.config;
+  const sayings = thinned(listSayings(model, prompts, facts), prompts, MAX_VALUES / dModel);
+  const rows = sayings.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const captured: AnswerTokens = {
+    h: new Float32Array(rows * dModel),
+    prompts: new Int32Array(rows),
+    said: new Int32Array(rows),
+    places: new Int32Array(rows),
+  };
+  let offset = 0;
+  for (let start = 0; start < prompts.length; start += PROMPTS_AT_ONCE) {
+    const batch = prompts.slice(start, start + PROMPTS_AT_ONCE);
+    const own = sayings.filter(({ prompt }) => prompt >= start && prompt < start + batch.length);
+    if (own.length === 0) continue;
+    const tokens = batch.map(({ prompt }) => model.tokenizer.encode(prompt));
+    const trunk = runTrunk(model, tokens, layer);
+    try {
+      const branches = own.map((saying) => ({ ...saying, prompt: saying.prompt - start }));
+      captured.h.set(await sayAll(model, trunk, branches, breathe), offset * dModel);
+    } finally {
+      disposeTrunk(trunk);
+    }
+    for (const { prompt, said, tokens } of own)
+      tokens.forEach((_, place) => {
+        captured.prompts[offset] = prompt;
+        captured.said[offset] = said;
+        captured.places[offset++] = place;
+      });
+  }
+  return captured;
+}
+
+/** Prompt by prompt; an answer that leaves no room for another token is left out. */
+function listSayings(
+  { config, tokenizer }: LanguageModel,
+  prompts: readonly CapturedPrompt[],
+  facts: readonly Fact[],
+): Saying[] {
+  const asked = new Set(prompts.map(({ entity, concepts }) => `${concepts[0]} ${entity}`));
+  const values = new Map<string, Map<number, Tokens>>();
+  for (const { entity, concept, value } of facts) {
+    if (!asked.has(`${concept} ${entity}`)) continue;
+    const own = values.get(entity) ?? new Map<number, Tokens>();
+    values.set(entity, own);
+    if (!own.has(concept)) own.set(concept, tokenizer.encode(` ${value}`));
+  }
+  return prompts.flatMap(({ prompt: text, entity }, prompt) => {
+    const length = tokenizer.encode(text).length;
+    return [...(values.get(entity) ?? [])]
+      .filter(([, tokens]) => tokens.length > 0 && length + tokens.length < config.nCtx)
+      .map(([said, tokens]): Saying => ({ prompt, said, tokens }));
+  });
+}
+
+/** At most so many rows: every second answer, every third and so on, but a prompt's own, which others are led to. */
+function thinned(sayings: Saying[], prompts: readonly CapturedPrompt[], maxRows: number): Saying[] {
+  const rows = sayings.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const every = Math.ceil(rows / maxRows);
+  return sayings.filter(
+    ({ prompt, said }, i) => said === prompts[prompt]!.concepts[0] || (i + prompt) % every === 0,
+  );
+}
+
+/** The rows of all sayings of a trunk's prompts, saying by saying. */
+async function sayAll(
+  model: LanguageModel,
+  trunk: Trunk,
+  sayings: readonly Saying[],
+  breathe: () => Promise<unknown>,
+): Promise<Float32Array> {
+  const { dModel } = model.config;
+  const starts: number[] = [];
+  let rows = 0;
+  for (const { tokens } of sayings) {
+    starts.push(rows);
+    rows += tokens.length;
+  }
+  const h = new Float32Array(rows * dModel);
+  let open = sayings.map((_, i) => i);
+  let state = selectTrunk(
+    trunk,
+    open.map((i) => sayings[i]!.prompt),
+  );
+  try {
+    for (let place = 0; ; place++) {
+      const previous = state;
+      state = growTrunk(
+        model,
+        previous,
+        place,
+        open.map((i) => sayings[i]!.tokens[place]!),
+      );
+      disposeTrunk(previous);
+      const resid = await state.resid.data<'float32'>();
+      open.forEach((i, row) => {
+        h.set(resid.subarray(row * dModel, (row + 1) * dModel), (starts[i]! + place) * dModel);
+      });
+      await breathe();
+      const going = open.flatMap((i, row) => (place + 1 < sayings[i]!.tokens.length ? [row] : []));
+      if (going.length === 0) return h;
+      const all = state;
+      state = selectTrunk(all, going);
+      disposeTrunk(all);
+      open = going.map((row) => open[row]!);
+    }
+  } finally {
+    disposeTrunk(state);
+  }
+}

@@ -11,6 +11,7 @@ import { createMaskError } from './maskError.ts';
 import { openModelExport } from './modelExport.ts';
 import { failure, reply, replyWithError } from './reply.ts';
 import { openSaeLensFile } from './saeLensExport.ts';
+import { authorizationIn } from './session.ts';
 import { openTable } from './tableExport.ts';
 
 export const EXPORT_PATH = '/export/';
@@ -36,7 +37,7 @@ export function createExportRoute({ log, authenticate, keys, createContext }: Ex
       );
     }
     try {
-      const viewer = await authenticate(request.headers.authorization, remoteAddressOf(request));
+      const viewer = await authenticate(authorizationIn(request), remoteAddressOf(request));
       const context = createContext(viewer, requestId, null);
       response.once(
         'close',

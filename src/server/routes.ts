@@ -9,6 +9,7 @@ import { createExportRoute, EXPORT_PATH } from './export.ts';
 import type { ApiServerOptions } from './options.ts';
 import { createPageRoute, isPagePath, PAGE_PATH } from './page.ts';
 import { failure, reply } from './reply.ts';
+import { authorizationIn, createSessionRoute, SESSION_PATH } from './session.ts';
 import { GRAPHQL_PATH, type Yoga } from './yoga.ts';
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -26,6 +27,7 @@ export function createRoutes({ options, yoga, refuseOrigin, state }: RoutesOptio
   const { corsOrigins, limits } = options.config;
   const answerExport = createExportRoute(options);
   const answerPage = createPageRoute();
+  const answerSession = createSessionRoute(options.authenticate);
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const requestId = takeRequestId(request);
     response.setHeader('x-request-id', requestId);
@@ -35,6 +37,7 @@ export function createRoutes({ options, yoga, refuseOrigin, state }: RoutesOptio
     const refusal = refuseOrigin(request);
     if (refusal) return reply(response, 403, failure(refusal, 'FORBIDDEN'));
     if (path === '/') return redirect(response, wantsPage(request) ? PAGE_PATH : GRAPHQL_PATH);
+    if (path === SESSION_PATH) return answerSession(request, response);
     if (path !== undefined && isPagePath(path)) return answerPage(request, response, path);
     allowOrigin(request, response, corsOrigins);
     if (path?.startsWith(EXPORT_PATH)) return answerExport(request, response, requestId);
@@ -74,7 +77,7 @@ async function admitViewer(
 ): Promise<Viewer | null> {
   if (wantsPage(request)) return { scopes: [], clientId: remoteAddressOf(request) };
   try {
-    return await authenticate(request.headers.authorization, remoteAddressOf(request));
+    return await authenticate(authorizationIn(request), remoteAddressOf(request));
   } catch (error) {
     if (!isUnauthenticated(error)) throw error;
     response.setHeader('www-authenticate', 'Bearer');

@@ -6,7 +6,7 @@ import { whenUnauthenticated } from './api/graphql.ts';
 import { connection } from './api/live.ts';
 import { Failed, Loading } from './parts/states.tsx';
 import { path } from './router.ts';
-import { Login } from './routes/login.tsx';
+import { LOGGED_IN, Login, leave } from './routes/login.tsx';
 import { Runs } from './routes/runs.tsx';
 
 interface Params {
@@ -60,6 +60,11 @@ function Header() {
         <a href="/graphql">API</a>
       </nav>
       <Connection />
+      {sessionStorage.getItem(LOGGED_IN) && (
+        <button type="button" class="small" onClick={leave}>
+          Log out
+        </button>
+      )}
     </header>
   );
 }

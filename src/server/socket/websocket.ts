@@ -17,6 +17,7 @@ import { LiveStream } from '../live/liveStream.ts';
 import { pump } from '../live/pump.ts';
 import type { Mask } from '../live/render.ts';
 import type { Turns } from '../live/turns.ts';
+import { authorizationIn } from '../session.ts';
 import type { Yoga } from '../yoga.ts';
 import { Connection } from './connection.ts';
 import { answerRefusal, refuseUpgrade } from './upgrade.ts';
@@ -168,7 +169,8 @@ async function admit(
   extra: Extra,
   { authenticate, keys }: WebSocketOptions,
 ): Promise<boolean> {
-  const header = extra.request.headers.authorization ?? authorizationOf(params);
+  const header =
+    extra.request.headers.authorization ?? authorizationOf(params) ?? authorizationIn(extra.request);
   try {
     extra.viewer = await authenticate(header, remoteAddressOf(extra.request));
   } catch (error) {

@@ -41,6 +41,15 @@ export function Login({ onDone }: { onDone(): void }) {
   );
 }
 
+/** What remembers that there is something to log out of: the cookie itself is not for scripts. */
+export const LOGGED_IN = 'logged-in';
+
+export async function leave(): Promise<void> {
+  await fetch('/app/session', { method: 'DELETE' });
+  sessionStorage.removeItem(LOGGED_IN);
+  location.assign('/app');
+}
+
 /** Empty when the server took the key; else why not. */
 async function enter(key: string): Promise<string> {
   try {
@@ -49,7 +58,10 @@ async function enter(key: string): Promise<string> {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ key }),
     });
-    if (response.ok) return '';
+    if (response.ok) {
+      sessionStorage.setItem(LOGGED_IN, 'yes');
+      return '';
+    }
     const { errors } = (await response.json()) as { errors?: { message: string }[] };
     return errors?.[0]?.message ?? `The server answered ${response.status}.`;
   } catch {

@@ -1,18 +1,34 @@
 /** All runs, live: what each does, how far it is, how long it will take. */
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { CancelRun, type RunRowFragment, Runs as RunsDocument } from '../api/documents.ts';
+import {
+  CancelRun,
+  type RunKind,
+  type RunRowFragment,
+  type RunStatus,
+  Runs as RunsDocument,
+} from '../api/documents.ts';
 import { request } from '../api/graphql.ts';
 import { ago, words } from '../format.ts';
 import { isOver, nameOf, Progress, Status, timing } from '../parts/run.tsx';
 import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
+import { EngineLine } from './engine.tsx';
+import { StartSteps } from './start.tsx';
 
 const PAGE = 50;
 const REFRESH_MS = 2_000;
 
 export function Runs() {
-  const { data, error, again } = useQuery(RunsDocument, { first: PAGE, filter: { isPart: false } });
+  const kind = query.value.get('kind') as RunKind | null;
+  const status = query.value.get('status') as RunStatus | null;
+  const filter = {
+    isPart: false,
+    ...(kind ? { kind: [kind] } : {}),
+    ...(status ? { status: [status] } : {}),
+  };
+  const { data, error, again } = useQuery(RunsDocument, { first: PAGE, filter });
   const isBusy = data?.runs.edges.some(({ node }) => !isOver(node.status));
   useEffect(() => {
     if (!isBusy) return;
@@ -22,17 +38,64 @@ export function Runs() {
   if (!data)
     return error ? <Failed message={error.message} again={again} /> : <Loading what="Loading runs" />;
   const { edges, totalCount } = data.runs;
+  const rows = edges.map(({ node }) => node);
+  const isFiltered = kind !== null || status !== null;
+  const isEmpty = rows.length === 0 && !isFiltered;
+  const hasAligned = rows.some((run) => run.kind !== 'MODEL');
   return (
     <>
       <div class="title">
         <h1>Runs</h1>
         <span class="quiet">{totalCount}</span>
+        {!isEmpty && <Filters kind={kind} status={status} />}
       </div>
-      {edges.length === 0 ? (
-        <Empty title="No runs yet" />
-      ) : (
-        <Table rows={edges.map(({ node }) => node)} again={again} />
+      <EngineLine />
+      {!hasAligned && !isFiltered && <StartSteps runs={rows} changed={again} />}
+      {isEmpty && (
+        <p class="quiet">Nothing has run here yet. Three clicks lead from nothing to a live alignment.</p>
       )}
+      {rows.length === 0 && isFiltered && <Empty title="No run fits this filter" />}
+      {rows.length > 0 && <Table rows={rows} again={again} />}
+      {hasAligned && !isFiltered && (
+        <details class="more">
+          <summary>Start another</summary>
+          <StartSteps runs={rows} changed={again} />
+        </details>
+      )}
+    </>
+  );
+}
+
+const KINDS: RunKind[] = [
+  'MODEL',
+  'ALIGNMENT',
+  'ALIGNMENT_SWEEP',
+  'BASELINE',
+  'SWAP_SWEEP',
+  'GROKKING',
+  'HOP_SWAP',
+];
+const STATUSES: RunStatus[] = ['RUNNING', 'QUEUED', 'SUCCEEDED', 'FAILED', 'CANCELLED'];
+
+function Filters({ kind, status }: { kind: RunKind | null; status: RunStatus | null }) {
+  const select = (name: string, value: string | null, all: string, values: readonly string[]) => (
+    <select
+      aria-label={all}
+      value={value ?? ''}
+      onChange={(event) => setQuery({ [name]: event.currentTarget.value || null })}
+    >
+      <option value="">{all}</option>
+      {values.map((each) => (
+        <option key={each} value={each}>
+          {words(each)}
+        </option>
+      ))}
+    </select>
+  );
+  return (
+    <>
+      {select('kind', kind, 'All kinds', KINDS)}
+      {select('status', status, 'All states', STATUSES)}
     </>
   );
 }

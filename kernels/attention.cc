@@ -1,4 +1,5 @@
 // Causal attention and its gradient, head by head, on queries, keys and values as one projection leaves them.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <memory>
@@ -39,12 +40,24 @@ class Scratch {
   float* next_;
 };
 
-// B sequences of T tokens with H heads of D; rows of q, k, v are 3·H·D long, rows of outputs H·D.
+// B sequences of T tokens with H heads of D, H / G of which share keys and values; rows of q, k, v are (H + 2·G)·D long,
+// rows of outputs H·D.
 struct Sizes {
-  int64_t B, T, H, D;
+  int64_t B, T, H, G, D;
+  // What scores are multiplied by.
+  float scale;
+  // How many tokens one sees, itself among them.
+  int64_t window;
   int64_t width() const { return H * D; }
-  int64_t units() const { return B * H; }
-  int64_t least() const { return std::max<int64_t>(1, LEAST / (T * T * D)); }
+  int64_t row() const { return (H + 2 * G) * D; }
+  // Where a group's keys and values stand in a row.
+  int64_t keys(int64_t group) const { return (H + group) * D; }
+  int64_t values(int64_t group) const { return (H + G + group) * D; }
+  int64_t units() const { return B * G; }
+  int64_t least() const { return std::max<int64_t>(1, LEAST / (T * T * D * (H / G))); }
+  // The first key that a token sees, and the vectors' beginning at or before it.
+  int64_t begin(int64_t token) const { return std::max<int64_t>(0, token + 1 - window); }
+  int64_t origin(int64_t token) const { return begin(token) / WIDTH * WIDTH; }
   // Strides of the matrices in scratch: [T, D] and [D, T].
   int64_t across() const { return inVectors(D); }
   int64_t along() const { return inVectors(T); }
@@ -63,24 +76,30 @@ void transpose(int64_t n, int64_t D, const float* from, int64_t row, float* to, 
     for (int64_t i = 0; i < n; i++) to[j * stride + i] = from[i * row + j];
 }
 
-// Scores become probabilities over the first n, 0 up to `padded`; returns the logarithm of their divisor.
-float softmax(int64_t n, int64_t padded, float* scores) {
+// Lanes of `a` that stand within [begin, end) of a row whose lane 0 is at j, elsewhere those of `b`.
+inline Vec within(int64_t begin, int64_t end, int64_t j, Vec a, Vec b) {
+  const Vec seen = firstLanes(end - j, a, b);
+  return begin <= j ? seen : firstLanes(begin - j, b, seen);
+}
+
+// Scores become probabilities over [begin, n), 0 elsewhere in [origin, padded); returns the logarithm of their divisor.
+float softmax(int64_t origin, int64_t begin, int64_t n, int64_t padded, float* scores) {
   Vec most = all(-INFINITY);
-  for (int64_t j = 0; j < n; j += WIDTH) most = larger(most, firstLanes(n - j, load(scores + j), all(-INFINITY)));
+  for (int64_t j = origin; j < n; j += WIDTH) most = larger(most, within(begin, n, j, load(scores + j), all(-INFINITY)));
   float max = most[0];
   for (int i = 1; i < WIDTH; i++) max = std::max(max, most[i]);
   Vec sum = {};
-  for (int64_t j = 0; j < padded; j += WIDTH) {
-    const Vec value = firstLanes(n - j, exponential(load(scores + j) - max), Vec{});
+  for (int64_t j = origin; j < padded; j += WIDTH) {
+    const Vec value = within(begin, n, j, exponential(load(scores + j) - max), Vec{});
     sum += value;
     store(scores + j, value);
   }
   const float divisor = total(sum), share = 1 / divisor;
-  for (int64_t j = 0; j < n; j += WIDTH) store(scores + j, load(scores + j) * share);
+  for (int64_t j = origin; j < n; j += WIDTH) store(scores + j, load(scores + j) * share);
   return max + std::log(divisor);
 }
 
-// What a unit, one head of one sequence, computes with.
+// What a unit, the heads of one sequence that share keys and values, computes with.
 struct Forward {
   const Sizes s;
   Scratch scratch;
@@ -94,18 +113,25 @@ struct Forward {
     scores = scratch.take(STRIP * s.along());
   }
 
-  // `from` is the unit's first query; `logSums` has H columns.
-  void run(const float* from, float* output, float* logSums) {
-    const int64_t row = 3 * s.width(), dp = s.across(), tp = s.along();
-    copyRows(s.T, s.D, from, row, float(1 / std::sqrt(double(s.D))), q, dp);
-    transpose(s.T, s.D, from + s.width(), row, keys, tp);
-    copyRows(s.T, s.D, from + 2 * s.width(), row, 1, v, dp);
+  // `from` and `output` are the sequence's first rows; `logSums` has H columns.
+  void run(int64_t group, const float* from, float* output, float* logSums) {
+    transpose(s.T, s.D, from + s.keys(group), s.row(), keys, s.along());
+    copyRows(s.T, s.D, from + s.values(group), s.row(), 1, v, s.across());
+    const int64_t shared = s.H / s.G;
+    for (int64_t head = group * shared; head < (group + 1) * shared; head++)
+      attend(from + head * s.D, output + head * s.D, logSums + head);
+  }
+
+  void attend(const float* from, float* output, float* logSums) {
+    const int64_t dp = s.across(), tp = s.along();
+    copyRows(s.T, s.D, from, s.row(), s.scale, q, dp);
     for (int64_t first = 0; first < s.T; first += STRIP) {
       const int64_t rows = std::min(STRIP, s.T - first), seen = first + rows, padded = inVectors(seen);
-      smallProduct(rows, padded, s.D, q + first * dp, dp, 1, keys, tp, scores, tp, false);
+      const int64_t o = s.origin(first);
+      smallProduct(rows, padded - o, s.D, q + first * dp, dp, 1, keys + o, tp, scores + o, tp, false);
       for (int64_t i = 0; i < rows; i++)
-        logSums[(first + i) * s.H] = softmax(first + i + 1, padded, scores + i * tp);
-      smallProduct(rows, dp, seen, scores, tp, 1, v, dp, mixed, dp, false);
+        logSums[(first + i) * s.H] = softmax(o, s.begin(first + i), first + i + 1, padded, scores + i * tp);
+      smallProduct(rows, dp, seen - o, scores + o, tp, 1, v + o * dp, dp, mixed, dp, false);
       copyRows(rows, s.D, mixed, dp, 1, output + first * s.width(), s.width());
     }
   }
@@ -130,55 +156,73 @@ struct Backward {
     slopes = scratch.take(STRIP * s.along());
   }
 
-  void run(const float* dy, const float* from, const float* logSums, float* dqkv) {
-    const int64_t row = 3 * s.width(), dp = s.across(), tp = s.along();
-    const float factor = float(1 / std::sqrt(double(s.D)));
-    copyRows(s.T, s.D, from, row, factor, q, dp);
-    copyRows(s.T, s.D, from + s.width(), row, 1, k, dp);
-    transpose(s.T, s.D, from + s.width(), row, keys, tp);
-    transpose(s.T, s.D, from + 2 * s.width(), row, values, tp);
-    copyRows(s.T, s.D, dy, s.width(), 1, above, dp);
+  // `dy`, `from` and `dqkv` are the sequence's first rows.
+  void run(int64_t group, const float* dy, const float* from, const float* logSums, float* dqkv) {
+    const int64_t row = s.row(), dp = s.across(), tp = s.along(), shared = s.H / s.G;
+    copyRows(s.T, s.D, from + s.keys(group), row, 1, k, dp);
+    transpose(s.T, s.D, from + s.keys(group), row, keys, tp);
+    transpose(s.T, s.D, from + s.values(group), row, values, tp);
     std::memset(dk, 0, 2 * s.T * dp * sizeof(float));  // and dv
+    for (int64_t head = group * shared; head < (group + 1) * shared; head++)
+      differentiate(dy + head * s.D, from + head * s.D, logSums + head, dqkv + head * s.D);
+    copyRows(s.T, s.D, dk, dp, 1, dqkv + s.keys(group), row);
+    copyRows(s.T, s.D, dv, dp, 1, dqkv + s.values(group), row);
+  }
+
+  // Writes dQ of one head and adds to dK and dV.
+  void differentiate(const float* dy, const float* from, const float* logSums, float* to) {
+    const int64_t dp = s.across(), tp = s.along();
+    copyRows(s.T, s.D, from, s.row(), s.scale, q, dp);
+    copyRows(s.T, s.D, dy, s.width(), 1, above, dp);
     for (int64_t first = 0; first < s.T; first += STRIP) {
       const int64_t rows = std::min(STRIP, s.T - first), seen = first + rows, padded = inVectors(seen);
-      smallProduct(rows, padded, s.D, q + first * dp, dp, 1, keys, tp, probabilities, tp, false);
-      smallProduct(rows, padded, s.D, above + first * dp, dp, 1, values, tp, slopes, tp, false);
+      const int64_t o = s.origin(first);
+      smallProduct(rows, padded - o, s.D, q + first * dp, dp, 1, keys + o, tp, probabilities + o, tp, false);
+      smallProduct(rows, padded - o, s.D, above + first * dp, dp, 1, values + o, tp, slopes + o, tp, false);
       for (int64_t i = 0; i < rows; i++)
-        slope(first + i + 1, padded, logSums[(first + i) * s.H], probabilities + i * tp, slopes + i * tp);
-      smallProduct(rows, dp, seen, slopes, tp, 1, k, dp, dq, dp, false);
-      copyRows(rows, s.D, dq, dp, factor, dqkv + first * row, row);
-      smallProduct(seen, dp, rows, slopes, 1, tp, q + first * dp, dp, dk, dp, true);
-      smallProduct(seen, dp, rows, probabilities, 1, tp, above + first * dp, dp, dv, dp, true);
+        slope(o, s.begin(first + i), first + i + 1, padded, logSums[(first + i) * s.H], probabilities + i * tp,
+              slopes + i * tp);
+      smallProduct(rows, dp, seen - o, slopes + o, tp, 1, k + o * dp, dp, dq, dp, false);
+      copyRows(rows, s.D, dq, dp, s.scale, to + first * s.row(), s.row());
+      smallProduct(seen - o, dp, rows, slopes + o, 1, tp, q + first * dp, dp, dk + o * dp, dp, true);
+      smallProduct(seen - o, dp, rows, probabilities + o, 1, tp, above + first * dp, dp, dv + o * dp, dp, true);
     }
-    copyRows(s.T, s.D, dk, dp, 1, dqkv + s.width(), row);
-    copyRows(s.T, s.D, dv, dp, 1, dqkv + 2 * s.width(), row);
   }
 
   // Turns one row of scores into probabilities and of dP into dS.
-  static void slope(int64_t n, int64_t padded, float logSum, float* scores, float* slopes) {
+  static void slope(int64_t origin, int64_t begin, int64_t n, int64_t padded, float logSum, float* scores, float* slopes) {
     Vec sum = {};
-    for (int64_t j = 0; j < padded; j += WIDTH) {
-      const Vec value = firstLanes(n - j, exponential(load(scores + j) - logSum), Vec{});
+    for (int64_t j = origin; j < padded; j += WIDTH) {
+      const Vec value = within(begin, n, j, exponential(load(scores + j) - logSum), Vec{});
       store(scores + j, value);
       sum += value * load(slopes + j);
     }
     const float along = total(sum);
-    for (int64_t j = 0; j < padded; j += WIDTH) store(slopes + j, load(scores + j) * (load(slopes + j) - along));
+    for (int64_t j = origin; j < padded; j += WIDTH) store(slopes + j, load(scores + j) * (load(slopes + j) - along));
   }
 };
 
 struct Shape {
-  int64_t heads, length;
-  explicit Shape(const Attributes& attributes) : heads(attributes.integer("heads")), length(attributes.integer("length")) {}
+  int64_t heads, shared, length, window;
+  float scale;
+  explicit Shape(const Attributes& attributes)
+      : heads(attributes.integer("heads")),
+        shared(attributes.integer("key_value_heads")),
+        length(attributes.integer("length")),
+        window(attributes.integer("window")),
+        scale(attributes.real("scale")) {}
   bool fits(const Tensor& qkv) const {
-    return qkv.rank() == 2 && qkv.size(1) % (3 * heads) == 0 && qkv.size(0) % length == 0;
+    return window > 0 && shared > 0 && heads % shared == 0 && qkv.rank() == 2 && qkv.size(0) % length == 0 &&
+           qkv.size(1) % (heads + 2 * shared) == 0;
   }
-  Sizes of(const Tensor& qkv) const { return {qkv.size(0) / length, length, heads, qkv.size(1) / (3 * heads)}; }
+  Sizes of(const Tensor& qkv) const {
+    return {qkv.size(0) / length, length, heads, shared, qkv.size(1) / (heads + 2 * shared), scale, window};
+  }
 };
 
-const char* const MISFIT = "qkv must be [B * length, 3 * heads * D]";
+const char* const MISFIT = "qkv must be [B * length, (heads + 2 * key_value_heads) * D]";
 
-// qkv [B·T, 3·H·D] → y [B·T, H·D], logSums [B·T, H]: of each query, the logarithm of its softmax's divisor.
+// qkv [B·T, (H + 2·G)·D] → y [B·T, H·D], logSums [B·T, H]: of each query, the logarithm of its softmax's divisor.
 struct Attention {
   Shape shape;
   explicit Attention(const Attributes& attributes) : shape(attributes) {}
@@ -190,9 +234,9 @@ struct Attention {
     parallel(s.units(), s.least(), [&](int64_t from, int64_t to) {
       Forward forward(s);
       for (int64_t unit = from; unit < to; unit++) {
-        const int64_t token = unit / s.H * s.T, head = unit % s.H;
-        forward.run(qkv.floats() + token * 3 * s.width() + head * s.D, y.floats() + token * s.width() + head * s.D,
-                    logSums.floats() + token * s.H + head);
+        const int64_t token = unit / s.G * s.T;
+        forward.run(unit % s.G, qkv.floats() + token * s.row(), y.floats() + token * s.width(),
+                    logSums.floats() + token * s.H);
       }
     });
   }
@@ -204,21 +248,21 @@ struct AttentionGradient {
   explicit AttentionGradient(const Attributes& attributes) : shape(attributes) {}
   void operator()(Call& call) {
     const Tensor dy = call.input(0), qkv = call.input(1), logSums = call.input(2);
-    if (!shape.fits(qkv) || 3 * dy.count() != qkv.count()) return call.refuse(MISFIT);
+    if (!shape.fits(qkv) || dy.size(0) != qkv.size(0) || dy.size(1) != shape.of(qkv).width()) return call.refuse(MISFIT);
     const Sizes s = shape.of(qkv);
-    const Tensor dqkv = call.output(0, {s.B * s.T, 3 * s.width()});
+    const Tensor dqkv = call.output(0, {s.B * s.T, s.row()});
     parallel(s.units(), s.least(), [&](int64_t from, int64_t to) {
       Backward backward(s);
       for (int64_t unit = from; unit < to; unit++) {
-        const int64_t token = unit / s.H * s.T, head = unit % s.H, at = token * 3 * s.width() + head * s.D;
-        backward.run(dy.floats() + token * s.width() + head * s.D, qkv.floats() + at,
-                     logSums.floats() + token * s.H + head, dqkv.floats() + at);
+        const int64_t token = unit / s.G * s.T;
+        backward.run(unit % s.G, dy.floats() + token * s.width(), qkv.floats() + token * s.row(),
+                     logSums.floats() + token * s.H, dqkv.floats() + token * s.row());
       }
     });
   }
 };
 
-const std::vector<const char*> SHAPE = {"heads: int", "length: int"};
+const std::vector<const char*> SHAPE = {"heads: int", "key_value_heads: int", "length: int", "window: int", "scale: float"};
 const Registered<Attention> attention(
     {"AlignsaeAttention", {"qkv: float"}, {"y: float", "log_sums: float"}, SHAPE, false});
 const Registered<AttentionGradient> attentionGradient(

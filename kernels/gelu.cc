@@ -1,17 +1,13 @@
-// GPT-2's GELU, ½x(1 + tanh(√(2/π)(x + 0.044715x³))), computed as the equal x·σ(2√(2/π)(x + 0.044715x³)).
+// GPT-2's GELU and its gradient.
+#include "gelu.h"
 #include "op.h"
 #include "parallel.h"
-#include "rows.h"
 
 namespace alignsae {
 namespace {
 
-constexpr float LINEAR = 1.5957691216057308f;
-constexpr float CUBIC = LINEAR * 0.044715f;
 // Floats that a thread has at least.
 constexpr int64_t LEAST = 1 << 14;
-
-inline Vec gate(Vec x, Vec square) { return 1.0f / (1.0f + exponential(-x * (square * CUBIC + LINEAR))); }
 
 // x [M, N] → [M, N].
 struct Gelu {
@@ -25,7 +21,7 @@ struct Gelu {
     parallel(input.count(), LEAST, [&](int64_t from, int64_t to) {
       eachVector(to - from, [&](int64_t i, int64_t n) {
         const Vec value = loadUpTo(x + from + i, n);
-        storeUpTo(y + from + i, value * gate(value, value * value), n);
+        storeUpTo(y + from + i, value * geluGate(value, value * value), n);
       });
     });
   }
@@ -44,8 +40,7 @@ struct GeluGradient {
       eachVector(to - from, [&](int64_t i, int64_t n) {
         const Vec value = loadUpTo(x + from + i, n);
         const Vec square = value * value;
-        const Vec open = gate(value, square);
-        const Vec slope = open + value * open * (1.0f - open) * (square * (3 * CUBIC) + LINEAR);
+        const Vec slope = geluSlope(value, square, geluGate(value, square));
         storeUpTo(dx + from + i, loadUpTo(dy + from + i, n) * slope, n);
       });
     });

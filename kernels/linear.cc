@@ -29,6 +29,19 @@ struct Linear {
   }
 };
 
+// x [M, K] · weight [K, N], of an x that is hardly ever 0.
+struct Product {
+  explicit Product(const Attributes&) {}
+  void operator()(Call& call) {
+    const Tensor x = call.input(0), weight = call.input(1);
+    if (x.rank() != 2 || weight.rank() != 2 || x.size(1) != weight.size(0))
+      return call.refuse("x " + shape(x) + " · weight " + shape(weight) + " do not fit");
+    const int64_t M = x.size(0), K = x.size(1), N = weight.size(1);
+    const Tensor y = call.output(0, {M, N});
+    multiply(M, N, K, {x.floats(), K, 1}, {weight.floats(), N, 1}, nullptr, y.floats(), N, 1);
+  }
+};
+
 // dy [M, N] · weightᵀ, weight [K, N]: the gradient of x. With `active` columns, entries of the first that many columns
 // are 0 wherever x is 0, for nothing would come of them.
 struct LinearInput {
@@ -105,6 +118,7 @@ struct Update {
 };
 
 const Registered<Linear> linear({"AlignsaeLinear", {"x: float", "weight: float", "bias: float"}, {"y: float"}, {}, false});
+const Registered<Product> product({"AlignsaeProduct", {"x: float", "weight: float"}, {"y: float"}, {}, false});
 const Registered<LinearInput> linearInput(
     {"AlignsaeLinearInput", {"dy: float", "weight: float", "x: float"}, {"dx: float"}, {"active: int"}, false});
 const Registered<LinearWeight> linearWeight({"AlignsaeLinearWeight", {"x: float", "dy: float"}, {"gradient: float"}, {}, false});

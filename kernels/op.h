@@ -25,6 +25,8 @@ TF_Tensor* TF_AllocateOutput(TF_OpKernelContext* context, int index, TF_DataType
 void TF_OpKernelContext_Failure(TF_OpKernelContext* ctx, TF_Status* status);
 void TF_OpKernelConstruction_GetAttrInt64(TF_OpKernelConstruction* ctx, const char* attr_name, int64_t* val,
                                           TF_Status* status);
+void TF_OpKernelConstruction_GetAttrFloat(TF_OpKernelConstruction* ctx, const char* attr_name, float* val,
+                                          TF_Status* status);
 }
 
 namespace alignsae {
@@ -74,7 +76,7 @@ class Call {
   TF_Status* status_;
 };
 
-// The attributes of a node; an op has integers only.
+// The attributes of a node.
 class Attributes {
  public:
   explicit Attributes(TF_OpKernelConstruction* construction) : construction_(construction) {}
@@ -82,6 +84,13 @@ class Attributes {
     TF_Status* status = TF_NewStatus();
     int64_t value = 0;
     TF_OpKernelConstruction_GetAttrInt64(construction_, name, &value, status);
+    TF_DeleteStatus(status);
+    return value;
+  }
+  float real(const char* name) const {
+    TF_Status* status = TF_NewStatus();
+    float value = 0;
+    TF_OpKernelConstruction_GetAttrFloat(construction_, name, &value, status);
     TF_DeleteStatus(status);
     return value;
   }

@@ -1,4 +1,4 @@
-/** `x · weight + bias` with the addon's kernels, which know when most of `x` is zero; elsewhere with plain ops. */
+/** `x · weight + bias` with the addon's kernels, which know when most of `x` is zero, if there is a bias; elsewhere with plain ops. */
 import {
   add,
   customGrad,
@@ -7,7 +7,6 @@ import {
   sum,
   type Tensor,
   type Tensor2D,
-  zeros,
 } from '@tensorflow/tfjs-core';
 import { attribute, hasKernels, rawOp } from './native/rawOps.ts';
 
@@ -33,7 +32,9 @@ export function linear(x: Tensor2D, weight: Tensor2D, bias: Tensor | null, activ
       ];
       return args.length === 3 ? [...ofProduct, sum(dy, 0)] : ofProduct;
     };
-    const value = rawOp('AlignsaeLinear', [], [x, weight, bias ?? zeros([weight.shape[1]!])]);
+    const value = bias
+      ? rawOp('AlignsaeLinear', [], [x, weight, bias])
+      : rawOp('AlignsaeProduct', [], [x, weight]);
     return { value, gradFunc };
   });
   return op(...(bias ? [x, weight, bias] : [x, weight])) as Tensor2D;

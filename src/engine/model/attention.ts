@@ -3,8 +3,10 @@
  * each way, or elsewhere plain ops. Shape letters as in `decoder.ts`.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { attribute, hasKernels, rawOp, rawOps } from '../native/rawOps.ts';
+import type { Rotary } from '../contract/modelDecoder.ts';
+import { attribute, hasKernels, type OpAttribute, rawOp, rawOps } from '../native/rawOps.ts';
 import { softCap } from './layers.ts';
+import { type Turns, turnsAt } from './rotary.ts';
 
 /** What one block keeps of earlier tokens; sequences are axis 0 of each tensor. Only `attend` knows what is in it. */
 export type KeyValues = readonly tf.Tensor[];
@@ -31,12 +33,18 @@ export interface Sight {
   lengths(): tf.Tensor1D;
   /** What is added to scores, 0 or −1e9; broadcasts to `[B, H, T, P + T]`. */
   mask(window: number | null): tf.Tensor;
+  /** Of rotary positions, by position: of 0 … T − 1, or of `places`. */
+  turns(rotary: Rotary): Turns;
 }
 
 /** Every token sees itself and those before it; padding stands at the right, so nothing real sees it. */
 export function causalSight(B: number, T: number): Sight {
-  const lengths = () => tf.fill<tf.Rank.R1>([B], T, 'int32');
-  return { B, T, places: null, lengths, mask: once((window) => causalMask(T, window)) };
+  return {
+    ...{ B, T, places: null },
+    lengths: () => tf.fill<tf.Rank.R1>([B], T, 'int32'),
+    mask: once((window) => causalMask(T, window)),
+    turns: once((rotary) => turnsAt(rotary, [...Array(T).keys()])),
+  };
 }
 
 /**
@@ -44,55 +52,69 @@ export function causalSight(B: number, T: number): Sight {
  * `made` tokens since.
  */
 export function cachedSight(lengths: readonly number[], width: number, made: number, nCtx: number): Sight {
+  const places = lengths.map((length) => Math.min(length + made, nCtx - 1)); // full rows idle
+  const counts = once(() => tf.tensor1d(lengths as number[], 'int32'));
   return {
-    ...{ B: lengths.length, T: 1 },
-    places: lengths.map((length) => Math.min(length + made, nCtx - 1)), // full rows idle
-    lengths: () => tf.tensor1d(lengths as number[], 'int32'),
+    ...{ B: lengths.length, T: 1, places },
+    lengths: () => counts(null),
     mask: once((window) => cachedMask(lengths, width, made, window)),
+    turns: once((rotary) => turnsAt(rotary, places)),
   };
 }
 
 /** Remembers what `make` made of each argument. */
-function once(make: (window: number | null) => tf.Tensor): (window: number | null) => tf.Tensor {
-  const made = new Map<number | null, tf.Tensor>();
-  return (window) => {
-    const known = made.get(window) ?? make(window);
-    made.set(window, known);
+function once<A, R>(make: (argument: A) => R): (argument: A) => R {
+  const made = new Map<A, R>();
+  return (argument) => {
+    const known = made.get(argument) ?? make(argument);
+    made.set(argument, known);
     return known;
   };
 }
 
-/** `qkv [B·T, (H + 2G)·D]` → `mixed [B·T, H·D]`, what the heads read, and what later tokens need. */
+/**
+ * `qkv [B·T, (H + 2G)·D]` → `mixed [B·T, H·D]`, what the heads read, and what later tokens need, if it is to be kept:
+ * with the kernels `[B, P, 2G·D]`, keys beside values, of the prompts and of the tokens since.
+ */
 export function attend(
   qkv: tf.Tensor2D,
   heads: Heads,
   sight: Sight,
   past?: KeyValues,
+  keeps = true,
 ): { mixed: tf.Tensor2D; present: KeyValues } {
-  if (!hasKernels() || !isPlain(heads, qkv.shape[1])) return plainAttention(qkv, heads, sight, past);
+  if (!hasKernels() || heads.cap !== null) return plainAttention(qkv, heads, sight, past);
   if (past) {
     const inputs = [qkv, ...past, sight.lengths()];
-    const attributes = [attribute.int('heads', heads.nHeads)];
-    const [mixed, made] = rawOps('AlignsaeDecodeAttention', attributes, inputs, 2) as [
+    const [mixed, made] = rawOps('AlignsaeDecodeAttention', attributesOf(heads), inputs, 2) as [
       tf.Tensor2D,
       tf.Tensor,
     ];
     return { mixed, present: [past[0]!, made] };
   }
   const { B, T } = sight;
-  const C3 = qkv.shape[1];
-  const present = [tf.reshape(qkv, [B, T, C3]), tf.zeros([B, 0, (2 * C3) / 3])];
-  return { mixed: causalAttention(qkv, heads.nHeads, T), present };
+  const mixed = causalAttention(qkv, heads, T);
+  if (!keeps) return { mixed, present: [] };
+  const { nHeads: H, nKeyValueHeads: G } = heads;
+  const width = (2 * G * qkv.shape[1]) / (H + 2 * G);
+  const kept = tf.slice2d(qkv, [0, qkv.shape[1] - width], [B * T, width]);
+  return { mixed, present: [tf.reshape(kept, [B, T, width]), tf.zeros([B, 0, width])] };
 }
 
-/** Whether the kernels compute these heads: as many keys and values as queries, scaled by 1 / √D, and no more. */
-function isPlain({ nHeads, nKeyValueHeads, scale, cap, window }: Heads, width: number): boolean {
-  const D = width / (nHeads + 2 * nKeyValueHeads);
-  return nHeads === nKeyValueHeads && scale === 1 / Math.sqrt(D) && cap === null && window === null;
+/** More tokens than any window. */
+const ALL = 2 ** 31 - 1;
+
+function attributesOf({ nHeads, nKeyValueHeads, scale, window }: Heads): OpAttribute[] {
+  return [
+    attribute.int('heads', nHeads),
+    attribute.int('key_value_heads', nKeyValueHeads),
+    attribute.int('window', window ?? ALL),
+    attribute.float('scale', scale),
+  ];
 }
 
-function causalAttention(qkv: tf.Tensor2D, nHeads: number, T: number): tf.Tensor2D {
-  const attributes = [attribute.int('heads', nHeads), attribute.int('length', T)];
+function causalAttention(qkv: tf.Tensor2D, heads: Heads, T: number): tf.Tensor2D {
+  const attributes = [...attributesOf(heads), attribute.int('length', T)];
   const op = tf.customGrad((...args) => {
     const [qkv, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
     const [value, logSums] = rawOps('AlignsaeAttention', attributes, [qkv], 2) as [tf.Tensor, tf.Tensor];

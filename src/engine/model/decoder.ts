@@ -13,7 +13,7 @@ import { linear } from '../linear.ts';
 import { gatherRows } from '../ops.ts';
 import type { Tensors } from '../step/stepper.ts';
 import { attend, causalSight, type Heads, type KeyValues, type Sight } from './attention.ts';
-import { activate, layerNorm, rmsNorm, softCap, timesTransposed } from './layers.ts';
+import { activate, gated, layerNorm, rmsNorm, softCap, timesTransposed } from './layers.ts';
 import { rotate } from './rotary.ts';
 
 /** Rewrites the residual stream at one place while the model runs. */
@@ -113,7 +113,7 @@ export function runBlocks(
   const cache: KeyValues[] = [];
   let resid = hooked(from - 1, flat(x));
   for (let layer = from; layer <= to; layer++) {
-    const output = block(config, weights, layer, resid, sight, past[layer]);
+    const output = block(config, weights, layer, resid, { sight, past: past[layer], keeps });
     resid = hooked(layer, output.resid);
     // Copies of what the previous state holds as well are freed with each state by itself.
     if (keeps) cache.push(output.present.map((part) => part.clone()));
@@ -127,8 +127,7 @@ function block(
   weights: Tensors,
   layer: number,
   x: tf.Tensor2D,
-  sight: Sight,
-  past: KeyValues | undefined,
+  { sight, past, keeps }: { sight: Sight; past: KeyValues | undefined; keeps: boolean },
 ): { resid: tf.Tensor2D; present: KeyValues } {
   const decoder = decoderOf(config);
   const name = `h.${layer}`;
@@ -136,7 +135,7 @@ function block(
   const written = (part: string, output: tf.Tensor2D) =>
     decoder.normsOutputs ? normed(`${part}_out`, output) : output;
   const qkv = queriesKeysValues(config, weights, layer, normed('ln_1', x), sight); // [B·T, (H + 2G)·D]
-  const { mixed, present } = attend(qkv, headsOf(config, layer), sight, past); // [B·T, H·D]
+  const { mixed, present } = attend(qkv, headsOf(config, layer), sight, past, keeps); // [B·T, H·D]
   const attended = written('ln_1', project(weights, `${name}.attn.c_proj`, mixed));
   const middle = tf.add(x, attended) as tf.Tensor2D;
   const hidden = mlp(decoder, weights, name, normed('ln_2', decoder.parallel ? x : middle)); // [B·T, dMlp]
@@ -149,22 +148,30 @@ function queriesKeysValues(
   weights: Tensors,
   layer: number,
   x: tf.Tensor2D,
-  { B, T, places }: Sight,
+  sight: Sight,
 ): tf.Tensor2D {
   const { attention, rotary } = decoderOf(config);
   const { nKeyValueHeads: G, dHead: D, normsQueriesKeys, window } = attention;
   const name = `h.${layer}.attn`;
-  const qkv = project(weights, `${name}.c_attn`, x);
+  const projected = project(weights, `${name}.c_attn`, x);
+  const qkv = normsQueriesKeys ? normHeads(config, weights, name, projected) : projected;
   const rotation = (window?.layers.includes(layer) && window.rotary) || rotary;
-  if (!rotation && !normsQueriesKeys) return qkv;
-  const [q, k, v] = tf.split(qkv, [config.nHeads * D, G * D, G * D], 1) as tf.Tensor2D[];
-  const shaped = (part: 'q' | 'k', input: tf.Tensor2D) => {
+  return rotation ? rotate(qkv, sight.turns(rotation), { heads: config.nHeads + G, dHead: D }) : qkv;
+}
+
+/** Norms queries and keys head by head; `qkv [B·T, (H + 2G)·D]` → the same shape. */
+function normHeads(config: ModelConfig, weights: Tensors, name: string, qkv: tf.Tensor2D): tf.Tensor2D {
+  const { nKeyValueHeads: G, dHead: D } = decoderOf(config).attention;
+  const [q, k, v] = tf.split(qkv, [config.nHeads * D, G * D, G * D], 1) as [
+    tf.Tensor2D,
+    tf.Tensor2D,
+    tf.Tensor2D,
+  ];
+  const normed = (part: 'q' | 'k', input: tf.Tensor2D) => {
     const rows = tf.reshape(input, [-1, D]) as tf.Tensor2D;
-    const normed = normsQueriesKeys ? norm(config, weights, `${name}.${part}_norm`, rows) : rows;
-    const heads = tf.reshape(normed, [B, T, -1, D]) as tf.Tensor4D;
-    return tf.reshape(rotation ? rotate(heads, rotation, places) : heads, input.shape) as tf.Tensor2D;
+    return tf.reshape(norm(config, weights, `${name}.${part}_norm`, rows), input.shape) as tf.Tensor2D;
   };
-  return tf.concat2d([shaped('q', q!), shaped('k', k!), v!], 1);
+  return tf.concat2d([normed('q', q), normed('k', k), v], 1);
 }
 
 function headsOf({ nHeads, ...config }: ModelConfig, layer: number): Heads {
@@ -176,10 +183,10 @@ function headsOf({ nHeads, ...config }: ModelConfig, layer: number): Heads {
 }
 
 /** The MLP's hidden layer; `x [B·T, C]` → `[B·T, dMlp]`. */
-function mlp({ mlp: { activation, gated } }: Decoder, weights: Tensors, name: string, x: tf.Tensor2D) {
+function mlp({ mlp: row }: Decoder, weights: Tensors, name: string, x: tf.Tensor2D): tf.Tensor2D {
   const up = project(weights, `${name}.mlp.c_fc`, x);
-  if (!gated) return activate(activation, up);
-  return tf.mul<tf.Tensor2D>(activate(activation, project(weights, `${name}.mlp.c_gate`, x)), up);
+  if (!row.gated) return activate(row.activation, up);
+  return gated(row.activation, project(weights, `${name}.mlp.c_gate`, x), up);
 }
 
 function project(weights: Tensors, name: string, x: tf.Tensor2D): tf.Tensor2D {

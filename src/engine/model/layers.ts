@@ -53,6 +53,20 @@ function plainLayerNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor, bias: tf.Ten
  * Backward, with x̂ = x·r and g = dy·gain: dx = r·(g − x̂·mean(g·x̂)).
  */
 export function rmsNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor, epsilon: number): T {
+  if (!hasKernels()) return plainRmsNorm(x, gain, epsilon);
+  const op = tf.customGrad((...args) => {
+    const [x, gain, save] = args as unknown as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const attributes = [attribute.float('epsilon', epsilon)];
+    const [value, scales] = rawOps('AlignsaeRmsNorm', attributes, [x, gain], 2) as [tf.Tensor, tf.Tensor];
+    save([x, scales, gain]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
+      rawOps('AlignsaeRmsNormGradient', [], [dy, ...saved], 2);
+    return { value, gradFunc };
+  });
+  return onRows(x, (rows) => op(rows, gain));
+}
+
+function plainRmsNorm<T extends tf.Tensor>(x: T, gain: tf.Tensor, epsilon: number): T {
   const outer = x.shape.map((_, axis) => axis).slice(0, -1);
   const op = tf.customGrad((...args) => {
     const [x, gain, save] = args as unknown as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
@@ -85,6 +99,25 @@ export function activate<T extends tf.Tensor>(activation: Activation, x: T): T {
     case 'SILU':
       return silu(x);
   }
+}
+
+/** The kernels of gated hidden layers, by activation. */
+const GATED: Partial<Record<Activation, string>> = {
+  SILU: 'AlignsaeGatedSilu',
+  GELU_TANH: 'AlignsaeGatedGelu',
+};
+
+/** The hidden layer of a gated MLP, activation(gate) · up; all of one shape. */
+export function gated<T extends tf.Tensor>(activation: Activation, gate: T, up: T): T {
+  const name = GATED[activation];
+  if (!name || !hasKernels()) return tf.mul<T>(activate(activation, gate), up);
+  const op = tf.customGrad((...args) => {
+    const [gate, up, save] = args as unknown as [tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    save([gate, up]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => rawOps(`${name}Gradient`, [], [dy, ...saved], 2);
+    return { value: rawOp(name, [], [gate, up]), gradFunc };
+  });
+  return op(gate, up) as T;
 }
 
 /** x·σ(x). */
@@ -162,10 +195,7 @@ export function timesTransposed(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D
     save([x, table]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
       const [x, table] = saved as [tf.Tensor, tf.Tensor];
-      return [
-        rawOp('AlignsaeLinear', [], [dy, table, tf.zeros([table.shape[1]!])]),
-        rawOp(LINEAR_WEIGHT, [], [dy, x]),
-      ];
+      return [rawOp('AlignsaeProduct', [], [dy, table]), rawOp(LINEAR_WEIGHT, [], [dy, x])];
     };
     return { value: rawOp('AlignsaeLinearInput', [attribute.int('active', 0)], [x, table, x]), gradFunc };
   });

@@ -1,25 +1,16 @@
 /** Rotary positions (Su et al. 2021) and the frequencies of their variants for long contexts. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Rotary, RotaryScaling } from '../contract/modelDecoder.ts';
+import { attribute, hasKernels, rawOp } from '../native/rawOps.ts';
 
-/**
- * Turns the first `dims` numbers of each head by the angles of its token's position; `x [B, T, n, D]` → `[B, T, n, D]`.
- * @param places Position of the one token of each sequence; null: tokens stand at 0 … T − 1.
- */
-export function rotate(x: tf.Tensor4D, rotary: Rotary, places: readonly number[] | null): tf.Tensor4D {
-  const [B, T, n, D] = x.shape;
-  const half = rotary.dims / 2;
-  const positions = places ?? Array.from({ length: T }, (_, place) => place);
-  const { cos, sin } = turns(rotary, positions, places ? [B, 1, 1, half] : [1, T, 1, half]);
-  const part = (from: number, width: number) => tf.slice4d(x, [0, 0, 0, from], [B, T, n, width]);
-  const [a, b] = [part(0, half), part(half, half)];
-  const turned = [tf.sub(tf.mul(a, cos), tf.mul(b, sin)), tf.add(tf.mul(b, cos), tf.mul(a, sin))];
-  const rest = D > rotary.dims ? [part(rotary.dims, D - rotary.dims)] : [];
-  return tf.concat4d([...(turned as tf.Tensor4D[]), ...rest], 3);
+/** Cosine and sine of every position's angles, `[positions, dims / 2]`. */
+export interface Turns {
+  cos: tf.Tensor2D;
+  sin: tf.Tensor2D;
 }
 
-/** Cosine and sine of every position's angles, computed as float32 as PyTorch does. */
-function turns(rotary: Rotary, positions: readonly number[], shape: [number, number, number, number]) {
+/** Computed as float32 as PyTorch does. */
+export function turnsAt(rotary: Rotary, positions: readonly number[]): Turns {
   const frequencies = rotaryFrequencies(rotary);
   const factor = rotary.scaling?.kind === 'YARN' ? rotary.scaling.attentionFactor : 1;
   const cos = new Float32Array(positions.length * frequencies.length);
@@ -31,7 +22,53 @@ function turns(rotary: Rotary, positions: readonly number[], shape: [number, num
       sin[row * frequencies.length + i] = Math.sin(angle) * factor;
     });
   });
-  return { cos: tf.tensor4d(cos, shape), sin: tf.tensor4d(sin, shape) };
+  const shape: [number, number] = [positions.length, frequencies.length];
+  return { cos: tf.tensor2d(cos, shape), sin: tf.tensor2d(sin, shape) };
+}
+
+/** Which part of rows is turned. */
+export interface Turned {
+  /** Heads from the left; those behind stay as they are. */
+  heads: number;
+  /** Numbers a head. */
+  dHead: number;
+}
+
+/**
+ * Turns the first `dims` numbers of the heads by the angles of their token's position; `x [rows, n·dHead]` → the same
+ * shape. Row i stands at the position i mod `positions` of the turns.
+ */
+export function rotate(x: tf.Tensor2D, turns: Turns, { heads, dHead }: Turned): tf.Tensor2D {
+  if (!hasKernels()) return plainRotate(x, turns, { heads, dHead });
+  const attributes = (sign: number) => [
+    attribute.int('heads', heads),
+    attribute.int('size', dHead),
+    attribute.int('sign', sign),
+  ];
+  const { cos, sin } = turns;
+  const op = tf.customGrad((...args) => {
+    const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
+    save([cos, sin]);
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
+      rawOp('AlignsaeRotary', attributes(-1), [dy, ...saved]);
+    return { value: rawOp('AlignsaeRotary', attributes(1), [x, cos, sin]), gradFunc };
+  });
+  return op(x) as tf.Tensor2D;
+}
+
+function plainRotate(x: tf.Tensor2D, { cos, sin }: Turns, { heads, dHead: D }: Turned): tf.Tensor2D {
+  const [rows, width] = x.shape;
+  const [P, half] = cos.shape;
+  const n = rows / P;
+  const turned = tf.reshape(tf.slice2d(x, [0, 0], [rows, heads * D]), [n, P, heads, D]) as tf.Tensor4D;
+  const part = (from: number, size: number) => tf.slice4d(turned, [0, 0, 0, from], [n, P, heads, size]);
+  const [c, s] = [cos, sin].map((angles) => tf.reshape(angles, [1, P, 1, half])) as [tf.Tensor, tf.Tensor];
+  const [a, b] = [part(0, half), part(half, half)];
+  const pairs = [tf.sub(tf.mul(a, c), tf.mul(b, s)), tf.add(tf.mul(b, c), tf.mul(a, s))] as tf.Tensor4D[];
+  const rest = D > 2 * half ? [part(2 * half, D - 2 * half)] : [];
+  const whole = tf.reshape(tf.concat4d([...pairs, ...rest], 3), [rows, heads * D]) as tf.Tensor2D;
+  if (heads * D === width) return whole;
+  return tf.concat2d([whole, tf.slice2d(x, [0, heads * D], [rows, width - heads * D])], 1);
 }
 
 /** Radians a position, by pair of numbers, `dims / 2` of them. */

@@ -11,25 +11,34 @@ const normal = (...shape: number[]) =>
     shape,
   );
 
-/** Attention by its definition, in matrices of one head of one sequence; `qkv [B·T, 3·H·D]`. */
-function defined(qkv: tf.Tensor, B: number, T: number, H: number, D: number): tf.Tensor {
-  const mask = tf.linalg.bandPart(tf.ones([T, T]), -1, 0);
-  const split = tf.reshape(qkv, [B, T, 3, H * D]);
+interface Shape {
+  H: number;
+  /** Key–value heads. */
+  G: number;
+  D: number;
+  window: number | null;
+}
+
+/** Attention by its definition, in matrices of one head of one sequence; `qkv [B·T, (H + 2G)·D]`. */
+function defined(qkv: tf.Tensor, B: number, T: number, { H, G, D, window }: Shape): tf.Tensor {
+  const mask = tf.linalg.bandPart(tf.ones([T, T]), window === null ? -1 : window - 1, 0);
+  const split = tf.reshape(qkv, [B, T, (H + 2 * G) * D]);
   const sequences = Array.from({ length: B }, (_, b) => {
-    const part = (which: number, head: number) =>
-      tf.reshape(tf.slice(split, [b, 0, which, head * D], [1, T, 1, D]), [T, D]) as tf.Tensor2D;
+    const part = (head: number) =>
+      tf.reshape(tf.slice(split, [b, 0, head * D], [1, T, D]), [T, D]) as tf.Tensor2D;
     const heads = Array.from({ length: H }, (_, head) => {
-      const scores = tf.div(tf.matMul(part(0, head), part(1, head), false, true), Math.sqrt(D));
+      const group = Math.floor((head * G) / H);
+      const scores = tf.div(tf.matMul(part(head), part(H + group), false, true), Math.sqrt(D));
       const weights = tf.mul(tf.exp(scores), mask);
-      return tf.matMul(tf.div(weights, tf.sum(weights, 1, true)) as tf.Tensor2D, part(2, head));
+      return tf.matMul(tf.div(weights, tf.sum(weights, 1, true)) as tf.Tensor2D, part(H + G + group));
     });
     return tf.concat(heads, 1);
   });
   return tf.concat(sequences, 0);
 }
 
-const plainHeads = (nHeads: number, D: number): Heads => ({
-  ...{ nHeads, nKeyValueHeads: nHeads, cap: null, window: null },
+const headsOf = ({ H, G, D, window }: Shape): Heads => ({
+  ...{ nHeads: H, nKeyValueHeads: G, cap: null, window },
   scale: 1 / Math.sqrt(D),
 });
 
@@ -37,49 +46,65 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (backend) => {
   beforeAll(() => loadTestBackend(backend));
 
   test.each([
-    [1, 1, 2, 16],
-    [2, 17, 3, 24],
-    [2, 48, 1, 16],
-    [1, 33, 2, 64],
-    [3, 5, 2, 4],
-  ])('attends as defined, with its gradient: %i × %i tokens, %i heads of %i', (B, T, H, D) => {
-    tf.tidy(() => {
-      const qkv = normal(B * T, 3 * H * D) as tf.Tensor2D;
-      const above = normal(B * T, H * D);
-      const own = (x: tf.Tensor) => attend(x as tf.Tensor2D, plainHeads(H, D), causalSight(B, T)).mixed;
-      const plain = (x: tf.Tensor) => defined(x, B, T, H, D);
-      expectClose(own(qkv), plain(qkv));
-      const gradient = (f: (x: tf.Tensor) => tf.Tensor) => tf.grad((x) => tf.sum(tf.mul(f(x), above)))(qkv);
-      expectClose(gradient(own), gradient(plain));
-    });
-  });
+    { B: 1, T: 1, H: 2, G: 2, D: 16, window: null },
+    { B: 2, T: 17, H: 3, G: 3, D: 24, window: null },
+    { B: 2, T: 48, H: 1, G: 1, D: 16, window: null },
+    { B: 1, T: 33, H: 2, G: 2, D: 64, window: null },
+    { B: 3, T: 5, H: 2, G: 2, D: 4, window: null },
+    { B: 2, T: 17, H: 6, G: 2, D: 24, window: null },
+    { B: 1, T: 33, H: 4, G: 1, D: 8, window: null },
+    { B: 2, T: 50, H: 4, G: 2, D: 16, window: 3 },
+    { B: 1, T: 70, H: 2, G: 2, D: 16, window: 40 },
+    { B: 1, T: 20, H: 2, G: 1, D: 16, window: 1 },
+  ])(
+    'attends as defined, with its gradient: $B × $T tokens, $H heads of $D, $G of keys, window $window',
+    ({ B, T, ...shape }) => {
+      const { H, G, D } = shape;
+      tf.tidy(() => {
+        const qkv = normal(B * T, (H + 2 * G) * D) as tf.Tensor2D;
+        const above = normal(B * T, H * D);
+        const own = (x: tf.Tensor) => attend(x as tf.Tensor2D, headsOf(shape), causalSight(B, T)).mixed;
+        const plain = (x: tf.Tensor) => defined(x, B, T, shape);
+        expectClose(own(qkv), plain(qkv));
+        const gradient = (f: (x: tf.Tensor) => tf.Tensor) => tf.grad((x) => tf.sum(tf.mul(f(x), above)))(qkv);
+        expectClose(gradient(own), gradient(plain));
+      });
+    },
+  );
 
-  test('tokens that follow a padded prompt see what they would see in one pass', () => {
-    const [H, D, width, more] = [2, 24, 18, 3];
-    const lengths = [18, 5, 1];
-    tf.tidy(() => {
-      const whole = lengths.map((length) => normal(length + more, 3 * H * D) as tf.Tensor2D);
-      const padded = whole.map((qkv, i) =>
-        tf
-          .concat([tf.slice(qkv, 0, lengths[i]!), normal(width - lengths[i]! + 1, 3 * H * D)])
-          .slice(0, width),
-      );
-      let { present } = attend(
-        tf.concat(padded) as tf.Tensor2D,
-        plainHeads(H, D),
-        causalSight(lengths.length, width),
-      );
-      for (let made = 0; made < more; made++) {
-        const next = tf.concat(whole.map((qkv, i) => tf.slice(qkv, lengths[i]! + made, 1))) as tf.Tensor2D;
-        const step = attend(next, plainHeads(H, D), cachedSight(lengths, width, made, 99), present);
-        present = step.present;
-        const expected = whole.map((qkv, i) =>
-          tf.slice(defined(qkv, 1, lengths[i]! + more, H, D), lengths[i]! + made, 1),
+  test.each([
+    { H: 2, G: 2, D: 24, window: null },
+    { H: 6, G: 2, D: 24, window: null },
+    { H: 2, G: 1, D: 24, window: 4 },
+  ])(
+    'tokens that follow a padded prompt see what they would see in one pass: $H heads, $G of keys, window $window',
+    (shape) => {
+      const { H, G, D } = shape;
+      const [width, more] = [18, 3];
+      const lengths = [18, 5, 1];
+      const row = (H + 2 * G) * D;
+      tf.tidy(() => {
+        const whole = lengths.map((length) => normal(length + more, row) as tf.Tensor2D);
+        const padded = whole.map((qkv, i) =>
+          tf.concat([tf.slice(qkv, 0, lengths[i]!), normal(width - lengths[i]! + 1, row)]).slice(0, width),
         );
-        expectClose(step.mixed, tf.concat(expected));
-      }
-    });
-  });
+        let { present } = attend(
+          tf.concat(padded) as tf.Tensor2D,
+          headsOf(shape),
+          causalSight(lengths.length, width),
+        );
+        for (let made = 0; made < more; made++) {
+          const next = tf.concat(whole.map((qkv, i) => tf.slice(qkv, lengths[i]! + made, 1))) as tf.Tensor2D;
+          const step = attend(next, headsOf(shape), cachedSight(lengths, width, made, 99), present);
+          present = step.present;
+          const expected = whole.map((qkv, i) =>
+            tf.slice(defined(qkv, 1, lengths[i]! + more, shape), lengths[i]! + made, 1),
+          );
+          expectClose(step.mixed, tf.concat(expected));
+        }
+      });
+    },
+  );
 });
 
 function expectClose(actual: tf.Tensor, expected: tf.Tensor): void {

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { linear } from '../../../src/engine/linear.ts';
-import { gelu, layerNorm, timesTransposed } from '../../../src/engine/model/layers.ts';
+import { gated, gelu, layerNorm, rmsNorm, timesTransposed } from '../../../src/engine/model/layers.ts';
+import { rotate, turnsAt } from '../../../src/engine/model/rotary.ts';
 import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
@@ -17,10 +18,36 @@ const plain: Record<string, Op> = {
     const inner = tf.mul(Math.sqrt(2 / Math.PI), tf.add(x!, tf.mul(0.044715, tf.pow(x!, 3))));
     return tf.mul(tf.mul(0.5, x!), tf.add(1, tf.tanh(inner)));
   },
+  rmsNorm: (x, gain) => tf.mul(tf.div(x!, tf.sqrt(tf.add(tf.mean(tf.square(x!), -1, true), 1e-5))), gain!),
+  gatedSilu: (gate, up) => tf.mul(tf.mul(gate!, tf.sigmoid(gate!)), up!),
+  gatedGelu: (gate, up) => tf.mul(plain.gelu!(gate!), up!),
+  // Each pair as a complex number, times that of its angle; two heads of four turn, in each of which the last two stay.
+  rotate: (x) => {
+    const heads = tf.unstack(tf.reshape(x!, [x!.shape[0]!, 4, 6]), 1);
+    const turned = heads.map((head, i) => {
+      if (i > 1) return head;
+      const [a, b, rest] = tf.split(head, [2, 2, 2], 1);
+      const places = tf.reshape(tf.tile(tf.range(0, 5, 1, 'float32'), [x!.shape[0]! / 5]), [-1, 1]);
+      const angle = tf.mul(places, [[1, 100 ** -0.5]]);
+      const [c, s] = [tf.cos(angle), tf.sin(angle)];
+      return tf.concat(
+        [tf.sub(tf.mul(a!, c), tf.mul(b!, s)), tf.add(tf.mul(b!, c), tf.mul(a!, s)), rest!],
+        1,
+      );
+    });
+    return tf.concat(turned, 1);
+  },
 };
 const own: Record<string, Op> = {
   layerNorm: (x, gain, bias) => layerNorm(x!, gain!, bias!, 1e-5),
   gelu: (x) => gelu(x!),
+  rmsNorm: (x, gain) => rmsNorm(x!, gain!, 1e-5),
+  gatedSilu: (gate, up) => gated('SILU', gate!, up!),
+  gatedGelu: (gate, up) => gated('GELU_TANH', gate!, up!),
+  rotate: (x) => {
+    const turns = turnsAt({ dims: 4, base: 100, scaling: null }, [0, 1, 2, 3, 4]);
+    return rotate(x as tf.Tensor2D, turns, { heads: 2, dHead: 6 });
+  },
 };
 
 const CASES: [string, number[][]][] = [
@@ -29,6 +56,24 @@ const CASES: [string, number[][]][] = [
   ['layerNorm', [[1, 1, 64], [64], [64]]],
   ['gelu', [[2, 5]]],
   ['gelu', [[3, 2, 17]]],
+  ['rmsNorm', [[3, 4, 6], [6]]],
+  ['rmsNorm', [[70, 33], [33]]],
+  ['rmsNorm', [[1, 64], [64]]],
+  [
+    'gatedSilu',
+    [
+      [5, 17],
+      [5, 17],
+    ],
+  ],
+  [
+    'gatedGelu',
+    [
+      [5, 17],
+      [5, 17],
+    ],
+  ],
+  ['rotate', [[10, 24]]],
 ];
 
 describe.each(
@@ -102,6 +147,7 @@ describe.each([1, 3, 4, 5, 17])('products of %i rows', (rows) => {
       const bias = tf.randomNormal([N], 0, 1, 'float32', 3);
       const product = tf.matMul(x, weight);
       expectClose(linear(x, weight, bias), tf.add(product, bias), 2e-4);
+      expectClose(linear(x, weight, null), product, 2e-4);
       expectClose(timesTransposed(x, tf.transpose(weight) as tf.Tensor2D), product, 2e-4);
     });
   });

@@ -51,16 +51,16 @@ def create_task(work: dict[str, Any], inputs: str, variant: str) -> Task:
         return step_task(
             saelens.create_step(work, weights, batch, variant), ["sae-lens"]
         )
-    import gpt2
+    import models
 
     if kind == "MODEL_STEP":
         return step_task(
-            gpt2.create_step(work, weights, batch, "fused" in variant), ["transformers"]
+            models.create_step(work, weights, batch, "fused" in variant), ["transformers"]
         )
     if kind == "CAPTURE":
-        capture = gpt2.create_capture(work, weights, batch)
+        capture = models.create_capture(work, weights, batch)
         return Task(capture, lambda: sample(capture()), ["transformers"])
-    generate = gpt2.create_generation(work, weights, batch)
+    generate = models.create_generation(work, weights, batch)
     return Task(generate, lambda: generate().flatten().tolist(), ["transformers"])
 
 

@@ -1,5 +1,15 @@
 /** What is compared with what, and how far ours should come. */
-import { GPT2_SMALL, modelStep, ONE_HOP, posttrain, pretrain, TWO_HOP } from './recipes.ts';
+import type { ModelConfig } from '../../src/engine/contract/model.ts';
+import {
+  GPT2_SMALL,
+  modelStep,
+  modelStepOf,
+  ONE_HOP,
+  posttrain,
+  pretrain,
+  SMOLLM2,
+  TWO_HOP,
+} from './recipes.ts';
 import type { GivenWork, SweepWork } from './work.ts';
 
 /** One way in which a peer can do the work; the fastest of a case's counts. */
@@ -133,10 +143,10 @@ const stepCases: Omit<Case, 'tolerance'>[] = [
   },
 ];
 
-const generation = (rows: number): Case => ({
-  name: `generate-${rows}`,
-  title: `greedy generation of 32 tokens after 32, same size, batch ${rows}`,
-  work: { kind: 'GENERATE', config: GPT2_SMALL, rows, tokens: 32, newTokens: 32 },
+const generation = (config: ModelConfig, name: string, rows: number, tokens: number): Case => ({
+  name: `generate-${name}${rows}`,
+  title: `greedy generation of ${tokens} tokens after ${tokens}, same size, batch ${rows}`,
+  work: { kind: 'GENERATE', config, rows, tokens, newTokens: tokens },
   peers: [{ by: 'PYTHON', variant: 'transformers, generate()' }],
   goal: 0.8,
   tolerance: 0,
@@ -148,13 +158,31 @@ export const CASES: readonly Case[] = [
   {
     name: 'capture',
     title: 'activation capture, GPT-2 small (12 layers, d 768), 8 × 64 tokens',
-    work: { kind: 'CAPTURE', config: GPT2_SMALL, rows: 8, tokens: 64 },
+    work: { kind: 'CAPTURE', config: GPT2_SMALL, rows: 8, tokens: 64, layer: 11 },
     peers: [{ by: 'PYTHON', variant: 'transformers, hook on the last block' }],
     goal: 0.9,
     tolerance: 1e-3,
   },
-  generation(1),
-  generation(16),
+  generation(GPT2_SMALL, '', 1, 32),
+  generation(GPT2_SMALL, '', 16, 32),
+  {
+    name: 'capture-smollm2',
+    title: 'activation capture, SmolLM2-135M (30 layers, d 576), after block 21, 64 × 32 tokens',
+    work: { kind: 'CAPTURE', config: SMOLLM2, rows: 64, tokens: 32, layer: 21 },
+    peers: [{ by: 'PYTHON', variant: 'transformers, hook on the block, stopped there' }],
+    goal: 0.8,
+    tolerance: 1e-3,
+  },
+  generation(SMOLLM2, 'smollm2-', 1, 64),
+  generation(SMOLLM2, 'smollm2-', 16, 64),
+  {
+    name: 'model-smollm2',
+    title: 'model training, same size, 4 × 128 tokens',
+    work: modelStepOf(SMOLLM2, 4, 128),
+    peers: TRANSFORMERS,
+    goal: 0.8,
+    tolerance: LOSS_TOLERANCE,
+  },
   {
     name: 'sweep',
     title: 'swap sweep, an edit of 6 × 5 pairs × 10 alphas × 100 prompts',

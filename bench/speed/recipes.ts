@@ -1,6 +1,7 @@
 /** Work at the sizes that the comparisons and the growth table take. */
 
 import { type LossWeights, lossWeights } from '../../src/engine/contract/alignmentSettings.ts';
+import type { ModelConfig } from '../../src/engine/contract/model.ts';
 import { rowsPerConcept } from '../../src/engine/sae/batches.ts';
 import type { ModelStepWork, Optimizer, PosttrainWork, PretrainWork } from './work.ts';
 
@@ -72,23 +73,16 @@ export function pretrain(
   };
 }
 
-/** A model training step, 64 rows a batch. */
+/** A training step of a model of these sizes, 64 rows a batch. */
 export function modelStep(dModel: number, nLayers: number, tokens: number): ModelStepWork {
-  return {
-    kind: 'MODEL_STEP',
-    config: {
-      nLayers,
-      nHeads: 4,
-      dModel,
-      dMlp: 4 * dModel,
-      nCtx: tokens,
-      dVocab: 365,
-      layerNormEps: 1e-5,
-    },
-    rows: 64,
-    tokens,
-    optimizer: { ...ADAM, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 },
-  };
+  const sizes = { nLayers, nHeads: 4, dModel, dMlp: 4 * dModel, nCtx: tokens, dVocab: 365 };
+  return modelStepOf({ ...sizes, layerNormEps: 1e-5 }, 64, tokens);
+}
+
+/** A training step of a model. */
+export function modelStepOf(config: ModelConfig, rows: number, tokens: number): ModelStepWork {
+  const optimizer = { ...ADAM, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 };
+  return { kind: 'MODEL_STEP', config, rows, tokens, optimizer };
 }
 
 export const GPT2_SMALL = {
@@ -100,3 +94,27 @@ export const GPT2_SMALL = {
   dVocab: 50_257,
   layerNormEps: 1e-5,
 };
+
+/** SmolLM2-135M. */
+export const SMOLLM2 = {
+  nLayers: 30,
+  nHeads: 9,
+  dModel: 576,
+  dMlp: 1536,
+  nCtx: 8192,
+  dVocab: 49_152,
+  layerNormEps: 1e-5,
+  decoder: {
+    architecture: 'llama',
+    norm: 'RMS',
+    normsOutputs: false,
+    parallel: false,
+    rotary: { dims: 64, base: 100_000, scaling: null },
+    attention: { nKeyValueHeads: 3, dHead: 64, cap: null, normsQueriesKeys: false, window: null },
+    mlp: { activation: 'SILU', gated: true },
+    biases: { queriesKeysValues: false, attentionOutput: false, mlp: false },
+    embeddingScale: 1,
+    logitCap: null,
+    tied: true,
+  },
+} as const satisfies ModelConfig;

@@ -51,9 +51,10 @@ smallest and the largest. Where a peer has several ways to do the same, all take
 - *Pre-training* is one step of SAELens' own \`SAETrainer\`: gradients clipped at norm 1, Adam, learning rate 3e-4;
   besides what ours does, it counts which latents fire. \`apply_b_dec_to_input\` is off, for our encoder does not subtract
   the decoder's bias. SAELens sums over dimensions and latents what we average; our terms carry the counts as weights.
-- *Model training* is transformers' \`GPT2LMHeadModel\` with AdamW (decay 0.1 on weights), gradients clipped at norm 1,
-  without dropout; 365 words, 4 heads. Loss on every token but the first of a row.
-- *Capture* reads the residual stream after the last block at every position; *generation* is \`generate()\`, greedy.
+- *Model training* is transformers' \`GPT2LMHeadModel\` or \`LlamaForCausalLM\` with AdamW (decay 0.1 on weights),
+  gradients clipped at norm 1, without dropout; GPT-2 with 365 words and 4 heads. Loss on every token but the first of a row.
+- *Capture* reads the residual stream after a block at every position; the blocks above do not run on either side.
+  *Generation* is \`generate()\`, greedy.
 - *Swap sweep* compares an edit inside a sweep, loading and capture included, with the same edit made one at a time
   with this engine (timed on 30 swaps, one a pair), on a biography model; the outcomes of 150 swaps must agree.`;
 

@@ -58,9 +58,10 @@ export interface ModelStepWork extends ModelWork {
   optimizer: Optimizer;
 }
 
-/** The residual stream after the last block, at every position. */
+/** `blocks.{layer}.resid_post` at every position; the blocks above do not run. */
 export interface CaptureWork extends ModelWork {
   kind: 'CAPTURE';
+  layer: number;
 }
 
 /** Greedy generation with a key–value cache. */

@@ -123,8 +123,16 @@ function shrink({ work, ...rest }: Case): Case {
     case 'SWEEP':
       return { ...rest, work };
     default: {
-      const config = { ...work.config, nLayers: 2, nHeads: 2, dModel: 16, dMlp: 64, nCtx: 128, dVocab: 50 };
-      return { ...rest, work: { ...work, config, rows: 2, tokens: 8 } };
+      const { decoder } = work.config;
+      const grouped = decoder && {
+        ...decoder,
+        rotary: decoder.rotary && { ...decoder.rotary, dims: 8 },
+        attention: { ...decoder.attention, nKeyValueHeads: 2, dHead: 8 },
+      };
+      const sizes = { nLayers: 2, nHeads: 4, dModel: 16, dMlp: 64, nCtx: 128, dVocab: 50 };
+      const config = { ...work.config, ...sizes, decoder: grouped };
+      const layer = work.kind === 'CAPTURE' ? { layer: 1 } : {};
+      return { ...rest, work: { ...work, ...layer, config, rows: 2, tokens: 8 } };
     }
   }
 }

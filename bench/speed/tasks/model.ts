@@ -20,8 +20,7 @@ export function modelStepTask({ config, optimizer }: ModelStepWork, inputs: stri
 export async function captureTask(work: CaptureWork, inputs: string): Promise<Task> {
   const { model, sequences } = await loadModel(work, inputs);
   const positions = sequences.map((tokens) => tokens.map((_, position) => position));
-  const layer = work.config.nLayers - 1;
-  const run = () => captureResidPost(model, sequences, { layer, positions });
+  const run = () => captureResidPost(model, sequences, { layer: work.layer, positions });
   return {
     async check() {
       const captured = await run();

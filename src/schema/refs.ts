@@ -15,6 +15,7 @@ import type { Concept, Ontology } from '../services/ontology.ts';
 import type { Run } from '../services/run.ts';
 import type { Sae } from '../services/sae.ts';
 import type { Slot } from '../services/slot.ts';
+import type { Steering } from '../services/steering.ts';
 import { builder } from './builder.ts';
 import { typenameOf } from './ids.ts';
 
@@ -41,6 +42,7 @@ export const {
 export const GrokkingPointRef = builder.objectRef<GrokkingPoint>('GrokkingPoint');
 export const SlotRef = builder.objectRef<Slot>('Slot');
 export const InterventionRef = builder.objectRef<Intervention>('Intervention');
+export const SteeringRef = builder.objectRef<Steering>('Steering');
 export const WorkerRef = builder.objectRef<Worker>('Worker');
 export const ApiKeyRef = builder.objectRef<ApiKey>('ApiKey');
 
@@ -57,6 +59,7 @@ export const AlignmentRunConnection = connectionOf(AlignmentRunRef, 'alignment r
 export const CheckpointAnalysisRunConnection = connectionOf(CheckpointAnalysisRunRef, 'checkpoint analyses');
 export const SlotConnection = connectionOf(SlotRef, 'slots');
 export const InterventionConnection = connectionOf(InterventionRef, 'interventions');
+export const SteeringConnection = connectionOf(SteeringRef, 'steerings');
 
 function connectionOf<Ref extends { name: string } & Parameters<typeof builder.connectionObject>[0]['type']>(
   type: Ref,

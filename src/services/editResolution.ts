@@ -1,4 +1,5 @@
 /** Edits of callers as the engine takes them. */
+import type { NamedEdit, NamedTarget } from '../db/tables/index.ts';
 import { type EditPlace, type EditTarget, SLOT_ON, type SteeringEdit } from '../engine/contract/edits.ts';
 import { AppError, invalidInput } from '../errors.ts';
 import { findConcept, readConcepts } from './alignment.ts';
@@ -23,6 +24,12 @@ export async function readSteered({ db }: Pick<EngineWork, 'db'>, sae: Sae): Pro
   return { sae, concepts: datasetId === null ? [] : await readConcepts(db, { datasetId }) };
 }
 
+/** An edit as the engine takes it, and as it was named. */
+interface Resolved {
+  edit: SteeringEdit;
+  named: NamedEdit;
+}
+
 /**
  * The edits as the engine takes them; differences of means are measured for it.
  * @throws AppError INVALID_INPUT with the path of what is not acceptable; NOT_FOUND for a dataset.
@@ -31,29 +38,26 @@ export async function resolveEdits(
   work: EngineWork,
   steered: Steered,
   edits: readonly Edit[],
-): Promise<SteeringEdit[]> {
-  const resolved: SteeringEdit[] = [];
+): Promise<Resolved[]> {
+  const resolved: Resolved[] = [];
   for (const [i, edit] of edits.entries())
     resolved.push(await resolveEdit(work, steered, edit, ['edits', String(i)]));
   return resolved;
 }
 
-async function resolveEdit(
-  work: EngineWork,
-  steered: Steered,
-  edit: Edit,
-  path: Path,
-): Promise<SteeringEdit> {
-  const { action, strength, method, keepsError = true, relative = false } = edit;
-  const target = await resolveTarget(work, steered, edit.target, [...path, 'target']);
-  const source = edit.source ? await resolveTarget(work, steered, edit.source, [...path, 'source']) : null;
-  const hasDirection = [target, source].some((one) => one && 'vector' in one);
-  if (action === 'SWAP' && !source && 'vector' in target)
+async function resolveEdit(work: EngineWork, steered: Steered, given: Edit, path: Path): Promise<Resolved> {
+  const { action, strength, method, keepsError = true, relative = false } = given;
+  const on = await resolveTarget(work, steered, given.target, [...path, 'target']);
+  const off = given.source ? await resolveTarget(work, steered, given.source, [...path, 'source']) : null;
+  const hasDirection = [on, off].some((one) => one && 'vector' in one.target);
+  if (action === 'SWAP' && !off && hasDirection)
     throw invalidInput([...path, 'source'], 'source must be given where the target is a direction');
+  const place = resolvePlace(steered, given, [...path, 'place']);
+  const fallback = hasDirection ? 'DECODER_PAIR' : 'LATENT_DECODE';
+  const plain = { action, strength, keepsError, relative, method: method ?? fallback };
   return {
-    ...{ target, source, action, strength, keepsError, relative },
-    method: method ?? (hasDirection ? 'DECODER_PAIR' : 'LATENT_DECODE'),
-    place: resolvePlace(steered, edit, [...path, 'place']),
+    edit: { ...plain, place, target: on.target, source: off?.target ?? null },
+    named: { ...plain, place: namePlace(steered, place), target: on.named, source: off?.named ?? null },
   };
 }
 
@@ -62,20 +66,38 @@ async function resolveTarget(
   steered: Steered,
   { concept, latent, vector, difference }: Target,
   path: Path,
-): Promise<EditTarget> {
-  if (concept !== undefined) return { concept: slotOf(steered, concept, [...path, 'concept']) };
-  if (latent !== undefined) return { latent };
-  if (vector) return { vector: Float32Array.from(vector) };
-  if (difference)
-    return { vector: await readDifference(work, steered.sae, difference, [...path, 'difference']) };
-  throw invalidInput(path, 'give one of concept, latent, difference, vector');
+): Promise<{ target: EditTarget; named: NamedTarget }> {
+  if (concept !== undefined) {
+    const { id, position } = slotOf(steered, concept, [...path, 'concept']);
+    const slot = steered.sae.config.nFree + position;
+    return {
+      target: { concept: position },
+      named: { kind: 'CONCEPT', conceptId: id, latent: slot },
+    };
+  }
+  if (latent !== undefined) return { target: { latent }, named: { kind: 'LATENT', latent } };
+  if (vector) return { target: { vector: Float32Array.from(vector) }, named: { kind: 'VECTOR', vector } };
+  if (!difference) throw invalidInput(path, 'give one of concept, latent, difference, vector');
+  const { vector: measured, ...named } = await readDifference(work, steered.sae, difference, [
+    ...path,
+    'difference',
+  ]);
+  return { target: { vector: measured }, named: { kind: 'DIFFERENCE', ...named } };
+}
+
+function namePlace({ sae }: Steered, { armed, ...place }: EditPlace): NamedEdit['place'] {
+  if (!armed) return { ...place, armed: null };
+  const { target, above } = armed;
+  const latent =
+    target === null ? null : 'concept' in target ? sae.config.nFree + target.concept : target.latent;
+  return { ...place, armed: { latent, above } };
 }
 
 /** Slots stand in the order of the concepts. */
-function slotOf({ sae, concepts }: Steered, keyOrId: string, path: Path): number {
+function slotOf({ sae, concepts }: Steered, keyOrId: string, path: Path): Concept {
   if (sae.config.nConcepts === 0)
     throw invalidInput(path, 'the SAE has no slots; name a latent by its number, or a direction');
-  return findConcept(concepts, keyOrId, path).position;
+  return findConcept(concepts, keyOrId, path);
 }
 
 function resolvePlace(steered: Steered, { place = {}, source, action }: Edit, path: Path): EditPlace {
@@ -91,7 +113,7 @@ function resolvePlace(steered: Steered, { place = {}, source, action }: Edit, pa
     );
   const target =
     concept !== undefined
-      ? { concept: slotOf(steered, concept, [...path, 'armed', 'concept']) }
+      ? { concept: slotOf(steered, concept, [...path, 'armed', 'concept']).position }
       : latent !== undefined
         ? { latent }
         : null;

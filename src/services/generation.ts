@@ -113,10 +113,11 @@ export async function startGeneration(
   const prompt = input.prompt ?? (await readExampleOf(db, steered.sae, input.exampleId!)).prompt;
   const alpha = input.interventions.length > 0 ? await swapAlphaOf(db, steered.sae) : 1;
   const swaps = input.interventions.map((given, i) => toEdit(given, i, steered.concepts, alpha));
+  const resolved = await resolveEdits(work, steered, input.edits);
   const items = engine.stream('generate', {
     ...(await loadSaePair(work, steered.sae)),
     ...{ prompt, maxNewTokens: input.maxNewTokens, sampling: samplingOf(input) },
-    edits: [...swaps, ...(await resolveEdits(work, steered, input.edits))],
+    edits: [...swaps, ...resolved.map(({ edit }) => edit)],
   });
   const first = await items.next().catch((error) => {
     throw inCallersTerms(error, input);

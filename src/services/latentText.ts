@@ -1,11 +1,12 @@
 /** What latents do on texts, and directions between concepts: asked of the engine while the caller waits. */
 import { z } from 'zod';
 import { loadEngineDataset } from '../db/queries/engineDataset.ts';
-import type { ActiveToken } from '../engine/contract/latents.ts';
+import type { ActiveToken, ConceptDifferenceCall } from '../engine/contract/latents.ts';
 import { AppError, invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { findConcept, readConcepts } from './alignment.ts';
 import { datasetsByIds } from './dataset.ts';
 import type { EngineWork } from './engine.ts';
+import type { Concept } from './ontology.ts';
 import { loadSaePair, readSae, type Sae } from './sae.ts';
 
 export type { ActiveToken } from '../engine/contract/latents.ts';
@@ -37,7 +38,7 @@ export interface Difference {
 }
 
 /**
- * Mean activation of one concept's prompts less that of another's, `[dModel]`.
+ * Mean activation of one concept's prompts less that of another's, `[dModel]`, with the ids of what it is of.
  * @throws AppError INVALID_INPUT below `path`; NOT_FOUND for the dataset.
  */
 export async function readDifference(
@@ -45,7 +46,7 @@ export async function readDifference(
   sae: Sae,
   given: Difference,
   path: readonly string[],
-): Promise<Float32Array> {
+): Promise<{ vector: Float32Array; of: string; from: string; datasetId: string }> {
   const datasetId = given.datasetId ?? sae.datasetId;
   if (datasetId === null)
     throw invalidInput(
@@ -55,18 +56,31 @@ export async function readDifference(
   const [dataset] = await datasetsByIds(work.db, [datasetId]);
   if (!dataset) throw notFound('Dataset', datasetId);
   const concepts = await readConcepts(work.db, { datasetId });
-  const [of, from] = (['of', 'from'] as const).map(
-    (field) => findConcept(concepts, given[field], [...path, field]).position,
-  ) as [number, number];
-  if (of === from) throw invalidInput([...path, 'from'], 'from must be another concept than of');
-  const call = { ...(await loadSaePair(work, sae)), datasetId, of, from, isOwn: datasetId === sae.datasetId };
-  try {
-    const known = await work.engine.call('conceptDifference', { ...call, dataset: null });
-    if (known) return known;
-    const prompts = { ...(await loadEngineDataset(work.db, datasetId)), facts: [], texts: [] };
-    return (await work.engine.call('conceptDifference', { ...call, dataset: prompts }))!;
-  } catch (error) {
+  const [of, from] = (['of', 'from'] as const).map((field) =>
+    findConcept(concepts, given[field], [...path, field]),
+  ) as [Concept, Concept];
+  if (of.id === from.id) throw invalidInput([...path, 'from'], 'from must be another concept than of');
+  const positions = { of: of.position, from: from.position };
+  const call = {
+    ...(await loadSaePair(work, sae)),
+    datasetId,
+    ...positions,
+    isOwn: datasetId === sae.datasetId,
+  };
+  const vector = await measureDifference(work, call).catch((error) => {
     if (!(error instanceof AppError) || error.code !== 'INVALID_INPUT') throw error;
     throw new AppError(error.code, error.message, { path: [...path, ...error.path], cause: error });
-  }
+  });
+  return { vector, datasetId, of: of.id, from: from.id };
+}
+
+/** Without the dataset first, as latents are asked for. */
+async function measureDifference(
+  { db, engine }: EngineWork,
+  call: Omit<ConceptDifferenceCall, 'dataset'>,
+): Promise<Float32Array> {
+  const known = await engine.call('conceptDifference', { ...call, dataset: null });
+  if (known) return known;
+  const dataset = { ...(await loadEngineDataset(db, call.datasetId)), facts: [], texts: [] };
+  return (await engine.call('conceptDifference', { ...call, dataset }))!;
 }

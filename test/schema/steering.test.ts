@@ -39,6 +39,20 @@ afterAll(async () => {
   await api.close();
 });
 
+const KEPT = `
+  fragment Kept on Steering {
+    id sae { id } prompt maxNewTokens
+    baseline { text tokens { text probability } }
+    results { alpha continuation { text tokens { text probability } } }
+    edits {
+      action strength method keepsError relative target { ...Target } source { ...Target }
+      place { positions tokens fromStep untilStep armed { latent { index concept { key } } above } }
+    }
+  }
+  fragment Target on EditTarget {
+    concept { key } latent { index concept { key } } difference { of { key } from { key } dataset { id } } vector
+  }
+`;
 const STEER = contract('Steer');
 const STEER_LONG = STEER.replace('$alphas: [Float!]', '$alphas: [Float!], $maxNewTokens: Int').replace(
   'alphas: $alphas',
@@ -198,6 +212,70 @@ describe('steering', () => {
     const variables = { saeId, prompt: PROMPT, edits: [SET], ...given };
     const { errors } = await api.answer(STEER_LONG, variables);
     expect(errors![0]).toMatchObject({ extensions: path.length > 0 ? { code, path } : { code } });
+  });
+
+  it('keeps what it came to, with the edits as they were named', async () => {
+    const APPLY = `mutation ($input: ApplyEditsInput!) { applyEdits(input: $input) {
+      __typename ... on InputError { path message } ... on NotFoundError { message }
+      ... on ApplyEditsSuccess { steering { ...Kept } }
+    } } ${KEPT}`;
+    const edits = [
+      { target: { concept: 'b' }, action: 'SWAP', source: { latent: 6 }, strength: 2, place: { armed: {} } },
+      { target: { difference: { of: 'b', from: 'a' } }, action: 'ADD', place: { tokens: [0, 2] } },
+      {
+        target: { vector: [1, 2, 3, 4, 5, 6, 7, 8] },
+        action: 'ABLATE',
+        strength: 0.5,
+        place: { positions: 'ALL', untilStep: 3, armed: { latent: 1, above: 0.25 } },
+      },
+    ];
+    const asked = { saeId, prompt: PROMPT, edits, alphas: [1, -1] };
+    const { applyEdits } = await api.ask(APPLY, { input: { ...asked, maxNewTokens: 5 } });
+    const { steering } = applyEdits;
+    const queried = (await api.ask(STEER_LONG, { ...asked, maxNewTokens: 5 })).steer;
+    expect(steering).toMatchObject({ sae: { id: saeId }, prompt: PROMPT, maxNewTokens: 5, ...queried });
+    const none = { concept: null, latent: null, difference: null, vector: null };
+    const difference = { of: { key: 'b' }, from: { key: 'a' }, dataset: { id: datasetId } };
+    const everywhere = { positions: 'ANSWER', tokens: null, fromStep: null, untilStep: null, armed: null };
+    expect(steering.edits).toEqual([
+      {
+        ...{ action: 'SWAP', strength: 2, method: 'LATENT_DECODE', keepsError: true, relative: false },
+        target: { ...none, concept: { key: 'b' }, latent: { index: 5, concept: { key: 'b' } } },
+        source: { ...none, latent: { index: 6, concept: { key: 'c' } } },
+        place: { ...everywhere, armed: { latent: null, above: 0.5 } },
+      },
+      {
+        ...{ action: 'ADD', strength: 1, method: null, keepsError: true, relative: false },
+        ...{ target: { ...none, difference }, source: null },
+        place: { ...everywhere, positions: null, tokens: [0, 2] },
+      },
+      {
+        ...{ action: 'ABLATE', strength: 0.5, method: null, keepsError: true, relative: false },
+        ...{ target: { ...none, vector: [1, 2, 3, 4, 5, 6, 7, 8] }, source: null },
+        place: {
+          ...everywhere,
+          positions: 'ALL',
+          untilStep: 3,
+          armed: { latent: { index: 1, concept: null }, above: 0.25 },
+        },
+      },
+    ]);
+    const LIST = `query ($saeId: ID) { steerings(filter: { saeId: $saeId }) { totalCount edges { node { ...Kept } } } } ${KEPT}`;
+    const { steerings } = await api.ask(LIST, { saeId });
+    expect(steerings).toEqual({ totalCount: 1, edges: [{ node: steering }] });
+    expect((await api.ask(LIST, { saeId: bareId })).steerings.totalCount).toBe(0);
+    const { node } = await api.ask(`query ($id: ID!) { node(id: $id) { ...Kept } } ${KEPT}`, {
+      id: steering.id,
+    });
+    expect(node).toEqual(steering);
+    const refused = await api.ask(APPLY, { input: { ...asked, edits: [{ ...SET, target: { latent: 7 } }] } });
+    expect(refused.applyEdits).toMatchObject({
+      __typename: 'InputError',
+      path: ['edits', '0', 'target', 'latent'],
+    });
+    const missing = { ...asked, saeId: encodeGlobalId('Sae', crypto.randomUUID()) };
+    expect((await api.ask(APPLY, { input: missing })).applyEdits.__typename).toBe('NotFoundError');
+    expect((await api.ask(LIST, {})).steerings.totalCount).toBe(1);
   });
 
   it('needs the scope RUN', async () => {

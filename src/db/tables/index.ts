@@ -14,5 +14,6 @@ export * from './model.ts';
 export * from './ontology.ts';
 export * from './run.ts';
 export * from './sae.ts';
+export * from './steering.ts';
 export * from './swapSweep.ts';
 export * from './worker.ts';

@@ -12,6 +12,7 @@ import { findConcept, readConcepts } from './concepts.ts';
 import { chooseCorpus, loadCorpusRef } from './corpus.ts';
 import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
+import { loadUsedSae, settingsFor } from './pretrained.ts';
 import { noteSae, SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
 import { checkLayer, chooseStudied, type Dataset, loadSettled, type Model, type Studied } from './studied.ts';
@@ -77,6 +78,7 @@ export const alignment: EngineKind<'ALIGNMENT'> = {
     kind: 'ALIGNMENT',
     ...(await loadSettled(source, run)),
     corpus: await loadCorpusRef(source, run),
+    pretrained: await loadUsedSae(source, run.id),
   }),
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
@@ -101,6 +103,8 @@ export const alignment: EngineKind<'ALIGNMENT'> = {
 export interface NewAlignmentRun extends Studied {
   /** The texts that settings with TEXTS read. */
   corpusId?: string;
+  /** The SAE to begin with, in the place of the first stage. */
+  pretrainedSaeId?: string;
   settings?: AlignmentSettingsInput;
 }
 
@@ -111,7 +115,12 @@ export interface NewAlignmentRun extends Studied {
 export async function startAlignmentRun(db: Db, input: NewAlignmentRun): Promise<Run> {
   const { settings, model, dataset, corpusId } = await planAlignment(db, input);
   checkLayer(model, settings.layer, ['settings', 'layer']);
-  return queueRun(db, { kind: 'ALIGNMENT', settings, modelId: model.id, corpusId }, dataset);
+  return queueRun(
+    db,
+    { kind: 'ALIGNMENT', settings, modelId: model.id, corpusId },
+    dataset,
+    input.pretrainedSaeId,
+  );
 }
 
 /** What an alignment is made of; `checkLayer` is the caller's part. @throws AppError as `startAlignmentRun` does. */
@@ -119,7 +128,17 @@ export async function planAlignment(
   db: Executor,
   input: NewAlignmentRun,
 ): Promise<{ settings: AlignmentSettings; model: Model; dataset: Dataset; corpusId: string | undefined }> {
-  const settings = resolveAlignmentSettings(input.settings ?? {});
+  const given = input.settings ?? {};
+  const settings = resolveAlignmentSettings(
+    input.pretrainedSaeId === undefined
+      ? given
+      : await settingsFor(db, { ...input, pretrainedSaeId: input.pretrainedSaeId }),
+  );
+  if (settings.activation === 'JUMP_RELU' && input.pretrainedSaeId === undefined)
+    throw invalidInput(
+      ['settings', 'activation'],
+      'activation must not be JUMP_RELU unless pretrainedSaeId names an SAE that has its thresholds',
+    );
   const studied = await chooseStudied(db, input);
   const concepts = await readConcepts(db, { datasetId: studied.dataset.id });
   settings.withheldTargets.forEach((key, i) => {

@@ -1,6 +1,7 @@
 /** Stores runs and puts them into the job queue, in one transaction. */
 import type { Db } from '../db/client.ts';
 import { insertParts, insertRun, type NewRun, type Run } from '../db/queries/runs.ts';
+import { usedSaes } from '../db/tables/index.ts';
 import type { EngineRunKind } from '../engine/contract/runs.ts';
 import { enqueueNewRuns, enqueueRun } from '../jobs/queue.ts';
 import { CODE_VERSION } from '../version.ts';
@@ -15,10 +16,16 @@ export type RunToQueue = Pick<
 > &
   { [K in EngineRunKind]: Pick<NewRun & { kind: K }, 'kind' | 'settings'> }[EngineRunKind];
 
-/** Queues a run on a dataset. */
-export async function queueRun(db: Db, run: RunToQueue, dataset: DatasetVersion): Promise<Run> {
+/** Queues a run on a dataset. @param saeId The SAE that it makes use of. */
+export async function queueRun(
+  db: Db,
+  run: RunToQueue,
+  dataset: DatasetVersion,
+  saeId?: string,
+): Promise<Run> {
   return db.transaction(async (tx) => {
     const stored = await insertRun(tx, { ...run, ...onDataset(dataset), seed: run.settings.seed });
+    if (saeId !== undefined) await tx.insert(usedSaes).values({ runId: stored.id, saeId });
     await enqueueRun(tx, stored.id);
     return stored;
   });

@@ -3,7 +3,7 @@ import { nLatentsOf } from '../engine/contract/sae.ts';
 import { datasetsByIds } from '../services/dataset.ts';
 import { modelsByIds } from '../services/model.ts';
 import { runsByIds } from '../services/run.ts';
-import { listSaes, pageSaesOfModels, saeOfRuns, saesByIds } from '../services/sae.ts';
+import { listSaes, pageSaesOfModels, saeOfRuns, saesByIds, usedSaeOfRuns } from '../services/sae.ts';
 import { EncoderActivationRef } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
@@ -145,3 +145,11 @@ for (const [ref, description] of [
       resolve: (run, _args, { loaders }) => loaders.load(saeOfRuns, run.id),
     }),
   );
+
+builder.objectField(AlignmentRunRef, 'pretrainedSae', (t) =>
+  t.field({
+    ...OF_RUN,
+    description: 'The SAE with which it began; null where its weights were drawn.',
+    resolve: (run, _args, { loaders }) => loaders.load(usedSaeOfRuns, run.id),
+  }),
+);

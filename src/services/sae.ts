@@ -6,12 +6,12 @@ import { type Page, type PageArgs, readPage, readPages } from '../db/queries/pag
 import { type Sae, saesOfRuns } from '../db/queries/saes.ts';
 import { saes } from '../db/tables/index.ts';
 import type { ModelRef } from '../engine/contract/model.ts';
-import { notFound } from '../errors.ts';
 import { loadModelRef } from '../runs/studied.ts';
 import type { EngineWork } from './engine.ts';
 
-export { type Sae, saesOfRuns } from '../db/queries/saes.ts';
+export { type Sae, saesOfRuns, usedSaeOfRuns } from '../db/queries/saes.ts';
 export type { SaeSource } from '../db/tables/index.ts';
+export { readSae } from '../runs/pretrained.ts';
 
 const NEWEST_FIRST = { columns: [saes.createdAt, saes.id], direction: 'desc' } as const;
 
@@ -26,13 +26,6 @@ export interface SaeFilter {
 /** For each id its SAE, or null. */
 export function saesByIds(db: Executor, ids: readonly string[]): Promise<(Sae | null)[]> {
   return readByIds(db, saes, saes.id, ids);
-}
-
-/** @throws AppError NOT_FOUND */
-export async function readSae(db: Executor, id: string): Promise<Sae> {
-  const [sae] = await saesByIds(db, [id]);
-  if (!sae) throw notFound('Sae', id);
-  return sae;
 }
 
 /** For each run the one SAE that it trained; null before its end, and of a run that trained none or one for each hop. */

@@ -8,7 +8,8 @@ export function saeTask(work: PosttrainWork | PretrainWork, inputs: string): Pro
   const settings = {
     weights: work.coefficients,
     mode: 'JOINT',
-    orthoStopSlots: false, // as in the authors' code
+    orthoStopSlots: false,
+    freezeFree: false, // as in the authors' code
     decoderNorm: work.decoderNorm,
   } as const;
   const lossOf = work.kind === 'POSTTRAIN' ? posttrainLoss : pretrainLoss;

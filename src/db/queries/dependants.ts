@@ -32,6 +32,7 @@ const RESTS_ON = sql`
   union select 'Model', r.model_id from runs r join given g on g.type = 'Run' and r.id = g.id
     where r.kind = 'MODEL' and r.model_id is not null
   union select 'Sae', s.id from saes s join given g on g.type = 'Model' and s.model_id = g.id
+  union select 'Run', u.run_id from used_saes u join given g on g.type = 'Sae' and u.sae_id = g.id
   -- An SAE goes with the run that trained it, and that run with its SAE.
   union select 'Run', s.run_id from saes s join given g on g.type = 'Sae' and s.id = g.id where s.run_id is not null
   union select 'Run', c.run_id from model_checkpoints c join given g on g.type = 'Model' and c.model_id = g.id`;

@@ -1,7 +1,7 @@
 /** Stored SAEs by what they come from. */
 import { eq, inArray } from 'drizzle-orm';
 import type { Executor } from '../client.ts';
-import { models, type SaeShape, saes } from '../tables/index.ts';
+import { models, type SaeShape, saes, usedSaes } from '../tables/index.ts';
 import { groupRows } from './byIds.ts';
 import type { Run } from './runChange.ts';
 
@@ -39,6 +39,16 @@ export async function insertRunSae(
     .values({ ...values, name })
     .returning();
   return sae!;
+}
+
+/** For each run the SAE that it makes use of, or null. */
+export async function usedSaeOfRuns(db: Executor, runIds: readonly string[]): Promise<(Sae | null)[]> {
+  const rows = await db
+    .select({ runId: usedSaes.runId, sae: saes })
+    .from(usedSaes)
+    .innerJoin(saes, eq(saes.id, usedSaes.saeId))
+    .where(inArray(usedSaes.runId, [...runIds]));
+  return runIds.map((id) => rows.find(({ runId }) => runId === id)?.sae ?? null);
 }
 
 /** What an SAE is called that nobody named. */

@@ -49,3 +49,17 @@ export const saes = pgTable(
     check('saes_layer', sql`${t.layer} >= -1`),
   ],
 );
+
+/** The SAE that a run makes use of: the one with which an alignment begins, or which an evaluation measures. */
+export const usedSaes = pgTable(
+  'used_saes',
+  {
+    runId: uuid('run_id')
+      .primaryKey()
+      .references(() => runs.id, { onDelete: 'cascade' }),
+    saeId: uuid('sae_id')
+      .notNull()
+      .references(() => saes.id),
+  },
+  (t) => [index('used_saes_sae').on(t.saeId)],
+);

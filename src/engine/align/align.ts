@@ -79,7 +79,9 @@ interface Study extends Trained {
   phases: Phases;
 }
 
-type SaeJob = Pick<PromptTraining, 'dataset' | 'settings' | 'slots' | 'corpus'> & { model: ModelRef };
+type SaeJob = Pick<PromptTraining, 'dataset' | 'settings' | 'slots' | 'corpus' | 'pretrained'> & {
+  model: ModelRef;
+};
 
 /** Captures, trains, evaluates and then writes the SAE; what was loaded is freed, however it ends. */
 async function withTrainedSae<T>(

@@ -1,5 +1,6 @@
 /** Trains an SAE on the activations of a dataset's prompts, with slots for its concepts or without labels. */
 
+import { invalidInput } from '../../errors.ts';
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import { asAlignmentSettings, type BaselineSettings } from '../contract/baselineSettings.ts';
 import type { CorpusRef } from '../contract/corpus.ts';
@@ -7,9 +8,10 @@ import { type EngineDataset, isQuestion } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import type { SaeConfig } from '../contract/sae.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
-import { hashWeights, jobFingerprint } from '../model/trainState.ts';
+import { hashArrays, hashWeights, jobFingerprint } from '../model/trainState.ts';
+import { beginWith } from '../sae/begin.ts';
 import type { Best } from '../sae/best.ts';
-import type { StoredSae } from '../sae/file.ts';
+import { readSae, type StoredSae } from '../sae/file.ts';
 import { type TrainingProgress, trainSae } from '../sae/train.ts';
 import type { CapturedPopulations } from './captured.ts';
 import { openTrainingTexts } from './texts.ts';
@@ -21,6 +23,8 @@ export interface PromptTraining {
   /** Activations of the settings' layer. */
   captured: CapturedPopulations;
   settings: AlignmentSettings;
+  /** The file of the SAE to begin with. */
+  pretrained?: string | undefined;
   /** What the settings ask for texts of; absent where they ask for none. */
   corpus?: CorpusRef | undefined;
   /** Whether each concept gets a slot; without them the second stage has nothing to learn. */
@@ -45,7 +49,7 @@ export async function trainOnPrompts(
   context: JobContext,
   progress: TrainingProgress,
 ): Promise<Trained> {
-  const { model, dataset, settings, slots, corpus } = training;
+  const { model, dataset, settings, slots, corpus, pretrained } = training;
   const concepts = dataset.concepts.map(({ key }) => key);
   const { normalization, conceptMeans, sinks, ...rows } = await prepareRows(training, context);
   if (sinks.leftOut > 0) {
@@ -53,11 +57,14 @@ export async function trainOnPrompts(
     context.reporter.log('INFO', `${sinks.leftOut} activations are left out as sinks: ${why}`);
   }
   const config = saeConfig(training);
+  const given = pretrained === undefined ? null : await readPretrained(pretrained, config);
+  const initial = given ? beginWith(given, config, normalization, settings.seed) : undefined;
   const texts = await openTrainingTexts(training, normalization, context);
   const best = await trainSae(
     {
       config,
       settings,
+      initial,
       texts,
       ...rows,
       concepts,
@@ -67,6 +74,7 @@ export async function trainOnPrompts(
         dataset,
         model: hashWeights(model.weights),
         corpus: corpus?.hash,
+        initial: initial && hashArrays(initial),
       }),
     },
     context,
@@ -93,6 +101,18 @@ export async function trainBaseline(
 ): Promise<StoredSae> {
   const unlabelled = { ...training, settings: asAlignmentSettings(settings), slots: false };
   return (await trainOnPrompts(unlabelled, context, progress)).stored;
+}
+
+/** @throws {AppError} INVALID_INPUT for an SAE that is not what the settings say. */
+async function readPretrained(path: string, config: SaeConfig): Promise<StoredSae> {
+  const given = await readSae(path);
+  for (const key of ['dModel', 'nFree', 'activation'] as const)
+    if (given.config[key] !== config[key])
+      throw invalidInput(
+        ['pretrainedSaeId'],
+        `the SAE to begin with has ${key} ${given.config[key]}, expected ${config[key]}`,
+      );
+  return given;
 }
 
 function saeConfig({ model, dataset, settings, slots }: PromptTraining): SaeConfig {

@@ -12,6 +12,8 @@ export interface AlignmentJob {
   settings: AlignmentSettings;
   model: ModelRef;
   dataset: EngineDataset;
+  /** Path of the SAE to begin with, whose free latents the settings describe; absent where weights are drawn. */
+  pretrained?: string | undefined;
   /** Where the settings ask for texts. */
   corpus?: CorpusRef | undefined;
 }

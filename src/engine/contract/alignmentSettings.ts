@@ -177,6 +177,12 @@ export const alignmentSettings = namedObject(
       .boolean()
       .describe('Whether the gradient of `ortho` stops at the slots, so that it cannot shrink them.')
       .default(true),
+    freezeFree: z
+      .boolean()
+      .describe(
+        'Whether free latents keep the weights with which the second stage begins, those of the SAE begun with or of the first stage; slots and the bias of the decoder learn.',
+      )
+      .default(false),
     weights: lossWeights.describe('Weights of the loss terms.').prefault({}),
     mixEntities: z
       .boolean()

@@ -57,6 +57,16 @@ export function hashWeights(weights: Tensors): string {
   return hash.digest('hex');
 }
 
+/** The same of weights that are not on the device. */
+export function hashArrays(arrays: Arrays): string {
+  const hash = createHash('sha256');
+  for (const name of Object.keys(arrays).sort()) {
+    const { data, shape } = arrays[name]!;
+    hash.update(`${name} ${shape}\n`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
+
 /** A name for a job by its contents: settings, data, and whatever else decides its numbers. */
 export function jobFingerprint(job: unknown): string {
   return createHash('sha256').update(JSON.stringify(job)).digest('hex');

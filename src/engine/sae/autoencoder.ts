@@ -12,7 +12,7 @@ import type { Arrays, ArrayValue } from '../contract/arrays.ts';
 import { nLatentsOf, type SaeConfig } from '../contract/sae.ts';
 import { linear } from '../linear.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { batchTopK, relu, topKRelu } from './ops.ts';
+import { aboveThreshold, batchTopK, relu, topKRelu } from './ops.ts';
 
 /** Latents of a batch: `free [B, nFree]` after the activation, `slots [B, nConcepts]`, which are linear. */
 export interface Latents {
@@ -135,8 +135,9 @@ function activate({ activation, k }: SaeConfig, weights: Tensors, pre: tf.Tensor
       return relu(pre);
     case 'TOPK':
       return topKRelu(pre, k);
-    case 'BATCH_TOPK':
     case 'JUMP_RELU':
+      return aboveThreshold(pre, weights[THRESHOLD]!);
+    case 'BATCH_TOPK':
       return tf.mul(tf.relu(pre), tf.cast(tf.greater(pre, weights[THRESHOLD]!), 'float32'));
   }
 }

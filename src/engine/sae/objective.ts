@@ -12,6 +12,7 @@ import {
   type TrainingLatents,
   valueLogits,
 } from './autoencoder.ts';
+import { stopGradient } from './ops.ts';
 import { type ObjectiveSettings, posttrainTerms, pretrainTerms, type Terms, weighted } from './terms.ts';
 
 /**
@@ -24,7 +25,9 @@ export function pretrainLoss(config: SaeConfig, settings: ObjectiveSettings): Lo
 
 /** Stage 2, with labels; the batch is that of `labelledBatches`. Terms of weight 0 are not computed. */
 export function posttrainLoss(config: SaeConfig, settings: ObjectiveSettings): LossFunction {
-  return lossOf(posttrainTerms, config, settings);
+  const loss = lossOf(posttrainTerms, config, settings);
+  if (!settings.freezeFree) return loss;
+  return (trained, batch) => loss(freezeFree(config, trained), batch);
 }
 
 function lossOf(
@@ -37,6 +40,34 @@ function lossOf(
     const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D);
     const terms = termsOf({ config, settings, weights, batch, latents });
     return { ...weighted(terms, settings.weights), ...observed(latents) };
+  };
+}
+
+/** The same weights, to those of free latents of which no gradient passes. */
+function freezeFree({ nFree, nConcepts, dModel }: SaeConfig, weights: Tensors): Tensors {
+  const encoder = weights['encoder.weight'] as tf.Tensor2D;
+  const bias = weights['encoder.bias'] as tf.Tensor1D;
+  const decoder = weights['decoder.weight'] as tf.Tensor2D;
+  return {
+    ...weights,
+    'encoder.weight': tf.concat2d(
+      [
+        stopGradient(tf.slice2d(encoder, [0, 0], [dModel, nFree])),
+        tf.slice2d(encoder, [0, nFree], [dModel, nConcepts]),
+      ],
+      1,
+    ),
+    'encoder.bias': tf.concat1d([
+      stopGradient(tf.slice1d(bias, 0, nFree)),
+      tf.slice1d(bias, nFree, nConcepts),
+    ]),
+    'decoder.weight': tf.concat2d(
+      [
+        stopGradient(tf.slice2d(decoder, [0, 0], [nFree, dModel])),
+        tf.slice2d(decoder, [nFree, 0], [nConcepts, dModel]),
+      ],
+      0,
+    ),
   };
 }
 

@@ -72,6 +72,14 @@ export function batchTopK(x: tf.Tensor2D, count: number): { kept: tf.Tensor2D; s
 /** Stands for the least of no values. */
 export const NOTHING_KEPT = 1e30;
 
+/** Keeps what is above 0 and above its column's threshold `[width]`, which no gradient reaches; `x [rows, width]`. */
+export function aboveThreshold(x: tf.Tensor2D, threshold: tf.Tensor): tf.Tensor2D {
+  return keepWhere(x, (values) => {
+    const isKept = tf.logicalAnd(tf.greater(values, threshold), tf.greater(values, 0));
+    return tf.cast(isKept, 'float32') as tf.Tensor2D;
+  });
+}
+
 /** `x` times a mask of zeros and ones that depends on it; the gradient passes where the mask is 1. */
 export function keepWhere(x: tf.Tensor2D, maskOf: (x: tf.Tensor2D) => tf.Tensor2D): tf.Tensor2D {
   const op = tf.customGrad((...args) => {

@@ -12,7 +12,7 @@ import * as losses from './losses.ts';
 
 export type ObjectiveSettings = Pick<
   AlignmentSettings,
-  'weights' | 'mode' | 'orthoStopSlots' | 'decoderNorm'
+  'weights' | 'mode' | 'orthoStopSlots' | 'decoderNorm' | 'freezeFree'
 >;
 export type Terms = Record<string, tf.Scalar>;
 

@@ -46,6 +46,8 @@ export interface SaeTraining {
   concepts: readonly string[];
   /** Activations where no concept is in play, `[n, dModel]`, normalised; used when `weights.silence` is above 0. */
   silent: Float32Array | null;
+  /** The weights to begin with; absent where they are drawn. */
+  initial?: Arrays | undefined;
   /** What is drawn from texts; absent where the settings ask for none. */
   texts?: TrainingTexts | undefined;
   /** Names the job, so that no other job's checkpoint is taken for its own. */
@@ -73,9 +75,9 @@ export async function trainSae(
   }
 }
 
-function createSaeStepper({ config, settings }: SaeTraining): Stepper {
+function createSaeStepper({ config, settings, initial }: SaeTraining): Stepper {
   return createStepper({
-    weights: initialWeights(config, settings),
+    weights: initial ?? initialWeights(config, settings),
     optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, clipNorm: null },
     losses: { pretrain: pretrainLoss(config, settings), posttrain: posttrainLoss(config, settings) },
     trainable: {

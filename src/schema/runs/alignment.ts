@@ -6,6 +6,7 @@ import { resultOf, settingsOf } from '../../services/run.ts';
 import { pageSlotsOfRuns, swapsOfRuns } from '../../services/slot.ts';
 import { AlignmentSettingsTypes } from '../alignmentSettings.ts';
 import { builder } from '../builder.ts';
+import { idOf } from '../ids.ts';
 import { namedInput } from '../labels.ts';
 import { SwapControl, SwapMeasureRef, SwapPopulation } from '../measures.ts';
 import { InterventionConnection, InterventionRef, SlotConnection, SlotRef } from '../refs.ts';
@@ -98,6 +99,11 @@ addStart('startAlignmentRun', {
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
       ),
       ...corpusInput(t, '`pretrainOn` or `silenceOn`'),
+      pretrainedSaeId: t.id({
+        required: false,
+        description:
+          'An SAE of this model without slots, imported or trained here, to begin with: its latents become the free latents, slots are added, and the first stage is left out unless `pretrain.steps` is given. It decides `layer`, `nFree`, `activation` and `k`; `freezeFree` keeps its latents as they are. Encoder and decoder keep their numbers; activations count in units of the new normalisation. Default: weights are drawn.',
+      }),
       settings: t.field({
         type: AlignmentSettingsTypes.input,
         required: false,
@@ -106,6 +112,13 @@ addStart('startAlignmentRun', {
       }),
     }),
   }),
-  start: (db, { settings, ...named }) =>
-    startAlignmentRun(db, { ...studiedOf(named), ...corpusOf(named), settings }),
+  start: (db, { settings, pretrainedSaeId, ...named }) =>
+    startAlignmentRun(db, {
+      ...studiedOf(named),
+      ...corpusOf(named),
+      ...(pretrainedSaeId !== undefined && {
+        pretrainedSaeId: idOf(pretrainedSaeId, ['Sae'], ['pretrainedSaeId']),
+      }),
+      settings,
+    }),
 });

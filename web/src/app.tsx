@@ -93,7 +93,8 @@ function Route() {
   useEffect(() => {
     document.title = match ? `${match.title} · AlignSAE` : 'AlignSAE';
   }, [match?.title]);
-  if (!match) return <Failed title="There is no such page" message={`Nothing is at /app/${path.value}.`} />;
+  if (!match)
+    return <Failed isWhole title="There is no such page" message={`Nothing is at /app/${path.value}.`} />;
   const { id = '', index = '' } = match.found!.groups ?? {};
   return <Lazy key={path.value} load={match.load} id={decodeURIComponent(id)} index={index} />;
 }
@@ -110,6 +111,7 @@ function Lazy({ load, ...params }: { load: () => Promise<View> } & Params) {
   if ('error' in state)
     return (
       <Failed
+        isWhole
         title="This view could not be loaded"
         message={`${state.error.message}. The server may have been updated: load the page again.`}
       />

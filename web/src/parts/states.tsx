@@ -11,16 +11,19 @@ export function Loading({ what = 'Loading' }: { what?: string }) {
 
 export function Failed({
   title = 'This did not work',
+  isWhole,
   message,
   again,
 }: {
   title?: string;
   message: string;
   again?: () => void;
+  /** Nothing else is in sight. */
+  isWhole?: boolean;
 }) {
   return (
     <div class="failed" role="alert">
-      <strong>{title}</strong>
+      {isWhole ? <h1>{title}</h1> : <strong>{title}</strong>}
       <p>{message}</p>
       {again && (
         <button type="button" onClick={again}>

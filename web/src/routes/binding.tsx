@@ -26,12 +26,12 @@ export function Binding({ id }: { id: string }) {
   const opened = query.value.get('slot');
   if (!data)
     return error ? (
-      <Failed message={error.message} again={again} />
+      <Failed isWhole message={error.message} again={again} />
     ) : (
       <Loading what="Loading the binding matrix" />
     );
   const { run } = data;
-  if (!run) return <Failed title="There is no such run" message="It may have been deleted." />;
+  if (!run) return <Failed isWhole title="There is no such run" message="It may have been deleted." />;
   const binding = 'binding' in run ? run.binding : null;
   return (
     <>

@@ -17,7 +17,7 @@ export function Run({ id }: { id: string }) {
   const error = live.error.value;
   if (!run)
     return error ? (
-      <Failed message={error.message} again={() => live.open()} />
+      <Failed isWhole message={error.message} again={() => live.open()} />
     ) : (
       <Loading what="Loading the run" />
     );

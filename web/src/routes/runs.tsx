@@ -36,7 +36,7 @@ export function Runs() {
     return () => clearInterval(timer);
   }, [isBusy]);
   if (!data)
-    return error ? <Failed message={error.message} again={again} /> : <Loading what="Loading runs" />;
+    return error ? <Failed isWhole message={error.message} again={again} /> : <Loading what="Loading runs" />;
   const { edges, totalCount } = data.runs;
   const rows = edges.map(({ node }) => node);
   const isFiltered = kind !== null || status !== null;

@@ -25,9 +25,7 @@ export function SlotArrows({ slots, swap }: { slots: readonly Slot[]; swap: Swap
     .join('; ');
   return (
     <figure class="arrows">
-      <figcaption>
-        <h3>Slots at the last prompt token</h3>
-      </figcaption>
+      <figcaption>Slots at the last prompt token</figcaption>
       <svg viewBox={`0 0 ${WIDTH} ${slots.length * ROW}`} role="img" aria-label={`Slots: ${text}`}>
         <defs>
           <marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">

@@ -34,9 +34,13 @@ export interface Swap {
 export function SwapRoute({ id }: { id: string }) {
   const { data, error, again } = useQuery(SwapView, { id });
   if (!data)
-    return error ? <Failed message={error.message} again={again} /> : <Loading what="Loading the run" />;
+    return error ? (
+      <Failed isWhole message={error.message} again={again} />
+    ) : (
+      <Loading what="Loading the run" />
+    );
   const { run } = data;
-  if (!run) return <Failed title="There is no such run" message="It may have been deleted." />;
+  if (!run) return <Failed isWhole title="There is no such run" message="It may have been deleted." />;
   return (
     <>
       <div class="title">
@@ -93,7 +97,14 @@ function Bench({ run, setup, sae }: { run: { id: string }; setup: SwapSetupFragm
         />
         <Success setup={setup} alpha={swap.alpha} />
       </div>
-      <Speech run={run.id} swap={settled} concepts={concepts} />
+      <Speech
+        concepts={concepts}
+        run={run.id}
+        prompt={settled.prompt}
+        alpha={settled.alpha}
+        method={settled.method}
+        speaksWords={setup.model.source === null}
+      />
     </>
   );
 }

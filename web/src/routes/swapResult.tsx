@@ -86,7 +86,7 @@ function Answer({
 }) {
   return (
     <div class="answer">
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       <p class="said">
         <Tokens continuation={continuation} other={other} />
       </p>

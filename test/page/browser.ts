@@ -1,0 +1,67 @@
+/** A real browser on a real server; whatever it complains of, and whatever it asks elsewhere, is kept for the test. */
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { delimiter, join } from 'node:path';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
+
+/** Null, said out loud, where this machine has no browser. */
+export function findBrowser(): string | null {
+  const paths = (process.env.PATH ?? '').split(delimiter);
+  const found = paths
+    .flatMap((path) => NAMES.map((name) => join(path, name)))
+    .find((path) => existsSync(path));
+  if (!found)
+    console.warn(`The page is NOT tested in a browser: none of ${NAMES.join(', ')} is on the PATH.`);
+  return found ?? null;
+}
+
+export function launch(executablePath: string): Promise<Browser> {
+  // Containers run as root, where Chromium's sandbox cannot be had.
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+}
+
+export interface Seen {
+  page: Page;
+  /** Errors of the console, of scripts and of requests, and requests to anywhere else. */
+  faults: string[];
+  close(): Promise<void>;
+}
+
+/** Opens a window of its own, with nothing remembered. */
+export async function openWindow(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<Seen> {
+  const context = await browser.newContext({ baseURL: url, ...options });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());
+  });
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== url) faults.push(`asked ${request.url()}`);
+  });
+  return { page, faults, close: () => context.close() };
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds, each with the elements that it is about. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    interface Result {
+      violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[];
+    }
+    const { axe } = globalThis as unknown as { axe: { run(): Promise<Result> } };
+    const { violations } = await axe.run();
+    return violations.map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`,
+    );
+  });
+}

@@ -1,0 +1,168 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, BrowserContextOptions } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Database } from '../../src/db/client.ts';
+import { type ServerProcess, startServer, stopServer } from '../e2e/serverProcess.ts';
+import { createTestDatabase } from '../helpers/database.ts';
+import { post } from '../server/edge.ts';
+import { findBrowser, launch, openWindow, violations } from './browser.ts';
+import { startProxy } from './proxy.ts';
+import { ended, makeRuns, startLongRun, type TinyRuns } from './runs.ts';
+
+const executable = findBrowser();
+/** A server starts, a model and an SAE are trained, a browser opens; the bound is for a busy machine. */
+const PATIENCE_MS = 240_000;
+
+let dir: string;
+let database: Database;
+let server: ServerProcess;
+let browser: Browser;
+let runs: TinyRuns;
+
+beforeAll(async () => {
+  if (!executable) return;
+  dir = await mkdtemp(join(tmpdir(), 'alignsae-page-'));
+  database = await createTestDatabase();
+  server = await startServer({ DATA_DIR: dir, DATABASE_URL: database.connectionString });
+  browser = await launch(executable);
+}, PATIENCE_MS);
+afterAll(async () => {
+  if (!executable) return;
+  await browser.close();
+  await stopServer(server);
+  await database.close();
+  await rm(dir, { recursive: true, force: true });
+}, PATIENCE_MS);
+
+const run = (id: string, view = '') => `/app/runs/${encodeURIComponent(id)}${view}`;
+
+describe.skipIf(!executable)('an empty server', () => {
+  it(
+    'is led from nothing to a live model by its buttons',
+    async () => {
+      const { page, faults, close } = await openWindow(browser, server.url);
+      await page.goto('/');
+      expect(new URL(page.url()).pathname).toBe('/app');
+      await page.getByText('Nothing has run here yet').waitFor();
+      expect(await violations(page)).toEqual([]);
+      await page.getByRole('button', { name: 'Generate data' }).click();
+      await page.getByRole('button', { name: 'Train a model' }).click();
+      await page.getByRole('link', { name: /^Model / }).click();
+      await page.getByRole('img', { name: /^loss: loss goes from/ }).waitFor();
+      await page.getByRole('button', { name: 'Cancel this run' }).click();
+      await page.getByText('Cancelled').waitFor();
+      expect(faults).toEqual([]);
+      await close();
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe.skipIf(!executable)('every view', () => {
+  beforeAll(async () => {
+    runs = await makeRuns(server);
+  }, PATIENCE_MS);
+
+  /** An address, and what shows that the view has come as far as it can. */
+  const views: [string, () => string, RegExp][] = [
+    ['the list of runs', () => '/app', /tiny alignment/],
+    ['a run', () => run(runs.alignment), /Alignment on Biographies/],
+    ['a model run', () => run(runs.modelRun), /Model on Biographies/],
+    ['the binding matrix', () => run(runs.alignment, '/binding?split=TRAIN'), /strongest; chance is/],
+    ['a slot', () => run(runs.alignment, '/binding?slot=birth_city'), /It fires most on/],
+    ['a swap', () => run(runs.alignment, '/swap?source=major&target=employer'), /After, alpha/],
+    ['an address that is none', () => '/app/nowhere', /There is no such page/],
+    ['a run that is none', () => run('TW9kZWxSdW46eA=='), /./],
+  ];
+  const looks: [string, BrowserContextOptions][] = [
+    ['in light', { colorScheme: 'light' }],
+    ['in dark', { colorScheme: 'dark', reducedMotion: 'reduce' }],
+    ['on a phone', { viewport: { width: 390, height: 844 } }],
+  ];
+  for (const [look, options] of looks)
+    it.each(views)(`shows %s ${look}, again after a reload`, async (_name, address, text) => {
+      const { page, faults, close } = await openWindow(browser, server.url, options);
+      await page.goto(address());
+      await page.getByRole('main').getByText(text).first().waitFor();
+      await page.reload();
+      await page.getByRole('main').getByText(text).first().waitFor();
+      expect(await violations(page)).toEqual([]);
+      expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+      expect(faults).toEqual([]);
+      await close();
+    });
+
+  it('walks the matrix by arrow keys and opens a slot by Enter, and goes back', async () => {
+    const { page, faults, close } = await openWindow(browser, server.url);
+    await page.goto(run(runs.alignment, '/binding'));
+    const cell = page.getByRole('grid').getByRole('gridcell').first();
+    await cell.focus();
+    await page.keyboard.press('ArrowRight');
+    await page
+      .getByText(/^Of the prompts about birth date, the strongest slot is that of birth city in .*n = \d+/)
+      .waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Slot birth city' }).waitFor();
+    expect(new URL(page.url()).searchParams.get('slot')).toBe('birth_city');
+    await page.goBack();
+    await page.getByRole('heading', { name: 'Slot birth city' }).waitFor({ state: 'detached' });
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  it('steers the model while it speaks', async () => {
+    const { page, faults, close } = await openWindow(browser, server.url);
+    await page.goto(run(runs.alignment, '/swap'));
+    await page.getByText(/After, alpha/).waitFor();
+    await page.getByRole('button', { name: 'university', exact: true }).click();
+    await page.getByRole('button', { name: 'Speak' }).click();
+    await page.locator('.speech .steered').first().waitFor();
+    expect(faults).toEqual([]);
+    await close();
+  });
+});
+
+describe.skipIf(!executable)('a run that is watched', () => {
+  it(
+    'shows each point once, though its sockets are cut',
+    async () => {
+      const proxy = await startProxy(server.url);
+      const id = await startLongRun(server, runs.dataset, 400);
+      const { page, close } = await openWindow(browser, proxy.url);
+      await page.goto(run(id));
+      const points = () => page.getByRole('img', { name: /^loss: loss goes from/ });
+      for (const step of [40, 150]) {
+        await stepAtLeast(page, step);
+        proxy.cut();
+      }
+      await ended(server, id);
+      await page.getByText('Succeeded').waitFor();
+      await points().waitFor();
+      await page.locator('figure', { has: points() }).getByRole('button', { name: 'Table' }).click();
+      const rows = await page
+        .getByRole('region', { name: 'loss as a table' })
+        .locator('tbody th')
+        .allTextContents();
+      const query = 'query ($id: ID!) { run(id: $id) { metrics(names: ["loss"]) { points { step } } } }';
+      const { body } = await post(server, query, { id });
+      expect(rows.map(Number)).toEqual(
+        body.data.run.metrics[0].points.map(({ step }: { step: number }) => step),
+      );
+      expect(rows).toHaveLength(400);
+      await close();
+      await proxy.close();
+    },
+    PATIENCE_MS,
+  );
+});
+
+/** Waits until the page has seen this step. */
+async function stepAtLeast(page: import('playwright-core').Page, step: number): Promise<void> {
+  await page.waitForFunction((least) => {
+    const label =
+      document.querySelector('[role=img][aria-label^="loss: "]')?.getAttribute('aria-label') ?? '';
+    return Number(/and (\d+),/.exec(label)?.[1] ?? 0) >= least;
+  }, step);
+}

@@ -1,0 +1,63 @@
+/** Short runs for the page to show: tiny, but made by the real engine. */
+import type { ServerProcess } from '../e2e/serverProcess.ts';
+import { overSse, post } from '../server/edge.ts';
+
+const MODEL = { nLayers: 2, nHeads: 2, dModel: 32, steps: 400, batchSize: 32, warmupSteps: 20, logEvery: 1 };
+const ALIGNMENT = {
+  ...{ nFree: 32, swapTrials: 20, logEvery: 1, validateEvery: 5 },
+  pretrain: { steps: 20, batchSize: 32 },
+  posttrain: { steps: 40, batchSize: 32 },
+};
+
+export interface TinyRuns {
+  dataset: string;
+  model: string;
+  modelRun: string;
+  alignment: string;
+}
+
+const START = '{ __typename ... on StartRunSuccess { run { id } } ... on Error { message } }';
+
+/** Starts a run and gives its id. @throws Error with what the server has against it */
+export async function startRun(server: ServerProcess, name: string, input: object): Promise<string> {
+  const type = `${name[0]!.toUpperCase()}${name.slice(1)}Input`;
+  const query = `mutation ($input: ${type}!) { ${name}(input: $input) ${START} }`;
+  const { body } = await post(server, query, { input });
+  const started = body.data?.[name];
+  if (!started?.run) throw new Error(started?.message ?? JSON.stringify(body.errors));
+  return started.run.id;
+}
+
+/** Resolves when the run has ended. */
+export async function ended(server: ServerProcess, id: string): Promise<void> {
+  for await (const _ of overSse(server, { id }));
+}
+
+export async function makeDataset(server: ServerProcess): Promise<string> {
+  const query =
+    'mutation { generateDataset(input: { people: 8 }) { ... on GenerateDatasetSuccess { dataset { id } } } }';
+  return (await post(server, query)).body.data.generateDataset.dataset.id;
+}
+
+/** A model of eight people and an alignment with it. */
+export async function makeRuns(server: ServerProcess): Promise<TinyRuns> {
+  const dataset = await makeDataset(server);
+  const modelRun = await startRun(server, 'startModelRun', { datasetId: dataset, settings: MODEL });
+  await ended(server, modelRun);
+  const query = 'query ($id: ID!) { run(id: $id) { ... on ModelRun { model { id } } } }';
+  const model = (await post(server, query, { id: modelRun })).body.data.run.model.id;
+  const alignment = await startRun(server, 'startAlignmentRun', {
+    ...{ modelId: model, name: 'tiny alignment', tags: ['test'] },
+    settings: ALIGNMENT,
+  });
+  await ended(server, alignment);
+  return { dataset, model, modelRun, alignment };
+}
+
+/** A model run that lasts for some seconds, each step of which is logged. */
+export function startLongRun(server: ServerProcess, datasetId: string, steps: number): Promise<string> {
+  return startRun(server, 'startModelRun', {
+    datasetId,
+    settings: { ...MODEL, steps, dModel: 64, batchSize: 32 },
+  });
+}

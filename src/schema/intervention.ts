@@ -1,5 +1,5 @@
 /** Interventions: concept swaps on single prompts. */
-import { swapMethod, swapPlacement } from '../engine/contract/swap.ts';
+import { cellMethod, swapMethod, swapPlacement } from '../engine/contract/swap.ts';
 import { examplesByIds } from '../services/dataset.ts';
 import { type Intervention, interventionsByIds, listInterventions } from '../services/intervention.ts';
 import { conceptsByIds } from '../services/ontology.ts';
@@ -18,6 +18,7 @@ import {
 import { enumFrom } from './settings.ts';
 
 export const SwapMethod = enumFrom(swapMethod);
+export const CellMethod = enumFrom(cellMethod);
 const SwapPlacement = enumFrom(swapPlacement);
 
 type ContinuationShape = Intervention['baseline'];

@@ -3,7 +3,7 @@
 import type { SweepCell } from '../runs/swapSweep.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
-import { SwapMethod } from './intervention.ts';
+import { CellMethod } from './intervention.ts';
 import { RateRef } from './rate.ts';
 import { ConceptRef } from './refs.ts';
 import { SweepControl } from './swapSweepSettings.ts';
@@ -19,12 +19,13 @@ export const SweepCellRef = builder.interfaceRef<SweepCell>('SweepCell').impleme
   resolveType: ({ edited }) => (edited === 'CONCEPT' ? 'SwapSweepResult' : 'SwapSweepControl'),
   fields: (t) => ({
     method: t.field({
-      type: SwapMethod,
+      type: CellMethod,
       description: 'How the edit is made.',
       resolve: ({ method }) => method,
     }),
     alpha: t.exposeFloat('alpha', {
-      description: 'What the target’s latent is set to, or how strongly its direction is added.',
+      description:
+        'What the target’s latent is set to, or how strongly its direction is added; 1, without a meaning, of a REPLACEMENT.',
     }),
     trials: t.exposeInt('trials', { description: 'Number of swaps tried.' }),
     successRate: t.float({

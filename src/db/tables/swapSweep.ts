@@ -10,8 +10,7 @@ import {
   text,
   unique,
 } from 'drizzle-orm/pg-core';
-import { HOP_EDITS } from '../../engine/contract/hopSwap.ts';
-import type { SweepCell } from '../../engine/contract/swapSweep.ts';
+import { SWEEP_EDITS, type SweepCell } from '../../engine/contract/swapSweep.ts';
 import { oneOf } from './columns.ts';
 import { runId } from './run.ts';
 
@@ -41,7 +40,7 @@ export const sweepCells = pgTable(
   (t) => [
     primaryKey({ columns: [t.runId, t.position] }),
     unique('sweep_cells_what').on(t.runId, t.edited, t.method, t.alpha),
-    check('sweep_cells_edited', oneOf(t.edited, HOP_EDITS)),
+    check('sweep_cells_edited', oneOf(t.edited, SWEEP_EDITS)),
     check('sweep_cells_successes', sql`${t.successes} between 0 and ${t.trials}`),
     check('sweep_cells_other_prompts', sql`${t.otherPromptsKept} between 0 and ${t.otherPrompts}`),
     check('sweep_cells_texts', sql`${t.textsKept} between 0 and ${t.texts}`),

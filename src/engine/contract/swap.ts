@@ -1,10 +1,9 @@
 /** A concept swap: edit one prompt's latents, decode, let the model go on, compare with the target's fact. */
 import type { z } from 'zod';
-import { namedEnum } from './describe.ts';
+import { namedEnum, someOf } from './describe.ts';
 import type { ModelRef } from './model.ts';
 
-/** The six ways METHOD names. */
-export const swapMethod = namedEnum(
+export const cellMethod = namedEnum(
   'SwapMethod',
   'How the edit reaches the residual stream `h`. `z` is the code of h in the SAE, `d_b` the decoder column of slot b.',
   {
@@ -15,8 +14,22 @@ export const swapMethod = namedEnum(
     DECODER_PAIR: 'Like DECODER_COLUMN, and subtract the column of slot a likewise.',
     ORTHOGONAL: 'Like DECODER_COLUMN, with d_b first made orthogonal to the columns of the other slots.',
     MEAN_DIFFERENCE: 'Add `alpha · (mean h of prompts about b − mean h of prompts about a)`; uses no SAE.',
+    REPLACEMENT:
+      'Put another activation in the place of h, whatever alpha: what the controls TRUE_ACTIVATION and SUM of a sweep do, and nothing else does.',
   },
 );
+/** How a cell of a sweep edits. */
+export type CellMethod = z.output<typeof cellMethod>;
+
+/** The six ways that a swap can be asked for. */
+export const swapMethod = someOf(cellMethod, [
+  'LATENT_DECODE',
+  'LATENT_DELTA',
+  'DECODER_COLUMN',
+  'DECODER_PAIR',
+  'ORTHOGONAL',
+  'MEAN_DIFFERENCE',
+]);
 export type SwapMethod = z.output<typeof swapMethod>;
 export const SWAP_METHODS: readonly SwapMethod[] = swapMethod.options;
 

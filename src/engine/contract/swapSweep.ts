@@ -1,8 +1,8 @@
 /** A swap-sweep job: what it takes, the parts it hands over, and what it returns. The work itself is in `sweep.ts`. */
 import type { EngineDataset } from './dataset.ts';
 import type { ModelRef } from './model.ts';
-import type { SwapMethod } from './swap.ts';
-import type { SweepControl, SweepSettings } from './swapSweepSettings.ts';
+import type { CellMethod } from './swap.ts';
+import { type SweepControl, type SweepSettings, sweepControl } from './swapSweepSettings.ts';
 
 /** An unsupervised SAE and the latents that stand for the concepts in it. */
 export interface SweepBaseline {
@@ -17,6 +17,9 @@ export interface StoredSweepSettings extends SweepSettings {
   /** Source and target concepts by index. */
   pairs: readonly { source: number; target: number }[];
 }
+
+/** What the cells of a sweep edit. */
+export const SWEEP_EDITS = ['CONCEPT', ...sweepControl.options] as const;
 
 export interface SwapSweepJob {
   kind: 'SWAP_SWEEP';
@@ -37,7 +40,7 @@ export interface SweepCell {
   /** Place in the order of work. */
   position: number;
   edited: 'CONCEPT' | SweepControl;
-  method: SwapMethod;
+  method: CellMethod;
   alpha: number;
   trials: number;
   successes: number;

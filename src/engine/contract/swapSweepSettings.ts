@@ -15,6 +15,9 @@ export const sweepControl = namedEnum(
       'Random free latents of the same SAE, drawn for each pair; alpha counts in their mean activation.',
     MEAN_DIFFERENCE:
       'No SAE: the difference of the mean activations of the two concepts, times alpha, is added.',
+    TRUE_ACTIVATION:
+      'No SAE: the activation of the prompt that asks the target of the same entity, in the same phrasing, followed by the tokens made so far. About the ceiling of any edit in this layer at these tokens. Swaps of which the dataset has no such prompt are left out. It cannot be armed: with ARMED it stands where ANSWER does, and it has no isolation.',
+    SUM: 'No SAE: at the last prompt token the sum of what the entity and what the target add to an activation, by least squares on TRAIN prompts; at later tokens the difference of what the two concepts add is added. About what one direction a concept can reach: where it is low, an activation is no longer such a sum. It cannot be armed either.',
   },
 );
 export type SweepControl = z.output<typeof sweepControl>;

@@ -88,28 +88,42 @@ export const ANSWER = {
   ARMED: answerArmed,
 } satisfies Record<SweepSettings['placement'], Answer>;
 
-/** Edits the last prompt token, whose edited activations are made beforehand, and if asked to, what follows. */
-async function answerPlaced(
-  { model, layer, trials, prefixes, branches, rowsOf }: AskedTrials,
+/** Edits the last prompt token, and if asked to, what follows. */
+function answerPlaced(
+  asked: AskedTrials,
   { editor, method, alpha, alphaLater = alpha }: CellEdits,
   breathe: () => Promise<void>,
   later: boolean,
 ): Promise<string[]> {
+  const editsAt = (strength: number) => asked.trials.map(({ pair }) => editor.edit(method, pair, strength));
+  const laterEdits = later ? editsAt(alphaLater) : null;
+  const hookOf =
+    laterEdits &&
+    ((open: readonly number[]) =>
+      everyTokenHook(
+        editor.sae,
+        asked.layer,
+        open.map((i) => laterEdits[i]!),
+      ));
+  return answerReplaced(asked, asked.rowsOf(editor)(editsAt(alpha)), hookOf, breathe);
+}
+
+/**
+ * The model's answer to each trial with these activations `[trials, dModel]` at the last prompt token; `laterHook` edits
+ * those of some trials at the tokens that follow.
+ */
+export async function answerReplaced(
+  { model, layer, prefixes, branches }: AskedTrials,
+  resid: Float32Array,
+  laterHook: ((open: readonly number[]) => ResidHook) | null,
+  breathe: () => Promise<void>,
+): Promise<string[]> {
   const { dModel } = model.config;
-  const laterEdits = later ? trials.map(({ pair }) => editor.edit(method, pair, alphaLater)) : null;
-  const resid = rowsOf(editor)(trials.map(({ pair }) => editor.edit(method, pair, alpha)));
   const answers: string[] = [];
   for (let start = 0; start < branches.length; start += PLACED_AT_ONCE) {
     const values = resid.subarray(start * dModel, (start + PLACED_AT_ONCE) * dModel);
     const editToken = (open: readonly number[], step: number) => {
-      if (step > 0)
-        return laterEdits
-          ? everyTokenHook(
-              editor.sae,
-              layer,
-              open.map((i) => laterEdits[start + i]!),
-            )
-          : undefined;
+      if (step > 0) return laterHook?.(open.map((i) => start + i));
       const edit = { layer, values: takeRows(values, open, dModel) };
       return replacing(
         edit,

@@ -1,7 +1,7 @@
 /** By what a concept is swapped: the bound slots, or a control that stands beside them. */
 import type { Random } from '../../random.ts';
+import type { HopEdit } from '../contract/hopSwap.ts';
 import type { SwapMethod } from '../contract/swap.ts';
-import type { SweepCell } from '../contract/swapSweep.ts';
 import type { Sae } from '../sae/sae.ts';
 import type { Edit } from './edit.ts';
 import { METHODS, type StandIn, type Swap } from './methods.ts';
@@ -13,7 +13,7 @@ export interface ConceptPair {
 
 /** The swaps of one hand. */
 export interface Editor {
-  edited: SweepCell['edited'];
+  edited: HopEdit;
   sae: Sae;
   methods: readonly SwapMethod[];
   /** By pair. */

@@ -2,19 +2,35 @@
 import { invalidInput } from '../../errors.ts';
 import { createRandom } from '../../random.ts';
 import { captureResidPost } from '../align/capture.ts';
-import { capturePrompts } from '../align/captured.ts';
+import { type CapturedPopulations, capturePrompts } from '../align/captured.ts';
 import { splitPopulations } from '../align/population.ts';
 import { createWithheld } from '../align/withheld.ts';
 import type { JobContext } from '../contract/protocol.ts';
-import { laterAlpha } from '../contract/swap.ts';
+import { laterAlpha, type SwapPlacement } from '../contract/swap.ts';
 import type { SwapSweepJob, SwapSweepResult, SweepCell } from '../contract/swapSweep.ts';
+import type { SweepSettings } from '../contract/swapSweepSettings.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { loadSae, type Sae } from '../sae/sae.ts';
 import { ANSWER, type AskedTrials, askTrials, type CellEdits, isExpected, type Trial } from './answers.ts';
 import { type Editors, freeScales, prepareEditors, trainUnsupervised } from './controls.ts';
 import { randomSwap } from './editors.ts';
 import { type Isolation, prepareIsolation } from './isolation.ts';
-import { choosePrompts, drawIsolationCases, drawSweepTrials, ISOLATION_KINDS } from './trials.ts';
+import {
+  REPLACED,
+  REPLACEMENTS,
+  type ReplacedTrial,
+  type ReplacedTrials,
+  type Replacement,
+} from './replacements.ts';
+import { sumsOf } from './sums.ts';
+import { indexTargetPrompts } from './targetPrompts.ts';
+import {
+  choosePrompts,
+  drawIsolationCases,
+  drawSweepTrials,
+  ISOLATION_KINDS,
+  type SweepTrial,
+} from './trials.ts';
 
 /** Tokens by which continuations of texts are compared. */
 const ISOLATION_TOKENS = 8;
@@ -46,6 +62,7 @@ export async function runSwapSweep(job: SwapSweepJob, context: JobContext): Prom
 interface Lab {
   editors: Editors;
   asked: AskedTrials;
+  replaced: ReplacedTrials;
   isolation: Isolation<(typeof ISOLATION_KINDS)[number]>;
 }
 
@@ -53,7 +70,8 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
   const { settings, dataset, pairs } = job;
   const { layer } = sae.settings;
   const breathe = () => context.reporter.breathe();
-  const trials = await captureTrials(job, model, sae, breathe);
+  const drawn = drawTrials(job, sae);
+  const trials = await captureTrials(drawn, model, sae, breathe);
   const cases = drawIsolationCases(choosePrompts(dataset, sae.settings, settings), dataset, pairs, settings);
   const isolation = await prepareIsolation(
     model,
@@ -61,16 +79,34 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
     cases.map(({ text, ...rest }) => ({ ...rest, tokens: model.tokenizer.encode(text) })),
     { layer, maxNewTokens: ISOLATION_TOKENS, breathe },
   );
-  const editors = await prepareSweepEditors(job, model, sae, context);
-  return { editors, asked: askTrials(model, layer, trials), isolation };
+  const capture = once(() =>
+    capturePrompts(model, splitPopulations(dataset, sae.settings), sae.settings, context),
+  );
+  const editors = await prepareSweepEditors(job, model, sae, { context, capture });
+  const asked = askTrials(model, layer, trials);
+  const replaced = {
+    asked,
+    trials: replacedTrials(drawn, job, model),
+    sums: settings.controls.includes('SUM') ? sumsOf(await capture(), dataset.concepts.length) : null,
+  };
+  return { editors, asked, replaced, isolation };
 }
 
-async function captureTrials(
-  { settings, dataset, pairs }: SwapSweepJob,
-  model: LanguageModel,
-  sae: Sae,
-  breathe: () => Promise<void>,
-): Promise<Trial[]> {
+/** What replacements need to know of the trials. */
+function replacedTrials(
+  drawn: readonly SweepTrial[],
+  { dataset, pairs }: SwapSweepJob,
+  { tokenizer }: LanguageModel,
+): ReplacedTrial[] {
+  const targetOf = indexTargetPrompts(dataset.prompts.filter(({ concepts }) => concepts.length === 1));
+  return drawn.map(({ prompt, pair }) => {
+    const target = targetOf(prompt, pairs[pair]!.target);
+    const targetTokens = target && tokenizer.encode(target.prompt);
+    return { ...pairs[pair]!, entity: prompt.entity, targetTokens };
+  });
+}
+
+function drawTrials({ settings, dataset, pairs }: SwapSweepJob, sae: Sae): SweepTrial[] {
   const prompts = choosePrompts(dataset, sae.settings, settings);
   const counts = settings.withheldOnly ? createWithheld(dataset, sae.settings) : undefined;
   const trials = drawSweepTrials(prompts, dataset, pairs, settings, counts);
@@ -80,6 +116,15 @@ async function captureTrials(
       `there is no ${settings.withheldOnly ? 'withheld swap among the' : 'swap in the'} ${settings.split} prompts of ${settings.population} entities about these concepts`,
     );
   }
+  return trials;
+}
+
+async function captureTrials(
+  trials: readonly SweepTrial[],
+  model: LanguageModel,
+  sae: Sae,
+  breathe: () => Promise<void>,
+): Promise<Trial[]> {
   const texts = [...new Set(trials.map(({ prompt }) => prompt.prompt))];
   const tokens = texts.map((text) => model.tokenizer.encode(text));
   const h = await captureResidPost(model, tokens, { layer: sae.settings.layer, breathe });
@@ -95,11 +140,8 @@ function prepareSweepEditors(
   { settings, pairs, dataset, baseline }: SwapSweepJob,
   model: LanguageModel,
   sae: Sae,
-  context: JobContext,
+  { context, capture }: { context: JobContext; capture: () => Promise<CapturedPopulations> },
 ): Promise<Editors> {
-  const populations = splitPopulations(dataset, sae.settings);
-  let captured: ReturnType<typeof capturePrompts> | null = null;
-  const capture = () => (captured ??= capturePrompts(model, populations, sae.settings, context));
   return prepareEditors(sae, {
     pairs,
     methods: settings.methods,
@@ -123,19 +165,27 @@ function prepareSweepEditors(
   });
 }
 
+/** A cell to measure: an edit, or a control that replaces activations. */
+type Planned = CellEdits | Replacement;
+
+/** What alpha changes comes first, in the order of editors. */
+function planCells({ controls, alphas, placement, alphaLater }: SweepSettings, { all }: Editors): Planned[] {
+  const edits = all.flatMap((editor) =>
+    editor.methods.flatMap((method) =>
+      alphas.map((alpha): CellEdits => {
+        return { editor, method, alpha, alphaLater: laterAlpha(placement, alpha, alphaLater) };
+      }),
+    ),
+  );
+  return [...edits, ...REPLACEMENTS.filter((control) => controls.includes(control))];
+}
+
 async function measureCells(
   { settings, pairs, done }: SwapSweepJob,
   lab: Lab,
   { reporter }: JobContext,
 ): Promise<SwapSweepResult> {
-  const plan = lab.editors.all.flatMap((editor) =>
-    editor.methods.flatMap((method) =>
-      settings.alphas.map((alpha): CellEdits => {
-        const later = laterAlpha(settings.placement, alpha, settings.alphaLater);
-        return { editor, method, alpha, alphaLater: later };
-      }),
-    ),
-  );
+  const plan = planCells(settings, lab.editors);
   const started = performance.now();
   let edits = 0;
   for (const [position, cell] of plan.entries()) {
@@ -145,11 +195,11 @@ async function measureCells(
     reporter.progress({ phase: 'SWEEP', progress: position / plan.length, etaSeconds });
     edits += lab.asked.trials.length;
     if (done.includes(position)) {
-      lab.isolation.skip(cell.editor);
+      if (typeof cell !== 'string') lab.isolation.skip(cell.editor);
       continue;
     }
-    const answers = await ANSWER[settings.placement](lab.asked, cell, () => reporter.breathe());
-    reporter.part({ position, ...(await measureCell(lab, cell, countPairs(lab.asked, pairs, answers))) });
+    const measures = await measureCell(lab, cell, settings.placement, pairs, () => reporter.breathe());
+    reporter.part({ position, ...measures });
     await reporter.breathe();
   }
   reporter.progress({ phase: 'SWEEP', progress: 1, etaSeconds: 0 });
@@ -158,36 +208,68 @@ async function measureCells(
 }
 
 async function measureCell(
-  { isolation }: Lab,
-  cell: CellEdits,
-  pairs: SweepCell['pairs'],
+  { asked, replaced, isolation }: Lab,
+  cell: Planned,
+  placement: SwapPlacement,
+  pairs: SwapSweepJob['pairs'],
+  breathe: () => Promise<void>,
 ): Promise<Omit<SweepCell, 'position'>> {
+  if (typeof cell === 'string') {
+    const answers = await REPLACED[cell](replaced, placement === 'ARMED' ? 'ANSWER' : placement, breathe);
+    const counts = countPairs(asked, pairs, answers);
+    return { edited: cell, method: 'REPLACEMENT', alpha: 1, ...totalOf(counts), ...NO_ISOLATION };
+  }
+  const counts = countPairs(asked, pairs, await ANSWER[placement](asked, cell, breathe));
   const { PROMPT, TEXT, STATEMENT } = await isolation.measure(cell);
   return {
     edited: cell.editor.edited,
     method: cell.method,
     alpha: cell.alpha,
-    trials: pairs.reduce((sum, { trials }) => sum + trials, 0),
-    successes: pairs.reduce((sum, { successes }) => sum + successes, 0),
+    ...totalOf(counts),
     otherPrompts: PROMPT.asked,
     otherPromptsKept: PROMPT.kept,
     texts: TEXT.asked,
     textsKept: TEXT.kept,
     statements: STATEMENT.asked,
     statementsKept: STATEMENT.kept,
+  };
+}
+
+/** Of what cannot be armed. */
+const NO_ISOLATION = {
+  otherPrompts: 0,
+  otherPromptsKept: 0,
+  texts: 0,
+  textsKept: 0,
+  statements: 0,
+  statementsKept: 0,
+};
+
+function totalOf(pairs: SweepCell['pairs']): Pick<SweepCell, 'trials' | 'successes' | 'pairs'> {
+  return {
+    trials: pairs.reduce((sum, { trials }) => sum + trials, 0),
+    successes: pairs.reduce((sum, { successes }) => sum + successes, 0),
     pairs,
   };
 }
 
+/** Null answers are of swaps that could not be tried. */
 function countPairs(
   { trials }: AskedTrials,
   pairs: SwapSweepJob['pairs'],
-  answers: readonly string[],
+  answers: readonly (string | null)[],
 ): SweepCell['pairs'] {
   const counts = pairs.map((pair) => ({ ...pair, trials: 0, successes: 0 }));
   trials.forEach(({ pair, expected }, i) => {
+    const answer = answers[i]!;
+    if (answer === null) return;
     counts[pair]!.trials++;
-    if (isExpected(answers[i]!, expected)) counts[pair]!.successes++;
+    if (isExpected(answer, expected)) counts[pair]!.successes++;
   });
   return counts;
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
 }

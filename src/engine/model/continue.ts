@@ -74,7 +74,8 @@ export async function continueBranches(
   }
 }
 
-async function likeliest(logits: tf.Tensor2D): Promise<Int32Array> {
+/** The most probable token of each row of `[B, V]`. */
+export async function likeliest(logits: tf.Tensor2D): Promise<Int32Array> {
   const best = tf.argMax(logits, 1);
   const ids = await best.data<'int32'>();
   best.dispose();

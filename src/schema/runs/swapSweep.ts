@@ -4,7 +4,7 @@ import { cellsOfRuns, startSwapSweep } from '../../runs/swapSweep.ts';
 import { resultOf, runsByIds, settingsOf } from '../../services/run.ts';
 import { builder } from '../builder.ts';
 import { conceptKeyOrId, idOf } from '../ids.ts';
-import { SwapMethod } from '../intervention.ts';
+import { CellMethod } from '../intervention.ts';
 import { namedInput } from '../labels.ts';
 import { AlignmentRunRef, BaselineRunRef } from '../refs.ts';
 import { SweepControl, SweepSettingsTypes } from '../swapSweepSettings.ts';
@@ -59,7 +59,7 @@ export const swapSweepRun = addRunNode('SWAP_SWEEP', {
       description:
         'The pair matrix of a method at an alpha: success from each concept to each other; empty where it was not measured (yet).',
       args: {
-        method: t.arg({ type: SwapMethod, required: true, description: 'The method.' }),
+        method: t.arg({ type: CellMethod, required: true, description: 'The method.' }),
         alpha: t.arg.float({ required: true, description: 'The alpha, one of `settings.alphas`.' }),
         control: t.arg({
           type: SweepControl,

@@ -14,7 +14,7 @@ import type { SwapMeasure } from '../../../src/engine/contract/alignment.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
 import { resolveBaselineSettings } from '../../../src/engine/contract/baselineSettings.ts';
 import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
-import { SWAP_METHODS, type SwapMethod } from '../../../src/engine/contract/swap.ts';
+import { SWAP_METHODS, type SwapMethod, swapMethod } from '../../../src/engine/contract/swap.ts';
 import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../../src/engine/contract/swapSweep.ts';
 import {
   type SweepSettings,
@@ -182,11 +182,12 @@ describe('a swap sweep', () => {
     const input = { split: 'TRAIN', placement: 'ANSWER', alphas: [0.5, 2], controls: [] } as const;
     const asked = { ...input, alphas: [...input.alphas], controls: [], promptsPerPair: 10 };
     const methods: SwapMethod[] = ['LATENT_DECODE', 'MEAN_DIFFERENCE'];
-    const cells = (await sweep({ ...asked, methods })).filter(({ edited }) => edited !== 'RANDOM_LATENT');
+    const cells = await sweep({ ...asked, methods });
     const { model, sae } = await load();
     const settings = settingsOf({ ...asked, methods });
     const trials = drawSweepTrials(choosePrompts(dataset, sae.settings, settings), dataset, PAIRS, settings);
-    for (const { method, alpha, successes } of cells) {
+    for (const { method: named, alpha, successes } of cells) {
+      const method = swapMethod.parse(named);
       let counted = 0;
       for (const { pair, prompt, expected } of trials) {
         const call = { ...PAIRS[pair]!, prompt: prompt.prompt, method, alpha, alphaLater: 1 };
@@ -201,6 +202,29 @@ describe('a swap sweep', () => {
     expect(cells).toHaveLength(4);
     expect(Math.max(...cells.map(({ successes }) => successes))).toBeGreaterThan(0);
     tf.dispose([model.weights, sae.weights]);
+  });
+
+  test('measures what replaces activations once, last, at the tokens of the placement', async () => {
+    const controls = ['SUM', 'TRUE_ACTIVATION', 'MEAN_DIFFERENCE'] as const;
+    const input = { controls: [...controls], methods: ['LATENT_DECODE' as const], alphas: [1] };
+    const asked = { ...input, promptsPerPair: 40 };
+    const [last, answer, armed] = [
+      await sweep(asked),
+      await sweep({ ...asked, placement: 'ANSWER' }),
+      await sweep({ ...asked, placement: 'ARMED' }),
+    ];
+    for (const cells of [last, answer, armed]) {
+      expect(cells.map(({ edited, method }) => `${edited} ${method}`)).toEqual([
+        ...['CONCEPT LATENT_DECODE', 'MEAN_DIFFERENCE MEAN_DIFFERENCE'],
+        ...['TRUE_ACTIVATION REPLACEMENT', 'SUM REPLACEMENT'],
+      ]);
+      for (const { trials, otherPrompts, texts } of cells.slice(2))
+        expect([trials, otherPrompts, texts]).toEqual([cells[0]!.trials, 0, 0]);
+    }
+    // What cannot be armed stands at every token instead.
+    expect(armed!.slice(2)).toEqual(answer!.slice(2));
+    expect(answer![2]!.successes).toBeGreaterThan(0);
+    expect(await sweep(asked, [0, 2])).toEqual(last!.filter((_, i) => i === 1 || i === 3));
   });
 
   test('tries withheld swaps alone where it is asked to', async () => {

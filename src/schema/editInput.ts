@@ -52,7 +52,7 @@ const EditTargetInput = builder.inputType('EditTargetInput', {
 
 const EditArmedInput = builder.inputType('EditArmedInput', {
   description:
-    'The latent by which an edit fires, its trigger. Give `concept` or `latent`; neither of them in a SWAP, whose source is the trigger then.',
+    'The latent by which an edit fires, its trigger. Give `concept` or `latent`; neither of them in a SWAP, whose source is the trigger then. An armed edit is never made at a sink, an activation far longer than the others.',
   fields: (t) => settingFields(t, armedSettings),
 });
 

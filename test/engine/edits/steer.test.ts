@@ -1,6 +1,7 @@
 /** Edits of any latent and direction against formulas in plain loops, and batches against one at a time. */
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import type { EditAction, SteerCall, SteeringEdit } from '../../../src/engine/contract/edits.ts';
 import { SWAP_METHODS } from '../../../src/engine/contract/swap.ts';
 import { generateLive } from '../../../src/engine/edits/live.ts';
@@ -168,6 +169,25 @@ describe.each(['auto', 'wasm'] as const)('steering on the %s backend', (choice) 
     });
     expect(new Set(fired)).toEqual(new Set([true, false]));
     expect(await steered(edits)).toEqual([expected]);
+  });
+
+  test('an armed edit never fires at a sink, whatever it is told', async () => {
+    const { model } = pair;
+    const ids = tinyTokenizer.encode(PROMPT);
+    const h = await captureResidPost(model, [ids], { layer: LAYER, positions: [ids.map((_, i) => i)] });
+    const norms = ids.map((_, i) => Math.hypot(...h.subarray(i * D, (i + 1) * D)));
+    const [longest, second] = [...norms].sort((a, b) => b - a) as [number, number];
+    const sae = new Sae({ ...tinySae(LAYER), sinkNorm: (longest + second) / 2 });
+    const place = (more: object) => ({ positions: 'ALL' as const, untilStep: 0, ...more });
+    const armed = { target: { latent: 0 }, above: -1e6 };
+    const given = { action: 'ADD', target: { vector: VECTOR }, strength: 20 } as const;
+    const probabilityOf = async (edits: SteeringEdit[]) =>
+      (await steer({ ...pair, sae }, call(edits))).results[0]!.tokens[0]?.probability;
+    const others = norms.flatMap((norm, token) => (norm === longest ? [] : [token]));
+    const fired = await probabilityOf([edit({ ...given, place: place({ armed }) })]);
+    expect(fired).toBeCloseTo((await probabilityOf([edit({ ...given, place: { tokens: others } })]))!, 5);
+    expect(fired).not.toBeCloseTo((await probabilityOf([edit({ ...given, place: place({}) })]))!, 5);
+    sae.dispose();
   });
 
   test('several edits, each at its place, one upon the other; alphas in a batch as one by one', async () => {

@@ -152,6 +152,9 @@ const generation = (config: ModelConfig, name: string, rows: number, tokens: num
   tolerance: 0,
 });
 
+/** An SAE of SmolLM2's size. */
+const READ = { layer: 21, nFree: 1024, nConcepts: 6 };
+
 /** In the order of the table. */
 export const CASES: readonly Case[] = [
   ...stepCases.map((each) => ({ ...each, tolerance: LOSS_TOLERANCE })),
@@ -175,6 +178,22 @@ export const CASES: readonly Case[] = [
   },
   generation(SMOLLM2, 'smollm2-', 1, 64),
   generation(SMOLLM2, 'smollm2-', 16, 64),
+  {
+    name: 'steer-smollm2',
+    title: 'a slot set at 8 strengths and the baseline beside them, 16 tokens after 32, same size',
+    work: { kind: 'STEER', config: SMOLLM2, rows: 8, tokens: 32, newTokens: 16, ...READ },
+    peers: [{ by: 'PYTHON', variant: 'transformers, generate() of batch 8, no edit' }],
+    goal: 2,
+    tolerance: 0,
+  },
+  {
+    name: 'activations-smollm2',
+    title: 'the strongest of 1,030 latents at every token of a text of 256, same size',
+    work: { kind: 'ACTIVATIONS', config: SMOLLM2, rows: 1, tokens: 256, ...READ },
+    peers: [{ by: 'OURS', variant: "the model alone, up to the SAE's block" }],
+    goal: 1.2,
+    tolerance: 1e-5,
+  },
   {
     name: 'model-smollm2',
     title: 'model training, same size, 4 × 128 tokens',

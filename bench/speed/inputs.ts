@@ -6,14 +6,7 @@ import { initWeights } from '../../src/engine/model/languageModel.ts';
 import { initSae } from '../../src/engine/sae/autoencoder.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { createRandom } from '../../src/random.ts';
-import type {
-  CaptureWork,
-  GenerateWork,
-  GivenWork,
-  ModelStepWork,
-  PosttrainWork,
-  PretrainWork,
-} from './work.ts';
+import type { GivenWork, PosttrainWork, PretrainWork } from './work.ts';
 
 export interface Inputs {
   weights: Arrays;
@@ -60,10 +53,10 @@ function saeInputs(work: PosttrainWork | PretrainWork): Inputs {
   return { weights, batch: { x, concepts, answers: ids(work.dVocab, rows) } };
 }
 
-function modelInputs(work: ModelStepWork | CaptureWork | GenerateWork): Inputs {
+function modelInputs(work: Exclude<GivenWork, PosttrainWork | PretrainWork>): Inputs {
   const { config, rows, tokens: T } = work;
   const weights = initWeights(config, INIT_STD, 0);
-  const tokens = ids(config.dVocab, rows, T);
+  const tokens = work.kind === 'STEER' ? repeated(ids(config.dVocab, T), rows) : ids(config.dVocab, rows, T);
   if (work.kind !== 'MODEL_STEP') return { weights, batch: { tokens } };
   // As transformers counts it: each token but a row's first is predicted.
   const targets = { data: Int32Array.from(tokens.data, (_, i) => tokens.data[i + 1] ?? 0), shape: [rows, T] };
@@ -86,6 +79,12 @@ function normal(...shape: number[]): ArrayValue {
 
 function ids(max: number, ...shape: number[]): ArrayValue {
   return { data: Int32Array.from({ length: size(shape) }, () => random.int(max)), shape };
+}
+
+/** `[rows, T]`, the same in every row. */
+function repeated({ data }: ArrayValue, rows: number): ArrayValue {
+  const all = Int32Array.from({ length: rows * data.length }, (_, i) => data[i % data.length]!);
+  return { data: all, shape: [rows, data.length] };
 }
 
 /** `[rows, C]`: C equal groups of rows, concept 0's first. */

@@ -70,6 +70,24 @@ export interface GenerateWork extends ModelWork {
   newTokens: number;
 }
 
+/** Reading an SAE of this layer: its latents, and edits of them. */
+interface ReadingWork extends ModelWork {
+  layer: number;
+  nFree: number;
+  nConcepts: number;
+}
+
+/** One prompt, which all rows have, continued under an edit of a slot at as many strengths as there are rows. */
+export interface SteerWork extends ReadingWork {
+  kind: 'STEER';
+  newTokens: number;
+}
+
+/** The strongest latents at every token of one text. */
+export interface ActivationsWork extends ReadingWork {
+  kind: 'ACTIVATIONS';
+}
+
 /** Concept swaps of every pair of six concepts, whole answers generated. */
 export interface SweepWork {
   kind: 'SWEEP';
@@ -83,5 +101,12 @@ export interface MachineWork {
 }
 
 /** Work that begins with weights and a batch. */
-export type GivenWork = PosttrainWork | PretrainWork | ModelStepWork | CaptureWork | GenerateWork;
+export type GivenWork =
+  | PosttrainWork
+  | PretrainWork
+  | ModelStepWork
+  | CaptureWork
+  | GenerateWork
+  | SteerWork
+  | ActivationsWork;
 export type Work = GivenWork | SweepWork | MachineWork;

@@ -131,7 +131,7 @@ function shrink({ work, ...rest }: Case): Case {
       };
       const sizes = { nLayers: 2, nHeads: 4, dModel: 16, dMlp: 64, nCtx: 128, dVocab: 50 };
       const config = { ...work.config, ...sizes, decoder: grouped };
-      const layer = work.kind === 'CAPTURE' ? { layer: 1 } : {};
+      const layer = 'layer' in work ? { layer: 1 } : {};
       return { ...rest, work: { ...work, ...layer, config, rows: 2, tokens: 8 } };
     }
   }

@@ -42,19 +42,30 @@ export async function generateTask(work: GenerateWork, inputs: string): Promise<
   };
 }
 
-async function loadModel(
-  { config }: CaptureWork | GenerateWork,
+export async function loadModel(
+  { config }: Pick<CaptureWork, 'config'>,
   inputs: string,
 ): Promise<{ model: LanguageModel; sequences: number[][] }> {
   const { weights, batch } = await readInputs(inputs);
-  const model = createLanguageModel(config, weights, silentTokenizer(config.dVocab));
+  const model = createLanguageModel(config, weights, numberTokenizer(config.dVocab));
   return { model, sequences: rowsOf(batch.tokens!) };
 }
 
-/** Has no end token, so that every row is generated to its end, and no text. */
-function silentTokenizer(dVocab: number): Tokenizer {
-  const spell = () => () => '';
-  return { encode: () => [], decode: () => '', spell, dVocab, padId: 0, eosId: -1, unkId: null };
+/** Has no end token, so that every row is generated to its end; texts are ids with spaces between. */
+function numberTokenizer(dVocab: number): Tokenizer {
+  const spell = () => {
+    let begun = false;
+    return (id: number) => {
+      const text = `${begun ? ' ' : ''}${id}`;
+      begun = true;
+      return text;
+    };
+  };
+  return {
+    encode: (text) => text.split(' ').map(Number),
+    decode: (ids) => ids.join(' '),
+    ...{ spell, dVocab, padId: 0, eosId: -1, unkId: null },
+  };
 }
 
 function rowsOf({ data, shape }: ArrayValue): number[][] {

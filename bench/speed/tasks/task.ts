@@ -1,6 +1,7 @@
 import type { Work } from '../work.ts';
 import { machineTask } from './machine.ts';
 import { captureTask, generateTask, modelStepTask } from './model.ts';
+import { activationsTask, steerTask } from './reading.ts';
 import { saeTask } from './sae.ts';
 import { sweepTask } from './sweep.ts';
 
@@ -25,6 +26,10 @@ export async function createTask(work: Work, inputs: string, variant: string): P
       return captureTask(work, inputs);
     case 'GENERATE':
       return generateTask(work, inputs);
+    case 'STEER':
+      return steerTask(work, inputs);
+    case 'ACTIVATIONS':
+      return activationsTask(work, inputs, variant);
     case 'SWEEP':
       return sweepTask(work, inputs, variant);
     case 'MACHINE':

@@ -40,7 +40,6 @@ export function createHand(sae: Sae, edit: SteeringEdit, index: number, length: 
   return {
     path,
     coverage: coverageOf(place, length),
-    isArmed: place.armed !== null,
     begin(last) {
       if (action === 'SWAP')
         source = named ? subjectOf(sae, named) : strongestSlot(sae, edit, sae.slots(last), path);

@@ -73,6 +73,13 @@ describe.skipIf(!executable)('every view', () => {
     ['the binding matrix', () => run(runs.alignment, '/binding?split=TRAIN'), /strongest; chance is/],
     ['a slot', () => run(runs.alignment, '/binding?slot=birth_city'), /It fires most on/],
     ['a swap', () => run(runs.alignment, '/swap?source=major&target=employer'), /After, alpha/],
+    ['all latents', () => run(runs.alignment, '/latents?order=MAX'), /38 in all/],
+    ['a latent', () => run(runs.alignment, '/latents/33'), /Slot birth city/],
+    [
+      'a text',
+      () => run(runs.alignment, '/prompt?text=what+is+the+major'),
+      /Strongest latents of each token/,
+    ],
     ['an address that is none', () => '/app/nowhere', /There is no such page/],
     ['a run that is none', () => run('TW9kZWxSdW46eA=='), /./],
   ];

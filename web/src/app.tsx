@@ -22,6 +22,13 @@ const VIEWS: [RegExp, string, () => Promise<View>][] = [
   [/^runs\/(?<id>[^/]+)$/, 'Run', async () => (await import('./routes/run.tsx')).Run],
   [/^runs\/(?<id>[^/]+)\/binding$/, 'Binding', async () => (await import('./routes/binding.tsx')).Binding],
   [/^runs\/(?<id>[^/]+)\/swap$/, 'Swap', async () => (await import('./routes/swap.tsx')).SwapRoute],
+  [/^runs\/(?<id>[^/]+)\/latents$/, 'Latents', async () => (await import('./routes/latents.tsx')).Latents],
+  [
+    /^runs\/(?<id>[^/]+)\/latents\/(?<index>\d+)$/,
+    'Latent',
+    async () => (await import('./routes/latent.tsx')).Latent,
+  ],
+  [/^runs\/(?<id>[^/]+)\/prompt$/, 'Prompt', async () => (await import('./routes/prompt.tsx')).Prompt],
 ];
 
 const needsKey = signal(false);

@@ -6,8 +6,14 @@ const VIEWS: Partial<Record<RunKind, [string, string][]>> = {
   ALIGNMENT: [
     ['binding', 'Binding'],
     ['swap', 'Swap'],
+    ['latents', 'Latents'],
+    ['prompt', 'Prompt'],
   ],
-  BASELINE: [['binding', 'Binding']],
+  BASELINE: [
+    ['binding', 'Binding'],
+    ['latents', 'Latents'],
+    ['prompt', 'Prompt'],
+  ],
 };
 
 export function RunTabs({ id, kind }: { id: string; kind: RunKind }) {

@@ -5,7 +5,7 @@
  * `npx tsx bench/texts.ts [--tokens 1000000] [--times 3] [--python bench/.venv/bin/python] [--directory DIR]`
  */
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, readFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -81,7 +81,9 @@ async function storeModel(): Promise<ModelRef> {
 
 async function askOurs(what: Order['what']): Promise<Answer> {
   const order: Order = { ...SHARED, what, model, corpus, cache: options.cache };
-  return JSON.parse(await outputOf(process.execPath, ['--import', 'tsx', OURS, JSON.stringify(order)]));
+  const path = join(directory, 'order.json');
+  await writeFile(path, JSON.stringify(order));
+  return JSON.parse(await outputOf(process.execPath, ['--import', 'tsx', OURS, path]));
 }
 
 async function askTheirs(): Promise<{ seconds: number; versions: Record<string, string> }> {

@@ -36,7 +36,7 @@ export interface Answer {
   memory: Memory[];
 }
 
-const order = JSON.parse(process.argv[2]!) as Order;
+const order = JSON.parse(readFileSync(process.argv[2]!, 'utf8')) as Order;
 await loadBenchBackend('native', order.cache);
 process.stdout.write(JSON.stringify(await (order.what === 'STREAM' ? stream() : pretrain())));
 process.exit(0);

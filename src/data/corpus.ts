@@ -1,6 +1,7 @@
 /** Documents of a text corpus, out of JSONL lines or of plain text, one at a time. */
 import { z } from 'zod';
 import { invalidInput } from '../errors.ts';
+import { parseJsonLine } from './jsonLine.ts';
 import { type Bytes, type Line, type ReadLimits, readLines } from './lines.ts';
 import { Problems } from './problems.ts';
 
@@ -18,7 +19,7 @@ export const CORPUS_LIMITS: ReadLimits = {
 const PLAIN_DOCUMENT = 8192;
 
 const textLine = z.object({
-  type: z.literal('text', { error: 'must be text, or be left out' }).nullish(),
+  type: z.literal('text', { error: 'must be text, or be left out' }).optional(),
   text: z.string({ error: 'must be text' }),
 });
 
@@ -48,25 +49,10 @@ async function* readTexts(lines: AsyncIterable<Line>, problems: Problems): Async
   for await (const { number, text, problem } of lines) {
     if (problem) problems.add(number, problem);
     if (problem || !text.trim()) continue;
-    const parsed = parseLine(text);
-    if (typeof parsed === 'string') problems.add(number, parsed);
-    else yield parsed.text;
+    const { data, reason } = parseJsonLine(text, textLine);
+    if (data === null) problems.add(number, reason);
+    else yield data.text;
   }
-}
-
-/** The line, or what is wrong with it. */
-function parseLine(text: string): { text: string } | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    return `it is not JSON: ${(error as Error).message}`;
-  }
-  const parsed = textLine.safeParse(value);
-  if (parsed.success) return { text: parsed.data.text };
-  return parsed.error.issues
-    .map(({ path, message }) => [path.join('.'), message].join(' ').trim())
-    .join('; ');
 }
 
 async function* joinLines(lines: AsyncIterable<Line>, problems: Problems): AsyncGenerator<string> {

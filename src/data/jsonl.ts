@@ -5,15 +5,10 @@ import type { ConceptDefinition, DatasetItem, ImportStream, OntologyDefinition }
 import { type Bytes, type Line, READ_LIMITS, type ReadLimits, readLines } from './lines.ts';
 import { Problems } from './problems.ts';
 import { withoutNulls } from './records.ts';
-import { conceptKey, description, longText, shortText, slug } from './text.ts';
+import { conceptKey, description, longText, shortText, slug, split } from './text.ts';
 
 /** Answers that one prompt or fact may accept. */
 const MAX_ACCEPTED = 100;
-
-const split = z
-  .string()
-  .transform((value) => value.toUpperCase())
-  .pipe(z.enum(['TRAIN', 'VALIDATION', 'TEST_OOD'], { error: 'must be TRAIN, VALIDATION or TEST_OOD' }));
 
 const ontologyLine = z
   .object({ type: z.literal('ontology'), slug, name: shortText.optional(), description })

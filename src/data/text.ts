@@ -35,3 +35,9 @@ export const conceptKey = z
   });
 
 export const description = text(MAX_LONG_TEXT).or(z.literal('')).default('');
+
+/** The name of a split, in whatever case. */
+export const split = z
+  .string()
+  .transform((value) => value.toUpperCase())
+  .pipe(z.enum(['TRAIN', 'VALIDATION', 'TEST_OOD'], { error: 'must be TRAIN, VALIDATION or TEST_OOD' }));

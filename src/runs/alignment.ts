@@ -7,6 +7,7 @@ import { slots, swapMeasures } from '../db/tables/index.ts';
 import type { SwapMeasure } from '../engine/contract/alignment.ts';
 import { resolveAlignmentSettings } from '../engine/contract/alignmentPresets.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
+import { needsModel } from '../engine/contract/captured.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { findConcept, readConcepts } from './concepts.ts';
 import { chooseCorpus, loadCorpusRef } from './corpus.ts';
@@ -140,12 +141,19 @@ export async function planAlignment(
       'activation must not be JUMP_RELU unless pretrainedSaeId names an SAE that has its thresholds',
     );
   const studied = await chooseStudied(db, input);
+  checkCaptured(studied.model, settings);
   const concepts = await readConcepts(db, { datasetId: studied.dataset.id });
   settings.withheldTargets.forEach((key, i) => {
     findConcept(concepts, key, ['settings', 'withheldTargets', String(i)]);
   });
   const corpusId = await chooseCorpus(db, input.corpusId, settings, 'pretrainOn');
   return { settings, ...studied, corpusId };
+}
+
+/** @throws AppError INVALID_INPUT naming a setting that needs a model that computes. */
+export function checkCaptured({ config }: Pick<Model, 'config'>, settings: AlignmentSettings): void {
+  const issue = config.captured && needsModel(settings);
+  if (issue) throw invalidInput(issue.path, issue.message);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Db, Executor } from '../db/client.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { type RunStatus, runs, splitMeasures } from '../db/tables/index.ts';
+import type { ModelConfig } from '../engine/contract/model.ts';
 import { invalidInput } from '../errors.ts';
 import { type NewAlignmentRun, planAlignment, SWAPS } from './alignment.ts';
 import type { ParentKind } from './kind.ts';
@@ -68,7 +69,7 @@ export interface NewAlignmentSweep extends NewAlignmentRun {
 export async function startAlignmentSweep(db: Db, input: NewAlignmentSweep): Promise<Run> {
   checkNamedOnce(input);
   const { settings, model, dataset, corpusId } = await planAlignment(db, input);
-  const layers = input.layers ?? Array.from({ length: model.config.nLayers + 1 }, (_, i) => i - 1);
+  const layers = input.layers ?? layersOf(model.config);
   const seeds = input.seeds ?? [settings.seed];
   checkGrid(layers, seeds);
   for (const [i, layer] of layers.entries()) checkLayer(model, layer, ['layers', String(i)]);
@@ -84,6 +85,11 @@ export async function startAlignmentSweep(db: Db, input: NewAlignmentSweep): Pro
     },
     parts.map((part) => ({ ...common, kind: 'ALIGNMENT', settings: part, seed: part.seed })),
   );
+}
+
+/** All that can be studied. */
+function layersOf({ nLayers, captured }: ModelConfig): number[] {
+  return captured ? [captured.layer] : Array.from({ length: nLayers + 1 }, (_, i) => i - 1);
 }
 
 /** Layers and seeds have one place each in the input. */

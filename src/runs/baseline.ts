@@ -6,6 +6,7 @@ import {
   type BaselineSettingsInput,
   resolveBaselineSettings,
 } from '../engine/contract/baselineSettings.ts';
+import { checkCaptured } from './alignment.ts';
 import { readConcepts } from './concepts.ts';
 import { chooseCorpus, loadCorpusRef } from './corpus.ts';
 import type { EngineKind } from './kind.ts';
@@ -44,6 +45,7 @@ export async function startBaselineRun(db: Db, input: NewBaselineRun): Promise<R
   const { length: nConcepts } = await readConcepts(db, { datasetId: dataset.id });
   const settings = resolveBaselineSettings(input.settings ?? {}, nConcepts);
   checkLayer(model, settings.layer, ['settings', 'layer']);
+  checkCaptured(model, asAlignmentSettings(settings));
   const corpusId = await chooseCorpus(db, input.corpusId, asAlignmentSettings(settings), 'trainOn');
   return queueRun(db, { kind: 'BASELINE', settings, modelId: model.id, corpusId }, dataset);
 }

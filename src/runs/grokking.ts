@@ -22,7 +22,14 @@ import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { checkpointSteps } from './checkpointSchedule.ts';
 import type { ParentKind } from './kind.ts';
 import { onDataset, queueParts } from './start.ts';
-import { checkLayer, checkTwoHops, chooseStudied, type Dataset, readDataset } from './studied.ts';
+import {
+  checkComputes,
+  checkLayer,
+  checkTwoHops,
+  chooseStudied,
+  type Dataset,
+  readDataset,
+} from './studied.ts';
 import { json, numbers, pick, rate, storedIn, times } from './table.ts';
 
 const HOP_COLUMNS = {
@@ -142,6 +149,7 @@ async function attach(db: Db, input: NewGrokkingRun, common: Common): Promise<Ru
     studied.push(await chooseStudied(db, { modelId, datasetId: input.datasetId }));
   const [{ dataset, model: first }] = studied as [(typeof studied)[0]];
   for (const { model, dataset: own } of studied) {
+    checkComputes(model, 'a grokking run', [place]);
     checkLayer(model, common.analysis.layer, LAYER);
     if (own.id !== dataset.id)
       throw invalidInput(

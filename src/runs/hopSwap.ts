@@ -18,7 +18,7 @@ import { keepHopSaes } from './checkpointAnalysis.ts';
 import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
 import { queueRun } from './start.ts';
-import { checkLayer, checkTwoHops, chooseStudied, loadStudied } from './studied.ts';
+import { checkComputes, checkLayer, checkTwoHops, chooseStudied, loadStudied } from './studied.ts';
 import { json, numbers, type ResultTable, rate, storedIn, texts } from './table.ts';
 
 export type HopSwap = typeof hopSwaps.$inferSelect;
@@ -141,6 +141,7 @@ async function startOnModel(
     throw invalidInput(['step'], 'step is the checkpoint of a grokking run; a model has none, leave it out');
   const analysis = parseOrThrow(grokSettings, input.analysis ?? {}, ['analysis']);
   const { model, dataset } = await chooseStudied(db, input);
+  checkComputes(model, 'a hop swap', ['modelId']);
   checkLayer(model, analysis.layer, ['analysis', 'layer']);
   await checkTwoHops(db, dataset);
   const settings = { seed: analysis.seed, analysis, swaps };

@@ -9,7 +9,7 @@ import { invalidInput } from '../errors.ts';
 import { checkpointSteps } from './checkpointSchedule.ts';
 import type { EngineKind } from './kind.ts';
 import { queueRun } from './start.ts';
-import { countTraining, loadModelRef, readDataset, readModel } from './studied.ts';
+import { checkComputes, countTraining, loadModelRef, readDataset, readModel } from './studied.ts';
 
 export const model: EngineKind<'MODEL'> = {
   tables: {},
@@ -68,6 +68,7 @@ export interface NewModelRun {
  */
 export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
   const initial = input.modelId === undefined ? null : await readModel(db, input.modelId);
+  if (initial) checkComputes(initial, 'training', ['modelId']);
   const settings = resolveModelSettings(input.settings ?? {}, initial?.config ?? null);
   const dataset = await readDataset(db, input.datasetId);
   if ((await countTraining(db, dataset.id, 'LEARNED')) === 0)

@@ -27,6 +27,7 @@ export async function chooseStudied(
 ): Promise<{ model: Model; dataset: Dataset }> {
   const model = await readModel(db, modelId);
   const dataset = await chooseDataset(db, model, datasetId);
+  checkCapturedDataset(model, dataset);
   if ((await countTraining(db, dataset.id, 'PROMPT')) === 0)
     throw invalidInput(
       ['datasetId'],
@@ -35,12 +36,45 @@ export async function chooseStudied(
   return { model, dataset };
 }
 
+/** @throws AppError INVALID_INPUT when the model has captured activations, and they are of another dataset's prompts. */
+function checkCapturedDataset({ name, config, datasetId }: Model, dataset: Dataset): void {
+  if (!config.captured || datasetId === dataset.id) return;
+  throw invalidInput(
+    ['datasetId'],
+    `datasetId must be left out: of model "${name}" only the activations of the prompts that it was imported with are known`,
+  );
+}
+
+/**
+ * @param what What needs it, such as `a swap`.
+ * @throws AppError INVALID_INPUT at `path` for a model without weights.
+ */
+export function checkComputes(
+  { name, config }: Pick<Model, 'name' | 'config'>,
+  what: string,
+  path: readonly string[],
+): void {
+  if (!config.captured) return;
+  throw invalidInput(
+    path,
+    `${what} needs a model that computes; of model "${name}" only captured activations are known, without weights and tokenizer`,
+  );
+}
+
 /** @throws AppError INVALID_INPUT at `path` when the model has no such layer. */
 export function checkLayer(
-  { name, config: { nLayers } }: { name: string; config: Pick<ModelConfig, 'nLayers'> },
+  {
+    name,
+    config: { nLayers, captured },
+  }: { name: string; config: Pick<ModelConfig, 'nLayers' | 'captured'> },
   layer: number,
   path: readonly string[],
 ): void {
+  if (captured && layer !== captured.layer)
+    throw invalidInput(
+      path,
+      `layer must be ${captured.layer}, the only one whose activations of model "${name}" are known; got ${layer}`,
+    );
   if (layer >= -1 && layer < nLayers) return;
   throw invalidInput(
     path,

@@ -20,7 +20,7 @@ import { type Concept, findConcept, readConcepts } from './concepts.ts';
 import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
 import { queueRun } from './start.ts';
-import { loadStudied } from './studied.ts';
+import { checkComputes, loadStudied, readModel } from './studied.ts';
 import { conceptsOf, numbers, type ResultTable, rate, storedIn, successRate, texts } from './table.ts';
 
 export type { SweepCell } from '../db/queries/sweepCells.ts';
@@ -111,6 +111,7 @@ export interface NewSwapSweep {
 export async function startSwapSweep(db: Db, input: NewSwapSweep): Promise<Run> {
   const settings = parseOrThrow(sweepSettings, input.settings ?? {}, ['settings']) as SweepSettings;
   const alignment = await readAlignment(db, input.runId, 'a swap sweep');
+  checkComputes(await readModel(db, alignment.modelId!), 'a swap sweep', ['runId']);
   const ontology = await readConcepts(db, alignment);
   const pairs = choosePairs(ontology, input.pairs);
   checkSize(settings);

@@ -1,6 +1,6 @@
 /** Language models. */
 import type { ModelConfig } from '../engine/contract/model.ts';
-import { decoderOf } from '../engine/contract/modelDecoder.ts';
+import { architectureOf, decoderOf } from '../engine/contract/modelDecoder.ts';
 import { datasetsByIds } from '../services/dataset.ts';
 import {
   listModels,
@@ -28,16 +28,16 @@ const ModelConfigRef = builder.objectRef<ModelConfig>('ModelConfig').implement({
   fields: (t) => ({
     architecture: t.string({
       description:
-        "What it is built like, in the names of Hugging Face's `model_type`; gpt2 for models trained here.",
-      resolve: (config) => decoderOf(config).architecture,
+        "What it is built like, in the names of Hugging Face's `model_type`; gpt2 for models trained here, unknown for activations that were captured elsewhere, of which sizes besides dModel and nLayers are 0.",
+      resolve: architectureOf,
     }),
     nKeyValueHeads: t.int({
       description: 'Heads of keys and values a block; each is shared by nHeads / nKeyValueHeads heads.',
-      resolve: (config) => decoderOf(config).attention.nKeyValueHeads,
+      resolve: (config) => (config.captured ? 0 : decoderOf(config).attention.nKeyValueHeads),
     }),
     dHead: t.int({
       description: 'Width of a head.',
-      resolve: (config) => decoderOf(config).attention.dHead,
+      resolve: (config) => (config.captured ? 0 : decoderOf(config).attention.dHead),
     }),
     nLayers: t.exposeInt('nLayers', { description: 'Number of blocks; layers are numbered from 0.' }),
     nHeads: t.exposeInt('nHeads', { description: 'Attention heads a block.' }),

@@ -1,4 +1,5 @@
 /** Where a model can be taken out for transformers. */
+import type { Model } from '../services/model.ts';
 import { EXPORTED_FILES } from '../services/modelExport.ts';
 import { builder } from './builder.ts';
 import { encodeGlobalId } from './ids.ts';
@@ -16,8 +17,9 @@ export const ModelFileRef = builder.objectRef<ModelFile>('ModelFile').implement(
   }),
 });
 
-/** All files of a model. */
-export function modelFilesOf({ id }: { id: string }): ModelFile[] {
+/** All files of a model; none of one without weights. */
+export function modelFilesOf({ id, config }: Pick<Model, 'id' | 'config'>): ModelFile[] {
+  if (config.captured) return [];
   const address = `/export/models/${encodeURIComponent(encodeGlobalId('Model', id))}`;
   return EXPORTED_FILES.map((name) => ({ name, url: `${address}/${name}` }));
 }

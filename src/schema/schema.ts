@@ -13,6 +13,7 @@ import './datasetCreation.ts';
 import './twoHopDataset.ts';
 import './corpus.ts';
 import './model.ts';
+import './activationImport.ts';
 import './modelImport.ts';
 import './run.ts';
 import './runEvents.ts';

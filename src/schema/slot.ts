@@ -90,7 +90,7 @@ builder.node(SlotRef, {
     }),
     topTokens: t.field({
       type: [SlotToken],
-      description: 'The tokens that it makes most likely, strongest first.',
+      description: 'The tokens that it makes most likely, strongest first; none for a model without weights.',
       complexity: ({ first }) => ({ field: 1, multiplier: Math.max(0, first ?? 10) }),
       args: { first: t.arg.int({ defaultValue: 10, description: 'At most this many.' }) },
       resolve: (slot, { first }) => firstOf(slot.topTokens, first ?? 10),

@@ -1,7 +1,8 @@
 /** The process that reads one checkpoint or SAE: told what over IPC, it answers once, and is gone with its host. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { EngineFailure } from '../engine/contract/protocol.ts';
 import { AppError, invalidInput } from '../errors.ts';
+import { openActivations } from '../formats/activations.ts';
 import type { CheckpointFiles } from '../formats/huggingFace/checkpoint.ts';
 import { openFiles } from '../formats/huggingFace/files.ts';
 import { openCheckpoint } from '../formats/huggingFace/importModel.ts';
@@ -12,10 +13,12 @@ import { writeChunks } from '../formats/safetensors.ts';
 import { jsonOf } from '../storedText.ts';
 import { openRepository } from './hub.ts';
 import type {
+  ActivationsOrder,
   ImportOrder,
   ImportPlace,
   ImportReply,
   ModelOrder,
+  ReadActivations,
   ReadCheckpoint,
   ReadSae,
   SaeOrder,
@@ -35,8 +38,39 @@ process.once('message', async (order: ImportOrder) => {
   process.send?.(reply, () => {});
 });
 
-function read(order: ImportOrder): Promise<ReadCheckpoint | ReadSae> {
-  return order.what === 'MODEL' ? readModel(order) : readSae(order);
+function read(order: ImportOrder): Promise<ReadCheckpoint | ReadSae | ReadActivations> {
+  switch (order.what) {
+    case 'MODEL':
+      return readModel(order);
+    case 'SAE':
+      return readSae(order);
+    case 'ACTIVATIONS':
+      return readActivations(order);
+  }
+}
+
+async function readActivations({
+  shards,
+  importDir,
+  target,
+  maxBytes,
+}: ActivationsOrder): Promise<ReadActivations> {
+  const files = openFiles((path) => findImportPath(path, importDir));
+  try {
+    const opened = [];
+    for (const path of shards)
+      opened.push({ name: basename(path), source: (await files.open(path)) ?? missing(path) });
+    const { rows, dModel, bytes, chunks } = await openActivations(opened);
+    if (bytes > maxBytes)
+      throw invalidInput([], `the activations need ${bytes} bytes as float32; MAX_MODEL_SIZE is ${maxBytes}`);
+    return { rows, dModel, weights: await writeChunks(target, chunks()) };
+  } finally {
+    await files.close();
+  }
+}
+
+function missing(path: string): never {
+  throw invalidInput(['path'], `${path} is gone`);
 }
 
 async function readModel({ origin, target, maxBytes }: ModelOrder): Promise<ReadCheckpoint> {

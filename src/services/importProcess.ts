@@ -51,7 +51,15 @@ export interface SaeOrder extends Target {
   engineBytes: number;
 }
 
-export type ImportOrder = ModelOrder | SaeOrder;
+/** Which activations to read, and where to write them. */
+export interface ActivationsOrder extends Target {
+  what: 'ACTIVATIONS';
+  importDir: string;
+  /** Paths of the shards, in the order of their rows. */
+  shards: string[];
+}
+
+export type ImportOrder = ModelOrder | SaeOrder | ActivationsOrder;
 
 export interface ReadCheckpoint {
   /** Of a repository, what its revision stands for now; null for a directory. */
@@ -73,15 +81,22 @@ export interface ReadSae {
   weights: WrittenFile;
 }
 
+export interface ReadActivations {
+  rows: number;
+  dModel: number;
+  weights: WrittenFile;
+}
+
 /** What is read by which order. */
 interface Reads {
   MODEL: ReadCheckpoint;
   SAE: ReadSae;
+  ACTIVATIONS: ReadActivations;
 }
 export type ReadBy<O extends ImportOrder> = Reads[O['what']];
 
 export type ImportReply =
-  | { type: 'read'; read: ReadCheckpoint | ReadSae }
+  | { type: 'read'; read: Reads[keyof Reads] }
   | { type: 'failed'; error: EngineFailure };
 
 /** Imports at a time; each may take the memory below. */
@@ -101,7 +116,7 @@ export class ImportProcesses {
   }
 
   /**
-   * Reads and checks a checkpoint or an SAE and writes its weights to `target`, where nothing is left if that fails.
+   * Reads and checks a checkpoint, an SAE or activations and writes the weights to `target`, where nothing is left if that fails.
    * @throws AppError INVALID_INPUT naming what is wrong with it; UNAVAILABLE when the hub or the store is, when too many
    * imports run, when this one took too much memory, or after `stop`.
    */

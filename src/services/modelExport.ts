@@ -1,7 +1,7 @@
 /** Models as directories that Hugging Face transformers loads. */
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
-import { notFound } from '../errors.ts';
+import { AppError, notFound } from '../errors.ts';
 import {
   EXPORTED_FILES,
   type ExportedFile,
@@ -19,7 +19,7 @@ export function isExportedFile(name: string): name is ExportedFile {
 
 /**
  * Opens one file of a model's directory.
- * @throws AppError NOT_FOUND for the model; UNAVAILABLE when its weights are not in the store.
+ * @throws AppError NOT_FOUND for the model; CONFLICT for one without weights; UNAVAILABLE when its weights are not in the store.
  */
 export async function openModelFile(
   db: Executor,
@@ -30,6 +30,11 @@ export async function openModelFile(
   const [model] = await modelsByIds(db, [id]);
   if (!model) throw notFound('Model', id);
   const { name: title, config, tokenizer, artifactHash } = model;
+  if (config.captured)
+    throw new AppError(
+      'CONFLICT',
+      `model "${title}" has no weights: it was imported as captured activations`,
+    );
   const weights = await store.path(artifactHash, `model "${title}"`);
   return openExported({ weights, config, tokenizer }, name);
 }

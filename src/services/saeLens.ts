@@ -87,7 +87,7 @@ async function describeModel(db: Executor, run: Run, { layer }: Settings) {
     model_name: model!.name,
     hook_name: layer < 0 ? 'blocks.0.hook_resid_pre' : `blocks.${layer}.hook_resid_post`,
     hook_head_index: null,
-    context_size: model!.config.nCtx,
+    context_size: model!.config.nCtx || null,
     prepend_bos: false,
   };
 }

@@ -7,6 +7,8 @@ import { datasets } from './dataset.ts';
 /** Where a model that was not trained here comes from. */
 export type ModelSource =
   | { kind: 'DIRECTORY'; path: string }
+  /** Activations that were captured elsewhere, without the model. */
+  | { kind: 'ACTIVATIONS'; path: string }
   | { kind: 'HUB'; repo: string; revision: string; commit: string; file?: string };
 
 export const models = pgTable(

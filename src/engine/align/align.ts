@@ -15,10 +15,12 @@ import type {
 } from '../contract/alignment.ts';
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import { asAlignmentSettings } from '../contract/baselineSettings.ts';
+import { needsModel } from '../contract/captured.ts';
 import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/dataset.ts';
 import type { ModelRef } from '../contract/model.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { evaluateSwaps } from '../edits/evaluation.ts';
+import { computes } from '../model/captured.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import { writeSae } from '../sae/file.ts';
@@ -29,7 +31,7 @@ import {
   type CapturedPrompt,
   capturePrompts,
   checkLearnable,
-  firstToken,
+  firstTokens,
   reportEntities,
 } from './captured.ts';
 import { findConceptLatents } from './conceptLatents.ts';
@@ -55,7 +57,9 @@ export function runAlignment(job: AlignmentJob, context: JobContext): Promise<Al
     const measures = await measure(study);
     const slots = reportSlots(model, sae, examplesOf(captured));
     phases.at('EVALUATE', 0.3);
-    const swaps = await evaluateSwaps({ model, sae }, dataset, captured, breathe);
+    const swaps = !computes(model)
+      ? NO_SWAPS
+      : await evaluateSwaps({ model, sae }, dataset, captured, breathe);
     return { kind: 'ALIGNMENT', ...measures, bestStep: sae.bestStep, slots, ...swaps };
   });
 }
@@ -68,6 +72,9 @@ export function runBaseline(job: BaselineJob, context: JobContext): Promise<Base
     return { kind: 'BASELINE', ...(await measure(study)) };
   });
 }
+
+/** Nobody answers. */
+const NO_SWAPS = { swaps: [], chosenAlpha: null };
 
 /** A trained SAE with all that it is measured on. */
 interface Study extends Trained {
@@ -93,6 +100,7 @@ async function withTrainedSae<T>(
   const populations = splitPopulations(dataset, settings);
   checkLearnable(job, populations);
   checkAnswers(settings, populations);
+  checkCaptured(job);
   const phases = createPhases(context.reporter);
   const breathe = () => context.reporter.breathe();
   reportEntities(context, populations, dataset);
@@ -122,11 +130,17 @@ function checkAnswers({ mode }: AlignmentSettings, { prompts }: Populations): vo
   throw invalidInput(['settings', 'mode'], message);
 }
 
+/** @throws {AppError} INVALID_INPUT naming the setting that needs a model that computes. */
+function checkCaptured({ model: { config }, settings }: SaeJob): void {
+  const issue = config.captured && needsModel(settings);
+  if (issue) throw invalidInput(issue.path, issue.message);
+}
+
 async function measure(study: Study): Promise<SaeMeasures> {
   const { sae, captured, breathe } = study;
   const conceptLatents = await findConceptLatents(sae, captured, breathe);
   const measures = await measureSplits(study, sae.config.nConcepts > 0 ? null : conceptLatents);
-  const faithfulness = await measureFaithfulness(study, captured, breathe);
+  const faithfulness = computes(study.model) ? await measureFaithfulness(study, captured, breathe) : [];
   return { measures, conceptLatents, faithfulness, sinks: study.sinks };
 }
 
@@ -141,7 +155,7 @@ async function measureSplits(
     const data = {
       h: stackRows(asked, sae.config.dModel),
       concepts: asked.map(({ concepts }) => concepts[0]!),
-      answers: asked.map(({ answer }) => firstToken(model.tokenizer, answer)),
+      answers: Array.from(firstTokens(model, asked)),
     };
     measures.push(await measureSplit(sae, split, data, breathe, standIns));
   }

@@ -3,6 +3,7 @@ import { invalidInput } from '../../errors.ts';
 import { type EngineDataset, isQuestion, type Prompt } from '../contract/dataset.ts';
 import type { ModelConfig } from '../contract/model.ts';
 import type { JobContext } from '../contract/protocol.ts';
+import { capturedRows, computes } from '../model/captured.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import type { Rows } from '../sae/batches.ts';
@@ -66,6 +67,21 @@ export function reportEntities(
   if (left > 0) reporter.log('INFO', `${left} prompts of more than one concept are left out`);
 }
 
+/**
+ * Activations `[chosen, dModel]` at the last token of these of the dataset's one-hop prompts, computed, or as they were
+ * captured elsewhere.
+ */
+export async function captureLastTokens(
+  model: LanguageModel,
+  all: readonly Prompt[],
+  chosen: readonly Prompt[],
+  options: { layer: number; breathe?: () => Promise<unknown> },
+): Promise<Float32Array> {
+  if (!computes(model)) return capturedRows(model, options.layer, all, chosen);
+  const tokens = chosen.map(({ prompt }) => model.tokenizer.encode(prompt));
+  return captureResidPost(model, tokens, options);
+}
+
 /** Activations at the last token of every one-hop prompt. */
 export async function capturePrompts(
   model: LanguageModel,
@@ -74,8 +90,7 @@ export async function capturePrompts(
   { reporter }: JobContext,
 ): Promise<CapturedPopulations> {
   const { dModel } = model.config;
-  const tokens = prompts.map(({ prompt }) => model.tokenizer.encode(prompt));
-  const h = await captureResidPost(model, tokens, { layer, breathe: () => reporter.breathe() });
+  const h = await captureLastTokens(model, prompts, prompts, { layer, breathe: () => reporter.breathe() });
   const captured: Record<Population, CapturedPrompt[]> = { SEEN: [], VALIDATION: [], UNSEEN: [] };
   prompts.forEach((prompt, i) => {
     const row = h.subarray(i * dModel, (i + 1) * dModel);
@@ -104,16 +119,17 @@ export function chooseBy(
 /** Training rows of prompts with all their labels; `nConcepts` counts the dataset's concepts. */
 export function rowsOf(
   prompts: readonly CapturedPrompt[],
-  { config: { dModel }, tokenizer }: LanguageModel,
+  model: LanguageModel,
   nConcepts: number,
   normalization: Normalization,
 ): Rows {
+  const { dModel } = model.config;
   return {
     x: normalize(stackRows(prompts, dModel), normalization),
     dModel,
     nConcepts,
     concepts: Int32Array.from(prompts, ({ concepts }) => concepts[0]!),
-    answers: Int32Array.from(prompts, ({ answer }) => firstToken(tokenizer, answer)),
+    answers: firstTokens(model, prompts),
     entities: numberNames(prompts.map(({ entity }) => entity)),
   };
 }
@@ -123,6 +139,12 @@ export function numberNames(names: readonly string[]): Int32Array {
   const numbers = new Map<string, number>();
   for (const name of names) if (!numbers.has(name)) numbers.set(name, numbers.size);
   return Int32Array.from(names, (name) => numbers.get(name)!);
+}
+
+/** Token ids of the first tokens of answers, as they follow their prompts; zeros where there is no tokenizer. */
+export function firstTokens(model: LanguageModel, prompts: readonly Prompt[]): Int32Array {
+  if (!computes(model)) return new Int32Array(prompts.length);
+  return Int32Array.from(prompts, ({ answer }) => firstToken(model.tokenizer, answer));
 }
 
 /** Token id of the first token of an answer, as it follows a prompt; the end token where there is no answer to give. */

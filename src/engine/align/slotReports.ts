@@ -1,6 +1,7 @@
 /** A slot's page: what drives it and what it writes. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { SlotReport } from '../contract/alignment.ts';
+import { computes } from '../model/captured.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
@@ -17,7 +18,7 @@ export function reportSlots(
   const { nConcepts, dModel } = sae.config;
   const slots = sae.slots(stackRows(examples, dModel));
   const latents = Array.from({ length: nConcepts }, (_, concept) => sae.slot(concept));
-  const scores = logitLens(model, sae, latents);
+  const scores = computes(model) ? logitLens(model, sae, latents) : new Float32Array(0);
   const { dVocab } = model.config;
   return latents.map((index, concept) => {
     const activationOf = (i: number) => slots[i * nConcepts + concept]!;

@@ -7,6 +7,7 @@ import type { CorpusRef } from '../contract/corpus.ts';
 import { type EngineDataset, isQuestion } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import type { SaeConfig } from '../contract/sae.ts';
+import { computes } from '../model/captured.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { hashArrays, hashWeights, jobFingerprint } from '../model/trainState.ts';
 import { beginWith } from '../sae/begin.ts';
@@ -118,7 +119,8 @@ async function readPretrained(path: string, config: SaeConfig): Promise<StoredSa
 function saeConfig({ model, dataset, settings, slots }: PromptTraining): SaeConfig {
   const { nFree, activation, k, valueHidden, weights, mode } = settings;
   const { dModel, dVocab } = model.config;
-  const canName = dataset.prompts.every((prompt) => prompt.concepts.length > 1 || isQuestion(prompt));
+  const canName =
+    computes(model) && dataset.prompts.every((prompt) => prompt.concepts.length > 1 || isQuestion(prompt));
   const hasHeads = slots && weights.value > 0 && mode !== 'SEPARATE_ACTIVATION' && canName;
   return {
     dModel,

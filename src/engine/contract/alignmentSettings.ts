@@ -153,7 +153,7 @@ export const alignmentSettings = namedObject(
       .describe('Seeds every random draw; the same seed and settings give the same numbers again.')
       .default(0),
     preset: preset.describe('Where the settings left out are taken from.').default('PAPER'),
-    layer: whole(-1, 47)
+    layer: whole(-1, 999)
       .describe(
         'Block whose output (`blocks.{layer}.resid_post`, the residual stream) is read and edited; 0 is the first, and -1 the stream before it (`blocks.0.resid_pre`, the embeddings). Activations longer than 3 × the median of those at the last token of the TRAIN prompts are sinks, such as a model may have at the first token of a text: they are left out of means, scale and training, and armed edits never fire there.',
       )

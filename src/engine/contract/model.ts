@@ -46,7 +46,15 @@ export interface ModelConfig {
   layerNormEps: number;
   /** Absent in GPT-2 (`decoderOf`). */
   decoder?: Decoder;
+  /**
+   * Of a model without weights: where its activations were captured; sizes that nobody knows are 0. Absent in a model
+   * that computes.
+   */
+  captured?: { layer: number };
 }
+
+/** In the file of a model without weights: its activations, F32 `[prompts, dModel]`, in the order of its dataset. */
+export const CAPTURED_TENSOR = 'activations';
 
 export interface ModelResult {
   kind: 'MODEL';

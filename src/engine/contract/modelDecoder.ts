@@ -116,3 +116,8 @@ export function gpt2Decoder({ dModel, nHeads }: { dModel: number; nHeads: number
 export function decoderOf(config: { dModel: number; nHeads: number; decoder?: Decoder }): Decoder {
   return config.decoder ?? gpt2Decoder(config);
 }
+
+/** What a model is built like, in words: of captured activations nobody knows. */
+export function architectureOf(config: Parameters<typeof decoderOf>[0] & { captured?: object }): string {
+  return config.captured ? 'unknown' : decoderOf(config).architecture;
+}

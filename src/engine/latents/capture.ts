@@ -1,11 +1,12 @@
 /** The activations on which latents are looked at: captured once, kept for as long as the SAE is loaded. */
 import { invalidInput } from '../../errors.ts';
-import { captureResidPost } from '../align/capture.ts';
+import { captureLastTokens } from '../align/captured.ts';
 import { splitPopulations } from '../align/population.ts';
 import type { EngineDataset, Prompt } from '../contract/dataset.ts';
 import type { LatentPrompt } from '../contract/latents.ts';
 import type { ModelConfig } from '../contract/model.ts';
 import type { LoadedPair } from '../loaded.ts';
+import { computes } from '../model/captured.ts';
 import type { Sae } from '../sae/sae.ts';
 
 export interface CapturedPrompts {
@@ -41,8 +42,8 @@ async function capture({ model, sae }: LoadedPair, dataset: EngineDataset) {
   const { layer } = sae.settings;
   if (prompts.length === 0)
     throw invalidInput(['datasetId'], 'the dataset has no prompts of one concept to measure latents on');
-  const chosen = sampleEvenly(prompts, Math.min(MAX_PROMPTS, MAX_WORK / weightsUpTo(model.config, layer)));
-  const tokens = chosen.map(({ prompt }) => model.tokenizer.encode(prompt));
+  const work = computes(model) ? weightsUpTo(model.config, layer) : 0;
+  const chosen = sampleEvenly(prompts, Math.min(MAX_PROMPTS, MAX_WORK / work));
   const labelled = chosen.map(
     ({ id, concepts, split, entity }): LatentPrompt => ({
       id,
@@ -51,7 +52,7 @@ async function capture({ model, sae }: LoadedPair, dataset: EngineDataset) {
       learned: split === 'TRAIN' && populationOf(entity) === 'SEEN',
     }),
   );
-  const h = await captureResidPost(model, tokens, { layer });
+  const h = await captureLastTokens(model, prompts, chosen, { layer });
   return { nConcepts: dataset.concepts.length, prompts: labelled, h };
 }
 

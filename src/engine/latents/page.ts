@@ -5,6 +5,7 @@ import { largest, logitLens } from '../align/slotReports.ts';
 import { type Firing, LATENT_LIST, type LatentPage, type LatentPrompt } from '../contract/latents.ts';
 import { SLOT_ON } from '../edits/armed.ts';
 import type { LoadedPair } from '../loaded.ts';
+import { computes } from '../model/captured.ts';
 import type { Sae } from '../sae/sae.ts';
 import type { CapturedPrompts } from './capture.ts';
 
@@ -28,7 +29,8 @@ function describe(
 ): LatentPage[] {
   if (latents.length === 0) return [];
   const columns = sae.only(h, latents); // [prompts, latents]
-  const scores = logitLens(model, sae, latents); // [latents, dVocab]
+  // [latents, dVocab]; dVocab is 0 where there is no vocabulary.
+  const scores = computes(model) ? logitLens(model, sae, latents) : new Float32Array(0);
   const cosines = decoderCosines(sae, latents); // [latents, nLatents]
   const { nLatents } = sae;
   const { dVocab } = model.config;

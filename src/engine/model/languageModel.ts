@@ -9,6 +9,7 @@ import type { ModelConfig, ModelRef } from '../contract/model.ts';
 import { modelWeights, type WeightRow } from '../contract/modelWeights.ts';
 import { mapValues } from '../step/arrays.ts';
 import type { Tensors } from '../step/stepper.ts';
+import { loadCaptured } from './captured.ts';
 
 export interface LanguageModel {
   config: ModelConfig;
@@ -23,6 +24,7 @@ export interface LanguageModel {
  * @throws {AppError} INVALID_INPUT when the file is malformed or its weights have not the configuration's shapes.
  */
 export async function loadLanguageModel(ref: ModelRef): Promise<LanguageModel> {
+  if (ref.config.captured) return loadCaptured(ref);
   return createLanguageModel(ref.config, await readWeights(ref), loadTokenizer(ref.tokenizer));
 }
 

@@ -54,14 +54,17 @@ export function safetensorsTensor(
   };
 }
 
+const WEIGHTS_RULE = 'weights must be finite, is the checkpoint of a training that diverged?';
+
 /**
  * The values of a tensor in its order, as float32 bytes.
+ * @param rule What is said of values that are not finite.
  * @throws {AppError} INVALID_INPUT when a value is not finite.
  */
-export async function* readFloats(tensor: StoredTensor): AsyncGenerator<Buffer> {
+export async function* readFloats(tensor: StoredTensor, rule = WEIGHTS_RULE): AsyncGenerator<Buffer> {
   let first = 0;
   for await (const floats of tensor.read()) {
-    checkFinite(floats, tensor, first);
+    checkFinite(floats, tensor, first, rule);
     first += floats.length;
     yield Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength);
   }
@@ -72,12 +75,13 @@ function checkFinite(
   floats: Float32Array,
   { label, name }: Pick<StoredTensor, 'label' | 'name'>,
   first: number,
+  rule: string,
 ): void {
   for (let i = 0; i < floats.length; i++)
     if (!Number.isFinite(floats[i]))
       throw invalidInput(
         [label, name],
-        `${label}: ${name} has the value ${floats[i]} at element ${first + i}; weights must be finite, is the checkpoint of a training that diverged?`,
+        `${label}: ${name} has the value ${floats[i]} at element ${first + i}; ${rule}`,
       );
 }
 

@@ -53,7 +53,8 @@ export function saeFields(
     }),
     faithfulness: t.field({
       type: [FaithfulnessRef],
-      description: 'What the model still answers with its activations replaced; empty before the end.',
+      description:
+        'What the model still answers with its activations replaced; empty before the end, and for a model without weights.',
       args: onSplit,
       resolve: async ({ id }, { split }, { loaders }) =>
         (await loaders.load(faithfulnessOfRuns, id)).filter((measure) => measure.split === split),

@@ -91,6 +91,14 @@ export const SwapControl = builder.enumType('SwapControl', {
       description:
         'Control: random free latents in their place. What this reaches owes nothing to the slots.',
     },
+    TRUE_ACTIVATION: {
+      description:
+        'Control: no latents, but the activation of the prompt that asks the target, whatever alpha, as in a sweep: about the ceiling of any edit there. Swaps of which the dataset has no such prompt are left out.',
+    },
+    SUM: {
+      description:
+        'Control: no latents, but the sum of what the entity and the target add to an activation, whatever alpha, as in a sweep: about what one direction a concept can reach there.',
+    },
   },
 });
 

@@ -158,7 +158,9 @@ describe('an alignment run', () => {
     const { run } = await api.ask(SWAPS, { id: runId });
     expect([1, 2]).toContain(run.chosenAlpha);
     expect(run.bestStep).toBeGreaterThan(0);
-    expect(new Set(run.all.map((swap: Data) => swap.control))).toEqual(new Set(['CONCEPT', 'RANDOM_LATENT']));
+    expect(new Set(run.all.map((swap: Data) => swap.control))).toEqual(
+      new Set(['CONCEPT', 'RANDOM_LATENT', 'TRUE_ACTIVATION', 'SUM']),
+    );
     for (const swap of run.all) {
       expect(swap.successRate).toBe(swap.trials ? swap.successes / swap.trials : null);
       expect(swap.chosen).toBe(swap.alpha === run.chosenAlpha);
@@ -336,12 +338,14 @@ describe('a swap sweep', () => {
         ['MEAN_DIFFERENCE', 2],
       ],
     ]);
-    expect(run.controls.map(({ kind, alpha }: Data) => [kind, alpha])).toEqual(
-      ['UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'].flatMap((kind) => [
+    expect(run.controls.map(({ kind, alpha }: Data) => [kind, alpha])).toEqual([
+      ...['UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'].flatMap((kind) => [
         [kind, 1],
         [kind, 2],
       ]),
-    );
+      ['TRUE_ACTIVATION', 1],
+      ['SUM', 1],
+    ]);
     // Mean differences stand among both, but are measured once.
     expect(told).toHaveLength(run.results.length + run.controls.length - 2);
     expect(run.pairs).toHaveLength(30);
@@ -456,6 +460,35 @@ describe('swapConcept', () => {
     expect(changes.birth_city.after).toBe(0);
     expect(changes.university.after).toBe(chosenAlpha);
     expect(changes.major.after).toBe(changes.major.before);
+  });
+
+  it('edits where it is asked to, and keeps where that was', async () => {
+    const PLACED = /* GraphQL */ `
+      mutation ($input: SwapConceptInput!) {
+        swapConcept(input: $input) {
+          ... on SwapConceptSuccess { intervention { placement armed alpha alphaLater } }
+          ... on InputError { path message }
+        }
+      }
+    `;
+    const place = async (more: object) => {
+      const input = {
+        runId,
+        exampleId: example.id,
+        sourceConcept: 'birth_city',
+        targetConcept: 'university',
+      };
+      return (await api.ask(PLACED, { input: { ...input, alpha: 3, ...more } })).swapConcept;
+    };
+    const kept = async (more: object) => (await place(more)).intervention;
+    expect(await kept({})).toEqual({ placement: 'LAST_TOKEN', armed: false, alpha: 3, alphaLater: null });
+    expect(await kept({ placement: 'ANSWER' })).toEqual({
+      ...{ placement: 'ANSWER', armed: false, alpha: 3, alphaLater: 1 },
+    });
+    expect(await kept({ placement: 'ANSWER', alphaLater: 2 })).toMatchObject({ alphaLater: 2 });
+    const armed = { placement: 'ARMED', armed: true, alpha: 3, alphaLater: 3 };
+    expect([await kept({ armed: true }), await kept({ placement: 'ARMED' })]).toEqual([armed, armed]);
+    expect(await place({ armed: true, placement: 'ANSWER' })).toMatchObject({ path: ['placement'] });
   });
 
   it('takes a prompt of one’s own, finds its source, and judges only what the dataset knows', async () => {

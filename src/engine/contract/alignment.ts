@@ -68,8 +68,8 @@ export interface SlotReport {
 
 /** Swap success of one latent choice at one alpha on one population of entities. */
 export interface SwapMeasure {
-  /** `CONCEPT`: the bound slots; `RANDOM_LATENT`: the same edit on random free latents. */
-  control: 'CONCEPT' | 'RANDOM_LATENT';
+  /** `CONCEPT`: the bound slots; `RANDOM_LATENT`: the same edit on random free latents; the others as in a sweep. */
+  control: 'CONCEPT' | 'RANDOM_LATENT' | 'TRUE_ACTIVATION' | 'SUM';
   /** `VALIDATION`: where alpha is chosen; `UNSEEN`: entities the SAE never saw; `SEEN`: entities it was trained on. */
   population: 'VALIDATION' | 'UNSEEN' | 'SEEN';
   /** Which phrasings were asked. */

@@ -3,16 +3,21 @@ import { createRandom } from '../../random.ts';
 import type { CapturedPopulations } from '../align/captured.ts';
 import type { Population } from '../align/population.ts';
 import type { SwapMeasure } from '../contract/alignment.ts';
-import { type EngineDataset, SPLITS, type Split } from '../contract/dataset.ts';
+import { type EngineDataset, type Prompt, SPLITS, type Split } from '../contract/dataset.ts';
 import { laterAlpha } from '../contract/swap.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
-import { askTrials, countSuccesses } from './answers.ts';
+import { askTrials, countSuccesses, isExpected } from './answers.ts';
 import { freeScales } from './controls.ts';
 import { createEditor, randomSwap, slotSwap } from './editors.ts';
+import { REPLACED, REPLACEMENTS } from './replacements.ts';
+import { type Sums, sumsOf } from './sums.ts';
+import { indexTargetPrompts, type TargetPromptOf } from './targetPrompts.ts';
 import { drawTrials, type SwapTrial } from './trials.ts';
 
 const METHOD = 'LATENT_DECODE';
+/** What stands beside the slots. */
+const CONTROLS = ['RANDOM_LATENT', ...REPLACEMENTS] as const;
 
 export interface SwapEvaluation {
   swaps: SwapMeasure[];
@@ -34,7 +39,7 @@ interface Tried {
 
 /**
  * Tries every alpha on validation entities asked in validation phrasings (training ones where there are none), and
- * the best of them on the other entities, beside the random-latent control. Edits stand where the SAE was trained.
+ * the best of them on the other entities, on unseen ones beside the controls. Edits stand where the SAE was trained.
  * Nothing is chosen on what is reported.
  */
 export async function evaluateSwaps(
@@ -53,7 +58,12 @@ export async function evaluateSwaps(
   const chosenBy = choosing.find(({ trials }) => trials.length > 0);
   if (!chosenBy) return { swaps: [], chosenAlpha: null };
   const scales = freeScales(pair.sae, captured.SEEN);
-  const tryAll = (asked: Asked, tried: readonly Tried[]) => measure(pair, scales, asked, tried, breathe);
+  const given = {
+    ...{ ...pair, scales },
+    targetOf: indexTargetPrompts([...captured.SEEN, ...captured.VALIDATION, ...captured.UNSEEN]),
+    sums: sumsOf(captured, dataset.concepts.length),
+  };
+  const tryAll = (asked: Asked, tried: readonly Tried[]) => measure(given, asked, tried, breathe);
   const swaps = await tryAll(
     chosenBy,
     alphas.map((alpha) => ({ control: 'CONCEPT', alpha })),
@@ -63,17 +73,24 @@ export async function evaluateSwaps(
     for (const split of SPLITS) {
       const reported = draw(population, split);
       const slots = { control: 'CONCEPT', alpha } as const;
-      const control = { control: 'RANDOM_LATENT', alpha } as const;
-      swaps.push(...(await tryAll(reported, population === 'UNSEEN' ? [slots, control] : [slots])));
+      const tried: Tried[] = CONTROLS.map((control) => ({ control, alpha }));
+      swaps.push(...(await tryAll(reported, population === 'UNSEEN' ? [slots, ...tried] : [slots])));
     }
   }
   return { swaps, chosenAlpha: alpha };
 }
 
+interface Given {
+  model: LanguageModel;
+  sae: Sae;
+  scales: Float32Array;
+  targetOf: TargetPromptOf<Prompt>;
+  sums: Sums;
+}
+
 /** The same swaps in all the ways tried; none where there is no swap to try. */
 async function measure(
-  { model, sae }: { model: LanguageModel; sae: Sae },
-  scales: Float32Array,
+  { model, sae, scales, targetOf, sums }: Given,
   { population, split, trials }: Asked,
   tried: readonly Tried[],
   breathe: () => Promise<void>,
@@ -104,9 +121,26 @@ async function measure(
       expected,
     })),
   );
+  const replaced = {
+    asked,
+    sums,
+    trials: trials.map(({ example, source, target }) => {
+      const prompt = targetOf(example, target)?.prompt;
+      const targetTokens = prompt === undefined ? null : model.tokenizer.encode(prompt);
+      return { source, target, entity: example.entity, targetTokens };
+    }),
+  };
   try {
     const swaps: SwapMeasure[] = [];
     for (const { control, alpha } of tried) {
+      if (control === 'TRUE_ACTIVATION' || control === 'SUM') {
+        const answers = await REPLACED[control](replaced, placement, breathe);
+        const right = answers.map((answer, i) => answer !== null && isExpected(answer, trials[i]!.expected));
+        const successes = right.filter(Boolean).length;
+        const tried = answers.filter((answer) => answer !== null).length;
+        swaps.push({ control, population, split, alpha, trials: tried, successes });
+        continue;
+      }
       const alphaLater = laterAlpha(placement, alpha, undefined);
       const edits = { editor: editors[control], method: METHOD, alpha, alphaLater } as const;
       const successes = await countSuccesses(asked, edits, breathe, placement);

@@ -11,6 +11,8 @@ import type { ConceptPair } from './editors.ts';
 /** A prompt to be answered as if it asked for the target. */
 export interface SwapTrial extends ConceptPair {
   prompt: string;
+  /** Where the prompt is from. */
+  example: CapturedPrompt;
   /** Raw activation at the edited position, `[dModel]`. */
   h: Float32Array;
   /** The entity's values for the target; any of them counts. */
@@ -43,7 +45,8 @@ export function drawTrials(
     if (open.length === 0) break;
     for (const { prompt, targets } of open.slice(0, count - trials.length)) {
       const [target, expected] = targets[round]!;
-      trials.push({ prompt: prompt.prompt, h: prompt.h, source: prompt.concepts[0]!, target, expected });
+      const source = prompt.concepts[0]!;
+      trials.push({ prompt: prompt.prompt, example: prompt, h: prompt.h, source, target, expected });
     }
   }
   return trials;

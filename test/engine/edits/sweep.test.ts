@@ -28,20 +28,23 @@ import { applyEdits } from '../../../src/engine/edits/edit.ts';
 import { createEditor, randomSwap, slotSwap } from '../../../src/engine/edits/editors.ts';
 import { METHODS, type Swap } from '../../../src/engine/edits/methods.ts';
 import { createRowEdits } from '../../../src/engine/edits/rows.ts';
+import { sumsOf } from '../../../src/engine/edits/sums.ts';
 import { swapConcept } from '../../../src/engine/edits/swapConcept.ts';
 import { runSwapSweep } from '../../../src/engine/edits/sweep.ts';
+import { indexTargetPrompts } from '../../../src/engine/edits/targetPrompts.ts';
 import {
   choosePrompts,
   drawIsolationCases,
   drawSweepTrials,
   drawTrials,
   type ISOLATION_KINDS,
+  type SwapTrial,
 } from '../../../src/engine/edits/trials.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
 import { loadSae, type Sae } from '../../../src/engine/sae/sae.ts';
-import { createRandom } from '../../../src/random.ts';
+import { createRandom, type Random } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { handmadeSae } from '../align/handmade.ts';
 import { createRecorder } from '../model/recorder.ts';
@@ -303,15 +306,31 @@ test('the evaluation after an alignment counts what swaps one by one give', asyn
   const populations = splitPopulations(dataset, sae.settings);
   const captured = await capturePrompts(model, populations, sae.settings, createRecorder(workDir));
   const scales = freeScales(sae, captured.SEEN);
-  expect(new Set(evaluated.map(({ control }) => control))).toEqual(new Set(['CONCEPT', 'RANDOM_LATENT']));
+  const controls = ['CONCEPT', 'RANDOM_LATENT', 'TRUE_ACTIVATION', 'SUM'];
+  expect(new Set(evaluated.map(({ control }) => control))).toEqual(new Set(controls));
+  const targetOf = indexTargetPrompts(populations.prompts);
+  const sums = sumsOf(captured, dataset.concepts.length);
+  const writtenBy = async (
+    control: SwapMeasure['control'],
+    trial: SwapTrial,
+    alpha: number,
+    random: Random,
+  ): Promise<Float32Array> => {
+    if (control === 'SUM') return sums.sum(trial.example.entity, trial.target)!;
+    if (control === 'TRUE_ACTIVATION') {
+      const { prompt } = targetOf(trial.example, trial.target)!;
+      return captureResidPost(model, [model.tokenizer.encode(prompt)], { layer });
+    }
+    const swap = control === 'CONCEPT' ? slotSwap(sae, trial) : randomSwap(random, scales, trial);
+    return applyEdits(sae, trial.h, [METHODS.LATENT_DECODE.prepare(sae, swap)(alpha)]);
+  };
   for (const { control, population, split, alpha, trials, successes } of evaluated) {
     const prompts = captured[population].filter((prompt) => prompt.split === split);
     const drawn = drawTrials(prompts, dataset.facts, { count, seed, stream: `${population}/${split}` });
     const random = createRandom(seed, 'random-latents');
     let counted = 0;
     for (const trial of drawn) {
-      const swap = control === 'CONCEPT' ? slotSwap(sae, trial) : randomSwap(random, scales, trial);
-      const values = applyEdits(sae, trial.h, [METHODS.LATENT_DECODE.prepare(sae, swap)(alpha)]);
+      const values = await writtenBy(control, trial, alpha, random);
       const tokens = model.tokenizer.encode(trial.prompt);
       const [answer] = await generate(model, [tokens], { maxNewTokens: 8, edit: { layer, values } });
       if (trial.expected.some((value) => sameAnswer(answer!.text, value))) counted++;

@@ -18,6 +18,12 @@ constexpr int VECTORS = 3;
 constexpr int COLUMNS = VECTORS * WIDTH;
 // Most rows of B that are packed at once: 1024 · 48 floats are 192 kB, which fit into the second-level cache.
 constexpr int64_t DEPTH = 1024;
+// Floats of A and of B's packed panels that are worked on together: 256 kB and up to 400 kB, which the second-level cache
+// holds at once.
+constexpr int64_t CHUNK = 64 * 1024;
+constexpr int64_t PANELS = 2048 * COLUMNS;
+// With no more rows than these, packing B would cost as much as it saves.
+constexpr int64_t FEW_ROWS = 32;
 
 struct Free {
   void operator()(float* data) const { std::free(data); }
@@ -30,20 +36,24 @@ Buffer allocate(int64_t floats) {
 
 int64_t panels(int64_t N) { return (N + COLUMNS - 1) / COLUMNS; }
 
-// Memory to be fetched while a tile is computed, a line with each of its steps.
-struct Ahead {
-  const float* data = nullptr;
-  int64_t step = 0;
+// Columns of B as a tile reads them, its rows `row` apart.
+struct Panel {
+  const float* data;
+  int64_t row;
+  // Where the next such panel begins, to be fetched from memory meanwhile; null where there is none.
+  const float* next = nullptr;
 };
 
-// acc = A [R, K] · B [K, V · WIDTH], B packed.
+// acc = A [R, K] · B [K, V · WIDTH].
 template <int R, int V>
-void tile(int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
-          Vec (&result)[ROWS][VECTORS]) {
+void tile(int64_t K, const float* a, int64_t row, int64_t column, Panel B, Vec (&result)[ROWS][VECTORS]) {
   // A local array, or the compiler would keep it in memory for fear that a or b might be part of it.
   Vec acc[R][V] = {};
-  for (int64_t k = 0; k < K; k++, a += column, b += V * WIDTH, ahead.data += ahead.step) {
-    __builtin_prefetch(ahead.data, 0, 2);
+  const float* b = B.data;
+  const float* next = B.next ? B.next : b;
+  const int64_t step = B.next ? B.row : 0;
+  for (int64_t k = 0; k < K; k++, a += column, b += B.row, next += step) {
+    for (int j = 0; j < VECTORS - 1; j++) __builtin_prefetch(next + j * WIDTH, 0, 2);
     Vec factors[V];
     for (int j = 0; j < V; j++) factors[j] = load(b + j * WIDTH);
 #pragma GCC unroll 8
@@ -57,26 +67,25 @@ void tile(int64_t K, const float* a, int64_t row, int64_t column, const float* b
 }
 
 template <int V>
-void tileOfRows(int rows, int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
-                Vec (&acc)[ROWS][VECTORS]) {
+void tileOfRows(int rows, int64_t K, const float* a, int64_t row, int64_t column, Panel B, Vec (&acc)[ROWS][VECTORS]) {
   switch (rows) {
-    case 8: return tile<8, V>(K, a, row, column, b, ahead, acc);
-    case 7: return tile<7, V>(K, a, row, column, b, ahead, acc);
-    case 6: return tile<6, V>(K, a, row, column, b, ahead, acc);
-    case 5: return tile<5, V>(K, a, row, column, b, ahead, acc);
-    case 4: return tile<4, V>(K, a, row, column, b, ahead, acc);
-    case 3: return tile<3, V>(K, a, row, column, b, ahead, acc);
-    case 2: return tile<2, V>(K, a, row, column, b, ahead, acc);
-    default: return tile<1, V>(K, a, row, column, b, ahead, acc);
+    case 8: return tile<8, V>(K, a, row, column, B, acc);
+    case 7: return tile<7, V>(K, a, row, column, B, acc);
+    case 6: return tile<6, V>(K, a, row, column, B, acc);
+    case 5: return tile<5, V>(K, a, row, column, B, acc);
+    case 4: return tile<4, V>(K, a, row, column, B, acc);
+    case 3: return tile<3, V>(K, a, row, column, B, acc);
+    case 2: return tile<2, V>(K, a, row, column, B, acc);
+    default: return tile<1, V>(K, a, row, column, B, acc);
   }
 }
 
-void anyTile(int rows, int vectors, int64_t K, const float* a, int64_t row, int64_t column, const float* b, Ahead ahead,
+void anyTile(int rows, int vectors, int64_t K, const float* a, int64_t row, int64_t column, Panel B,
              Vec (&acc)[ROWS][VECTORS]) {
   switch (vectors) {
-    case 3: return tileOfRows<3>(rows, K, a, row, column, b, ahead, acc);
-    case 2: return tileOfRows<2>(rows, K, a, row, column, b, ahead, acc);
-    default: return tileOfRows<1>(rows, K, a, row, column, b, ahead, acc);
+    case 3: return tileOfRows<3>(rows, K, a, row, column, B, acc);
+    case 2: return tileOfRows<2>(rows, K, a, row, column, B, acc);
+    default: return tileOfRows<1>(rows, K, a, row, column, B, acc);
   }
 }
 
@@ -125,27 +134,72 @@ void put(const Vec (&acc)[ROWS][VECTORS], int rows, int64_t columns, const Targe
     }
 }
 
-// The next panel is fetched from memory by the first three tiles of this one, a third of its width each.
-Ahead ahead(View B, int64_t k, int64_t j, int64_t N, int64_t tile) {
-  if (tile >= VECTORS || j + COLUMNS > N || B.column != 1) return {};
-  return {B.data + k * B.row + j + tile * WIDTH, B.row};
+// Fetches a tile of C, to be written: its rows lie far apart.
+void fetchTile(const Target& C, int64_t i, int rows, int64_t j, int64_t columns) {
+  if (C.column != 1) return;
+  for (int r = 0; r < rows; r++)
+    for (int64_t c = 0; c < columns; c += WIDTH) __builtin_prefetch(C.data + (i + r) * C.row + j + c, 1, 3);
 }
+
+// What all tiles of a block have in common: B's rows [k, k + K) and A's columns.
+struct Block {
+  View A, B;
+  const Target& C;
+  int64_t N, k, K;
+
+  // Rows [from, to) of the panel from column j on.
+  void run(int64_t from, int64_t to, int64_t j, Panel panel) const {
+    Vec acc[ROWS][VECTORS];
+    const int64_t columns = std::min<int64_t>(COLUMNS, N - j);
+    const float* next = panel.next;
+    for (int64_t i = from; i < to; i += ROWS) {
+      // The first tile fetches the next panel's columns but for the last ones, the others all but the first.
+      if (next && i > from) panel.next = next + WIDTH;
+      const int rows = int(std::min<int64_t>(ROWS, to - i));
+      fetchTile(C, i, rows, j, columns);
+      anyTile(rows, vectorsFrom(j, N), K, A.data + i * A.row + k * A.column, A.row, A.column, panel, acc);
+      put(acc, rows, columns, C, i, j, k > 0);
+    }
+  }
+
+  // Panels [first, last) for few rows: B is read where it lies, and fetched from memory a panel ahead.
+  void runFewRows(int64_t from, int64_t to, int64_t first, int64_t last) const {
+    const Buffer packed = allocate(K * COLUMNS);
+    for (int64_t p = first; p < last; p++) {
+      const int64_t j = p * COLUMNS, width = vectorsFrom(j, N) * WIDTH;
+      if (j + width <= N) {
+        const float* at = B.data + k * B.row + j;
+        run(from, to, j, {at, B.row, p + 1 < last ? at + COLUMNS : nullptr});
+        continue;
+      }
+      pack(B, k, K, j, N, packed.get());
+      run(from, to, j, {packed.get(), width});
+    }
+  }
+
+  // The same for many: as many panels as the cache holds are packed and stay for all rows, some of which stay for all
+  // of these panels.
+  void runManyRows(int64_t from, int64_t to, int64_t first, int64_t last) const {
+    const int64_t inGroup = std::max<int64_t>(1, PANELS / (K * COLUMNS));
+    const int64_t inChunk = std::max<int64_t>(ROWS, CHUNK / K / ROWS * ROWS);
+    const Buffer packed = allocate(std::min(inGroup, last - first) * K * COLUMNS);
+    for (int64_t group = first; group < last; group += inGroup) {
+      const int64_t end = std::min(last, group + inGroup);
+      const auto place = [&](int64_t p) { return packed.get() + (p - group) * K * COLUMNS; };
+      for (int64_t p = group; p < end; p++) pack(B, k, K, p * COLUMNS, N, place(p));
+      for (int64_t chunk = from; chunk < to; chunk += inChunk)
+        for (int64_t p = group; p < end; p++)
+          run(chunk, std::min(to, chunk + inChunk), p * COLUMNS, {place(p), vectorsFrom(p * COLUMNS, N) * WIDTH});
+    }
+  }
+};
 
 // One block of the depth for rows [from, to) and panels [first, last).
 void multiplyBlock(View A, View B, const Target& C, int64_t N, int64_t k, int64_t K, int64_t from, int64_t to,
                    int64_t first, int64_t last) {
-  const Buffer packed = allocate(K * COLUMNS);
-  Vec acc[ROWS][VECTORS];
-  for (int64_t p = first; p < last; p++) {
-    const int64_t j = p * COLUMNS;
-    pack(B, k, K, j, N, packed.get());
-    for (int64_t i = from; i < to; i += ROWS) {
-      const int rows = int(std::min<int64_t>(ROWS, to - i));
-      const Ahead next = ahead(B, k, j + COLUMNS, N, (i - from) / ROWS);
-      anyTile(rows, vectorsFrom(j, N), K, A.data + i * A.row + k * A.column, A.row, A.column, packed.get(), next, acc);
-      put(acc, rows, std::min<int64_t>(COLUMNS, N - j), C, i, j, k > 0);
-    }
-  }
+  const Block block{A, B, C, N, k, K};
+  if (to - from <= FEW_ROWS && B.column == 1) block.runFewRows(from, to, first, last);
+  else block.runManyRows(from, to, first, last);
 }
 
 }  // namespace
@@ -248,7 +302,7 @@ void updateRows(const Matrices& x, const AdamW& adam, const Coefficients& c, con
   for (int r = 0; r < rows; r++)
     for (const float* each : {x.W, x.m, x.v}) prefetch(each + (i + r) * x.J + j, columns);
   Vec acc[ROWS][VECTORS];
-  anyTile(rows, vectorsFrom(j, x.J), x.K, packedP, 1, ROWS, packedQ, {}, acc);
+  anyTile(rows, vectorsFrom(j, x.J), x.K, packedP, 1, ROWS, {packedQ, vectorsFrom(j, x.J) * WIDTH}, acc);
   for (int r = 0; r < rows; r++) {
     const int64_t at = (i + r) * x.J + j;
     if (columns == COLUMNS)

@@ -92,6 +92,7 @@ const WORK: { [K in EngineRunKind]: () => Promise<Work<K>> } = {
   SWAP_SWEEP: async () => (await import('./edits/sweep.ts')).runSwapSweep,
   CHECKPOINT_ANALYSIS: async () => (await import('./grok/analyse.ts')).runCheckpointAnalysis,
   HOP_SWAP: async () => (await import('./edits/hopSwaps.ts')).runHopSwaps,
+  SAE_EVALUATION: async () => (await import('./align/evaluate.ts')).runSaeEvaluation,
 };
 
 async function execute<K extends EngineRunKind>(

@@ -14,6 +14,7 @@ import { grokking } from './grokking.ts';
 import { hopSwap } from './hopSwap.ts';
 import type { EngineKind, Outcome, ParentKind } from './kind.ts';
 import { model } from './model.ts';
+import { saeEvaluation } from './saeEvaluation.ts';
 import { swapSweep } from './swapSweep.ts';
 import { HISTORY, type ResultTables } from './table.ts';
 
@@ -26,6 +27,7 @@ const KINDS = {
   GROKKING: grokking,
   CHECKPOINT_ANALYSIS: checkpointAnalysis,
   HOP_SWAP: hopSwap,
+  SAE_EVALUATION: saeEvaluation,
 } satisfies { [K in RunKind]: K extends EngineRunKind ? EngineKind<K> : ParentKind };
 
 const WITH_JOB: { [K in EngineRunKind]: EngineKind<K> } = KINDS;

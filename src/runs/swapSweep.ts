@@ -17,8 +17,9 @@ import {
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { readAlignment } from './alignment.ts';
 import { type Concept, findConcept, readConcepts } from './concepts.ts';
-import type { EngineKind } from './kind.ts';
+import type { EngineKind, JobSource } from './kind.ts';
 import { share } from './measure.ts';
+import { loadUsedSae, readSae, type Sae } from './pretrained.ts';
 import { queueRun } from './start.ts';
 import { checkComputes, loadStudied, readModel } from './studied.ts';
 import { conceptsOf, numbers, type ResultTable, rate, storedIn, successRate, texts } from './table.ts';
@@ -75,13 +76,22 @@ export const swapSweep: EngineKind<'SWAP_SWEEP'> = {
       settings,
       pairs,
       sae: await store.path(alignment.artifactHash!, `the SAE of alignment run ${alignment.id}`),
-      baseline: run.baselineRunId ? await loadBaseline(db, store, run.baselineRunId) : null,
+      baseline: await loadChosen(source, run),
       done: await listCellPositions(db, run.id),
     };
   },
   // Its cells are stored; what is left is how fast it went.
   store: async (_target, _run, { edits, seconds }) => ({ result: { edits, seconds } }),
 };
+
+async function loadChosen(
+  { db, store }: JobSource,
+  { id, baselineRunId }: { id: string; baselineRunId: string | null },
+): Promise<SweepBaseline | null> {
+  if (baselineRunId) return loadBaseline(db, store, baselineRunId);
+  const sae = await loadUsedSae({ db, store }, id);
+  return sae === undefined ? null : { sae, latents: null };
+}
 
 async function loadBaseline(db: Executor, store: ArtifactStore, runId: string): Promise<SweepBaseline> {
   const baseline = (await readRun(db, runId))!;
@@ -99,6 +109,8 @@ export interface NewSwapSweep {
   runId: string;
   /** The unsupervised SAE to compare with; the newest that fits if left out. */
   baselineRunId?: string;
+  /** The same, imported or trained here, whatever it learned on. */
+  baselineSaeId?: string;
   /** Concepts by key or id; every ordered pair if left out. */
   pairs?: readonly { source: string; target: string }[];
   settings?: SweepSettingsInput;
@@ -115,7 +127,8 @@ export async function startSwapSweep(db: Db, input: NewSwapSweep): Promise<Run> 
   const ontology = await readConcepts(db, alignment);
   const pairs = choosePairs(ontology, input.pairs);
   checkSize(settings);
-  const baseline = await chooseBaseline(db, alignment, settings, input.baselineRunId);
+  const sae = input.baselineSaeId === undefined ? null : await chooseSae(db, alignment, input);
+  const baseline = sae ? null : await chooseBaseline(db, alignment, settings, input.baselineRunId);
   const { id: alignmentRunId, datasetId, datasetHash, modelId } = alignment;
   return queueRun(
     db,
@@ -127,6 +140,7 @@ export async function startSwapSweep(db: Db, input: NewSwapSweep): Promise<Run> 
       baselineRunId: baseline?.id,
     },
     { id: datasetId, contentHash: datasetHash },
+    sae?.id,
   );
 }
 
@@ -179,6 +193,24 @@ function checkSize({ methods, alphas, controls }: SweepSettings): void {
     ['settings', 'alphas'],
     `methods × alphas × (1 + controls) must be at most ${MAX_CELLS}, got ${cells}`,
   );
+}
+
+/** The SAE asked for, if it can be compared with the alignment's. */
+async function chooseSae(
+  db: Executor,
+  alignment: Run,
+  { baselineSaeId, baselineRunId }: NewSwapSweep,
+): Promise<Sae> {
+  const refuse = (why: string) => invalidInput(['baselineSaeId'], why);
+  if (baselineRunId !== undefined)
+    throw refuse('baselineRunId and baselineSaeId exclude each other; give one of them');
+  const sae = await readSae(db, baselineSaeId!);
+  if (sae.config.nConcepts > 0) throw refuse(`the SAE "${sae.name}" has slots; an unsupervised one has none`);
+  if (sae.modelId !== alignment.modelId)
+    throw refuse(`the SAE "${sae.name}" reads another model than the alignment`);
+  if (sae.layer !== layerOf(alignment))
+    throw refuse(`the SAE "${sae.name}" reads layer ${sae.layer}, the alignment layer ${layerOf(alignment)}`);
+  return sae;
 }
 
 /** The unsupervised SAE asked for, or else the newest of the same model, dataset and layer; null where none is needed or there. */

@@ -38,6 +38,7 @@ export const {
   ALIGNMENT: AlignmentRunRef,
   BASELINE: BaselineRunRef,
   CHECKPOINT_ANALYSIS: CheckpointAnalysisRunRef,
+  SAE_EVALUATION: SaeEvaluationRunRef,
 } = RUN_REFS;
 export const GrokkingPointRef = builder.objectRef<GrokkingPoint>('GrokkingPoint');
 export const SlotRef = builder.objectRef<Slot>('Slot');
@@ -57,6 +58,7 @@ export const LatentConnection = connectionOf(LatentRef, 'latents');
 export const RunConnection = connectionOf(RunRef, 'runs');
 export const AlignmentRunConnection = connectionOf(AlignmentRunRef, 'alignment runs');
 export const CheckpointAnalysisRunConnection = connectionOf(CheckpointAnalysisRunRef, 'checkpoint analyses');
+export const SaeEvaluationRunConnection = connectionOf(SaeEvaluationRunRef, 'SAE evaluations');
 export const SlotConnection = connectionOf(SlotRef, 'slots');
 export const InterventionConnection = connectionOf(InterventionRef, 'interventions');
 export const SteeringConnection = connectionOf(SteeringRef, 'steerings');

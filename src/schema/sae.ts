@@ -1,12 +1,24 @@
 /** Sparse autoencoders as nouns of their own: those of runs, and those that were imported. */
 import { nLatentsOf } from '../engine/contract/sae.ts';
+import { faithfulnessOfRuns } from '../runs/sae.ts';
 import { datasetsByIds } from '../services/dataset.ts';
 import { modelsByIds } from '../services/model.ts';
 import { runsByIds } from '../services/run.ts';
-import { listSaes, pageSaesOfModels, saeOfRuns, saesByIds, usedSaeOfRuns } from '../services/sae.ts';
+import {
+  evaluationsOfSaes,
+  listSaes,
+  measuringRuns,
+  pageSaesOfModels,
+  saeOfRuns,
+  saesByIds,
+  usedSaeOfRuns,
+} from '../services/sae.ts';
+import { measuresOfRuns } from '../services/slot.ts';
 import { EncoderActivationRef } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
+import type { Context } from './context.ts';
 import { idOf } from './ids.ts';
+import { FaithfulnessRef, ReconstructionRef } from './measures.ts';
 import {
   AlignmentRunRef,
   BaselineRunRef,
@@ -15,8 +27,10 @@ import {
   ModelRef,
   RunRef,
   SaeConnection,
+  SaeEvaluationRunRef,
   SaeRef,
 } from './refs.ts';
+import { SplitRef } from './split.ts';
 
 builder.node(SaeRef, {
   description:
@@ -153,3 +167,45 @@ builder.objectField(AlignmentRunRef, 'pretrainedSae', (t) =>
     resolve: (run, _args, { loaders }) => loaders.load(usedSaeOfRuns, run.id),
   }),
 );
+
+const MEASURED = 'by the newest evaluation there, or else by the run that trained it there';
+
+builder.objectFields(SaeRef, (t) => {
+  const args = {
+    split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }),
+    datasetId: t.arg.id({
+      required: false,
+      description: 'The dataset on whose prompts. Default: that of the SAE.',
+    }),
+  };
+  const runFor = ({ id }: { id: string }, datasetId: string | null | undefined, { loaders }: Context) =>
+    loaders.load(measuringRuns, datasetId ? `${id}/${idOf(datasetId, ['Dataset'], ['datasetId'])}` : id);
+  return {
+    evaluations: t.field({
+      type: [SaeEvaluationRunRef],
+      description: 'The runs that measured it, or are to, newest first; `startSaeEvaluation` adds one.',
+      resolve: (sae, _args, { loaders }) => loaders.load(evaluationsOfSaes, sae.id),
+    }),
+    reconstruction: t.field({
+      type: ReconstructionRef,
+      nullable: true,
+      description: `How well it rebuilds activations on a dataset: FVU, L0, dead latents; ${MEASURED}. Null where nobody has measured it: see \`startSaeEvaluation\`.`,
+      args,
+      resolve: async (sae, { split, datasetId }, context) => {
+        const run = await runFor(sae, datasetId, context);
+        const measures = run ? await context.loaders.load(measuresOfRuns, run.id) : [];
+        return measures.find((each) => each.split === split);
+      },
+    }),
+    faithfulness: t.field({
+      type: [FaithfulnessRef],
+      description: `What the model still answers with activations replaced by its reconstruction, and by others; ${MEASURED}. Empty where nobody has measured it.`,
+      args,
+      resolve: async (sae, { split, datasetId }, context) => {
+        const run = await runFor(sae, datasetId, context);
+        const measures = run ? await context.loaders.load(faithfulnessOfRuns, run.id) : [];
+        return measures.filter((each) => each.split === split);
+      },
+    }),
+  };
+});

@@ -121,6 +121,11 @@ function checkFits(label: string, { dIn, layer }: ForeignSae, { reads }: SaeOrde
       ['modelId'],
       `the SAE in ${label} reads activations of width ${dIn}; those of model "${reads.name}" have width ${reads.dModel}`,
     );
+  if (reads.onlyLayer !== null && layer !== reads.onlyLayer)
+    throw invalidInput(
+      ['layer'],
+      `the SAE reads layer ${layer}; of model "${reads.name}" the activations of layer ${reads.onlyLayer} alone are known`,
+    );
   if (layer < -1 || layer >= reads.nLayers)
     throw invalidInput(
       ['layer'],

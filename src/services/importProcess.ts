@@ -46,7 +46,13 @@ export interface SaeOrder extends Target {
   };
   hints: ImportHints;
   /** The model whose activations it must fit. */
-  reads: { name: string; dModel: number; nLayers: number };
+  reads: {
+    name: string;
+    dModel: number;
+    nLayers: number;
+    /** Of a model of which activations alone are known: their layer. */
+    onlyLayer: number | null;
+  };
   /** What the engine may hold. */
   engineBytes: number;
 }

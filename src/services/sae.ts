@@ -1,10 +1,11 @@
 /** Sparse autoencoders, whatever made them: as they are found, listed, and handed to the engine. */
-import { and, eq, isNotNull, isNull } from 'drizzle-orm';
+import { and, desc, eq, inArray, isNotNull, isNull } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
+import type { Run } from '../db/queries/runs.ts';
 import { type Sae, saesOfRuns } from '../db/queries/saes.ts';
-import { saes } from '../db/tables/index.ts';
+import { runs, saes, usedSaes } from '../db/tables/index.ts';
 import type { ModelRef } from '../engine/contract/model.ts';
 import { loadModelRef } from '../runs/studied.ts';
 import type { EngineWork } from './engine.ts';
@@ -61,4 +62,37 @@ export async function loadSaePair(
     model: await loadModelRef(db, store, modelId),
     sae: await store.path(artifactHash, `the SAE ${id}`),
   };
+}
+
+/** For each SAE the runs that measured it, or are to, newest first. */
+export async function evaluationsOfSaes(db: Executor, saeIds: readonly string[]): Promise<Run[][]> {
+  const rows = await db
+    .select({ saeId: usedSaes.saeId, run: runs })
+    .from(usedSaes)
+    .innerJoin(runs, eq(runs.id, usedSaes.runId))
+    .where(and(inArray(usedSaes.saeId, [...saeIds]), eq(runs.kind, 'SAE_EVALUATION')))
+    .orderBy(desc(runs.createdAt), desc(runs.id));
+  return saeIds.map((id) => rows.filter(({ saeId }) => saeId === id).map(({ run }) => run));
+}
+
+/**
+ * For each SAE the run that says how it does on a dataset (its own, unless another is named behind a slash): the newest
+ * evaluation that has succeeded there, or else the run that trained it there; null where nobody has measured it.
+ */
+export async function measuringRuns(db: Executor, keys: readonly string[]): Promise<(Run | null)[]> {
+  const asked = keys.map((key) => key.split('/') as [string, string?]);
+  const ids = [...new Set(asked.map(([id]) => id))];
+  const found = await saesByIds(db, ids);
+  const evaluations = await evaluationsOfSaes(db, ids);
+  const trainers = found.flatMap((sae) => sae?.runId ?? []);
+  const trained = await db
+    .select()
+    .from(runs)
+    .where(and(inArray(runs.id, trainers), inArray(runs.kind, ['ALIGNMENT', 'BASELINE'])));
+  return asked.map(([id, dataset]) => {
+    const sae = found[ids.indexOf(id)];
+    const datasetId = dataset ?? sae?.datasetId;
+    const candidates = [...evaluations[ids.indexOf(id)]!, ...trained.filter((run) => run.id === sae?.runId)];
+    return candidates.find((run) => run.status === 'SUCCEEDED' && run.datasetId === datasetId) ?? null;
+  });
 }

@@ -67,7 +67,12 @@ export async function importSae(
     what: 'SAE',
     origin,
     hints,
-    reads: { name: model.name, dModel: model.config.dModel, nLayers: model.config.nLayers },
+    reads: {
+      name: model.name,
+      dModel: model.config.dModel,
+      nLayers: model.config.nLayers,
+      onlyLayer: model.config.captured?.layer ?? null,
+    },
     target: store.newPath(),
     maxBytes: limits.modelBytes,
     engineBytes: limits.engineBytes,

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
-import { type Sae, saesOfRuns } from '../../src/db/queries/saes.ts';
-import { saes, slots } from '../../src/db/tables/index.ts';
+import { type Sae, saesOfRuns, usedSaeOfRuns } from '../../src/db/queries/saes.ts';
+import { latentStats, latentSurveys, saes, slots } from '../../src/db/tables/index.ts';
 import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
 import type { AlignmentSettingsInput } from '../../src/engine/contract/alignmentSettings.ts';
 import { initSae } from '../../src/engine/sae/autoencoder.ts';
@@ -12,6 +12,11 @@ import { readSae, writeSae } from '../../src/engine/sae/file.ts';
 import { startAlignmentRun } from '../../src/runs/alignment.ts';
 import { startBaselineRun } from '../../src/runs/baseline.ts';
 import { startModelRun } from '../../src/runs/model.ts';
+import { conceptLatentsOfRuns, faithfulnessOfRuns } from '../../src/runs/sae.ts';
+import { startSaeEvaluation } from '../../src/runs/saeEvaluation.ts';
+import { cellsOfRuns, startSwapSweep } from '../../src/runs/swapSweep.ts';
+import { evaluationsOfSaes, measuringRuns } from '../../src/services/sae.ts';
+import { measuresOfRuns } from '../../src/services/slot.ts';
 import { type Farm, openFarm, readValues } from './farm.ts';
 
 const MODEL = { nLayers: 2, nHeads: 2, dModel: 16, steps: 40, batchSize: 16, warmupSteps: 10 };
@@ -133,4 +138,73 @@ test('what does not fit is refused before anything is queued', async () => {
     refused(['pretrainedSaeId'], /has 6 slots/),
   );
   await expect(start({ pretrainedSaeId: crypto.randomUUID() })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+test('an evaluation measures an SAE of a run as its run did, and an imported one', async () => {
+  const { db } = farm.database;
+  const evaluate = async (saeId: string) => {
+    const run = await farm.ended((await startSaeEvaluation(db, { saeId })).id);
+    expect(run).toMatchObject({ status: 'SUCCEEDED', errorMessage: null, kind: 'SAE_EVALUATION' });
+    const [measures] = await measuresOfRuns(db, [run.id]);
+    const [replaced] = await faithfulnessOfRuns(db, [run.id]);
+    const [best] = await conceptLatentsOfRuns(db, [run.id]);
+    const without = <T extends { runId: string }>(rows: T[]) => rows.map(({ runId: _, ...row }) => row);
+    return { run, measures: without(measures!), replaced: without(replaced!), best: without(best!) };
+  };
+  const own = await evaluate(trained.id);
+  const [measures] = await measuresOfRuns(db, [trained.runId!]);
+  // A stored scale is a float32.
+  expect(own.measures).toEqual(
+    measures!.map(({ runId: _, ...row }) => ({ ...row, fvu: expect.closeTo(row.fvu, 6) })),
+  );
+  const [replaced] = await faithfulnessOfRuns(db, [trained.runId!]);
+  expect(own.replaced).toEqual(
+    replaced!.map(({ runId: _, ...row }) => ({ ...row, crossEntropy: expect.closeTo(row.crossEntropy, 4) })),
+  );
+  const theirs = await evaluate(imported.id);
+  expect(theirs.measures.map(({ split }) => split).sort()).toEqual(['TEST_OOD', 'TRAIN', 'VALIDATION']);
+  expect(theirs.best).toHaveLength(6);
+  for (const { l0, fvu } of theirs.measures) {
+    expect(l0).toBeGreaterThan(0);
+    expect(fvu).toBeGreaterThan(0);
+  }
+  const [row] = await db.select().from(latentSurveys).where(eq(latentSurveys.saeId, imported.id));
+  expect(row!.prompts).toBeGreaterThan(100);
+  const stats = await db.select().from(latentStats).where(eq(latentStats.saeId, imported.id));
+  expect(stats).toHaveLength(30);
+  const [measuring, nobody] = await measuringRuns(db, [imported.id, `${imported.id}/${crypto.randomUUID()}`]);
+  expect(measuring!.id).toBe(theirs.run.id);
+  expect(nobody).toBeNull();
+  expect((await evaluationsOfSaes(db, [imported.id]))[0]!.map(({ id }) => id)).toEqual([theirs.run.id]);
+});
+
+test('a sweep compares with an SAE that was imported', async () => {
+  const { db } = farm.database;
+  const settings = { layer: 0, nFree: 24, valueHidden: 8, alphas: [1], swapTrials: 10 };
+  const { posttrain } = ALIGNMENT;
+  const pretrain = { steps: 10 };
+  const alignment = await farm.ended(
+    (await startAlignmentRun(db, { modelId, settings: { ...settings, pretrain, posttrain } })).id,
+  );
+  const start = (baselineSaeId: string, more = {}) =>
+    startSwapSweep(db, {
+      ...{ runId: alignment.id, baselineSaeId, ...more },
+      settings: {
+        methods: ['LATENT_DECODE'],
+        alphas: [1],
+        controls: ['UNSUPERVISED_LATENT'],
+        promptsPerPair: 2,
+      },
+    });
+  const sweep = await farm.ended((await start(imported.id)).id);
+  expect(sweep).toMatchObject({ status: 'SUCCEEDED', errorMessage: null, baselineRunId: null });
+  const [cells] = await cellsOfRuns(db, [sweep.id]);
+  expect(cells!.map(({ edited }) => edited)).toEqual(['CONCEPT', 'UNSUPERVISED_LATENT']);
+  expect((await usedSaeOfRuns(db, [sweep.id]))[0]!.id).toBe(imported.id);
+  await expect(start(trained.id)).rejects.toMatchObject({ path: ['baselineSaeId'], message: /layer 1/ });
+  const [[slotted]] = (await saesOfRuns(db, [alignment.id])) as [[Sae]];
+  await expect(start(slotted.id)).rejects.toMatchObject({ path: ['baselineSaeId'], message: /has slots/ });
+  await expect(start(imported.id, { baselineRunId: crypto.randomUUID() })).rejects.toMatchObject({
+    path: ['baselineSaeId'],
+  });
 });

@@ -137,15 +137,23 @@ function checkCaptured({ model: { config }, settings }: SaeJob): void {
 }
 
 async function measure(study: Study): Promise<SaeMeasures> {
+  return { ...(await measureSae(study)), sinks: study.sinks };
+}
+
+/** An SAE with what it is measured on, however it came to be. */
+export type Measured = Pick<Study, 'model' | 'sae' | 'captured' | 'breathe'>;
+
+/** Binding, reconstruction, the latents that stand for concepts, and faithfulness. */
+export async function measureSae(study: Measured): Promise<Omit<SaeMeasures, 'sinks'>> {
   const { sae, captured, breathe } = study;
   const conceptLatents = await findConceptLatents(sae, captured, breathe);
   const measures = await measureSplits(study, sae.config.nConcepts > 0 ? null : conceptLatents);
   const faithfulness = computes(study.model) ? await measureFaithfulness(study, captured, breathe) : [];
-  return { measures, conceptLatents, faithfulness, sinks: study.sinks };
+  return { measures, conceptLatents, faithfulness };
 }
 
 async function measureSplits(
-  { model, sae, captured, breathe }: Study,
+  { model, sae, captured, breathe }: Measured,
   standIns: readonly StandIn[] | null,
 ): Promise<SplitMeasures[]> {
   const measures: SplitMeasures[] = [];

@@ -11,6 +11,12 @@ import type { HopSwapJob, HopSwapResult, StoredHopSwapSettings } from './hopSwap
 import { hopSwapSettings } from './hopSwapSettings.ts';
 import type { ModelJob, ModelResult } from './model.ts';
 import { type ModelSettings, modelSettings } from './modelSettings.ts';
+import {
+  type SaeEvaluationJob,
+  type SaeEvaluationResult,
+  type SaeEvaluationSettings,
+  saeEvaluationSettings,
+} from './saeEvaluation.ts';
 import type { StoredSweepSettings, SwapSweepJob, SwapSweepResult } from './swapSweep.ts';
 import { sweepSettings } from './swapSweepSettings.ts';
 
@@ -22,6 +28,7 @@ export interface EngineJobs {
   SWAP_SWEEP: { job: SwapSweepJob; result: SwapSweepResult };
   CHECKPOINT_ANALYSIS: { job: CheckpointAnalysisJob; result: CheckpointAnalysisResult };
   HOP_SWAP: { job: HopSwapJob; result: HopSwapResult };
+  SAE_EVALUATION: { job: SaeEvaluationJob; result: SaeEvaluationResult };
 }
 export type EngineRunKind = keyof EngineJobs;
 
@@ -35,6 +42,7 @@ const WORK = {
   GROKKING: 'PARTS',
   CHECKPOINT_ANALYSIS: 'ENGINE',
   HOP_SWAP: 'ENGINE',
+  SAE_EVALUATION: 'ENGINE',
 } as const satisfies { [K in RunKind]: K extends EngineRunKind ? 'ENGINE' : 'PARTS' };
 
 export const RUN_KINDS = Object.keys(WORK) as RunKind[];
@@ -52,6 +60,7 @@ export interface RunSettings {
   GROKKING: GrokkingSettings;
   CHECKPOINT_ANALYSIS: GrokSettings;
   HOP_SWAP: StoredHopSwapSettings;
+  SAE_EVALUATION: SaeEvaluationSettings;
 }
 export type RunKind = keyof RunSettings;
 
@@ -65,6 +74,7 @@ const DESCRIBED: Readonly<Record<RunKind, z.ZodObject>> = {
   GROKKING: z.object({ analysis: grokSettings, model: modelSettings.nullable() }),
   CHECKPOINT_ANALYSIS: grokSettings,
   HOP_SWAP: z.object({ analysis: grokSettings, swaps: hopSwapSettings }),
+  SAE_EVALUATION: saeEvaluationSettings,
 };
 
 /** A run's settings as this version reads them, also those that an older one stored: see `withDefaults`. */
@@ -82,6 +92,7 @@ export interface RunResults {
   GROKKING: Stopped;
   CHECKPOINT_ANALYSIS: never;
   HOP_SWAP: never;
+  SAE_EVALUATION: never;
 }
 
 /** Absent of runs from before they were counted. */

@@ -8,8 +8,8 @@ import { type SweepControl, type SweepSettings, sweepControl } from './swapSweep
 export interface SweepBaseline {
   /** Path of its `.safetensors`. */
   sae: string;
-  /** By concept. */
-  latents: readonly { latent: number; meanActivation: number }[];
+  /** By concept; null where they are still to be found. */
+  latents: readonly { latent: number; meanActivation: number }[] | null;
 }
 
 /** What a sweep's run keeps: its settings and the pairs that they came to. */

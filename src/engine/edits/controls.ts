@@ -24,7 +24,7 @@ export interface Editors {
 /** An unsupervised SAE on the backend, with the latents that stand for the concepts in it. */
 export interface Unsupervised {
   sae: Sae;
-  latents: SweepBaseline['latents'];
+  latents: NonNullable<SweepBaseline['latents']>;
 }
 
 export interface EditorOptions {

@@ -3,16 +3,24 @@ import { invalidInput } from '../../errors.ts';
 import { createRandom } from '../../random.ts';
 import { captureResidPost } from '../align/capture.ts';
 import { type CapturedPopulations, capturePrompts } from '../align/captured.ts';
+import { findConceptLatents } from '../align/conceptLatents.ts';
 import { splitPopulations } from '../align/population.ts';
 import { createWithheld } from '../align/withheld.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { laterAlpha, type SwapPlacement } from '../contract/swap.ts';
-import type { SwapSweepJob, SwapSweepResult, SweepCell } from '../contract/swapSweep.ts';
+import type { SwapSweepJob, SwapSweepResult, SweepBaseline, SweepCell } from '../contract/swapSweep.ts';
 import type { SweepSettings } from '../contract/swapSweepSettings.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
-import { loadSae, type Sae } from '../sae/sae.ts';
+import { readSae } from '../sae/file.ts';
+import { loadSae, Sae } from '../sae/sae.ts';
 import { ANSWER, type AskedTrials, askTrials, type CellEdits, isExpected, type Trial } from './answers.ts';
-import { type Editors, freeScales, prepareEditors, trainUnsupervised } from './controls.ts';
+import {
+  type Editors,
+  freeScales,
+  prepareEditors,
+  trainUnsupervised,
+  type Unsupervised,
+} from './controls.ts';
 import { randomSwap } from './editors.ts';
 import { type Isolation, prepareIsolation } from './isolation.ts';
 import {
@@ -147,7 +155,7 @@ function prepareSweepEditors(
     methods: settings.methods,
     controls: settings.controls,
     async unsupervised() {
-      if (baseline) return { sae: await loadSae(baseline.sae), latents: baseline.latents };
+      if (baseline) return loadUnsupervised(baseline, dataset, capture, context);
       const given = { model, dataset, captured: await capture() };
       const why = 'no baseline run fits this alignment: the sweep trains an unsupervised SAE by itself';
       context.reporter.log('INFO', why);
@@ -178,6 +186,20 @@ function planCells({ controls, alphas, placement, alphaLater }: SweepSettings, {
     ),
   );
   return [...edits, ...REPLACEMENTS.filter((control) => controls.includes(control))];
+}
+
+/** The latents of one that nobody has measured on these prompts are found as those of a baseline are. */
+async function loadUnsupervised(
+  { sae: path, latents }: SweepBaseline,
+  { concepts }: SwapSweepJob['dataset'],
+  capture: () => ReturnType<typeof capturePrompts>,
+  { reporter }: JobContext,
+): Promise<Unsupervised> {
+  const sae = new Sae({ ...(await readSae(path)), concepts: concepts.map(({ key }) => key) });
+  return {
+    sae,
+    latents: latents ?? (await findConceptLatents(sae, await capture(), () => reporter.breathe())),
+  };
 }
 
 async function measureCells(

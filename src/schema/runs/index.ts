@@ -10,6 +10,7 @@ import { grokkingRun } from './grokking.ts';
 import { hopSwapRun } from './hopSwap.ts';
 import { modelRun } from './model.ts';
 import type { RunNode } from './node.ts';
+import { saeEvaluationRun } from './saeEvaluation.ts';
 import { swapSweepRun } from './swapSweep.ts';
 
 const NODES: Record<RunKind, RunNode> = {
@@ -21,6 +22,7 @@ const NODES: Record<RunKind, RunNode> = {
   GROKKING: grokkingRun,
   CHECKPOINT_ANALYSIS: checkpointAnalysisRun,
   HOP_SWAP: hopSwapRun,
+  SAE_EVALUATION: saeEvaluationRun,
 };
 
 export const RunKindRef = builder.enumType('RunKind', {

@@ -14,7 +14,6 @@ export function saeFields(
   t: FieldBuilder,
   texts: { layer: string; conceptLatents: string; binding: string },
 ) {
-  const onSplit = { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) };
   return {
     layer: t.int({
       description: texts.layer,
@@ -32,6 +31,14 @@ export function saeFields(
       description: 'Its SAE as files for SAELens.',
       resolve: (run) => saeLensFilesOf(run),
     }),
+    ...measureFields(t, texts),
+  };
+}
+
+/** What is measured of an SAE on a dataset. */
+export function measureFields(t: FieldBuilder, texts: { conceptLatents: string; binding: string }) {
+  const onSplit = { split: t.arg({ type: SplitRef, required: true, description: 'On which prompts.' }) };
+  return {
     conceptLatents: t.field({
       type: [ConceptLatentRef],
       description: texts.conceptLatents,

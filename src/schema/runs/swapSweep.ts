@@ -2,11 +2,12 @@
 
 import { cellsOfRuns, startSwapSweep } from '../../runs/swapSweep.ts';
 import { resultOf, runsByIds, settingsOf } from '../../services/run.ts';
+import { usedSaeOfRuns } from '../../services/sae.ts';
 import { builder } from '../builder.ts';
 import { conceptKeyOrId, idOf } from '../ids.ts';
 import { CellMethod } from '../intervention.ts';
 import { namedInput } from '../labels.ts';
-import { AlignmentRunRef, BaselineRunRef } from '../refs.ts';
+import { AlignmentRunRef, BaselineRunRef, SaeRef } from '../refs.ts';
 import { SweepControl, SweepSettingsTypes } from '../swapSweepSettings.ts';
 import { SwapPair, SwapSweepControl, SwapSweepResult } from '../sweepCell.ts';
 import { addRunNode, addStart } from './node.ts';
@@ -32,6 +33,12 @@ export const swapSweepRun = addRunNode('SWAP_SWEEP', {
       description:
         'The unsupervised SAE that it compares with; null where the sweep trains one by itself, or needs none.',
       resolve: ({ baselineRunId }, _args, { loaders }) => loaders.loadMaybe(runsByIds, baselineRunId),
+    }),
+    baselineSae: t.field({
+      type: SaeRef,
+      nullable: true,
+      description: 'The SAE that it was told to compare with; null where none was named.',
+      resolve: (run, _args, { loaders }) => loaders.load(usedSaeOfRuns, run.id),
     }),
     results: t.field({
       type: [SwapSweepResult],
@@ -108,6 +115,11 @@ addStart('startSwapSweep', {
         description:
           'Id of the baseline run to compare with. Default: the newest of the same model, dataset and layer; where there is none the sweep trains one by itself.',
       }),
+      baselineSaeId: t.id({
+        required: false,
+        description:
+          'In the place of a baseline run: an SAE without slots of the same model and layer to compare with, imported or trained here. The latents that tell concepts best in it are found first.',
+      }),
       pairs: t.field({
         type: [ConceptPairInput],
         required: false,
@@ -120,10 +132,11 @@ addStart('startSwapSweep', {
       }),
     }),
   }),
-  start: (db, { runId, baselineRunId, pairs, settings }) =>
+  start: (db, { runId, baselineRunId, baselineSaeId, pairs, settings }) =>
     startSwapSweep(db, {
       runId: idOf(runId, ['AlignmentRun'], ['runId']),
       baselineRunId: baselineRunId && idOf(baselineRunId, ['BaselineRun'], ['baselineRunId']),
+      ...(baselineSaeId !== undefined && { baselineSaeId: idOf(baselineSaeId, ['Sae'], ['baselineSaeId']) }),
       pairs: pairs?.map(({ source, target }) => ({
         source: conceptKeyOrId(source),
         target: conceptKeyOrId(target),

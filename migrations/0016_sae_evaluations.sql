@@ -1,0 +1,2 @@
+ALTER TABLE "runs" DROP CONSTRAINT "runs_kind";--> statement-breakpoint
+ALTER TABLE "runs" ADD CONSTRAINT "runs_kind" CHECK ("runs"."kind" in ('MODEL', 'ALIGNMENT', 'BASELINE', 'SWAP_SWEEP', 'ALIGNMENT_SWEEP', 'GROKKING', 'CHECKPOINT_ANALYSIS', 'HOP_SWAP', 'SAE_EVALUATION'));

@@ -23,7 +23,7 @@ import { settingArgs, settingFields } from './settings.ts';
 const COMPLEXITY = 100;
 const ROW_COMPLEXITY = 20;
 
-const WHAT_IT_DOES = `Continues a prompt as it is and, for each alpha, with all edits: one pass of the model for all of them, always taking the likeliest token. Alpha a multiplies the strength of every edit: a SET latent becomes a · strength, a SCALEd one is multiplied by a · strength, an ADDed target is added a · strength times, of an ABLATEd one the share a · strength is taken away, and a SWAP has the alpha a · strength; so at 0 an edit that adds or ablates does nothing. The rows of all alphas and the baseline together may have ${MAX_STEERED_TOKENS} tokens of prompt and answer.`;
+const WHAT_IT_DOES = `Continues a prompt as it is and, for each alpha, with all edits: one pass of the model for all of them, always taking the likeliest token. Alpha a multiplies the strength of every edit: a SET latent becomes a · strength, a SCALEd one is multiplied by a · strength, an ADDed target is added a · strength times, of an ABLATEd one the share a · strength is taken away, and a SWAP has the alpha a · strength; so at 0 an edit that adds or ablates does nothing. The rows of all alphas and the baseline together may have ${MAX_STEERED_TOKENS} tokens of prompt and answer, and large models make fewer.`;
 
 const SteeredContinuation = builder
   .objectRef<SteeringResult['results'][number]>('SteeredContinuation')

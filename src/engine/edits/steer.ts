@@ -24,6 +24,9 @@ import { continuationOf, readPrompt } from './swapConcept.ts';
 /** Rows of a prompt of T tokens that pass the upper blocks together have at most this many pairs of tokens. */
 const PAIRS_AT_ONCE = 2 ** 21;
 
+/** Weights times tokens that are made: some twenty seconds on two cores, so that a caller does not wait in vain. */
+const MAX_WORK = 2e11;
+
 /**
  * Continues the prompt greedily as it is, and with all edits at each alpha.
  * @throws {AppError} INVALID_INPUT naming the part of the call that does not fit the model or the SAE.
@@ -35,7 +38,7 @@ export async function steer(
   const prompt = readPrompt(model, call.prompt);
   const alphas = [null, ...call.alphas];
   const maxNewTokens = Math.min(call.maxNewTokens, model.config.nCtx - prompt.length);
-  checkSize(alphas.length, prompt.length, maxNewTokens);
+  checkSize(model, alphas.length, prompt.length, maxNewTokens);
   const { hookAt, reachesBack } = createSteering(sae, call.edits, { alphas, length: prompt.length });
   const begin = reachesBack ? branch : step;
   const state = begin(model, prompt, alphas.length, hookAt(0));
@@ -43,12 +46,20 @@ export async function steer(
   return { baseline: continuationOf(baseline!), results: results.map(continuationOf) };
 }
 
-function checkSize(rows: number, prompt: number, made: number): void {
-  if (rows * (prompt + made) <= MAX_STEERED_TOKENS) return;
-  throw invalidInput(
-    ['alphas'],
-    `alphas must be so few that all rows together have at most ${MAX_STEERED_TOKENS} tokens; ${rows - 1} alphas and the baseline, of ${prompt} prompt tokens and ${made} to be made each, come to ${rows * (prompt + made)}`,
-  );
+function checkSize({ weights }: LanguageModel, rows: number, prompt: number, made: number): void {
+  const tokens = rows * (prompt + made);
+  if (tokens > MAX_STEERED_TOKENS)
+    throw invalidInput(
+      ['alphas'],
+      `alphas must be so few that all rows together have at most ${MAX_STEERED_TOKENS} tokens; ${rows - 1} alphas and the baseline, of ${prompt} prompt tokens and ${made} to be made each, come to ${tokens}`,
+    );
+  const nParams = Object.values(weights).reduce((sum, { size }) => sum + size, 0);
+  const most = Math.floor(MAX_WORK / nParams / rows);
+  if (made > Math.max(1, most))
+    throw invalidInput(
+      ['maxNewTokens'],
+      `maxNewTokens must be at most ${Math.max(1, most)} with ${rows - 1} alphas and a model of ${nParams.toLocaleString('en-US')} weights, got ${made}`,
+    );
 }
 
 /** Edits from the last token on: everything before it is the same in all rows. */

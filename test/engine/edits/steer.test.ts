@@ -330,6 +330,11 @@ describe.each(['auto', 'wasm'] as const)('steering on the %s backend', (choice) 
     await steer(pair, call([edit()], [1, 2]));
     const many = Array.from({ length: 2000 }, () => 1);
     await expect(steer(pair, call(edits, many))).rejects.toMatchObject({ path: ['alphas'] });
+    // A model whose weights only say that they are many.
+    const heavy = { ...pair.model, weights: { ...pair.model.weights, heavy: { size: 2e10 } as tf.Tensor } };
+    const slow = steer({ ...pair, model: heavy }, call(edits, [1]));
+    await expect(slow).rejects.toMatchObject({ path: ['maxNewTokens'] });
+    await expect(slow).rejects.toThrow(/at most 4 with 1 alphas/);
     await expect(steer(pair, call([edit({ action: 'ADD', strength: 1e17 })]))).rejects.toThrow();
     await expect(
       steer(pair, call([edit({ action: 'ADD', strength: 1e17, place: { positions: 'ALL' } })])),

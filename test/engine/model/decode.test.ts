@@ -1,0 +1,81 @@
+/** States that branch off one prompt, and rows of states put together, against running every row from its beginning. */
+import * as tf from '@tensorflow/tfjs-core';
+import { describe, expect, test } from 'vitest';
+import type { ModelConfig } from '../../../src/engine/contract/model.ts';
+import {
+  branchTrunk,
+  type DecodeState,
+  decode,
+  disposeState,
+  disposeTrunk,
+  joinStates,
+  prefill,
+  runTrunk,
+} from '../../../src/engine/model/decode.ts';
+import { createLanguageModel, initWeights } from '../../../src/engine/model/languageModel.ts';
+import { loadTestBackend } from '../../helpers/engine.ts';
+import { tinyConfig, tinyTokenizer } from './tiny.ts';
+
+const LAYER = 1;
+const PROMPT = [3, 7, 5, 9];
+const GROUPED = {
+  ...{ ...tinyConfig, nHeads: 4, dModel: 16 },
+  decoder: {
+    ...{ architecture: 'llama', norm: 'RMS', normsOutputs: false, parallel: false },
+    rotary: { dims: 4, base: 10_000, scaling: null },
+    attention: { nKeyValueHeads: 2, dHead: 4, cap: null, normsQueriesKeys: false, window: null },
+    mlp: { activation: 'SILU', gated: true },
+    biases: { queriesKeysValues: false, attentionOutput: false, mlp: false },
+    ...{ embeddingScale: 1, logitCap: null, tied: true },
+  },
+} as const satisfies ModelConfig;
+
+/** Adds another number to each row. */
+const shift = (resid: tf.Tensor3D) =>
+  tf.add(resid, tf.reshape(tf.range(0, resid.shape[0], 1, 'float32'), [-1, 1, 1])) as tf.Tensor3D;
+
+describe.each([
+  ['auto', 'GPT-2', tinyConfig],
+  ['auto', 'grouped heads', GROUPED],
+  ['wasm', 'GPT-2', tinyConfig],
+  ['wasm', 'grouped heads', GROUPED],
+] as const)('on the %s backend, %s', (choice, _name, config) => {
+  test('any number of rows branch off one prompt, in parts or together, and leave no tensor behind', async () => {
+    await loadTestBackend(choice);
+    const model = createLanguageModel(config, initWeights(config, 0.6, 0), tinyTokenizer);
+    const count = () => [tf.memory().numTensors, tf.engine().backend.numDataIds()];
+    const before = count();
+    const whole = prefill(model, [PROMPT, PROMPT, PROMPT], { layer: LAYER, apply: shift });
+    const trunk = runTrunk(model, [PROMPT], LAYER);
+    const edited = tf.tidy(() => shift(tf.tile(trunk.resid, [3, 1, 1])));
+    const parts = [
+      [0, 1],
+      [1, 2],
+    ].map(([start, size]) => {
+      const resid = tf.slice3d(edited, [start!, 0, 0], [size!, -1, -1]);
+      const state = branchTrunk(model, trunk, resid);
+      resid.dispose();
+      return state;
+    });
+    const joined = joinStates(parts);
+    const together = branchTrunk(model, trunk, edited);
+    tf.dispose(edited);
+    disposeTrunk(trunk);
+    for (const state of parts) disposeState(state);
+    const ids = [4, 8, 6];
+    const next = (state: DecodeState) => {
+      const after = decode(model, state, ids);
+      const values = [state, after].map(({ logits }) => [...logits.dataSync()]);
+      disposeState(state);
+      disposeState(after);
+      return values.flat();
+    };
+    const expected = next(whole);
+    for (const state of [joined, together])
+      next(state).forEach((value, i) => {
+        expect(value).toBeCloseTo(expected[i]!, 4);
+      });
+    expect(count()).toEqual(before);
+    model.dispose();
+  });
+});

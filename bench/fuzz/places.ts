@@ -2,6 +2,7 @@
 import {
   type GraphQLArgument,
   type GraphQLInputType,
+  GraphQLNonNull,
   type GraphQLObjectType,
   type GraphQLOutputType,
   type GraphQLSchema,
@@ -117,13 +118,20 @@ function makeValue(
   const [key, ...rest] = path ?? [];
   if (isListType(nullable))
     return [makeValue(nullable.ofType, name, key === undefined ? null : rest, text, samples)];
-  if (isInputObjectType(nullable))
+  if (isInputObjectType(nullable)) {
+    const fields = Object.values(nullable.getFields());
+    if (nullable.isOneOf) {
+      const { name, type } = fields.find((field) => field.name === key) ?? fields[0]!;
+      const value = makeValue(new GraphQLNonNull(type), name, key === undefined ? null : rest, text, samples);
+      return { [name]: value };
+    }
     return Object.fromEntries(
-      Object.values(nullable.getFields()).flatMap((field) => {
+      fields.flatMap((field) => {
         const value = makeValue(field.type, field.name, field.name === key ? rest : null, text, samples);
         return value === undefined ? [] : [[field.name, value]];
       }),
     );
+  }
   if (samples[name] !== undefined) return samples[name];
   if (isEnumType(nullable)) return nullable.getValues()[0]!.name;
   return { Int: 1, Float: 1, Boolean: false, String: 'x', ID: samples.Dataset ?? 'x' }[nullable.name];

@@ -60,7 +60,8 @@ function literal(type: GraphQLInputType): string {
   if (isListType(type)) return `[${literal(type.ofType)}]`;
   if (isEnumType(type)) return type.getValues()[0]!.name;
   if (isInputObjectType(type)) {
-    const fields = Object.values(type.getFields()).filter(isRequiredInputField);
+    const all = Object.values(type.getFields());
+    const fields = type.isOneOf ? all.slice(0, 1) : all.filter(isRequiredInputField);
     return `{ ${fields.map((field) => `${field.name}: ${literal(field.type)}`).join(', ')} }`;
   }
   if (type.name === 'ID')
@@ -99,7 +100,7 @@ function hasForbidden(errors: readonly unknown[] | undefined): boolean {
 function neededBy(root: GraphQLObjectType, { description }: GraphQLField<unknown, unknown>): Scope[] {
   const said = /[Ss]cope (READ|RUN|ADMIN)\.$/.exec(description ?? '')?.[1] as Scope | undefined;
   if (root === schema.getMutationType()) return [said!];
-  if (root === schema.getQueryType()) return [said ?? 'READ'];
+  if (root === schema.getQueryType()) return said === 'RUN' ? ['READ', said] : [said ?? 'READ'];
   return said ? ['READ', said] : ['READ'];
 }
 

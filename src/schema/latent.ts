@@ -328,9 +328,9 @@ async function pageOf(latent: Latent, loaders: Context['loaders']): Promise<Late
 
 async function conceptsOfPage(latent: Latent, loaders: Context['loaders']): Promise<OfConcept[]> {
   const { datasetId } = measuredOn(latent);
-  const [page, concepts] = await Promise.all([
-    pageOf(latent, loaders),
+  const [concepts, page] = await Promise.all([
     loaders.load(conceptsOfDatasets, datasetId),
+    pageOf(latent, loaders),
   ]);
   return page.concepts.map((measured, i) => ({ measured, concept: concepts[i]! }));
 }

@@ -37,6 +37,8 @@ export function prefill(model: LanguageModel, prompts: readonly Tokens[], hook?:
 export interface Trunk {
   prompts: readonly Tokens[];
   layer: number;
+  /** Length to which the prompts were padded. */
+  width: number;
   /** `blocks.{layer}.resid_post`, `[B, T, C]`. */
   resid: tf.Tensor3D;
   /** Of the blocks up to the layer. */
@@ -51,7 +53,7 @@ export function runTrunk(model: LanguageModel, prompts: readonly Tokens[], layer
     const x = embed(config, weights, padTokens(prompts, sight.T), sight);
     return runBlocks(config, weights, x, sight, { to: layer, keeps: true });
   });
-  return { prompts, layer, ...below };
+  return { prompts, layer, width: sight.T, ...below };
 }
 
 /**
@@ -161,13 +163,13 @@ function tidied<T>(run: () => T): T {
 }
 
 /** The trunk of the same prompts, some of them several times, with only what later tokens need of it. */
-export function selectTrunk({ prompts, layer, resid, cache }: Trunk, rows: readonly number[]): Trunk {
+export function selectTrunk({ prompts, layer, width, resid, cache }: Trunk, rows: readonly number[]): Trunk {
   const taken = tidied(() => {
     const indices = tf.tensor1d(rows as number[], 'int32');
     const take = <T extends tf.Tensor>(x: T) => tf.gather(x, indices) as T;
     return { resid: take(resid), cache: cache.map((parts) => parts.map(take)) };
   });
-  return { prompts: rows.map((row) => prompts[row]!), layer, ...taken };
+  return { prompts: rows.map((row) => prompts[row]!), layer, width, ...taken };
 }
 
 /**
@@ -176,12 +178,12 @@ export function selectTrunk({ prompts, layer, resid, cache }: Trunk, rows: reado
  */
 export function growTrunk(model: LanguageModel, trunk: Trunk, made: number, ids: readonly number[]): Trunk {
   const { config, weights } = model;
-  const { prompts, layer, cache: past } = trunk;
+  const { prompts, layer, width, cache: past } = trunk;
   const lengths = prompts.map(({ length }) => length);
   const below = tidied(() => {
-    const sight = cachedSight(lengths, Math.max(1, longest(prompts)), made, config.nCtx);
+    const sight = cachedSight(lengths, width, made, config.nCtx);
     const x = embed(config, weights, tf.tensor2d(ids as number[], [ids.length, 1], 'int32'), sight);
     return runBlocks(config, weights, x, sight, { to: layer, past, keeps: true });
   });
-  return { prompts, layer, ...below };
+  return { prompts, layer, width, ...below };
 }

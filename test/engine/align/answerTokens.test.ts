@@ -18,122 +18,131 @@ const FACTS: Fact[] = [
   { entity: 'x', concept: 1, value: 'di' },
   { entity: 'x', concept: 2, value: 'eve' }, // about which no prompt asks
   { entity: 'y', concept: 1, value: 'fay guy hal' },
+  { entity: 'z', concept: 1, value: 'bo' },
 ];
 const PROMPTS: [prompt: string, entity: string, concept: number][] = [
   ['fay ada', 'x', 0],
   ['guy', 'x', 1],
   ['hal di bo', 'x', 1],
   ['eve', 'y', 1],
+  // The longest, and the first whose answer ends.
+  ['ada bo cy di eve fay', 'z', 1],
 ];
 const LAYER = 1;
 
-let model: LanguageModel;
-let prompts: CapturedPrompt[];
-beforeAll(async () => {
-  await loadTestBackend();
-  model = tinyModel();
-  const tokens = PROMPTS.map(([prompt]) => model.tokenizer.encode(prompt));
-  const h = await captureResidPost(model, tokens, { layer: LAYER });
-  const { dModel } = model.config;
-  prompts = PROMPTS.map(([prompt, entity, concept], i) => ({
-    ...{ id: String(i), prompt, answer: 'ada', entity, concepts: [concept], template: 't', split: 'TRAIN' },
-    h: h.slice(i * dModel, (i + 1) * dModel),
-  }));
-});
-afterAll(() => model.dispose());
-
-const capture = () => captureAnswerTokens(model, prompts, FACTS, { layer: LAYER, breathe: async () => {} });
-
-describe('captureAnswerTokens', () => {
-  test('lets every prompt be followed by the first answer of each concept that its entity is asked about', async () => {
-    const { prompts: rows, said, places } = await capture();
-    const told = Array.from(rows, (prompt, i) => [prompt, said[i], places[i]]);
-    expect(told).toEqual([
-      ...[0, 1, 2].flatMap((prompt) => [
-        [prompt, 0, 0],
-        [prompt, 0, 1],
-        [prompt, 1, 0],
-      ]),
-      ...[0, 1, 2].map((place) => [3, 1, place]),
-    ]);
+describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
+  let model: LanguageModel;
+  let prompts: CapturedPrompt[];
+  beforeAll(async () => {
+    await loadTestBackend(choice);
+    model = tinyModel();
+    const tokens = PROMPTS.map(([prompt]) => model.tokenizer.encode(prompt));
+    const h = await captureResidPost(model, tokens, { layer: LAYER });
+    const { dModel } = model.config;
+    prompts = PROMPTS.map(([prompt, entity, concept], i) => ({
+      ...{ id: String(i), prompt, answer: 'ada', entity, concepts: [concept], template: 't', split: 'TRAIN' },
+      h: h.slice(i * dModel, (i + 1) * dModel),
+    }));
   });
+  afterAll(() => model.dispose());
 
-  test('reads what running prompt and answer as one reads, and leaves no tensor', async () => {
-    const before = tf.memory().numTensors;
-    const { h, prompts: rows, said } = await capture();
-    expect(tf.memory().numTensors).toBe(before);
-    const answerTo = (row: number) =>
-      FACTS.find(({ entity, concept }) => entity === prompts[rows[row]!]!.entity && concept === said[row])!
-        .value;
-    const starts = [...rows.keys()].filter(
-      (row) => row === 0 || rows[row] !== rows[row - 1] || said[row] !== said[row - 1],
-    );
-    const asked = starts.map((row) => model.tokenizer.encode(prompts[rows[row]!]!.prompt));
-    const sequences = starts.map((row, i) => [...asked[i]!, ...model.tokenizer.encode(` ${answerTo(row)}`)]);
-    const positions = sequences.map((tokens, i) => [...tokens.keys()].slice(asked[i]!.length));
-    const expected = await captureResidPost(model, sequences, { layer: LAYER, positions });
-    expect(h).toHaveLength(expected.length);
-    h.forEach((value, i) => {
-      expect(value).toBeCloseTo(expected[i]!, 4);
+  const capture = () => captureAnswerTokens(model, prompts, FACTS, { layer: LAYER, breathe: async () => {} });
+
+  describe('captureAnswerTokens', () => {
+    test('lets every prompt be followed by the first answer of each concept that its entity is asked about', async () => {
+      const { prompts: rows, said, places } = await capture();
+      const told = Array.from(rows, (prompt, i) => [prompt, said[i], places[i]]);
+      expect(told).toEqual([
+        ...[0, 1, 2].flatMap((prompt) => [
+          [prompt, 0, 0],
+          [prompt, 0, 1],
+          [prompt, 1, 0],
+        ]),
+        ...[0, 1, 2].map((place) => [3, 1, place]),
+        [4, 1, 0],
+      ]);
+    });
+
+    test('reads what running prompt and answer as one reads, and leaves no tensor', async () => {
+      const before = tf.memory().numTensors;
+      const { h, prompts: rows, said } = await capture();
+      expect(tf.memory().numTensors).toBe(before);
+      const answerTo = (row: number) =>
+        FACTS.find(({ entity, concept }) => entity === prompts[rows[row]!]!.entity && concept === said[row])!
+          .value;
+      const starts = [...rows.keys()].filter(
+        (row) => row === 0 || rows[row] !== rows[row - 1] || said[row] !== said[row - 1],
+      );
+      const asked = starts.map((row) => model.tokenizer.encode(prompts[rows[row]!]!.prompt));
+      const sequences = starts.map((row, i) => [
+        ...asked[i]!,
+        ...model.tokenizer.encode(` ${answerTo(row)}`),
+      ]);
+      const positions = sequences.map((tokens, i) => [...tokens.keys()].slice(asked[i]!.length));
+      const expected = await captureResidPost(model, sequences, { layer: LAYER, positions });
+      expect(h).toHaveLength(expected.length);
+      h.forEach((value, i) => {
+        expect(value).toBeCloseTo(expected[i]!, 4);
+      });
     });
   });
-});
 
-describe('rows to learn from', () => {
-  const dataset = (): EngineDataset => ({
-    concepts: ['a', 'b', 'c'].map((key) => ({ key, label: key })),
-    ...{ facts: FACTS, prompts, texts: [] },
-  });
-  const prepare = (changes: object, captured = prompts) => {
-    const settings = resolveAlignmentSettings({ preset: 'COUNTERFACTUAL', layer: LAYER, ...changes });
-    const populations: CapturedPopulations = { SEEN: captured, VALIDATION: [], UNSEEN: [] };
-    return prepareRows(
-      { model, dataset: dataset(), captured: populations, settings },
-      createRecorder('/nowhere'),
-    );
-  };
+  describe('rows to learn from', () => {
+    const dataset = (): EngineDataset => ({
+      concepts: ['a', 'b', 'c'].map((key) => ({ key, label: key })),
+      ...{ facts: FACTS, prompts, texts: [] },
+    });
+    const prepare = (changes: object, captured = prompts) => {
+      const settings = resolveAlignmentSettings({ preset: 'COUNTERFACTUAL', layer: LAYER, ...changes });
+      const populations: CapturedPopulations = { SEEN: captured, VALIDATION: [], UNSEEN: [] };
+      return prepareRows(
+        { model, dataset: dataset(), captured: populations, settings },
+        createRecorder('/nowhere'),
+      );
+    };
 
-  test('of answers lead to the same token behind the prompt that asks for it', async () => {
-    const { train } = await prepare({ positions: 'ANSWER' });
-    const from = train.later!.from;
-    expect(from).toBe(4);
-    const options = { seed: 0, batchSize: 36, counterfactual: true, mixEntities: true, silent: null };
-    const rowOf = (x: ArrayLike<number>, i: number) =>
-      Array.from({ length: train.dModel }, (_, j) => x[i * train.dModel + j]!);
-    const find = (row: number[]) =>
-      [...train.concepts.keys()].find((i) => String(rowOf(train.x, i)) === String(row))!;
-    // Concept 2 has no prompts: its share of the batch would be empty.
-    const batches = labelledBatches({ ...train, nConcepts: 2 }, options);
-    const pairs = new Set<string>();
-    const { x, partner, paired } = batches(0);
-    const perConcept = 18;
-    for (let i = 0; i < 36; i++) {
-      const source = find(rowOf(x!.data, i));
-      if (i % perConcept < perConcept / 2) continue;
-      expect(source).toBeGreaterThanOrEqual(from);
-      expect(paired!.data[i]).toBe(1);
-      const target = find(rowOf(partner!.data, i));
-      pairs.add(`${source} ${target}`);
-      const at = (row: number) => [
-        train.entities[row],
-        train.later!.said[row - from],
-        train.later!.places[row - from],
-      ];
-      expect(at(target)).toEqual(at(source));
-      expect(train.concepts[target]).toBe(train.later!.said[source - from]);
-      expect(train.concepts[source]).not.toBe(train.concepts[target]);
-    }
-    expect(pairs.size).toBeGreaterThan(4);
-  });
+    test('of answers lead to the same token behind the prompt that asks for it', async () => {
+      const { train } = await prepare({ positions: 'ANSWER' });
+      const from = train.later!.from;
+      expect(from).toBe(5);
+      const options = { seed: 0, batchSize: 36, counterfactual: true, mixEntities: true, silent: null };
+      const rowOf = (x: ArrayLike<number>, i: number) =>
+        Array.from({ length: train.dModel }, (_, j) => x[i * train.dModel + j]!);
+      const find = (row: number[]) =>
+        [...train.concepts.keys()].find((i) => String(rowOf(train.x, i)) === String(row))!;
+      // Concept 2 has no prompts: its share of the batch would be empty.
+      const batches = labelledBatches({ ...train, nConcepts: 2 }, options);
+      const pairs = new Set<string>();
+      const { x, partner, paired } = batches(0);
+      const perConcept = 18;
+      for (let i = 0; i < 36; i++) {
+        const source = find(rowOf(x!.data, i));
+        if (i % perConcept < perConcept / 2) continue;
+        expect(source).toBeGreaterThanOrEqual(from);
+        expect(paired!.data[i]).toBe(1);
+        const target = find(rowOf(partner!.data, i));
+        pairs.add(`${source} ${target}`);
+        const at = (row: number) => [
+          train.entities[row],
+          train.later!.said[row - from],
+          train.later!.places[row - from],
+        ];
+        expect(at(target)).toEqual(at(source));
+        expect(train.concepts[target]).toBe(train.later!.said[source - from]);
+        expect(train.concepts[source]).not.toBe(train.concepts[target]);
+      }
+      expect(pairs.size).toBeGreaterThan(4);
+    });
 
-  test('leave sinks out of means, scale and training, and count them', async () => {
-    const plain = await prepare({});
-    expect(plain.sinks.leftOut).toBe(0);
-    const sink = { ...prompts[1]!, h: prompts[1]!.h.map((value) => 50 * value) };
-    const { normalization, train, conceptMeans, sinks } = await prepare({}, [...prompts, sink]);
-    expect(sinks.leftOut).toBe(1);
-    expect(normalization).toEqual(plain.normalization);
-    expect(train.x).toEqual(plain.train.x);
-    expect(conceptMeans).toEqual(plain.conceptMeans);
+    test('leave sinks out of means, scale and training, and count them', async () => {
+      const plain = await prepare({});
+      expect(plain.sinks.leftOut).toBe(0);
+      const sink = { ...prompts[1]!, h: prompts[1]!.h.map((value) => 50 * value) };
+      const { normalization, train, conceptMeans, sinks } = await prepare({}, [...prompts, sink]);
+      expect(sinks.leftOut).toBe(1);
+      expect(normalization).toEqual(plain.normalization);
+      expect(train.x).toEqual(plain.train.x);
+      expect(conceptMeans).toEqual(plain.conceptMeans);
+    });
   });
 });

@@ -30,6 +30,7 @@ import {
   SaeEvaluationRunRef,
   SaeRef,
 } from './refs.ts';
+import { SaeLensRef, saeLensFilesOfSae } from './saeLens.ts';
 import { SplitRef } from './split.ts';
 
 builder.node(SaeRef, {
@@ -83,6 +84,11 @@ builder.node(SaeRef, {
       nullable: true,
       description: 'The run that trained it; null for one that was imported.',
       resolve: ({ runId }, _args, { loaders }) => loaders.loadMaybe(runsByIds, runId),
+    }),
+    saeLens: t.field({
+      type: SaeLensRef,
+      description: 'It as files for SAELens.',
+      resolve: (sae) => saeLensFilesOfSae(sae),
     }),
     artifactHash: t.exposeString('artifactHash', {
       description: 'SHA-256 of its file: equal hashes mean equal SAEs.',

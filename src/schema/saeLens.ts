@@ -1,6 +1,8 @@
 /** Where a run's SAE can be taken out for SAELens. */
 import type { Run } from '../services/run.ts';
+import type { Sae } from '../services/sae.ts';
 import { saeLensOf } from '../services/saeLens.ts';
+import { saeLensOfSae } from '../services/saeLensOfSae.ts';
 import { builder } from './builder.ts';
 import { encodeGlobalId, typenameOf } from './ids.ts';
 
@@ -37,10 +39,21 @@ export const SaeLensRef = builder.objectRef<SaeLensShape>('SaeLens').implement({
 
 /** What there is for a run; `hop` is that of a two-hop run's SAE, 1 or 2. */
 export function saeLensFilesOf(run: Run, hop: number | null = null): SaeLensShape {
-  const counterpart = saeLensOf(run, hop);
+  const address = `/export/runs/${encodeURIComponent(encodeGlobalId(typenameOf(run.kind), run.id))}/saelens${hop === null ? '' : `/hop-${hop}`}`;
+  return filesAt(address, saeLensOf(run, hop));
+}
+
+/** What there is for an SAE. */
+export function saeLensFilesOfSae(sae: Sae): SaeLensShape {
+  return filesAt(
+    `/export/saes/${encodeURIComponent(encodeGlobalId('Sae', sae.id))}/saelens`,
+    saeLensOfSae(sae),
+  );
+}
+
+function filesAt(address: string, counterpart: ReturnType<typeof saeLensOf>): SaeLensShape {
   if (typeof counterpart !== 'string')
     return { architecture: null, unavailableReason: counterpart.reason, cfgUrl: null, weightsUrl: null };
-  const address = `/export/runs/${encodeURIComponent(encodeGlobalId(typenameOf(run.kind), run.id))}/saelens${hop === null ? '' : `/hop-${hop}`}`;
   return {
     architecture: counterpart,
     unavailableReason: null,

@@ -9,7 +9,7 @@ import { idOf, RUN_TYPES } from '../schema/ids.ts';
 
 export interface ExportFile {
   /** What it is of, as the log names it. */
-  of: { runId: string } | { modelId: string };
+  of: { runId: string } | { modelId: string } | { saeId: string };
   /** Under which a browser saves it. */
   name: string;
   contentType: string;
@@ -55,6 +55,11 @@ export function runIdOf(part: string): string {
 /** The same of a model. */
 export function modelIdOf(part: string): string {
   return idOf(decode(part), ['Model'], ['id']);
+}
+
+/** The same of an SAE. */
+export function saeIdOf(part: string): string {
+  return idOf(decode(part), ['Sae'], ['id']);
 }
 
 function decode(part: string): string {

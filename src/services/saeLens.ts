@@ -17,6 +17,8 @@ import {
   type SaeLensFiles,
 } from '../formats/sae/exportSaeLens.ts';
 
+export type { SaeLensFiles } from '../formats/sae/exportSaeLens.ts';
+
 type Settings = Pick<AlignmentSettings, 'activation' | 'layer'>;
 /** Of two-hop runs: 1 or 2; null of runs that train one SAE. */
 type Hop = number | null;
@@ -83,11 +85,19 @@ async function hashOf(db: Executor, run: Run, hop: Hop): Promise<string | null> 
 /** In the words of SAELens and TransformerLens. */
 async function describeModel(db: Executor, run: Run, { layer }: Settings) {
   const [model] = await db.select().from(models).where(eq(models.id, run.modelId!));
+  return describeHook(model!, layer);
+}
+
+/** Which activations are read. */
+export function describeHook(
+  { name, config }: Pick<typeof models.$inferSelect, 'name' | 'config'>,
+  layer: number,
+) {
   return {
-    model_name: model!.name,
+    model_name: name,
     hook_name: layer < 0 ? 'blocks.0.hook_resid_pre' : `blocks.${layer}.hook_resid_post`,
     hook_head_index: null,
-    context_size: model!.config.nCtx || null,
+    context_size: config.nCtx || null,
     prepend_bos: false,
   };
 }

@@ -12,7 +12,7 @@ import { type ArtifactStore, openArtifactStore } from '../../src/db/artifactStor
 import type { Database } from '../../src/db/client.ts';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { insertHopSaes } from '../../src/db/queries/hopSaes.ts';
-import { runs } from '../../src/db/tables/index.ts';
+import { runs, saes } from '../../src/db/tables/index.ts';
 import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
 import type { EncoderActivation } from '../../src/engine/contract/alignmentSettings.ts';
 import { grokSettings } from '../../src/engine/contract/analysisSettings.ts';
@@ -284,6 +284,37 @@ describe('an SAE for SAELens', () => {
     const address = encodeURIComponent(encodeGlobalId('HopSwapRun', borrowed.id));
     const refused = await fetch(`${api.url}/export/runs/${address}/saelens/hop-1/cfg.json`);
     expect((await refused.json()).errors[0].message).toMatch(/HOP_SWAP trains no SAE of hop 1/);
+  });
+
+  test('is there for an SAE by itself, also for one that was imported', async () => {
+    const file = await writeSae(join(dir, 'theirs'), makeSae('JUMP_RELU', 0));
+    const { dModel, nFree, nConcepts, k } = makeSae('JUMP_RELU', 0).config;
+    const [sae] = await database.db.transaction(async (tx) => {
+      const artifactHash = await storeArtifact(tx, store, file, 'SAE');
+      const config = { dModel, nFree, nConcepts, activation: 'JUMP_RELU', k } as const;
+      const source = { kind: 'DIRECTORY', path: 'theirs', file: 'params.npz' } as const;
+      return tx
+        .insert(saes)
+        .values({ name: 'Theirs', source, modelId, layer: 1, config, artifactHash })
+        .returning();
+    });
+    const query = 'query ($id: ID!) { sae(id: $id) { saeLens { architecture cfgUrl weightsUrl } } }';
+    const { saeLens } = (await post(api, query, { id: encodeGlobalId('Sae', sae!.id) })).body.data.sae;
+    expect(saeLens.architecture).toBe('jumprelu');
+    const cfg = await (await fetch(`${api.url}${saeLens.cfgUrl}`)).json();
+    expect(cfg).toMatchObject({ architecture: 'jumprelu', d_in: D_MODEL, d_sae: N_FREE });
+    expect(cfg.metadata).toMatchObject({
+      hook_name: 'blocks.1.hook_resid_post',
+      alignsae: { name: 'Theirs', source: { path: 'theirs' }, slots: [] },
+    });
+    const weights = Buffer.from(await (await fetch(`${api.url}${saeLens.weightsUrl}`)).arrayBuffer());
+    const length = Number(weights.readBigUInt64LE());
+    expect(JSON.parse(weights.toString('utf8', 8, 8 + length)).threshold.shape).toEqual([N_FREE]);
+    const none = saeLens.cfgUrl.replace(
+      /saes\/[^/]+/,
+      `saes/${encodeURIComponent(encodeGlobalId('Sae', crypto.randomUUID()))}`,
+    );
+    expect((await fetch(`${api.url}${none}`)).status).toBe(404);
   });
 
   test('is loaded by SAELens itself, which computes the same', async (context) => {

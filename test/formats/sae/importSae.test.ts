@@ -1,6 +1,6 @@
 /** SAEs saved by SAELens compute here what they compute there. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,7 @@ import { deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadSae } from '../../../src/engine/sae/sae.ts';
 import { openFiles } from '../../../src/formats/huggingFace/files.ts';
+import { openSaeLens } from '../../../src/formats/sae/exportSaeLens.ts';
 import { openForeignSae } from '../../../src/formats/sae/foreign.ts';
 import { importSae } from '../../../src/formats/sae/importSae.ts';
 import type { ImportHints } from '../../../src/formats/sae/saeFile.ts';
@@ -105,6 +106,31 @@ describe('an SAE of SAELens or Gemma Scope', () => {
       sae.dispose();
     }
   });
+});
+
+test.each(FOLDERS)('%s goes out to SAELens and comes in again as it was', async (name) => {
+  const { inputScale } = JSON.parse(readFileSync(join(FIXTURES, name, 'expected.json'), 'utf8'));
+  const opened = await open(join(FIXTURES, name), { inputScale: inputScale ?? null }, name);
+  const files = (await openSaeLens(opened.path))!;
+  const folder = join(dir, crypto.randomUUID());
+  await mkdir(folder);
+  files.cfg.metadata.hook_name =
+    opened.layer < 0 ? 'blocks.0.hook_resid_pre' : `blocks.${opened.layer}.hook_resid_post`;
+  await writeFile(join(folder, 'cfg.json'), JSON.stringify(files.cfg));
+  await writeChunks(join(folder, 'sae_weights.safetensors'), files.weights.chunks());
+  const again = await open(folder);
+  expect(again.layer).toBe(opened.layer);
+  const [before, after] = [await loadSae(opened.path), await loadSae(again.path)];
+  const h = Float32Array.from({ length: 16 * 8 }, (_, i) => 2 * Math.sin(i * i));
+  const [z, ours] = [before.latents(h), after.latents(h)];
+  expect(z.some((value) => value !== 0)).toBe(true);
+  expect(largest(ours.map((value, i) => value - z[i]!)) / largest(z)).toBeLessThan(TOLERANCE);
+  const rebuilt = before.reconstruct(h);
+  expect(
+    largest(after.reconstruct(h).map((value, i) => value - rebuilt[i]!)) / largest(rebuilt),
+  ).toBeLessThan(TOLERANCE);
+  before.dispose();
+  after.dispose();
 });
 
 describe('what is not computed here is refused by its name', () => {

@@ -4,6 +4,7 @@ import type { Run } from '../db/queries/runs.ts';
 import { AppError, invalidInput } from '../errors.ts';
 import type { Measure } from '../runs/measure.ts';
 import { measuresOf } from '../runs/measures.ts';
+import { corporaByIds } from './corpus.ts';
 import { modelsByIds } from './model.ts';
 import { runsByIds } from './run.ts';
 
@@ -61,11 +62,17 @@ async function surroundings(db: Executor, runs: readonly Run[]): Promise<Setting
     db,
     studied.flatMap((id) => id ?? []),
   );
-  const hashOf = (id: string | null) => models.find((model) => model?.id === id)?.artifactHash ?? null;
+  const corpora = await corporaByIds(
+    db,
+    runs.flatMap(({ corpusId }) => corpusId ?? []),
+  );
+  const hashOf = (of: readonly ({ id: string; artifactHash: string } | null)[]) => (id: string | null) =>
+    of.find((one) => one?.id === id)?.artifactHash ?? null;
   const rows = {
     kind: runs.map(({ kind }) => kind),
     datasetHash: runs.map(({ datasetHash }) => datasetHash),
-    modelHash: studied.map(hashOf),
+    modelHash: studied.map(hashOf(models)),
+    corpusHash: runs.map(({ corpusId }) => hashOf(corpora)(corpusId)),
     codeVersion: runs.map(({ codeVersion }) => codeVersion),
     backend: runs.map(({ backend }) => backend),
   };

@@ -24,6 +24,13 @@ describe('the texts of tokens', () => {
     expect(textsOf('was badab bo, ŻÓŁĆ bo')).toEqual(['was', ' badab', ' bo', ',', ' ŻÓŁĆ', ' bo']);
   });
 
+  it('of a word that is spelt otherwise go with the next, not with the same word further on', () => {
+    const tokenizer = loadTokenizer(buildWordLevelTokenizer(['café was']));
+    const text = 'cafe\u0301 was café';
+    const texts = textsOfTokens(tokenizer, text, tokenizer.encode(text));
+    expect(texts).toEqual(['', 'cafe\u0301 was', ' café']);
+  });
+
   it.each(fixtures.map(({ name, tokenizer, cases }) => [name, { tokenizer, cases }] as const))(
     'are the text when they are joined: %s',
     (_name, { tokenizer: json, cases }) => {

@@ -28,6 +28,12 @@ const VIEWS: [RegExp, string, () => Promise<View>][] = [
     'Latent',
     async () => (await import('./routes/latent.tsx')).Latent,
   ],
+  [/^runs\/(?<id>[^/]+)\/layers$/, 'Layers', async () => (await import('./routes/layers.tsx')).Layers],
+  [/^runs\/(?<id>[^/]+)\/film$/, 'Film', async () => (await import('./routes/film.tsx')).Film],
+  [/^models$/, 'Models', async () => (await import('./routes/models.tsx')).Models],
+  [/^datasets$/, 'Datasets', async () => (await import('./routes/datasets.tsx')).Datasets],
+  [/^datasets\/(?<id>[^/]+)$/, 'Dataset', async () => (await import('./routes/dataset.tsx')).Dataset],
+  [/^compare$/, 'Compare', async () => (await import('./routes/compare.tsx')).Compare],
   [/^runs\/(?<id>[^/]+)\/prompt$/, 'Prompt', async () => (await import('./routes/prompt.tsx')).Prompt],
 ];
 
@@ -50,7 +56,11 @@ export function App() {
   );
 }
 
-const PLACES = [['/app', 'Runs', /^(runs\/.*)?$/]] as const;
+const PLACES = [
+  ['/app', 'Runs', /^(runs\/.*|compare)?$/],
+  ['/app/models', 'Models', /^models/],
+  ['/app/datasets', 'Datasets', /^datasets/],
+] as const;
 
 function Header() {
   return (

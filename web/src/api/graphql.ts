@@ -26,32 +26,18 @@ export function whenUnauthenticated(tell: () => void): void {
 export async function request<Result, Variables>(
   document: TypedDocument<Result, Variables>,
   variables: NoInfer<Variables>,
-  options: { signal?: AbortSignal; file?: File } = {},
+  { signal }: { signal?: AbortSignal } = {},
 ): Promise<Result> {
-  const { signal } = options;
-  const response = await fetch('/graphql', { ...post(document, variables, options.file), signal }).catch(
-    (error) => {
-      if (signal?.aborted) throw error;
-      throw new ApiError('The server does not answer. It may be starting again.', 'OFFLINE');
-    },
-  );
+  const response = await fetch('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
+    body: JSON.stringify({ query: document, variables }),
+    signal,
+  }).catch((error) => {
+    if (signal?.aborted) throw error;
+    throw new ApiError('The server does not answer. It may be starting again.', 'OFFLINE');
+  });
   return read<Result>(response);
-}
-
-/** A file goes as the multipart request specification says, in the place of `input.files[0]`. */
-function post(query: string, variables: unknown, file: File | undefined): RequestInit {
-  const operation = JSON.stringify({ query, variables });
-  if (!file)
-    return {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
-      body: operation,
-    };
-  const form = new FormData();
-  form.append('operations', operation);
-  form.append('map', JSON.stringify({ 0: ['variables.input.files.0'] }));
-  form.append('0', file);
-  return { method: 'POST', body: form };
 }
 
 interface Answer<Result> {

@@ -17,13 +17,15 @@ export interface RateCurvesProps {
   at?: number | null;
   onPick?(x: number): void;
   isLogX?: boolean;
+  /** Vertical lines with names. */
+  marks?: readonly { x: number | null; label: string }[];
 }
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [480, 200, 34, 32, 8, 8];
 /** Shapes beside colours, so that neither must be told apart alone. */
 const DASHES = ['', '5 3', '2 2', '7 2 2 2'];
 
-export function RateCurves({ title, xLabel, yLabel, curves, at, onPick, isLogX }: RateCurvesProps) {
+export function RateCurves({ title, xLabel, yLabel, curves, at, onPick, isLogX, marks }: RateCurvesProps) {
   const xs = [...new Set(curves.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
   if (xs.length === 0) return null;
   const warp = (x: number) => (isLogX ? Math.log(Math.max(x, 1e-9)) : x);
@@ -61,6 +63,16 @@ export function RateCurves({ title, xLabel, yLabel, curves, at, onPick, isLogX }
         </text>
         {at != null && warp(at) >= low && warp(at) <= high && (
           <line class="here" x1={place(at)} x2={place(at)} y1={TOP} y2={HEIGHT - BOTTOM} />
+        )}
+        {marks?.map(({ x, label }, i) =>
+          x === null ? null : (
+            <g key={label}>
+              <line class="mark" x1={place(x)} x2={place(x)} y1={TOP} y2={HEIGHT - BOTTOM} />
+              <text class="tick" x={place(x) + 3} y={TOP + 10 + i * 12}>
+                {label}
+              </text>
+            </g>
+          ),
         )}
         {curves.map(({ label, points }, i) => {
           const known = points.filter(({ rate }) => rate.value !== null && rate.interval !== null);

@@ -9,6 +9,8 @@ const VIEWS: Partial<Record<RunKind, [string, string][]>> = {
     ['latents', 'Latents'],
     ['prompt', 'Prompt'],
   ],
+  ALIGNMENT_SWEEP: [['layers', 'Layers']],
+  GROKKING: [['film', 'Film']],
   BASELINE: [
     ['binding', 'Binding'],
     ['latents', 'Latents'],

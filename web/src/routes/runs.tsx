@@ -12,7 +12,7 @@ import { request } from '../api/graphql.ts';
 import { ago, words } from '../format.ts';
 import { isOver, nameOf, Progress, Status, timing } from '../parts/run.tsx';
 import { Empty, Failed, Loading } from '../parts/states.tsx';
-import { query, setQuery } from '../router.ts';
+import { navigate, query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
 import { EngineLine } from './engine.tsx';
 import { StartSteps } from './start.tsx';
@@ -101,11 +101,31 @@ function Filters({ kind, status }: { kind: RunKind | null; status: RunStatus | n
 }
 
 function Table({ rows, again }: { rows: RunRowFragment[]; again(): void }) {
+  const marked = useSignal<readonly string[]>([]);
+  const mark = (id: string, isOn: boolean) => {
+    marked.value = [...marked.peek().filter((other) => other !== id), ...(isOn ? [id] : [])];
+  };
   return (
     <div class="scroll">
+      {marked.value.length > 0 && (
+        <p class="tools">
+          <button
+            type="button"
+            class="primary small"
+            disabled={marked.value.length < 2}
+            onClick={() => navigate(`/app/compare?ids=${marked.value.map(encodeURIComponent).join(',')}`)}
+          >
+            Compare {marked.value.length}
+          </button>
+          {marked.value.length < 2 && <span class="quiet">Mark another run to compare them.</span>}
+        </p>
+      )}
       <table class="runs">
         <thead>
           <tr>
+            <th scope="col">
+              <span class="hidden">Compare</span>
+            </th>
             <th scope="col">Run</th>
             <th scope="col">Kind</th>
             <th scope="col">State</th>
@@ -119,7 +139,7 @@ function Table({ rows, again }: { rows: RunRowFragment[]; again(): void }) {
         </thead>
         <tbody>
           {rows.map((run) => (
-            <Row key={run.id} run={run} again={again} />
+            <Row key={run.id} run={run} again={again} isMarked={marked.value.includes(run.id)} mark={mark} />
           ))}
         </tbody>
       </table>
@@ -127,10 +147,25 @@ function Table({ rows, again }: { rows: RunRowFragment[]; again(): void }) {
   );
 }
 
-function Row({ run, again }: { run: RunRowFragment; again(): void }) {
+interface RowProps {
+  run: RunRowFragment;
+  again(): void;
+  isMarked: boolean;
+  mark(id: string, isOn: boolean): void;
+}
+
+function Row({ run, again, isMarked, mark }: RowProps) {
   const name = nameOf(run);
   return (
     <tr>
+      <td class="check">
+        <input
+          type="checkbox"
+          aria-label={`Compare ${name}`}
+          checked={isMarked}
+          onChange={(event) => mark(run.id, event.currentTarget.checked)}
+        />
+      </td>
       <th scope="row">
         <a href={`/app/runs/${encodeURIComponent(run.id)}`}>{name}</a>{' '}
         {run.tags.map((tag) => (

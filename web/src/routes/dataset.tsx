@@ -1,0 +1,136 @@
+/** One dataset: what it asks about, its prompts by concept and split, its facts. */
+import { DatasetDetail, type DatasetDetailQuery, type Split } from '../api/documents.ts';
+import { words } from '../format.ts';
+import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { query, setQuery } from '../router.ts';
+import { useQuery } from '../state/query.ts';
+
+type Detail = Extract<NonNullable<DatasetDetailQuery['node']>, { __typename: 'Dataset' }>;
+
+export function Dataset({ id }: { id: string }) {
+  const concept = query.value.get('concept');
+  const split = query.value.get('split') as Split | null;
+  const after = query.value.get('after');
+  const { data, error, again } = useQuery(DatasetDetail, { id, first: 25, after, concept, split });
+  if (!data)
+    return error ? (
+      <Failed isWhole message={error.message} again={again} />
+    ) : (
+      <Loading what="Loading the dataset" />
+    );
+  const dataset = data.node?.__typename === 'Dataset' ? data.node : null;
+  if (!dataset)
+    return <Failed isWhole title="There is no such dataset" message="It may have been deleted." />;
+  return (
+    <>
+      <div class="title">
+        <h1>{dataset.name}</h1>
+        <span class="quiet">{words(dataset.kind)}</span>
+      </div>
+      {dataset.notes && <p class="notes">{dataset.notes}</p>}
+      <Examples dataset={dataset} concept={concept} split={split} />
+      <Facts dataset={dataset} />
+    </>
+  );
+}
+
+function Examples({
+  dataset,
+  concept,
+  split,
+}: {
+  dataset: Detail;
+  concept: string | null;
+  split: Split | null;
+}) {
+  const { edges, totalCount, pageInfo } = dataset.examples;
+  const choose = (name: string) => (event: { currentTarget: { value: string } }) =>
+    setQuery({ [name]: event.currentTarget.value || null, after: null });
+  return (
+    <section>
+      <div class="tools">
+        <h2>Prompts</h2>
+        <select aria-label="Concept" value={concept ?? ''} onChange={choose('concept')}>
+          <option value="">All concepts</option>
+          {dataset.ontology.concepts.map(({ id, label }) => (
+            <option key={id} value={id}>
+              {label}
+            </option>
+          ))}
+        </select>
+        <select aria-label="Split" value={split ?? ''} onChange={choose('split')}>
+          <option value="">All splits</option>
+          {dataset.splits.map(({ name, size }) => (
+            <option key={name} value={name}>
+              {words(name)} ({size})
+            </option>
+          ))}
+        </select>
+        <span class="quiet">{totalCount}</span>
+      </div>
+      {edges.length === 0 && <Empty title="No prompt is of this kind" />}
+      {edges.length > 0 && (
+        <div class="scroll">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Prompt</th>
+                <th scope="col">Answer</th>
+                <th scope="col">About</th>
+                <th scope="col">Split</th>
+              </tr>
+            </thead>
+            <tbody>
+              {edges.map(({ node }) => (
+                <tr key={node.id}>
+                  <th scope="row">{node.prompt}</th>
+                  <td>{node.answer ?? '–'}</td>
+                  <td>{node.concepts.map(({ label }) => label).join(', ')}</td>
+                  <td>{words(node.split)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {pageInfo.hasNextPage && (
+        <button type="button" class="small" onClick={() => setQuery({ after: pageInfo.endCursor }, 'push')}>
+          Next 25
+        </button>
+      )}
+    </section>
+  );
+}
+
+function Facts({ dataset }: { dataset: Detail }) {
+  const { edges, totalCount } = dataset.facts;
+  if (totalCount === 0) return null;
+  return (
+    <section>
+      <h2>
+        Facts{' '}
+        <small class="quiet">
+          the first {edges.length} of {totalCount}
+        </small>
+      </h2>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Entity</th>
+            <th scope="col">Concept</th>
+            <th scope="col">Value</th>
+          </tr>
+        </thead>
+        <tbody>
+          {edges.map(({ node }) => (
+            <tr key={node.id}>
+              <th scope="row">{node.entity}</th>
+              <td>{node.concept.label}</td>
+              <td>{node.value}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}

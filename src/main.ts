@@ -149,7 +149,7 @@ async function serve(
   closers.add(() => server.close(config.shutdownTimeoutMs));
   // First, for the server waits for the requests of those who wait for imports.
   closers.add(() => dependencies.imports.stop());
-  log.info({ url: server.url, graphiql: `${server.url}/graphql` }, 'listening');
+  log.info({ url: server.url, page: `${server.url}/app`, graphiql: `${server.url}/graphql` }, 'listening');
   return server.url;
 }
 

@@ -26,6 +26,7 @@ const { values: flags } = parseArgs({
 async function main(): Promise<void> {
   const server = await startOwnServer();
   const api = createApiClient(`${server.url}/graphql`);
+  line(`\nWatch it at ${server.url}/app`);
   try {
     await runDemo(api, {
       seed: Number(flags.seed),
@@ -40,7 +41,10 @@ async function main(): Promise<void> {
     await api.close();
   }
   if (flags.exit) await server.stop();
-  else if (!process.exitCode) line(`\nGraphiQL is at ${server.url}/graphql; Ctrl-C ends the server.`);
+  else if (!process.exitCode) {
+    line(`\nThe page with these runs is at ${server.url}/app, GraphiQL at ${server.url}/graphql.`);
+    line('Ctrl-C ends the server.');
+  }
   await server.exited;
 }
 

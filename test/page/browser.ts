@@ -37,6 +37,8 @@ export async function openWindow(
 ): Promise<Seen> {
   const context = await browser.newContext({ baseURL: url, ...options });
   const page = await context.newPage();
+  // The engine starts with the first that asks it, on a machine that may be busy.
+  page.setDefaultTimeout(120_000);
   const faults: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());

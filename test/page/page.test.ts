@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, BrowserContextOptions } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
 import { type ServerProcess, startServer, stopServer } from '../e2e/serverProcess.ts';
@@ -80,26 +80,36 @@ describe.skipIf(!executable)('every view', () => {
       () => run(runs.alignment, '/prompt?text=what+is+the+major'),
       /Strongest latents of each token/,
     ],
+    ['a comparison', () => `/app/compare?ids=${runs.alignment},${runs.modelRun}`, /Settings that differ/],
+    ['a comparison of nothing', () => '/app/compare', /Choose two runs or more/],
+    ['a sweep over layers', () => run(runs.sweep, '/layers'), /^Parts$/],
+    ['the film of a grokking run', () => run(runs.grokking, '/film?step=60'), /step 60 of/],
+    ['models', () => '/app/models', /Import a model/],
+    ['datasets', () => '/app/datasets', /Two hops/],
+    ['a dataset', () => `/app/datasets/${runs.dataset}?split=TEST_OOD`, /Facts/],
     ['an address that is none', () => '/app/nowhere', /There is no such page/],
-    ['a run that is none', () => run('TW9kZWxSdW46eA=='), /./],
+    ['a run that is none', () => run('TW9kZWxSdW46eA=='), /This did not work/],
   ];
-  const looks: [string, BrowserContextOptions][] = [
-    ['in light', { colorScheme: 'light' }],
-    ['in dark', { colorScheme: 'dark', reducedMotion: 'reduce' }],
-    ['on a phone', { viewport: { width: 390, height: 844 } }],
-  ];
-  for (const [look, options] of looks)
-    it.each(views)(`shows %s ${look}, again after a reload`, async (_name, address, text) => {
-      const { page, faults, close } = await openWindow(browser, server.url, options);
+  it.each(views)(
+    'shows %s in light, in dark and on a phone, again after a reload',
+    async (_name, address, text) => {
+      const { page, faults, close } = await openWindow(browser, server.url, { colorScheme: 'light' });
+      const shown = () => page.getByRole('main').getByText(text).first().waitFor();
       await page.goto(address());
-      await page.getByRole('main').getByText(text).first().waitFor();
+      await shown();
+      expect(await violations(page)).toEqual([]);
+      await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
       await page.reload();
-      await page.getByRole('main').getByText(text).first().waitFor();
+      await shown();
+      expect(await violations(page)).toEqual([]);
+      await page.setViewportSize({ width: 390, height: 844 });
       expect(await violations(page)).toEqual([]);
       expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
       expect(faults).toEqual([]);
       await close();
-    });
+    },
+    PATIENCE_MS,
+  );
 
   it('walks the matrix by arrow keys and opens a slot by Enter, and goes back', async () => {
     const { page, faults, close } = await openWindow(browser, server.url);
@@ -115,6 +125,45 @@ describe.skipIf(!executable)('every view', () => {
     expect(new URL(page.url()).searchParams.get('slot')).toBe('birth_city');
     await page.goBack();
     await page.getByRole('heading', { name: 'Slot birth city' }).waitFor({ state: 'detached' });
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  it('marks runs and compares them', async () => {
+    const { page, faults, close } = await openWindow(browser, server.url);
+    await page.goto('/app');
+    for (const name of ['tiny alignment', 'a film']) await page.getByLabel(`Compare ${name}`).check();
+    await page.getByRole('button', { name: 'Compare 2' }).click();
+    await page.getByRole('heading', { name: 'Compare 2 runs' }).waitFor();
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  it('imports a dataset, says what is wrong with another, and deletes the first', async () => {
+    const { page, faults, close } = await openWindow(browser, server.url);
+    await page.goto('/app/datasets');
+    const send = async (name: string, lines: object[]) => {
+      const buffer = Buffer.from(lines.map((line) => JSON.stringify(line)).join('\n'));
+      await page
+        .getByLabel('File')
+        .setInputFiles({ name: `${name}.jsonl`, mimeType: 'application/jsonl', buffer });
+      await page.getByRole('button', { name: 'Import' }).click();
+    };
+    const ontology = { type: 'ontology', slug: 'pets', name: 'Pets' };
+    await send('broken', [ontology, { type: 'concept', key: 'name' }, { type: 'prompt', prompt: 3 }]);
+    await page
+      .getByRole('alert')
+      .getByText(/line 3/)
+      .waitFor();
+    await send('pets', [
+      ontology,
+      { type: 'concept', key: 'name' },
+      { type: 'prompt', prompt: 'what is it called', answer: 'rex', concepts: ['name'], split: 'TRAIN' },
+    ]);
+    await page.getByRole('link', { name: 'pets.jsonl' }).waitFor();
+    await page.getByRole('button', { name: 'Delete pets.jsonl' }).click();
+    await page.getByRole('alert').getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('link', { name: 'pets.jsonl' }).waitFor({ state: 'detached' });
     expect(faults).toEqual([]);
     await close();
   });
@@ -166,7 +215,7 @@ describe.skipIf(!executable)('a run that is watched', () => {
 });
 
 /** Waits until the page has seen this step. */
-async function stepAtLeast(page: import('playwright-core').Page, step: number): Promise<void> {
+async function stepAtLeast(page: Page, step: number): Promise<void> {
   await page.waitForFunction((least) => {
     const label =
       document.querySelector('[role=img][aria-label^="loss: "]')?.getAttribute('aria-label') ?? '';

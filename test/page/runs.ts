@@ -1,5 +1,6 @@
 /** Short runs for the page to show: tiny, but made by the real engine. */
 import type { ServerProcess } from '../e2e/serverProcess.ts';
+import { TINY_TWO_HOPS, TWO_HOP_ITEMS, TWO_HOP_RELATIONS } from '../helpers/twoHops.ts';
 import { overSse, post } from '../server/edge.ts';
 
 const MODEL = { nLayers: 2, nHeads: 2, dModel: 32, steps: 400, batchSize: 32, warmupSteps: 20, logEvery: 1 };
@@ -14,6 +15,8 @@ export interface TinyRuns {
   model: string;
   modelRun: string;
   alignment: string;
+  sweep: string;
+  grokking: string;
 }
 
 const START = '{ __typename ... on StartRunSuccess { run { id } } ... on Error { message } }';
@@ -51,7 +54,30 @@ export async function makeRuns(server: ServerProcess): Promise<TinyRuns> {
     settings: ALIGNMENT,
   });
   await ended(server, alignment);
-  return { dataset, model, modelRun, alignment };
+  const sweep = await startRun(server, 'startAlignmentSweep', {
+    ...{ modelId: model, layers: [0], seeds: [0], settings: ALIGNMENT },
+  });
+  await ended(server, sweep);
+  const grokking = await startGrokking(server);
+  await ended(server, grokking);
+  return { dataset, model, modelRun, alignment, sweep, grokking };
+}
+
+async function startGrokking(server: ServerProcess): Promise<string> {
+  const lines = [
+    { type: 'ontology', slug: 'people', name: 'People' },
+    ...TWO_HOP_RELATIONS.map((key) => ({ type: 'concept', key, label: key })),
+    ...TWO_HOP_ITEMS,
+  ];
+  const query = `mutation ($content: String!) { importDataset(input: { content: $content, name: "Two hops" }) {
+    ... on ImportDatasetSuccess { dataset { id } } } }`;
+  const content = lines.map((line) => JSON.stringify(line)).join('\n');
+  const { body } = await post(server, query, { content });
+  const { analysis, modelSettings } = TINY_TWO_HOPS;
+  return startRun(server, 'startGrokkingRun', {
+    datasetId: body.data.importDataset.dataset.id,
+    ...{ name: 'a film', modelSettings, settings: { checkpoints: { steps: [0, 60, 120] }, analysis } },
+  });
 }
 
 /** A model run that lasts for some seconds, each step of which is logged. */

@@ -1,6 +1,7 @@
 /** Measures of several runs under one another, each share with its interval drawn beside its number. */
 import { number } from '../format.ts';
 import { Rate, type RateLike, rateText } from '../parts/rate.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { SERIES_COLORS } from './colors.ts';
 
 export interface ForestRow {
@@ -13,7 +14,7 @@ const [WIDTH, ROW] = [150, 14];
 
 export function Forest({ names, rows }: { names: readonly string[]; rows: readonly ForestRow[] }) {
   return (
-    <div class="scroll">
+    <Scroll label="Measures">
       <table class="forest">
         <thead>
           <tr>
@@ -47,7 +48,7 @@ export function Forest({ names, rows }: { names: readonly string[]; rows: readon
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

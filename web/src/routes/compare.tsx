@@ -5,6 +5,7 @@ import { Forest } from '../charts/forest.tsx';
 import { Lines } from '../charts/lines.tsx';
 import { number, words } from '../format.ts';
 import { nameOf, Status } from '../parts/run.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { Empty, Failed, Loading } from '../parts/states.tsx';
 import { query } from '../router.ts';
 import { useQuery } from '../state/query.ts';
@@ -51,7 +52,7 @@ function Settings({
   return (
     <section>
       <h2>Settings that differ</h2>
-      <div class="scroll">
+      <Scroll label="Settings that differ">
         <table>
           <thead>
             <tr>
@@ -84,7 +85,7 @@ function Settings({
             )}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </section>
   );
 }

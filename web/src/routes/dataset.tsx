@@ -1,6 +1,7 @@
 /** One dataset: what it asks about, its prompts by concept and split, its facts. */
 import { DatasetDetail, type DatasetDetailQuery, type Split } from '../api/documents.ts';
 import { words } from '../format.ts';
+import { Scroll } from '../parts/scroll.tsx';
 import { Empty, Failed, Loading } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
@@ -70,7 +71,7 @@ function Examples({
       </div>
       {edges.length === 0 && <Empty title="No prompt is of this kind" />}
       {edges.length > 0 && (
-        <div class="scroll">
+        <Scroll label="Prompts">
           <table>
             <thead>
               <tr>
@@ -91,7 +92,7 @@ function Examples({
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       {pageInfo.hasNextPage && (
         <button type="button" class="small" onClick={() => setQuery({ after: pageInfo.endCursor }, 'push')}>

@@ -11,6 +11,7 @@ import { upload } from '../api/upload.ts';
 import { ago, bytes, words } from '../format.ts';
 import { Delete } from '../parts/delete.tsx';
 import { Progress } from '../parts/run.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { Empty, Failed, Loading } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
@@ -40,7 +41,7 @@ export function Datasets() {
           </p>
         </Empty>
       ) : (
-        <div class="scroll">
+        <Scroll label="Datasets">
           <table>
             <thead>
               <tr>
@@ -63,7 +64,7 @@ export function Datasets() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       {pageInfo.hasNextPage && (
         <button type="button" class="small" onClick={() => setQuery({ after: pageInfo.endCursor }, 'push')}>

@@ -12,6 +12,7 @@ import { number, share } from '../format.ts';
 import { Choice } from '../parts/choice.tsx';
 import { isOver } from '../parts/run.tsx';
 import { RunFrame } from '../parts/runFrame.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { Empty, Failed, Loading } from '../parts/states.tsx';
 import { navigate, query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
@@ -185,7 +186,7 @@ function Pages({ sae, base }: { sae: string; base: string }) {
 
 function Rows({ rows, base }: { rows: LatentRowFragment[]; base: string }) {
   return (
-    <div class="scroll">
+    <Scroll label="Latents">
       <table>
         <thead>
           <tr>
@@ -230,6 +231,6 @@ function Rows({ rows, base }: { rows: LatentRowFragment[]; base: string }) {
           })}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

@@ -4,6 +4,7 @@ import { DeleteModel, ImportModel, Models as ModelsDocument, type ModelsQuery } 
 import { request } from '../api/graphql.ts';
 import { ago, bytes, number, share } from '../format.ts';
 import { Delete } from '../parts/delete.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { Empty, Failed, Loading } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
@@ -47,7 +48,7 @@ export function Models() {
 
 function Table({ models, again }: { models: Model[]; again(): void }) {
   return (
-    <div class="scroll">
+    <Scroll label="Models">
       <table>
         <thead>
           <tr>
@@ -75,7 +76,7 @@ function Table({ models, again }: { models: Model[]; again(): void }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { captureResidPost } from '../../../src/engine/align/capture.ts';
+import { captureResidPost, endOfBatch } from '../../../src/engine/align/capture.ts';
 import type { LanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { referenceForward } from '../model/reference.ts';
@@ -52,3 +52,16 @@ function expectClose(actual: Float32Array, expected: readonly number[]): void {
   const distance = expected.reduce((max, value, i) => Math.max(max, Math.abs(value - actual[i]!)), 0);
   expect(distance).toBeLessThan(1e-4);
 }
+
+test('batches end before they are too many sequences, or too many tokens with padding, but never empty', () => {
+  const sequences = [3, 4, 2, 9, 1, 1, 1].map((length) => new Array<number>(length).fill(0));
+  const batches = (batchSize: number, maxTokens: number) => {
+    const ends: number[] = [];
+    for (let end = 0; end < sequences.length; ends.push(end))
+      end = endOfBatch(sequences, end, batchSize, maxTokens);
+    return ends;
+  };
+  expect(batches(100, 100)).toEqual([7]);
+  expect(batches(3, 100)).toEqual([3, 6, 7]);
+  expect(batches(100, 8)).toEqual([2, 3, 4, 7]);
+});

@@ -1,8 +1,9 @@
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runs, saes } from '../../src/db/tables/index.ts';
+import { faithfulness, runs, saes, splitMeasures, usedSaes } from '../../src/db/tables/index.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { loadSaePair, readSae } from '../../src/services/sae.ts';
+import { finishQueuedRun } from '../helpers/fixtures.ts';
 import { storeTinyAlignment, type TinyAlignment } from '../helpers/tinyAlignment.ts';
 import { type Api, openApi } from './api.ts';
 
@@ -105,5 +106,64 @@ describe('Sae', () => {
       { id: idOfRun(second) },
     );
     expect(new Set(deleteRun.ids)).toEqual(new Set([own, idOfRun(second)]));
+  });
+
+  it('is kept while a run makes use of it', async () => {
+    const { db } = api.database;
+    const user = await storeTinyAlignment(db, api.dependencies.store);
+    const used = await storeTinyAlignment(db, api.dependencies.store, { kind: 'BASELINE' });
+    const [row] = await db.select().from(saes).where(eq(saes.runId, used.runId));
+    await db.insert(usedSaes).values({ runId: user.runId, saeId: row!.id });
+    const ask = `query ($id: ID!) { run(id: $id) { ... on AlignmentRun { pretrainedSae { id } } } }`;
+    const id = encodeGlobalId('Sae', row!.id);
+    expect((await api.ask(ask, { id: idOfRun(user) })).run.pretrainedSae).toEqual({ id });
+    const text = `mutation ($id: ID!) { deleteRun(input: { id: $id }) { __typename
+      ... on ConflictError { dependants { id } } } }`;
+    expect((await api.ask(text, { id: encodeGlobalId('BaselineRun', used.runId) })).deleteRun).toEqual({
+      __typename: 'ConflictError',
+      // With its own SAE.
+      dependants: [{ id: await saeOf(user) }, { id: idOfRun(user) }],
+    });
+  });
+
+  it('shows what its run measured where it learned, and what an evaluation measured later', async () => {
+    const { db } = api.database;
+    const stored = await storeTinyAlignment(db, api.dependencies.store);
+    const id = await saeOf(stored);
+    const text = `query ($id: ID!) { sae(id: $id) { reconstruction(split: TRAIN) { fvu l0 deadLatents }
+      faithfulness(split: TRAIN) { replacement } evaluations { id status } } }`;
+    const ask = async () => (await api.ask(text, { id })).sae;
+    expect(await ask()).toEqual({ reconstruction: null, faithfulness: [], evaluations: [] });
+    const binding = {
+      top3: 1,
+      top5: 1,
+      diagonalAccuracy: 1,
+      diagonalStrength: 1,
+      matrix: [],
+      conceptAccuracy: [],
+    };
+    const measured = { split: 'TRAIN', examples: 9, accuracy: 1, ...binding, l0: 2, deadLatents: 0 } as const;
+    await db.insert(splitMeasures).values({ ...measured, runId: stored.runId, fvu: 0.5 });
+    expect((await ask()).reconstruction).toEqual({ fvu: 0.5, l0: 2, deadLatents: 0 });
+    const start = `mutation ($id: ID!) { startSaeEvaluation(input: { saeId: $id }) { __typename
+      ... on StartRunSuccess { run { id } } ... on InputError { message path } } }`;
+    const { run } = (await api.ask(start, { id })).startSaeEvaluation;
+    expect(await ask()).toMatchObject({
+      reconstruction: { fvu: 0.5 },
+      evaluations: [{ id: run.id, status: 'QUEUED' }],
+    });
+    const runId = Buffer.from(run.id, 'base64').toString().split(':')[1]!;
+    await finishQueuedRun(db, runId);
+    await db.insert(splitMeasures).values({ ...measured, runId, fvu: 0.25 });
+    await db.insert(faithfulness).values({
+      ...{ runId, split: 'TRAIN', replacement: 'CLEAN' },
+      prompts: 9,
+      correct: 9,
+      crossEntropy: 0,
+    });
+    expect(await ask()).toMatchObject({
+      reconstruction: { fvu: 0.25 },
+      faithfulness: [{ replacement: 'CLEAN' }],
+    });
   });
 });

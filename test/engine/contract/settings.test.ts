@@ -186,7 +186,7 @@ describe('several settings that are not acceptable', () => {
   test('are one error that names each, rules between settings too', () => {
     const settings = {
       ...PAPER,
-      ...{ layer: 99, activation: 'TOPK', nFree: 8, k: 9, unseenShare: 0.6, validationShare: 0.4 },
+      ...{ layer: 1000, activation: 'TOPK', nFree: 8, k: 9, unseenShare: 0.6, validationShare: 0.4 },
       ...{
         alphas: [1, Number.NaN],
         weights: { ...PAPER.weights, recon: -1 },
@@ -195,7 +195,7 @@ describe('several settings that are not acceptable', () => {
     };
     const issues = issuesOf(alignmentSettings, settings);
     expect(issues.map(({ path, message }) => [path.join('.'), message])).toEqual([
-      ['layer', 'layer must be a whole number, -1 to 47; got 99'],
+      ['layer', 'layer must be a whole number, -1 to 999; got 1000'],
       ['weights.recon', 'recon must be a number, 0–1,000,000; got -1'],
       ['posttrain.learningRate', 'learningRate must be a number, above 0, at most 1; got 0'],
       ['alphas.1', 'alphas[1] must be a number, -1,000 to 1,000; got NaN'],

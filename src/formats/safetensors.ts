@@ -88,8 +88,7 @@ export function readSafetensors(
     const { tensors, metadata } = await readHeader(await sourceOf(file, label), label);
     const arrays: [string, ArrayValue][] = [];
     for (const name of names ?? Object.keys(tensors)) {
-      if (!Object.hasOwn(tensors, name)) throw malformed(label, `it has no tensor '${name}'`);
-      arrays.push([name, await readTensor(file, label, name, tensors[name]!)]);
+      arrays.push([name, await readTensor(file, label, name, entryOf(tensors, name, label))]);
     }
     return { arrays: Object.fromEntries(arrays), metadata };
   });
@@ -97,6 +96,36 @@ export function readSafetensors(
 
 /** Bytes of an element, of the types that are written. */
 const WIDTHS = { F32: 4, I32: 4, U8: 1 } as const;
+
+/**
+ * The tensors in `names` one by one, so that whoever passes them on need not hold all. The names are looked up, and `check`
+ * sees the shapes, before anything is read.
+ * @throws {AppError} as `readSafetensors` does.
+ */
+export async function* eachTensor(
+  path: string,
+  names: readonly string[],
+  check: (name: string, shape: readonly number[]) => void,
+): AsyncGenerator<[name: string, tensor: ArrayValue]> {
+  const label = basename(path);
+  const file = await open(path, 'r');
+  try {
+    const entries = await ofOwnFile(async () => {
+      const { tensors } = await readHeader(await sourceOf(file, label), label);
+      return names.map((name) => [name, entryOf(tensors, name, label)] as const);
+    });
+    for (const [name, { shape }] of entries) check(name, shape);
+    for (const [name, entry] of entries)
+      yield [name, await ofOwnFile(() => readTensor(file, label, name, entry))];
+  } finally {
+    await file.close();
+  }
+}
+
+function entryOf(tensors: SafetensorsHeader['tensors'], name: string, label: string): TensorEntry {
+  if (!Object.hasOwn(tensors, name)) throw malformed(label, `it has no tensor '${name}'`);
+  return tensors[name]!;
+}
 
 /** What stands before the tensors of these types and shapes, which follow in this order without gaps. */
 export function encodeHeader(
@@ -134,12 +163,19 @@ function bytesOf({ data }: ArrayValue): Buffer {
 async function withOwnFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
   const file = await open(path, 'r');
   try {
-    return await use(file);
+    return await ofOwnFile(() => use(file));
+  } finally {
+    await file.close();
+  }
+}
+
+/** What is wrong with a file that this server wrote is not the caller's fault. */
+async function ofOwnFile<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     throw new AppError('UNAVAILABLE', `a file of the server is damaged: ${error.message}`, { cause: error });
-  } finally {
-    await file.close();
   }
 }
 

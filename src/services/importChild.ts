@@ -73,11 +73,16 @@ function missing(path: string): never {
   throw invalidInput(['path'], `${path} is gone`);
 }
 
-async function readModel({ origin, target, maxBytes }: ModelOrder): Promise<ReadCheckpoint> {
+async function readModel({ origin, target, maxBytes, memoryBytes }: ModelOrder): Promise<ReadCheckpoint> {
   const { commit, ...files } = await open(origin, origin.gguf);
   try {
     const { config, tokenizer, nParams, weights } = await openCheckpoint(files, origin.gguf);
     checkSize('model', weights.bytes, maxBytes);
+    if (weights.bytes > memoryBytes)
+      throw invalidInput(
+        [],
+        `the model needs ${weights.bytes} bytes of memory as float32; this machine has ${memoryBytes}`,
+      );
     const file = await writeChunks(target, weights.chunks());
     return { commit, config, tokenizer: jsonOf(tokenizer), nParams, weights: file };
   } finally {

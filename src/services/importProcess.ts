@@ -35,6 +35,8 @@ export interface ModelOrder extends Target {
     /** Which of its files is the model, if it is a GGUF file. */
     gguf?: string;
   };
+  /** What this machine has. */
+  memoryBytes: number;
 }
 
 /** Which SAE to read, and where to write it. */

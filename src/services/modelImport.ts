@@ -7,6 +7,7 @@ import type { Db } from '../db/client.ts';
 import { storeArtifact } from '../db/queries/artifacts.ts';
 import { type ModelSource, models } from '../db/tables/index.ts';
 import { AppError, invalidInput, parseOrThrow } from '../errors.ts';
+import { memoryLimit } from '../memory.ts';
 import { checkNames, type HubOptions } from './hub.ts';
 import type { ImportProcesses, ModelOrder } from './importProcess.ts';
 import { resolveImportPath } from './importSource.ts';
@@ -50,7 +51,10 @@ export async function importModel(
   // Before there is a process, which takes a second to come.
   if (origin.kind === 'HUB') checkNames(origin.repo, origin.revision);
   else await resolveImportPath(input.path!, origins.importDir);
-  const order = { what: 'MODEL', origin, target: store.newPath(), maxBytes: limits.modelBytes } as const;
+  const order: ModelOrder = {
+    ...{ what: 'MODEL', origin, target: store.newPath() },
+    ...{ maxBytes: limits.modelBytes, memoryBytes: memoryLimit() },
+  };
   const { commit, config, tokenizer, nParams, weights } = await imports.read(order).catch((error) => {
     // What is wrong inside a file is wrong with the field that named the checkpoint.
     if (!(error instanceof AppError) || error.code !== 'INVALID_INPUT') throw error;

@@ -122,6 +122,7 @@ test('an import that waits for a hub ends with the server, and no other begins',
     origin: { kind: 'HUB', repo: 'us/tiny', revision: 'main', hub },
     target: join(api.importDir, 'never'),
     maxBytes: 1e9,
+    memoryBytes: 1e9,
   } as const;
   const stopped = { code: 'UNAVAILABLE', message: expect.stringMatching('shutting down') };
   const waiting = expect(imports.read(order)).rejects.toMatchObject(stopped);

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { buildTinyLlama } from '../formats/gguf/build.ts';
 import { type Api, openApi } from './api.ts';
 
@@ -188,5 +188,31 @@ describe('from the hub', () => {
       __typename: 'UnavailableError',
       message: expect.stringMatching(/cannot be read from the hub.*IMPORT_DIR needs no network/),
     });
+  });
+});
+
+describe('a model larger than memory', () => {
+  const shards = () =>
+    asked.filter((request) => request.includes('.safetensors') || request.includes('.gguf'));
+
+  test.each([
+    ['safetensors in a directory', { path: 'models/f32' }, 'path'],
+    ['a GGUF file', { path: 'large.gguf' }, 'path'],
+    ['a repository', { repo: 'us/tiny', revision: 'v1' }, 'repo'],
+    ['a GGUF file of a repository', { repo: 'us/tiny', revision: 'v1', file: 'tiny.gguf' }, 'repo'],
+  ] as const)('is refused with both numbers before its weights are read: %s', async (_, input, field) => {
+    await writeFile(join(api.importDir, 'large.gguf'), buildTinyLlama());
+    const limit = vi.spyOn(process, 'constrainedMemory').mockReturnValue(1000);
+    const refused = await importModel(input);
+    limit.mockRestore();
+    expect(refused).toMatchObject({ __typename: 'InputError', path: [field] });
+    expect(refused.message).toMatch(
+      /^the model needs \d{4,6} bytes of memory as float32; this machine has 1000$/,
+    );
+    if (field !== 'repo') return;
+    const headers = shards().length;
+    asked = [];
+    await importModel(input);
+    expect(headers).toBeLessThan(shards().length);
   });
 });

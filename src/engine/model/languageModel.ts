@@ -1,12 +1,14 @@
 /** A loaded language model: configuration, weights on the device, tokenizer. */
 import * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
-import { readSafetensors } from '../../formats/safetensors.ts';
+import { eachTensor, readSafetensors } from '../../formats/safetensors.ts';
 import { loadTokenizer, type Tokenizer } from '../../formats/tokenizer.ts';
+import { checkMemory } from '../../memory.ts';
 import { createRandom } from '../../random.ts';
-import type { Arrays } from '../contract/arrays.ts';
+import type { Arrays, ArrayValue } from '../contract/arrays.ts';
 import type { ModelConfig, ModelRef } from '../contract/model.ts';
-import { modelWeights, type WeightRow } from '../contract/modelWeights.ts';
+import { countWeights, modelWeights, type WeightRow, type WeightTable } from '../contract/modelWeights.ts';
+import { isNative, nativeBackend } from '../native/rawOps.ts';
 import { mapValues } from '../step/arrays.ts';
 import type { Tensors } from '../step/stepper.ts';
 import { loadCaptured } from './captured.ts';
@@ -20,12 +22,29 @@ export interface LanguageModel {
 }
 
 /**
- * Loads a model onto the current backend; the caller disposes it.
- * @throws {AppError} INVALID_INPUT when the file is malformed or its weights have not the configuration's shapes.
+ * Loads a model onto the current backend, weight by weight, so that it is in memory once; the caller disposes it.
+ * @throws {AppError} LIMIT_EXCEEDED when its weights are larger than this machine's memory, before any is read;
+ * INVALID_INPUT when they have not the configuration's shapes; UNAVAILABLE when the file is malformed.
  */
-export async function loadLanguageModel(ref: ModelRef): Promise<LanguageModel> {
-  if (ref.config.captured) return loadCaptured(ref);
-  return createLanguageModel(ref.config, await readWeights(ref), loadTokenizer(ref.tokenizer));
+export async function loadLanguageModel({ config, ...ref }: ModelRef): Promise<LanguageModel> {
+  if (config.captured) return loadCaptured({ config, ...ref });
+  checkMemory('the model', weightBytes(config));
+  const tokenizer = loadTokenizer(ref.tokenizer);
+  const table = modelWeights(config);
+  const weights: Tensors = {};
+  try {
+    for await (const [name, array] of eachTensor(ref.weights, Object.keys(table), shapeCheck(table)))
+      weights[name] = upload(array);
+  } catch (error) {
+    tf.dispose(weights);
+    throw error;
+  }
+  return { config, weights, tokenizer, dispose: () => tf.dispose(weights) };
+}
+
+/** Bytes of a model's weights as float32. */
+export function weightBytes(config: ModelConfig): number {
+  return 4 * countWeights(modelWeights(config));
 }
 
 /**
@@ -35,11 +54,27 @@ export async function loadLanguageModel(ref: ModelRef): Promise<LanguageModel> {
 export async function readWeights({ weights, config }: ModelRef): Promise<Arrays> {
   const table = modelWeights(config);
   const { arrays } = await readSafetensors(weights, Object.keys(table));
-  for (const [name, { shape }] of Object.entries(table)) {
-    if (String(arrays[name]!.shape) === String(shape)) continue;
-    throw new AppError('INVALID_INPUT', `${name} has shape [${arrays[name]!.shape}], expected [${shape}]`);
-  }
+  const check = shapeCheck(table);
+  for (const [name, { shape }] of Object.entries(arrays)) check(name, shape);
   return arrays;
+}
+
+/** @throws {AppError} INVALID_INPUT when a weight has another shape than the table says. */
+function shapeCheck(table: WeightTable): (name: string, shape: readonly number[]) => void {
+  return (name, shape) => {
+    const { shape: expected } = table[name]!;
+    if (String(shape) === String(expected)) return;
+    throw new AppError('INVALID_INPUT', `${name} has shape [${shape}], expected [${expected}]`);
+  };
+}
+
+/** On the device before this returns, which may go on using the memory of `data`. */
+function upload({ data, shape }: ArrayValue): tf.Tensor {
+  const tensor = tf.tensor(data, [...shape], data instanceof Int32Array ? 'int32' : 'float32');
+  // TensorFlow's backend uploads when a tensor is first used, and holds the array until then; it copies what is not
+  // aligned as it wants it, and shares the rest.
+  if (isNative()) nativeBackend().getInputTensorIds([tensor]);
+  return tensor;
 }
 
 /** Puts weights onto the current backend; the caller disposes the model. */
@@ -49,9 +84,8 @@ export function createLanguageModel(
   tokenizer: Tokenizer,
 ): LanguageModel {
   const weights: Tensors = {};
-  for (const [name, { data, shape }] of Object.entries(arrays)) {
-    weights[name] = tf.tensor(data.slice(), [...shape], data instanceof Int32Array ? 'int32' : 'float32');
-  }
+  for (const [name, { data, shape }] of Object.entries(arrays))
+    weights[name] = upload({ data: data.slice(), shape });
   return { config, weights, tokenizer, dispose: () => tf.dispose(weights) };
 }
 

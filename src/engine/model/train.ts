@@ -8,6 +8,7 @@ import {
   type Tokenizer,
   type TokenizerJson,
 } from '../../formats/tokenizer.ts';
+import { checkMemory } from '../../memory.ts';
 import { createRandom } from '../../random.ts';
 import type { Arrays } from '../contract/arrays.ts';
 import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/dataset.ts';
@@ -26,13 +27,15 @@ import {
   type Sequence,
   trainingSequences,
 } from './batches.ts';
-import { initWeights, readWeights } from './languageModel.ts';
+import { initWeights, readWeights, weightBytes } from './languageModel.ts';
 import { greedyPredictions, nextTokenLoss } from './loss.ts';
 import { createEta, learningRateAt } from './schedule.ts';
 import { jobFingerprint, readTrainState, writeTrainState } from './trainState.ts';
 
 /** Times that accuracy is measured on a sample while training, the end not counted. */
 const PROBES = 10;
+/** What a step holds as large as the weights: them, their gradients and two moments. */
+const COPIES = 4;
 const PROBE_PROMPTS = 128;
 
 /** What a checkpoint holds besides the stepper's state; batches follow from the step. */
@@ -57,10 +60,12 @@ interface Plan {
 /**
  * Trains with masked next-token loss, AdamW, warm-up and cosine, from `context.resumeFrom` if it is given; a
  * resumed run's numbers are those of an uninterrupted one on the same backend.
- * @throws {AppError} INVALID_INPUT when a sequence is longer than nCtx, ENGINE_FAILED when the loss diverges.
+ * @throws {AppError} INVALID_INPUT when a sequence is longer than nCtx, LIMIT_EXCEEDED when it needs more memory than this
+ * machine has, before any weight is read; ENGINE_FAILED when the loss diverges.
  */
 export async function trainModel(job: ModelJob, context: JobContext): Promise<ModelResult> {
   const plan = planTraining(job);
+  checkMemory('training the model', COPIES * weightBytes(plan.config));
   const stepper = createModelStepper(plan, await firstWeights(job, plan));
   try {
     const finalLoss = await runSteps(plan, stepper, context);

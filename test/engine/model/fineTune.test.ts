@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
 import type { ModelJob, ModelRef } from '../../../src/engine/contract/model.ts';
 import { type ModelSettingsInput, resolveModelSettings } from '../../../src/engine/contract/modelSettings.ts';
 import { logits } from '../../../src/engine/model/decoder.ts';
-import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { loadLanguageModel, weightBytes } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
 import { openFiles } from '../../../src/formats/huggingFace/files.ts';
 import { openCheckpoint } from '../../../src/formats/huggingFace/importModel.ts';
@@ -118,4 +118,15 @@ test('refuses settings that contradict the model, and answers that its tokenizer
   await expect(trainModel({ ...job(), initial: words }, createRecorder(dir))).rejects.toThrow(
     /tokenizer does not know all words of the answer "length"/,
   );
+});
+
+test('refuses a model whose training is larger than memory, with both numbers, before its weights are read', async () => {
+  const needed = 4 * weightBytes(imported.config);
+  const limit = vi.spyOn(process, 'constrainedMemory').mockReturnValue(needed - 1);
+  const nowhere = { ...job(), initial: { ...imported, weights: join(dir, 'nowhere') } };
+  await expect(trainModel(nowhere, createRecorder(dir))).rejects.toMatchObject({
+    code: 'LIMIT_EXCEEDED',
+    message: `training the model needs ${needed} bytes of memory; this machine has ${needed - 1}`,
+  });
+  limit.mockRestore();
 });

@@ -2,12 +2,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { logits } from '../../../src/engine/model/decoder.ts';
-import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
+import {
+  createLanguageModel,
+  type LanguageModel,
+  loadLanguageModel,
+} from '../../../src/engine/model/languageModel.ts';
 import { writeSafetensors } from '../../../src/formats/safetensors.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
-import { tinyConfig, tinyModel, tinyTokenizerJson, tinyWeights } from './tiny.ts';
+import { tinyConfig, tinyModel, tinyTokenizer, tinyTokenizerJson, tinyWeights } from './tiny.ts';
 
 let directory: string;
 beforeAll(async () => {
@@ -52,4 +56,27 @@ test('a file that is not of the configuration is refused before anything is load
     'ln_f.bias has shape [9], expected [8]',
   );
   expect(tf.memory().numTensors).toBe(before);
+});
+
+test('a model larger than memory is refused with both numbers before anything is read', async () => {
+  const bytes = 4 * Object.values(tinyWeights()).reduce((sum, { data }) => sum + data.length, 0);
+  const limit = vi.spyOn(process, 'constrainedMemory').mockReturnValue(bytes - 1);
+  const nowhere = { weights: join(directory, 'nowhere'), config: tinyConfig, tokenizer: tinyTokenizerJson };
+  await expect(loadLanguageModel(nowhere)).rejects.toMatchObject({
+    code: 'LIMIT_EXCEEDED',
+    message: `the model needs ${bytes} bytes of memory; this machine has ${bytes - 1}`,
+  });
+  limit.mockReturnValue(bytes);
+  await expect(loadLanguageModel(nowhere)).rejects.toMatchObject({ code: 'ENOENT' });
+  limit.mockRestore();
+});
+
+test('weights are on the device when loading returns, whatever becomes of the arrays', () => {
+  const arrays = tinyWeights();
+  const model = createLanguageModel(tinyConfig, arrays, tinyTokenizer);
+  for (const { data } of Object.values(arrays)) data.fill(Number.NaN);
+  const same = tinyModel();
+  expect(tf.tidy(() => logitsOf(model))).toEqual(tf.tidy(() => logitsOf(same)));
+  model.dispose();
+  same.dispose();
 });

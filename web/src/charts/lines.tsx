@@ -104,7 +104,7 @@ function summary({ label, steps, values }: Line): string {
   return `${label} goes from ${number(known[0])} to ${number(known.at(-1))} between steps ${steps[0]} and ${steps.at(-1)}, lowest ${number(low)}, highest ${number(high)}`;
 }
 
-const MOST_ROWS = 500;
+const MOST_ROWS = 5_000;
 
 function PointTable({ title, lines, height }: { title: string; lines: Line[]; height: number }) {
   const [steps, ...columns] = align(lines.map((line) => ({ ...line, smoothed: undefined })));

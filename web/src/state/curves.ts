@@ -14,10 +14,12 @@ export interface Series {
 /** Points that a live curve grows by before it is asked for anew, thinned. */
 const MOST_LIVE_POINTS = 20_000;
 
+const REDRAW_MS = 250;
+
 export class Curves {
   /** Names in alphabetical order; changes only when there is a new one. */
   readonly names: Signal<readonly string[]> = signal([]);
-  /** Counts up whenever points have changed, at most once a frame. */
+  /** Counts up when points have changed, at most four times a second: faster, nobody reads a curve. */
   readonly version: Signal<number> = signal(0);
   readonly #series = new Map<string, Points>();
   #isChanged = false;
@@ -35,7 +37,7 @@ export class Curves {
         values: points.map(({ value }) => value),
       });
     this.#named();
-    this.#changed();
+    this.version.value += 1;
   }
 
   /** A step that was seen already changes nothing. True when it is time to ask for thinned curves again. */
@@ -64,10 +66,10 @@ export class Curves {
   #changed(): void {
     if (this.#isChanged) return;
     this.#isChanged = true;
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       this.#isChanged = false;
       this.version.value += 1;
-    });
+    }, REDRAW_MS);
   }
 }
 

@@ -28,7 +28,10 @@ export interface FileContent {
 
 /** Opens one file of the model. @throws {AppError} INVALID_INPUT when the stored weights cannot be read. */
 export async function openExported(model: ModelRef, name: ExportedFile): Promise<FileContent> {
-  return name === 'model.safetensors' ? openWeights(model) : asJson(describe(model, name));
+  if (name === 'model.safetensors') return openWeights(model);
+  const json = JSON.stringify(describe(model, name), null, 2);
+  // Elsewhere such names are tokens.
+  return textOf(name === 'config.json' ? pointed(json) : json);
 }
 
 function describe(
@@ -48,8 +51,8 @@ function describe(
   }
 }
 
-function asJson(value: unknown): FileContent {
-  const bytes = Buffer.from(`${pointed(JSON.stringify(value, null, 2))}\n`);
+function textOf(json: string): FileContent {
+  const bytes = Buffer.from(`${json}\n`);
   return {
     contentType: 'application/json',
     bytes: bytes.byteLength,

@@ -159,6 +159,15 @@ describe('taken out as a directory', () => {
     expect(await readFile(again.weights)).toEqual(await readFile(ref.weights));
   });
 
+  test('ids of tokens stay whole numbers, whatever the tokens are called', async () => {
+    const ref = await importInto(join(dir, 'factor'), directoryOf('llama-3'));
+    const { model, ...rest } = ref.tokenizer as { model: { vocab: Record<string, number> } };
+    const vocab = { ...model.vocab, factor: 15_255 };
+    const tokenizer = { ...rest, model: { ...model, vocab } };
+    const { chunks } = await openExported({ ...ref, tokenizer }, 'tokenizer.json');
+    expect((await buffer(Readable.from(chunks()))).toString()).toMatch(/"factor": 15255,?\n/);
+  });
+
   test('all are loaded by transformers, which computes from them what it did', async (context) => {
     const directories: string[] = [];
     for (const name of NAMES) {

@@ -30,6 +30,18 @@ export function textsOfTokens(tokenizer: Tokenizer, text: string, ids: readonly 
   return slices(text, ends);
 }
 
+/** Which token of a text is the first beyond `most`, in words. */
+export function firstTooMany(
+  tokenizer: Tokenizer,
+  text: string,
+  ids: readonly number[],
+  most: number,
+): string {
+  const texts = textsOfTokens(tokenizer, text, ids);
+  const place = texts.slice(0, most).join('').length;
+  return `token ${most}, counted from 0, "${texts[most]}" at character ${place}, is the first too many`;
+}
+
 function endOfWord(text: string, at: number): number | null {
   WORD.lastIndex = at;
   return WORD.test(text) ? WORD.lastIndex : null;

@@ -278,6 +278,13 @@ describe('steering', () => {
     expect((await api.ask(LIST, {})).steerings.totalCount).toBe(1);
   });
 
+  it('names the first token of a prompt that leaves no room for an answer', async () => {
+    const { errors } = await api.answer(STEER, { saeId, prompt: `${'ada '.repeat(11)}Bo`, edits: [SET] });
+    expect(errors![0]!.message).toMatch(
+      /1 to 11 tokens, got 12; token 11, counted from 0, " Bo" at character 43/,
+    );
+  });
+
   it('needs the scope RUN', async () => {
     const { errors } = await api.answer(STEER, { saeId, prompt: PROMPT, edits: [SET] }, ['READ']);
     expect(errors![0]).toMatchObject({ extensions: { code: 'FORBIDDEN' } });

@@ -1,6 +1,7 @@
 /** One concept swap on one prompt, as the API offers it. */
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
+import { firstTooMany } from '../../formats/tokenTexts.ts';
 import type { Continuation, SwapCall, SwapPlacement, SwapResult } from '../contract/swap.ts';
 import type { LoadedPair } from '../loaded.ts';
 import { branchTrunk, disposeTrunk, runTrunk, type Trunk } from '../model/decode.ts';
@@ -123,7 +124,9 @@ function laterHook(
 export function readPrompt({ config, tokenizer }: LanguageModel, prompt: string): number[] {
   const tokens = tokenizer.encode(prompt);
   if (tokens.length >= 1 && tokens.length < config.nCtx) return tokens;
-  throw invalidInput(['prompt'], `prompt must be 1 to ${config.nCtx - 1} tokens, got ${tokens.length}`);
+  const most = config.nCtx - 1;
+  const where = tokens.length > most ? `; ${firstTooMany(tokenizer, prompt, tokens, most)}` : '';
+  throw invalidInput(['prompt'], `prompt must be 1 to ${most} tokens, got ${tokens.length}${where}`);
 }
 
 export function continuationOf({ text, tokens }: Generation): Continuation {

@@ -1,6 +1,6 @@
 /** What fires on a text: the strongest latents at each of its tokens. */
 import { invalidInput } from '../../errors.ts';
-import { textsOfTokens } from '../../formats/tokenTexts.ts';
+import { firstTooMany, textsOfTokens } from '../../formats/tokenTexts.ts';
 import { captureResidPost } from '../align/capture.ts';
 import { type ActiveToken, TOP_LATENTS } from '../contract/latents.ts';
 import type { LoadedPair } from '../loaded.ts';
@@ -24,11 +24,9 @@ function checkLength({ config, tokenizer }: LanguageModel, text: string, tokens:
   const { nCtx } = config;
   if (tokens.length === 0) throw invalidInput(['text'], 'text must have at least one token; it has none');
   if (tokens.length <= nCtx) return;
-  const parts = textsOfTokens(tokenizer, text, tokens);
-  const place = parts.slice(0, nCtx).join('').length;
   throw invalidInput(
     ['text'],
-    `text must have at most ${nCtx} tokens, as many as the model reads; it has ${tokens.length}: token ${nCtx}, counted from 0, "${parts[nCtx]}" at character ${place}, is the first too many`,
+    `text must have at most ${nCtx} tokens, as many as the model reads; it has ${tokens.length}: ${firstTooMany(tokenizer, text, tokens, nCtx)}`,
   );
 }
 

@@ -30,12 +30,12 @@ interface Format {
 const FORMATS: Readonly<Record<string, Format>> = {
   F32: { size: 4, toFloats: ({ buffer, byteLength }) => new Float32Array(buffer, 0, byteLength / 4) },
   F16: { size: 2, toFloats: widenHalves },
+  // The upper half of a float32.
+  BF16: { size: 2, toFloats: (bytes) => widen(bytes, (bits) => bits << 16) },
   F64: {
     size: 8,
     toFloats: ({ buffer, byteLength }) => Float32Array.from(new Float64Array(buffer, 0, byteLength / 8)),
   },
-  // The upper half of a float32.
-  BF16: { size: 2, toFloats: (bytes) => widen(bytes, (bits) => bits << 16) },
 };
 
 /** A tensor of a safetensors file. */

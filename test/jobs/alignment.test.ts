@@ -53,7 +53,9 @@ test('an alignment run ends with its SAE, its measures and one slot a concept', 
   const swaps = await db.select().from(swapMeasures).where(eq(swapMeasures.runId, first.id));
   const { chosenAlpha } = first.result as { chosenAlpha: number };
   for (const { alpha, chosen } of swaps) expect(chosen).toBe(alpha === chosenAlpha);
-  expect(new Set(swaps.map(({ control }) => control))).toEqual(new Set(['CONCEPT', 'RANDOM_LATENT']));
+  expect(new Set(swaps.map(({ control }) => control))).toEqual(
+    new Set(['CONCEPT', 'RANDOM_LATENT', 'SUM', 'TRUE_ACTIVATION']),
+  );
 });
 
 test('an alignment run whose engine is killed ends as if it never was', async () => {

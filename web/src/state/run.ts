@@ -40,6 +40,7 @@ export class LiveRun {
       const { run } = await request(RunQuery, { id: this.id, maxPoints: MAX_POINTS });
       if (this.#isClosed) return;
       if (!run) throw new ApiError('There is no run with this id; it may have been deleted.', 'NOT_FOUND');
+      if (this.#isBehind(run)) return;
       batch(() => {
         this.error.value = null;
         this.run.value = run;
@@ -93,6 +94,12 @@ export class LiveRun {
     }
   }
 
+  /** Asked before the run's end and answered after it was told here: a run that is over stays so. */
+  #isBehind({ status }: { status: RunHeadFragment['status'] }): boolean {
+    const known = this.run.peek();
+    return known !== null && known !== undefined && isOver(known.status) && !isOver(status);
+  }
+
   /** Ended: results, exports and times are there now. */
   async #finish(): Promise<void> {
     await this.#refresh();
@@ -100,7 +107,7 @@ export class LiveRun {
 
   async #refresh(): Promise<void> {
     const { run } = await request(RunSummary, { id: this.id }).catch(() => ({ run: null }));
-    if (run && !this.#isClosed) this.run.value = run;
+    if (run && !this.#isClosed && !this.#isBehind(run)) this.run.value = run;
   }
 }
 

@@ -54,6 +54,7 @@ export async function pinSession(
   );
   // Where none is named it is the first that exists of the search path, which then is the only one.
   const schema = `quote_ident(coalesce($1, current_schema(), ''))`;
+  await client.query('set statement_timeout = 0'); // by itself, for a short one of the role's may end the long one below
   await client.query(
     `select ${[...set, ...setIfKnown, `set_config('search_path', ${schema}, false)`].join(', ')}`,
     [schemaOf(connectionString)],

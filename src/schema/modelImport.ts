@@ -1,15 +1,15 @@
 /** Models that were trained elsewhere. */
-
 import { makeLabelled } from '../services/labels.ts';
 import type { Model, ModelSource } from '../services/model.ts';
 import { importModel } from '../services/modelImport.ts';
 import { builder } from './builder.ts';
+import { hubFields } from './hubSource.ts';
 import { withoutNulls } from './input.ts';
 import { labelInput, takeLabels } from './labels.ts';
 import { addMutation } from './mutation.ts';
 import { ModelRef } from './refs.ts';
 
-type Known = { path?: string; repo?: string; revision?: string; commit?: string; file?: string };
+type Known = { path?: string; file?: string };
 
 export const ModelSourceRef = builder.objectRef<ModelSource>('ModelSource').implement({
   description: 'Where a model that was trained elsewhere comes from.',
@@ -19,21 +19,7 @@ export const ModelSourceRef = builder.objectRef<ModelSource>('ModelSource').impl
       description: 'The directory or GGUF file below `IMPORT_DIR`; null for a model from the hub.',
       resolve: (source: Known) => source.path,
     }),
-    repo: t.string({
-      nullable: true,
-      description: 'The repository on the Hugging Face hub; null for a directory.',
-      resolve: (source: Known) => source.repo,
-    }),
-    revision: t.string({
-      nullable: true,
-      description: 'The branch, tag or commit that was asked for; null for a directory.',
-      resolve: (source: Known) => source.revision,
-    }),
-    commit: t.string({
-      nullable: true,
-      description: 'What the revision stood for then; null for a directory.',
-      resolve: (source: Known) => source.commit,
-    }),
+    ...hubFields(t),
     file: t.string({
       nullable: true,
       description: 'The GGUF file of the repository; null for a safetensors checkpoint and for a path.',

@@ -3,13 +3,14 @@ import { makeLabelled } from '../services/labels.ts';
 import type { Sae, SaeSource } from '../services/sae.ts';
 import { importSae } from '../services/saeImport.ts';
 import { builder } from './builder.ts';
+import { hubFields } from './hubSource.ts';
 import { idOf } from './ids.ts';
 import { withoutNulls } from './input.ts';
 import { labelInput, takeLabels } from './labels.ts';
 import { addMutation } from './mutation.ts';
 import { SaeRef } from './refs.ts';
 
-type Known = Partial<Record<'path' | 'repo' | 'revision' | 'commit' | 'folder' | 'file', string>>;
+type Known = Partial<Record<'path' | 'folder', string>>;
 
 export const SaeSourceRef = builder.objectRef<SaeSource>('SaeSource').implement({
   description: 'Where an SAE that was trained elsewhere comes from.',
@@ -19,21 +20,7 @@ export const SaeSourceRef = builder.objectRef<SaeSource>('SaeSource').implement(
       description: 'The directory below `IMPORT_DIR`; null for an SAE from the hub.',
       resolve: (source: Known) => source.path,
     }),
-    repo: t.string({
-      nullable: true,
-      description: 'The repository on the Hugging Face hub; null for a directory.',
-      resolve: (source: Known) => source.repo,
-    }),
-    revision: t.string({
-      nullable: true,
-      description: 'The branch, tag or commit that was asked for; null for a directory.',
-      resolve: (source: Known) => source.revision,
-    }),
-    commit: t.string({
-      nullable: true,
-      description: 'What the revision stood for then; null for a directory.',
-      resolve: (source: Known) => source.commit,
-    }),
+    ...hubFields(t),
     folder: t.string({
       nullable: true,
       description: 'The folder of the repository, empty for its root; null for a directory.',

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { buildTinyLlama } from '../formats/gguf/build.ts';
 import { type Api, openApi } from './api.ts';
+import { answerFile } from './hub.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/gpt2', import.meta.url));
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
@@ -48,16 +49,7 @@ beforeAll(async () => {
       name === 'tiny.gguf'
         ? buildTinyLlama()
         : await readFile(join(FIXTURES, 'bf16-sharded', name)).catch(() => null);
-    if (!content) return void response.writeHead(404, { 'X-Error-Code': 'EntryNotFound' }).end();
-    const [from, to] =
-      /^bytes=(\d+)-(\d+)$/
-        .exec(request.headers.range ?? '')
-        ?.slice(1)
-        .map(Number) ?? [];
-    const part = from === undefined ? content : content.subarray(from, to! + 1);
-    const range = `bytes ${from}-${to}/${content.length}`;
-    const headers = { etag: '"x"', ...(from !== undefined && { 'content-range': range }) };
-    response.writeHead(from === undefined ? 200 : 206, headers).end(part);
+    answerFile(request, response, content);
   });
   await new Promise<void>((resolve) => hub.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(hub.address() as AddressInfo).port}`;

@@ -9,6 +9,7 @@ import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { storeTinyAlignment, type TinyAlignment } from '../helpers/tinyAlignment.ts';
 import { type Api, openApi } from './api.ts';
 import { contract } from './contract.ts';
+import { answerFile } from './hub.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/saes', import.meta.url));
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
@@ -29,16 +30,7 @@ beforeAll(async () => {
         .end(JSON.stringify({ id: 'us/scope', sha: COMMIT }));
     const name = pathname.split(`/us/scope/resolve/${COMMIT}/`)[1];
     const content = name ? await readFile(join(FIXTURES, decodeURIComponent(name))).catch(() => null) : null;
-    if (!content) return void response.writeHead(404, { 'X-Error-Code': 'EntryNotFound' }).end();
-    const [from, to] =
-      /^bytes=(\d+)-(\d+)$/
-        .exec(request.headers.range ?? '')
-        ?.slice(1)
-        .map(Number) ?? [];
-    const part = from === undefined ? content : content.subarray(from, to! + 1);
-    const range = `bytes ${from}-${to}/${content.length}`;
-    const headers = { etag: '"x"', ...(from !== undefined && { 'content-range': range }) };
-    response.writeHead(from === undefined ? 200 : 206, headers).end(part);
+    answerFile(request, response, content);
   });
   await new Promise<void>((resolve) => hub.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(hub.address() as AddressInfo).port}`;

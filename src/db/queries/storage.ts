@@ -44,33 +44,23 @@ export async function storageOfRuns(db: Executor, ids: readonly string[]): Promi
 }
 
 /** For each model the bytes of its weights. */
-export async function storageOfModels(db: Executor, ids: readonly string[]): Promise<number[]> {
-  return sumFor(
-    db,
-    ids,
-    sql`select m.id, a.bytes from models m join artifacts a on a.hash = m.artifact_hash
-      where m.id = any(${sql.param(ids)}::uuid[])`,
-  );
-}
+export const storageOfModels = fileSizes('models');
 
 /** For each SAE the bytes of its file. */
-export async function storageOfSaes(db: Executor, ids: readonly string[]): Promise<number[]> {
-  return sumFor(
-    db,
-    ids,
-    sql`select s.id, a.bytes from saes s join artifacts a on a.hash = s.artifact_hash
-      where s.id = any(${sql.param(ids)}::uuid[])`,
-  );
-}
+export const storageOfSaes = fileSizes('saes');
 
 /** For each corpus the bytes of its file. */
-export async function storageOfCorpora(db: Executor, ids: readonly string[]): Promise<number[]> {
-  return sumFor(
-    db,
-    ids,
-    sql`select c.id, a.bytes from corpora c join artifacts a on a.hash = c.artifact_hash
-      where c.id = any(${sql.param(ids)}::uuid[])`,
-  );
+export const storageOfCorpora = fileSizes('corpora');
+
+/** Of things that have one file each. */
+function fileSizes(table: 'models' | 'saes' | 'corpora') {
+  return (db: Executor, ids: readonly string[]): Promise<number[]> =>
+    sumFor(
+      db,
+      ids,
+      sql`select t.id, a.bytes from ${sql.identifier(table)} t join artifacts a on a.hash = t.artifact_hash
+        where t.id = any(${sql.param(ids)}::uuid[])`,
+    );
 }
 
 /** For each dataset the bytes of its facts and examples as Postgres keeps them, without indexes. */

@@ -1,6 +1,6 @@
 /** Answers under the true activation: that of the prompt which asks what the swap is to make the model answer. */
 import * as tf from '@tensorflow/tfjs-core';
-import { likeliest, runPrefixes } from '../model/continue.ts';
+import { likeliest, runPrefixes, takePicked } from '../model/continue.ts';
 import { decode, disposeState, selectRows } from '../model/decode.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
@@ -61,12 +61,7 @@ async function continueBatch(
       disposeState(previous);
       const picked = await likeliest(state.logits);
       await breathe();
-      const going: number[] = [];
-      open.forEach((i, row) => {
-        const ended = picked[row] === model.tokenizer.eosId;
-        if (!ended) made[i]!.push(picked[row]!);
-        if (!ended && made[i]!.length < room[i]!) going.push(row);
-      });
+      const going = takePicked(picked, open, { made, room, eosId: model.tokenizer.eosId });
       if (going.length === 0) return made;
       const all = state;
       const targets = later ? going.map((row) => open.length + row) : [];

@@ -54,12 +54,7 @@ export async function continueBranches(
       disposeState(previous);
       const picked = await likeliest(state.logits);
       await breathe();
-      const going: number[] = [];
-      open.forEach((i, row) => {
-        const ended = picked[row] === model.tokenizer.eosId;
-        if (!ended) made[i]!.push(picked[row]!);
-        if (!ended && made[i]!.length < room[i]!) going.push(row);
-      });
+      const going = takePicked(picked, open, { made, room, eosId: model.tokenizer.eosId });
       if (going.length === 0) return made;
       next = going.map((row) => picked[row]!);
       if (going.length < open.length) {
@@ -72,6 +67,23 @@ export async function continueBranches(
   } finally {
     disposeState(state);
   }
+}
+
+/** Adds to each open sequence the token that its row picked, unless that ends it; returns the rows that go on. */
+export function takePicked(
+  picked: Int32Array,
+  open: readonly number[],
+  {
+    made,
+    room,
+    eosId,
+  }: { made: number[][]; room: readonly number[]; eosId: LanguageModel['tokenizer']['eosId'] },
+): number[] {
+  return open.flatMap((i, row) => {
+    if (picked[row] === eosId) return [];
+    const length = made[i]!.push(picked[row]!);
+    return length < room[i]! ? [row] : [];
+  });
 }
 
 /** The most probable token of each row of `[B, V]`. */

@@ -34,6 +34,19 @@ export function Failed({
   );
 }
 
+/** In the place of a whole view while its query has no answer: that it is asked for, or why there is none. */
+export function Waiting({
+  what,
+  error,
+  again,
+}: {
+  what: string;
+  error: { message: string } | null;
+  again: () => void;
+}) {
+  return error ? <Failed isWhole message={error.message} again={again} /> : <Loading what={what} />;
+}
+
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (
     <div class="empty">

@@ -13,7 +13,7 @@ import { share } from '../format.ts';
 import { Choice, SPLITS } from '../parts/choice.tsx';
 import { Rate, rateText } from '../parts/rate.tsx';
 import { isOver, nameOf } from '../parts/run.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Failed, Waiting } from '../parts/states.tsx';
 import { RunTabs } from '../parts/tabs.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
@@ -24,12 +24,7 @@ export function Binding({ id }: { id: string }) {
   const split = (query.value.get('split') ?? 'TEST_OOD') as Split;
   const { data, error, again } = useQuery(BindingDocument, { id, split });
   const opened = query.value.get('slot');
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Loading the binding matrix" />
-    );
+  if (!data) return <Waiting what="Loading the binding matrix" error={error} again={again} />;
   const { run } = data;
   if (!run) return <Failed isWhole title="There is no such run" message="It may have been deleted." />;
   const binding = 'binding' in run ? run.binding : null;

@@ -6,7 +6,7 @@ import { Lines } from '../charts/lines.tsx';
 import { number, words } from '../format.ts';
 import { nameOf, Status } from '../parts/run.tsx';
 import { Scroll } from '../parts/scroll.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Waiting } from '../parts/states.tsx';
 import { query } from '../router.ts';
 import { useQuery } from '../state/query.ts';
 
@@ -26,8 +26,7 @@ export function Compare() {
         </Empty>
       </>
     );
-  if (!data)
-    return error ? <Failed isWhole message={error.message} again={again} /> : <Loading what="Comparing" />;
+  if (!data) return <Waiting what="Comparing" error={error} again={again} />;
   const { runs, settings, measures } = data.compareRuns;
   const names = runs.map((run, i) => `${String.fromCharCode(65 + (i % 26))} ${nameOf(run)}`);
   return (

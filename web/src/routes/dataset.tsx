@@ -2,7 +2,7 @@
 import { DatasetDetail, type DatasetDetailQuery, type Split } from '../api/documents.ts';
 import { words } from '../format.ts';
 import { Scroll } from '../parts/scroll.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Failed, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
 
@@ -13,12 +13,7 @@ export function Dataset({ id }: { id: string }) {
   const split = query.value.get('split') as Split | null;
   const after = query.value.get('after');
   const { data, error, again } = useQuery(DatasetDetail, { id, first: 25, after, concept, split });
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Loading the dataset" />
-    );
+  if (!data) return <Waiting what="Loading the dataset" error={error} again={again} />;
   const dataset = data.node?.__typename === 'Dataset' ? data.node : null;
   if (!dataset)
     return <Failed isWhole title="There is no such dataset" message="It may have been deleted." />;

@@ -12,7 +12,7 @@ import { ago, bytes, words } from '../format.ts';
 import { Delete } from '../parts/delete.tsx';
 import { Progress } from '../parts/run.tsx';
 import { Scroll } from '../parts/scroll.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
 
@@ -21,12 +21,7 @@ type Dataset = DatasetsQuery['datasets']['edges'][number]['node'];
 export function Datasets() {
   const after = query.value.get('after');
   const { data, error, again } = useQuery(DatasetsDocument, { first: 50, after });
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Loading datasets" />
-    );
+  if (!data) return <Waiting what="Loading datasets" error={error} again={again} />;
   const { edges, totalCount, pageInfo } = data.datasets;
   return (
     <>

@@ -15,7 +15,7 @@ import { Facts } from '../parts/facts.tsx';
 import { Rate } from '../parts/rate.tsx';
 import { isOver } from '../parts/run.tsx';
 import { RunFrame } from '../parts/runFrame.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Failed, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
 
@@ -23,12 +23,7 @@ type Grokking = Extract<NonNullable<FilmQuery['run']>, { points: unknown }>;
 
 export function Film({ id }: { id: string }) {
   const { data, error, again } = useQuery(FilmDocument, { id });
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Loading the film" />
-    );
+  if (!data) return <Waiting what="Loading the film" error={error} again={again} />;
   const { run } = data;
   if (!run) return <Failed isWhole title="There is no such run" message="It may have been deleted." />;
   return (

@@ -6,18 +6,13 @@ import { Facts } from '../parts/facts.tsx';
 import { Rate, rateText } from '../parts/rate.tsx';
 import { Progress } from '../parts/run.tsx';
 import { RunFrame } from '../parts/runFrame.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Failed, Waiting } from '../parts/states.tsx';
 import { useQuery } from '../state/query.ts';
 import { bestOf } from './latents.tsx';
 
 export function Latent({ id, index }: { id: string; index: string }) {
   const { data, error, again } = useQuery(LatentDocument, { id, index: Number(index) });
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Measuring the latent" />
-    );
+  if (!data) return <Waiting what="Measuring the latent" error={error} again={again} />;
   const { run } = data;
   if (!run) return <Failed isWhole title="There is no such run" message="It may have been deleted." />;
   const latent = 'latent' in run ? run.latent : null;

@@ -8,7 +8,7 @@ import { Choice, SPLITS } from '../parts/choice.tsx';
 import { Rate, rateText } from '../parts/rate.tsx';
 import { isOver, Status } from '../parts/run.tsx';
 import { RunFrame } from '../parts/runFrame.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Failed, Waiting } from '../parts/states.tsx';
 import { navigate, query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
 
@@ -25,12 +25,7 @@ export function Layers({ id }: { id: string }) {
     const timer = setInterval(() => !document.hidden && void again(), REFRESH_MS);
     return () => clearInterval(timer);
   }, [isBusy]);
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Loading the sweep" />
-    );
+  if (!data) return <Waiting what="Loading the sweep" error={error} again={again} />;
   const { run } = data;
   if (!run) return <Failed isWhole title="There is no such run" message="It may have been deleted." />;
   return (

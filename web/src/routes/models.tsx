@@ -5,7 +5,7 @@ import { request } from '../api/graphql.ts';
 import { ago, bytes, number, share } from '../format.ts';
 import { Delete } from '../parts/delete.tsx';
 import { Scroll } from '../parts/scroll.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
 
@@ -14,12 +14,7 @@ type Model = ModelsQuery['models']['edges'][number]['node'];
 export function Models() {
   const after = query.value.get('after');
   const { data, error, again } = useQuery(ModelsDocument, { first: 50, after });
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Loading models" />
-    );
+  if (!data) return <Waiting what="Loading models" error={error} again={again} />;
   const { edges, totalCount, pageInfo } = data.models;
   return (
     <>

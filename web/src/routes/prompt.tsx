@@ -7,18 +7,13 @@ import { number } from '../format.ts';
 import { isOver } from '../parts/run.tsx';
 import { RunFrame } from '../parts/runFrame.tsx';
 import { Scroll } from '../parts/scroll.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Failed, Loading, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
 
 export function Prompt({ id }: { id: string }) {
   const { data, error, again } = useQuery(PromptView, { id });
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Loading the run" />
-    );
+  if (!data) return <Waiting what="Loading the run" error={error} again={again} />;
   const { run } = data;
   if (!run) return <Failed isWhole title="There is no such run" message="It may have been deleted." />;
   const sae = 'sae' in run ? run.sae : null;

@@ -11,7 +11,7 @@ import {
 import { request } from '../api/graphql.ts';
 import { ago, words } from '../format.ts';
 import { isOver, nameOf, Progress, Status, timing } from '../parts/run.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Waiting } from '../parts/states.tsx';
 import { navigate, query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
 import { EngineLine } from './engine.tsx';
@@ -35,8 +35,7 @@ export function Runs() {
     const timer = setInterval(() => !document.hidden && void again(), REFRESH_MS);
     return () => clearInterval(timer);
   }, [isBusy]);
-  if (!data)
-    return error ? <Failed isWhole message={error.message} again={again} /> : <Loading what="Loading runs" />;
+  if (!data) return <Waiting what="Loading runs" error={error} again={again} />;
   const { edges, totalCount } = data.runs;
   const rows = edges.map(({ node }) => node);
   const isFiltered = kind !== null || status !== null;

@@ -12,7 +12,7 @@ import {
 import { RateCurves } from '../charts/curve.tsx';
 import { words } from '../format.ts';
 import { isOver, nameOf } from '../parts/run.tsx';
-import { Empty, Failed, Loading } from '../parts/states.tsx';
+import { Empty, Failed, Waiting } from '../parts/states.tsx';
 import { RunTabs } from '../parts/tabs.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
@@ -33,12 +33,7 @@ export interface Swap {
 
 export function SwapRoute({ id }: { id: string }) {
   const { data, error, again } = useQuery(SwapView, { id });
-  if (!data)
-    return error ? (
-      <Failed isWhole message={error.message} again={again} />
-    ) : (
-      <Loading what="Loading the run" />
-    );
+  if (!data) return <Waiting what="Loading the run" error={error} again={again} />;
   const { run } = data;
   if (!run) return <Failed isWhole title="There is no such run" message="It may have been deleted." />;
   return (

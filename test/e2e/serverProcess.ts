@@ -18,9 +18,22 @@ export interface ServerProcess {
   exited: Promise<number | null>;
 }
 
+/** What is started, and where. */
+export interface Command {
+  file: string;
+  args: string[];
+  cwd?: string;
+}
+
+const OF_THIS_CHECKOUT: Command = { file: process.execPath, args: ['--import', 'tsx', MAIN] };
+
 /** Starts a process and reads its log; `READY` decides when it is up. */
-export function spawnServer(env: Record<string, string>): ServerProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
+export function spawnServer(
+  env: Record<string, string>,
+  { file, args, cwd }: Command = OF_THIS_CHECKOUT,
+): ServerProcess {
+  const child = spawn(file, args, {
+    cwd,
     env: { ...baseEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A process group of its own, so that whoever it leaves behind can be found.
@@ -42,8 +55,8 @@ export function spawnServer(env: Record<string, string>): ServerProcess {
 }
 
 /** Starts a server and resolves when it serves or takes runs. @throws Error with its log when it ended before. */
-export async function startServer(env: Record<string, string>): Promise<ServerProcess> {
-  const server = spawnServer(env);
+export async function startServer(env: Record<string, string>, command?: Command): Promise<ServerProcess> {
+  const server = spawnServer(env, command);
   const awaited = env.ROLE === 'worker' ? '"msg":"the worker takes runs"' : '"msg":"listening"';
   const line = await new Promise<string>((resolve, reject) => {
     server.child.on('line', (text: string) => text.includes(awaited) && resolve(text));

@@ -275,8 +275,11 @@ void Updater::run(int64_t n, const float* gradient, float scale, float* w, float
 
 void update(int64_t n, const float* gradient, float scale, const AdamW& adam, float* w, float* m, float* v) {
   const Updater updater(adam);
-  parallel(n, 1 << 16, [&](int64_t from, int64_t to) {
-    updater.run(to - from, gradient + from, scale, w + from, m + from, v + from);
+  // In whole vectors, for the rest of a piece is rounded otherwise: what is rest must not depend on the number of threads.
+  const int64_t vectors = (n + WIDTH - 1) / WIDTH;
+  parallel(vectors, (1 << 16) / WIDTH, [&](int64_t first, int64_t last) {
+    const int64_t from = first * WIDTH, count = std::min(n, last * WIDTH) - from;
+    updater.run(count, gradient + from, scale, w + from, m + from, v + from);
   });
 }
 

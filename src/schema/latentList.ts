@@ -3,6 +3,7 @@ import { LATENT_ORDERS, listLatents, searchLatents } from '../services/latentSur
 import { builder } from './builder.ts';
 import { conceptKeyOrId, idOf } from './ids.ts';
 import { checkFirst, LatentMatchRef } from './latent.ts';
+import { OrderDirection } from './order.ts';
 import { LatentConnection, LatentRef, SaeRef } from './refs.ts';
 
 /** When asked first, all latents are measured, which is seconds of the engine's time; later it is a read. */
@@ -21,14 +22,6 @@ const LatentOrderField = builder.enumType('LatentOrderField', {
   values: Object.fromEntries(
     LATENT_ORDERS.map((field) => [field, { description: MEANINGS[field] }]),
   ) as Record<(typeof LATENT_ORDERS)[number], { description: string }>,
-});
-
-const OrderDirection = builder.enumType('OrderDirection', {
-  description: 'Which end of an order comes first.',
-  values: {
-    ASC: { description: 'The smallest first.' },
-    DESC: { description: 'The largest first.' },
-  } as const,
 });
 
 const LatentOrder = builder.inputType('LatentOrder', {

@@ -1,7 +1,34 @@
 /** Metrics: what is measured step by step while a run trains. */
+import { describeMetric, type Metric } from '../engine/contract/metrics.ts';
 import type { MetricSeries } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
+
+const Better = builder.enumType('Better', {
+  description: 'Which way a metric should go.',
+  values: { LOWER: { description: 'Down.' }, HIGHER: { description: 'Up.' } },
+});
+
+export const MetricRef = builder.objectRef<Metric>('Metric').implement({
+  description: 'What a metric is, for people.',
+  fields: (t) => ({
+    name: t.exposeString('name', {
+      description: 'Its name, such as `loss`, or `loss/bindMse` for one term of the loss.',
+    }),
+    label: t.exposeString('label', { description: 'What to call it on an axis.' }),
+    unit: t.exposeString('unit', {
+      nullable: true,
+      description: 'What it counts in, such as nats; `share` is 0–1; null for a bare number.',
+    }),
+    better: t.field({
+      type: Better,
+      nullable: true,
+      description: 'Which way it should go; null where neither is better.',
+      resolve: ({ better }) => better,
+    }),
+    group: t.exposeString('group', { description: 'Metrics of one group belong into one chart.' }),
+  }),
+});
 
 export const MetricPointRef = builder.objectRef<MetricSeries['points'][number]>('MetricPoint').implement({
   description: 'One value of a metric.',
@@ -21,6 +48,11 @@ export const MetricSeriesRef = builder.objectRef<MetricSeries>('MetricSeries').i
   fields: (t) => ({
     name: t.exposeString('name', {
       description: 'Its name, such as `loss`, or `loss/bind` for one term of the loss.',
+    }),
+    metric: t.field({
+      type: MetricRef,
+      description: 'What it is.',
+      resolve: ({ name }) => describeMetric(name),
     }),
     points: t.field({
       type: [MetricPointRef],

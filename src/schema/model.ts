@@ -55,6 +55,10 @@ builder.node(ModelRef, {
   loadOne: (id, { loaders }) => loaders.load(modelsByIds, id),
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Name for people.' }),
+    architecture: t.string({
+      description: 'What it is built like, as `config.architecture`.',
+      resolve: ({ config }) => decoderOf(config).architecture,
+    }),
     config: t.field({
       type: ModelConfigRef,
       description: 'Its shape.',

@@ -1,12 +1,13 @@
 /** What every run has in common: its life, its metrics, and its events. */
 import { datasetsByIds } from '../services/dataset.ts';
 import { workersByIds } from '../services/engine.ts';
+import { modelsByIds } from '../services/model.ts';
 import { getMetrics, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor } from './eventCursor.ts';
 import { typenameOf } from './ids.ts';
 import { MetricSeriesRef } from './metrics.ts';
-import { DatasetRef, RunRef, WorkerRef } from './refs.ts';
+import { DatasetRef, ModelRef, RunRef, WorkerRef } from './refs.ts';
 import { ExportFileRef, exportFilesOf } from './runExports.ts';
 
 const DEFAULT_MAX_POINTS = 1000;
@@ -61,6 +62,13 @@ RunRef.implement({
       type: DatasetRef,
       description: 'The data that it works on.',
       resolve: async (run, _args, { loaders }) => (await loaders.load(datasetsByIds, run.datasetId))!,
+    }),
+    model: t.field({
+      type: ModelRef,
+      nullable: true,
+      description:
+        'The model that it made or studies; null until a training has succeeded, while an analysis waits for its checkpoint (phase AWAITING_CHECKPOINT), and of a grokking run, whose parts have one each.',
+      resolve: ({ modelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, modelId),
     }),
     parent: t.field({
       type: RunRef,

@@ -1,5 +1,5 @@
 /** Scalars beyond GraphQL's own. */
-import { GraphQLScalarType } from 'graphql';
+import { GraphQLError, GraphQLScalarType, Kind, print } from 'graphql';
 import { builder } from './builder.ts';
 
 builder.addScalarType(
@@ -9,6 +9,8 @@ builder.addScalarType(
     description: 'An instant in ISO 8601, UTC, milliseconds: `2026-01-31T09:30:00.000Z`.',
     specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
     serialize: (value) => (value as Date).toISOString(),
+    parseValue: readInstant,
+    parseLiteral: (node) => readInstant(node.kind === Kind.STRING ? node.value : print(node)),
   }),
 );
 
@@ -28,6 +30,18 @@ builder.addScalarType(
     },
   }),
 );
+
+/** The years that Postgres and ISO 8601 write alike. */
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
+
+function readInstant(value: unknown): Date {
+  const date = new Date(typeof value === 'string' && INSTANT.test(value) ? value : Number.NaN);
+  if (date.getTime() >= Date.parse('0001-01-01') && date.getTime() < Date.parse('9999-12-31')) return date;
+  const shown = JSON.stringify(value)?.slice(0, 100);
+  throw new GraphQLError(
+    `DateTime accepts an instant such as "2026-01-31T09:30:00.000Z", with its offset from UTC; got ${shown}`,
+  );
+}
 
 /** By its looks: the transport brings a `File` class of its own. */
 function isFile(value: unknown): boolean {

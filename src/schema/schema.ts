@@ -17,6 +17,7 @@ import './activationImport.ts';
 import './modelImport.ts';
 import './run.ts';
 import './runEvents.ts';
+import './runRow.ts';
 import './runs/index.ts';
 import './runs/queries.ts';
 import './sae.ts';

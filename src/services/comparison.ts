@@ -4,6 +4,7 @@ import type { Run } from '../db/queries/runs.ts';
 import { AppError, invalidInput } from '../errors.ts';
 import type { Measure } from '../runs/measure.ts';
 import { measuresOf } from '../runs/measures.ts';
+import { leavesOf } from '../runs/settingValues.ts';
 import { corporaByIds } from './corpus.ts';
 import { modelsByIds } from './model.ts';
 import { runsByIds } from './run.ts';
@@ -80,15 +81,6 @@ async function surroundings(db: Executor, runs: readonly Run[]): Promise<Setting
     path: `run.${key}`,
     values: values.map((value) => (value === null ? null : JSON.stringify(value))),
   }));
-}
-
-/** Dotted paths with values as JSON text; lists are values. */
-function leavesOf(settings: object, prefix = ''): [string, string][] {
-  return Object.entries(settings).flatMap(([key, value]): [string, string][] =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? leavesOf(value, `${prefix}${key}.`)
-      : [[`${prefix}${key}`, JSON.stringify(value)]],
-  );
 }
 
 function align(measures: readonly (readonly Measure[])[]): ComparedMeasure[] {

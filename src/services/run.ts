@@ -13,7 +13,7 @@ export type * from '../db/queries/events.ts';
 export type { MetricSeries } from '../db/queries/metrics.ts';
 export type { Page, PageArgs } from '../db/queries/page.ts';
 export { resultOf, settingsOf } from '../db/queries/runOf.ts';
-export type { Run, RunFilter } from '../db/queries/runs.ts';
+export type { Run, RunFilter, RunOrder } from '../db/queries/runs.ts';
 export type { RunFeed } from '../db/runFeed.ts';
 
 type Run = queries.Run;
@@ -41,9 +41,14 @@ export function runsByIds(db: Executor, ids: readonly string[]): Promise<(Run | 
   return readByIds(db, runs, runs.id, ids);
 }
 
-/** Runs that fit the filter, newest first. */
-export function listRuns(db: Executor, filter: queries.RunFilter, args: PageArgs): Promise<Page<Run>> {
-  return queries.listRuns(db, filter, args);
+/** Runs that fit the filter, newest first unless another order is given. */
+export function listRuns(
+  db: Executor,
+  filter: queries.RunFilter,
+  args: PageArgs,
+  order?: queries.RunOrder,
+): Promise<Page<Run>> {
+  return queries.listRuns(db, filter, args, order);
 }
 
 /**

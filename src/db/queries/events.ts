@@ -3,6 +3,7 @@
  * Writers lock the run's row, so numbers are given in the order of commits, without gaps or doubles.
  */
 import { and, desc, eq, sql } from 'drizzle-orm';
+import { isOfConcept } from '../../engine/contract/metrics.ts';
 import type { MetricRow } from '../../engine/contract/protocol.ts';
 import type { Executor } from '../client.ts';
 import { metricPoints, type RunStatus, runEvents, runs } from '../tables/index.ts';
@@ -86,6 +87,7 @@ export async function appendMetrics(
       })),
     );
     const column = (key: keyof (typeof points)[number]) => sql.param(points.map((point) => point[key]));
+    const ofConcepts = sql.param([...new Set(points.map(({ name }) => name).filter(isOfConcept))]);
     // The row lock is held, so what this statement sees is all there is.
     await tx.execute(sql`
       with given as (
@@ -102,7 +104,13 @@ export async function appendMetrics(
           where m.run_id = ${claim.runId} and m.name = given.name and m.step = given.step
         ) is null
       ), numbered as (
-        update ${runs} r set last_seq = r.last_seq + (select max(k) from fresh)
+        update ${runs} r set last_seq = r.last_seq + (select max(k) from fresh),
+          last_metrics = r.last_metrics || (
+            select coalesce(jsonb_object_agg(name, jsonb_build_array(step, case
+              when value not in ('NaN', 'Infinity', '-Infinity') then value end)), '{}')
+            from (select distinct on (name) name, step, value from fresh order by name, step desc) newest
+            where name <> all(${ofConcepts}::text[])
+          )
         where r.id = ${claim.runId} and exists (select from fresh)
         returning r.id, r.last_seq, pg_notify(${RUN_EVENTS_CHANNEL}, r.id || ':' || r.last_seq)
       )

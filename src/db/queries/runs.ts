@@ -1,7 +1,7 @@
 /** Runs and their life: QUEUED → RUNNING → SUCCEEDED | FAILED | CANCELLED, every change an event. */
 
 import { randomUUID } from 'node:crypto';
-import { and, count, eq, gt, inArray, isNotNull, isNull, not, notInArray, type SQL, sql } from 'drizzle-orm';
+import { and, count, eq, gt, inArray, not, notInArray, type SQL, sql } from 'drizzle-orm';
 import { PARENT_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { AppError, notFound } from '../../errors.ts';
 import { shownText } from '../../storedText.ts';
@@ -12,9 +12,11 @@ import { AWAITING, cancelAwaiting, lockSiblings } from './grokking.ts';
 import { type Page, type PageArgs, readPage } from './page.ts';
 import { followParts } from './parts.ts';
 import { changeRuns, endRuns, lockRuns, type Patch, type Run, tellWorkers, UNFINISHED } from './runChange.ts';
+import { type RunFilter, whereRuns } from './runFilter.ts';
 
 export type { Run } from './runChange.ts';
 export { RUN_CONTROL_CHANNEL } from './runChange.ts';
+export type { RunFilter } from './runFilter.ts';
 
 type Given = Pick<
   typeof runs.$inferInsert,
@@ -187,26 +189,25 @@ async function whyNotCancelled(tx: Executor, id: string): Promise<AppError> {
   return new AppError('CONFLICT', `run ${id} has ended already: it is ${run.status}`);
 }
 
-export interface RunFilter {
-  status?: readonly RunStatus[] | null;
-  kind?: readonly RunKind[] | null;
-  datasetId?: string | null;
-  modelId?: string | null;
-  /** Parts of sweeps only, or none of them. */
-  isPart?: boolean | null;
+const ORDERS = {
+  CREATED_AT: [runs.createdAt, runs.id],
+  NAME: [runs.name, runs.createdAt, runs.id],
+  KIND: [runs.kind, runs.createdAt, runs.id],
+  STATUS: [runs.status, runs.createdAt, runs.id],
+} as const;
+export interface RunOrder {
+  field: keyof typeof ORDERS;
+  direction: 'asc' | 'desc';
 }
 
-/** Runs that fit the filter, newest first. */
-export function listRuns(db: Executor, filter: RunFilter, args: PageArgs): Promise<Page<Run>> {
-  const where = and(
-    filter.status ? inArray(runs.status, [...filter.status]) : undefined,
-    filter.kind ? inArray(runs.kind, [...filter.kind]) : undefined,
-    filter.datasetId ? eq(runs.datasetId, filter.datasetId) : undefined,
-    filter.modelId ? eq(runs.modelId, filter.modelId) : undefined,
-    filter.isPart == null ? undefined : filter.isPart ? isNotNull(runs.parentId) : isNull(runs.parentId),
-  );
-  const order = { columns: [runs.createdAt, runs.id], direction: 'desc' } as const;
-  return readPage(db, runs, { where, order }, args);
+/** Runs that fit the filter, newest first unless another order is given. */
+export function listRuns(
+  db: Executor,
+  filter: RunFilter,
+  args: PageArgs,
+  { field, direction }: RunOrder = { field: 'CREATED_AT', direction: 'desc' },
+): Promise<Page<Run>> {
+  return readPage(db, runs, { where: whereRuns(filter), order: { columns: ORDERS[field], direction } }, args);
 }
 
 /** How many runs wait for a worker and how many are being worked on; those that no worker can take do not count. */

@@ -3,7 +3,9 @@ import { sql } from 'drizzle-orm';
 import {
   type AnyPgColumn,
   bigint,
+  boolean,
   check,
+  customType,
   index,
   integer,
   jsonb,
@@ -28,6 +30,9 @@ export const RUN_STATUSES = ['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCEL
 export const FINAL_STATUSES: readonly RunStatus[] = ['SUCCEEDED', 'FAILED', 'CANCELLED'];
 
 export type RunStatus = (typeof RUN_STATUSES)[number];
+
+/** Step and value; null where it is not finite. */
+export type LastValue = [step: number, value: number | null];
 
 export const runs = pgTable(
   'runs',
@@ -77,6 +82,8 @@ export const runs = pgTable(
     deaths: integer('deaths').notNull().default(0),
     /** Sequence number of the newest event; events of a run are numbered 1, 2, 3 … */
     lastSeq: bigint('last_seq', { mode: 'number' }).notNull().default(0),
+    /** By name, the newest value of each metric that is not of one concept. */
+    lastMetrics: jsonb('last_metrics').$type<Record<string, LastValue>>().notNull().default({}),
     errorCode: text('error_code'),
     errorMessage: text('error_message'),
     createdAt: createdAt(),
@@ -113,6 +120,24 @@ export const runId = () =>
   uuid('run_id')
     .notNull()
     .references(() => runs.id, { onDelete: 'cascade' });
+
+/** The id of a transaction, which snapshots say of whether they see it. */
+const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' });
+
+/**
+ * Which transaction changed each run last; kept by triggers, so that nothing that changes a run can forget it. The row
+ * of a run that was deleted stays, for subscribers who come back later.
+ */
+export const runChanges = pgTable(
+  'run_changes',
+  {
+    runId: uuid('run_id').primaryKey(),
+    kind: text('kind').$type<RunKind>().notNull(),
+    xid: xid8('xid').notNull(),
+    deleted: boolean('deleted').notNull().default(false),
+  },
+  (t) => [index('run_changes_xid').on(t.xid, t.runId)],
+);
 
 /** The newest checkpoint of an unfinished run. */
 export const checkpoints = pgTable(

@@ -12,17 +12,9 @@ import { builder } from '../builder.ts';
 import { namedInput } from '../labels.ts';
 import { SwapPopulation } from '../measures.ts';
 import { RateRef } from '../rate.ts';
-import { AlignmentRunConnection, AlignmentRunRef, ModelRef } from '../refs.ts';
+import { AlignmentRunConnection, AlignmentRunRef } from '../refs.ts';
 import { SplitRef } from '../split.ts';
-import {
-  addRunNode,
-  addStart,
-  corpusInput,
-  corpusOf,
-  studiedInput,
-  studiedModel,
-  studiedOf,
-} from './node.ts';
+import { addRunNode, addStart, corpusInput, corpusOf, studiedInput, studiedOf } from './node.ts';
 
 /** Rows that a table may have, in the terms of the complexity rule. */
 const TABLE_COMPLEXITY = { field: 10, multiplier: 10 };
@@ -106,11 +98,6 @@ export const alignmentSweepRun = addRunNode('ALIGNMENT_SWEEP', {
   description:
     'Repeats one alignment over layers and seeds. Each part is an `AlignmentRun` of its own, which any worker may take; this run follows them: RUNNING from the first part’s start, its progress is their mean, and it has SUCCEEDED when all have ended and one or more succeeded, FAILED when none did. A part that is cancelled alone does not end the others; cancelling this run cancels all. `runEvents` tells of each part that ends.',
   fields: (t) => ({
-    model: t.field({
-      type: ModelRef,
-      description: 'The model that it studies.',
-      resolve: studiedModel,
-    }),
     layers: t.intList({
       description: 'Its layers, in the order of work.',
       resolve: (run) => settingsOf(run, 'ALIGNMENT_SWEEP').layers,

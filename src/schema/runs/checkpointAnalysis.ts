@@ -1,7 +1,4 @@
-/** Parts of grokking runs, each of which analyses a checkpoint. */
-import { modelsByIds } from '../../services/model.ts';
 import { HopSaeRef, hopSaesOf } from '../hopSae.ts';
-import { ModelRef } from '../refs.ts';
 import { addRunNode } from './node.ts';
 
 export const checkpointAnalysisRun = addRunNode('CHECKPOINT_ANALYSIS', {
@@ -12,13 +9,6 @@ export const checkpointAnalysisRun = addRunNode('CHECKPOINT_ANALYSIS', {
     step: t.int({
       description: 'Step of training after which the model is studied.',
       resolve: (r) => r.step!,
-    }),
-    model: t.field({
-      type: ModelRef,
-      nullable: true,
-      description:
-        'The model that it studies; null while training has not come to it (phase AWAITING_CHECKPOINT).',
-      resolve: ({ modelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, modelId),
     }),
     saes: t.field({
       type: [HopSaeRef],

@@ -8,8 +8,8 @@ import { HopSwapEdit, HopSwapResultRef, HopSwapSummaryRef } from '../hopSwap.ts'
 import { HopSwapSettingsTypes } from '../hopSwapSettings.ts';
 import { idOf } from '../ids.ts';
 import { namedInput } from '../labels.ts';
-import { CheckpointAnalysisRunRef, ModelRef } from '../refs.ts';
-import { addRunNode, addStart, studiedModel } from './node.ts';
+import { CheckpointAnalysisRunRef } from '../refs.ts';
+import { addRunNode, addStart } from './node.ts';
 
 /** Methods of all edits at both hops, in the terms of the complexity rule. */
 const RESULTS_COMPLEXITY = { field: 10, multiplier: 32 };
@@ -35,7 +35,6 @@ export const hopSwapRun = addRunNode('HOP_SWAP', {
       description: 'The analysis whose SAEs it edits; null where it trains its own.',
       resolve: ({ analysisRunId }, _args, { loaders }) => loaders.loadMaybe(runsByIds, analysisRunId),
     }),
-    model: t.field({ type: ModelRef, description: 'The model that it asks.', resolve: studiedModel }),
     saes: t.field({
       type: [HopSaeRef],
       description:

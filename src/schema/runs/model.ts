@@ -41,12 +41,6 @@ export const modelRun = addRunNode('MODEL', {
       description: 'The model whose weights it began with; null where they were drawn.',
       resolve: ({ initialModelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, initialModelId),
     }),
-    model: t.field({
-      type: ModelRef,
-      nullable: true,
-      description: 'The model that it made; null until it has succeeded.',
-      resolve: ({ modelId }, _args, { loaders }) => loaders.loadMaybe(modelsByIds, modelId),
-    }),
   }),
 });
 

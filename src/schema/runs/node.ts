@@ -3,7 +3,6 @@ import type { InputObjectRef, ObjectFieldsShape } from '@pothos/core';
 import type { RunKind } from '../../engine/contract/runs.ts';
 import type { EngineWork } from '../../services/engine.ts';
 import { type Labels, makeLabelled } from '../../services/labels.ts';
-import { modelsByIds } from '../../services/model.ts';
 import { type Run, runsByIds } from '../../services/run.ts';
 import { builder, type SchemaTypes } from '../builder.ts';
 import type { Context } from '../context.ts';
@@ -69,11 +68,6 @@ export function addStart<Input extends { [K in keyof Labels]?: Labels[K] | null 
       return { run };
     },
   });
-}
-
-/** The model that a run studies. */
-export async function studiedModel({ modelId }: Run, _args: unknown, { loaders }: Context) {
-  return (await loaders.load(modelsByIds, modelId!))!;
 }
 
 /** Which model to study, on which prompts. */

@@ -1,13 +1,14 @@
 /** Runs of any kind: found, listed and cancelled. */
-import { cancelRun, listRuns, type Run, runsByIds } from '../../services/run.ts';
+import { cancelRun, listRuns, type Run, type RunFilter, runsByIds } from '../../services/run.ts';
 import { builder } from '../builder.ts';
 import { idOf, RUN_TYPES } from '../ids.ts';
 import { addMutation } from '../mutation.ts';
+import { orderInput, orderOf } from '../order.ts';
 import { RunConnection, RunRef } from '../refs.ts';
 import { RunStatusRef } from '../run.ts';
 import { RunKindRef } from './index.ts';
 
-const RunFilter = builder.inputType('RunFilter', {
+export const RunFilterRef = builder.inputType('RunFilter', {
   description: 'Which runs to list; conditions left out do not restrict.',
   fields: (t) => ({
     status: t.field({ type: [RunStatusRef], required: false, description: 'Those in one of these states.' }),
@@ -18,8 +19,38 @@ const RunFilter = builder.inputType('RunFilter', {
       required: false,
       description: 'True: those that are parts of a sweep or a grokking run; false: those that stand alone.',
     }),
+    tag: t.string({ required: false, description: 'Those that have exactly this tag.' }),
+    text: t.string({
+      required: false,
+      description:
+        'Those with all these words, in capitals or not, in their name, their notes, their tags, or the names of their model and dataset.',
+    }),
+    since: t.field({ type: 'DateTime', required: false, description: 'Those started then or later.' }),
   }),
 });
+
+const RunOrderField = builder.enumType('RunOrderField', {
+  description: 'What runs can be ordered by; of equals the one that was started first comes first.',
+  values: {
+    CREATED_AT: { description: 'When they were started.' },
+    NAME: { description: 'Their names; those without one come before all others.' },
+    KIND: { description: 'What they do.' },
+    STATUS: { description: 'Where they are in their lives.' },
+  } as const,
+});
+
+const RunOrder = orderInput('RunOrder', RunOrderField);
+
+type GivenFilter = (typeof RunFilterRef)['$inferInput'];
+
+/** The filter with uuids in the place of global ids. */
+export function runFilterOf(filter: GivenFilter | null | undefined): RunFilter {
+  return {
+    ...filter,
+    datasetId: filter?.datasetId && idOf(filter.datasetId, ['Dataset'], ['filter', 'datasetId']),
+    modelId: filter?.modelId && idOf(filter.modelId, ['Model'], ['filter', 'modelId']),
+  };
+}
 
 builder.queryFields((t) => ({
   run: t.field({
@@ -32,18 +63,13 @@ builder.queryFields((t) => ({
   runs: t.connection(
     {
       type: RunRef,
-      description: 'Runs, newest first.',
-      args: { filter: t.arg({ type: RunFilter, required: false, description: 'Which runs.' }) },
-      resolve: (_root, { filter, ...args }, { db }) =>
-        listRuns(
-          db,
-          {
-            ...filter,
-            datasetId: filter?.datasetId && idOf(filter.datasetId, ['Dataset'], ['filter', 'datasetId']),
-            modelId: filter?.modelId && idOf(filter.modelId, ['Model'], ['filter', 'modelId']),
-          },
-          args,
-        ),
+      description: 'Runs, newest first unless another order is given.',
+      args: {
+        filter: t.arg({ type: RunFilterRef, required: false, description: 'Which runs.' }),
+        orderBy: t.arg({ type: RunOrder, required: false, description: 'In which order.' }),
+      },
+      resolve: (_root, { filter, orderBy, ...args }, { db }) =>
+        listRuns(db, runFilterOf(filter), args, orderOf(orderBy)),
     },
     RunConnection,
   ),

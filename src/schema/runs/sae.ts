@@ -4,10 +4,9 @@ import { type Run, resultOf, settingsOf } from '../../services/run.ts';
 import { measuresOfRuns, type SplitMeasures } from '../../services/slot.ts';
 import type { Context } from '../context.ts';
 import { BindingRef, ConceptLatentRef, FaithfulnessRef, ReconstructionRef } from '../measures.ts';
-import { ModelRef } from '../refs.ts';
 import { SaeLensRef, saeLensFilesOf } from '../saeLens.ts';
 import { SplitRef } from '../split.ts';
-import { type FieldBuilder, studiedModel } from './node.ts';
+import type { FieldBuilder } from './node.ts';
 
 /** The fields; `texts` describe those that mean something else in each. */
 export function saeFields(
@@ -19,7 +18,6 @@ export function saeFields(
       description: texts.layer,
       resolve: (run) => settingsOf(run, 'ALIGNMENT', 'BASELINE').layer,
     }),
-    model: t.field({ type: ModelRef, description: 'The model that it studies.', resolve: studiedModel }),
     sinks: t.int({
       nullable: true,
       description:

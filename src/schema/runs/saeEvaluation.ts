@@ -4,8 +4,8 @@ import { usedSaeOfRuns } from '../../services/sae.ts';
 import { builder } from '../builder.ts';
 import { idOf } from '../ids.ts';
 import { namedInput } from '../labels.ts';
-import { ModelRef, SaeRef } from '../refs.ts';
-import { addRunNode, addStart, studiedModel } from './node.ts';
+import { SaeRef } from '../refs.ts';
+import { addRunNode, addStart } from './node.ts';
 import { measureFields } from './sae.ts';
 
 export const saeEvaluationRun = addRunNode('SAE_EVALUATION', {
@@ -15,10 +15,10 @@ export const saeEvaluationRun = addRunNode('SAE_EVALUATION', {
   fields: (t) => ({
     sae: t.field({
       type: SaeRef,
+      nullable: true,
       description: 'The SAE that it measures.',
       resolve: async (run, _args, { loaders }) => (await loaders.load(usedSaeOfRuns, run.id))!,
     }),
-    model: t.field({ type: ModelRef, description: 'The model of the SAE.', resolve: studiedModel }),
     ...measureFields(t, {
       conceptLatents:
         'The slot of each concept, or of an SAE without slots its best single latent, in the order of the ontology; empty before the end.',

@@ -98,7 +98,7 @@ function Bench({ run, setup, sae }: { run: { id: string }; setup: SwapSetupFragm
         prompt={settled.prompt}
         alpha={settled.alpha}
         method={settled.method}
-        speaksWords={setup.model.source === null}
+        speaksWords={!setup.model?.source}
       />
     </>
   );

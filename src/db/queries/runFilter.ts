@@ -1,0 +1,47 @@
+/** Which runs are meant, as a condition on rows of `runs`. */
+import { and, arrayContains, eq, gte, inArray, isNotNull, isNull, type SQL, sql } from 'drizzle-orm';
+import type { RunKind } from '../../engine/contract/runs.ts';
+import { datasets, models, type RunStatus, runs } from '../tables/index.ts';
+
+export interface RunFilter {
+  status?: readonly RunStatus[] | null;
+  kind?: readonly RunKind[] | null;
+  datasetId?: string | null;
+  modelId?: string | null;
+  /** Parts of sweeps only, or none of them. */
+  isPart?: boolean | null;
+  /** Exactly one of its tags. */
+  tag?: string | null;
+  /** Words of its name, its notes or its tags, or of the names of its model and dataset. */
+  text?: string | null;
+  /** Started at this time or later. */
+  since?: Date | null;
+}
+
+/** Undefined where the filter leaves nothing out. */
+export function whereRuns(filter: RunFilter): SQL | undefined {
+  return and(
+    filter.status ? inArray(runs.status, [...filter.status]) : undefined,
+    filter.kind ? inArray(runs.kind, [...filter.kind]) : undefined,
+    filter.datasetId ? eq(runs.datasetId, filter.datasetId) : undefined,
+    filter.modelId ? eq(runs.modelId, filter.modelId) : undefined,
+    filter.isPart == null ? undefined : filter.isPart ? isNotNull(runs.parentId) : isNull(runs.parentId),
+    filter.tag ? arrayContains(runs.tags, [filter.tag]) : undefined,
+    filter.since ? gte(runs.createdAt, filter.since) : undefined,
+    ...wordsOf(filter.text).map((word) => contains(SEARCHED, word)),
+  );
+}
+
+const SEARCHED = sql`concat_ws(' ', ${runs.name}, ${runs.notes}, array_to_string(${runs.tags}, ' '),
+  (select m.name from ${models} m where m.id = ${runs.modelId}),
+  (select d.name from ${datasets} d where d.id = ${runs.datasetId}))`;
+
+/** Every word must be there, in whatever order. */
+export function wordsOf(text: string | null | undefined): string[] {
+  return text?.split(/\s+/).filter(Boolean) ?? [];
+}
+
+/** Whether a text has the word in it, in capitals or not; a word is no pattern. */
+export function contains(text: SQL, word: string): SQL {
+  return sql`strpos(lower(${text}), lower(${word}::text)) > 0`;
+}

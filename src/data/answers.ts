@@ -10,7 +10,11 @@ export function sameAnswer(a: string, b: string): boolean {
  * True when the text is one of the accepted answers, whole: by itself, or up to a place where `end` stands, which is what
  * ends an answer where the model goes on, such as a full stop.
  */
-export function isAnswer(text: string, accepted: readonly string[], end: string | null = null): boolean {
+export function isAnswer(
+  text: string,
+  accepted: readonly string[],
+  end: string | null | undefined = null,
+): boolean {
   const candidates = [text];
   if (end)
     for (let at = text.indexOf(end); at >= 0; at = text.indexOf(end, at + 1))

@@ -41,3 +41,30 @@ export const split = z
   .string()
   .transform((value) => value.toUpperCase())
   .pipe(z.enum(['TRAIN', 'VALIDATION', 'TEST_OOD'], { error: 'must be TRAIN, VALIDATION or TEST_OOD' }));
+
+/** Texts that stand as they are given, line breaks and blanks at the ends included. */
+const verbatim = (max: number) =>
+  z
+    .string({ error: 'must be text' })
+    .min(1, { error: 'must not be empty; leave it out' })
+    .max(max, { error: (issue) => `must have at most ${max} characters, got ${String(issue.input).length}` })
+    .regex(/^([^\p{Cc}\p{Cs}]|[\n\t])*$/u, {
+      error: 'must not contain control characters, but for line breaks and tabs, or halves of characters',
+    })
+    .normalize('NFC');
+
+export const MAX_PREFIX = 10_000;
+
+/** How the prompts of a dataset are put to a model. */
+export const promptedFields = {
+  prefix: verbatim(MAX_PREFIX)
+    .optional()
+    .describe(
+      'What a model reads before every prompt, as it is, such as a few questions with their answers, a line each; the prompts are stored without it. Its tokens count in the context.',
+    ),
+  answerEnd: verbatim(20)
+    .optional()
+    .describe(
+      "What ends an answer besides the model's end token, such as the full stop that ends the answers of the prefix; whatever follows it is no part of the answer.",
+    ),
+};

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { MemoryBudget } from './budget.ts';
 import type { ModelRef } from './contract/model.ts';
 import { type LanguageModel, loadLanguageModel } from './model/languageModel.ts';
+import { promptedBy } from './model/prompting.ts';
 import { loadSae, type Sae } from './sae/sae.ts';
 
 /** A model and an SAE of its activations. */
@@ -42,7 +43,7 @@ export function createLoadedPairs(bytes: number): LoadedPairs {
     async use(modelRef, path, work) {
       const { values, release } = await reserve(modelRef, path);
       try {
-        return await work({ model: values[0], sae: values[1] });
+        return await work({ model: promptedBy(values[0], modelRef.prompted ?? {}), sae: values[1] });
       } finally {
         release();
       }
@@ -50,7 +51,7 @@ export function createLoadedPairs(bytes: number): LoadedPairs {
     async *stream(modelRef, path, work) {
       const { values, release } = await reserve(modelRef, path);
       try {
-        yield* work({ model: values[0], sae: values[1] });
+        yield* work({ model: promptedBy(values[0], modelRef.prompted ?? {}), sae: values[1] });
       } finally {
         release();
       }

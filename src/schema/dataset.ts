@@ -68,6 +68,15 @@ builder.node(DatasetRef, {
       resolve: async ({ ontologyId }, _args, { loaders }) =>
         (await loaders.load(ontologiesByIds, ontologyId))!,
     }),
+    prefix: t.exposeString('prefix', {
+      nullable: true,
+      description:
+        'What a model reads before every prompt, as it is; null where nothing stands before them. Prompts are shown without it. It is run once for all prompts, and edits never reach it.',
+    }),
+    answerEnd: t.exposeString('answerEnd', {
+      nullable: true,
+      description: "What ends an answer besides the model's end token; null where nothing else does.",
+    }),
     contentHash: t.exposeString('contentHash', {
       description: 'SHA-256 over its facts and examples: equal hashes mean equal data.',
     }),

@@ -1,5 +1,6 @@
 /** Ways to make a dataset: generate it, import it, or ask about the facts of another. */
 import { biographySettings } from '../data/biography.ts';
+import { promptedFields } from '../data/text.ts';
 import type { Dataset } from '../services/dataset.ts';
 import { generateDataset, generateQuestions, importDataset } from '../services/datasetCreation.ts';
 import type { ImportFile } from '../services/importSource.ts';
@@ -14,6 +15,9 @@ import { settingFields } from './settings.ts';
 import { WHOLE_FILE } from './texts.ts';
 
 const NAME = 'Name for people, at most 200 characters.';
+
+const PREFIX = promptedFields.prefix.description!;
+const ANSWER_END = promptedFields.answerEnd.description!;
 
 const ImportFormat = builder.enumType('ImportFormat', {
   description: 'What the files of an import look like.',
@@ -97,6 +101,8 @@ addMutation('importDataset', {
         description:
           'The ontology that a JSONL file is about. Default: the one that the file itself defines.',
       }),
+      prefix: t.string({ required: false, description: `${PREFIX} Default: nothing.` }),
+      answerEnd: t.string({ required: false, description: `${ANSWER_END} Default: nothing else.` }),
       stepwise: t.boolean({
         required: false,
         description:

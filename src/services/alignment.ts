@@ -1,6 +1,7 @@
 /** What work on a finished alignment begins with: its files, and a prompt of its dataset. */
 import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
+import { readPrompted } from '../db/queries/engineDataset.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { examples } from '../db/tables/index.ts';
 import type { ModelRef } from '../engine/contract/model.ts';
@@ -24,13 +25,15 @@ export async function readExample(
   throw invalidInput(['exampleId'], "the example belongs to another dataset than the run's");
 }
 
-/** The files of a finished run's model and SAE, as the engine takes them. @throws AppError UNAVAILABLE without them. */
+/**
+ * The files of a finished run's model and SAE, as the engine takes them; prompts are put to the model as the run's dataset
+ * says. @throws AppError UNAVAILABLE without them. */
 export async function loadPair(
   { db, store }: Pick<EngineWork, 'db' | 'store'>,
-  { id, modelId, artifactHash }: Pick<Run, 'id' | 'modelId' | 'artifactHash'>,
+  { id, modelId, datasetId, artifactHash }: Pick<Run, 'id' | 'modelId' | 'datasetId' | 'artifactHash'>,
 ): Promise<{ model: ModelRef; sae: string }> {
   return {
-    model: await loadModelRef(db, store, modelId!),
+    model: { ...(await loadModelRef(db, store, modelId!)), prompted: await readPrompted(db, datasetId) },
     sae: await store.path(artifactHash!, `the SAE of run ${id}`),
   };
 }

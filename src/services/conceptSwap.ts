@@ -129,7 +129,7 @@ export async function swapConcept(
       },
       ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
       ...{ baseline, result, slots, expectedAnswer: expected[0] ?? null },
-      success: expected.length === 0 ? null : isAnswer(result.text, expected),
+      success: expected.length === 0 ? null : isAnswer(result.text, expected, pair.model.prompted?.answerEnd),
     })
     .returning();
   return stored!;

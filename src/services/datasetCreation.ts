@@ -5,7 +5,7 @@ import { BIOGRAPHY_ONTOLOGY, biographyItems, biographySettings } from '../data/b
 import type { FactItem, ImportStream, OntologyDefinition } from '../data/items.ts';
 import { openJsonl } from '../data/jsonl.ts';
 import { questionItems } from '../data/questions.ts';
-import { MAX_CONCEPTS, shortText } from '../data/text.ts';
+import { MAX_CONCEPTS, promptedFields, shortText } from '../data/text.ts';
 import { openTwoHop, TWO_HOP_FILES } from '../data/two-hop.ts';
 import {
   type TwoHopSettingsInput,
@@ -74,6 +74,9 @@ export interface NewImport extends ImportSource {
   name?: string | null;
   /** The ontology that a JSONL file is about; without it the file brings its own. */
   ontologyId?: string | null;
+  /** How its prompts are put to a model. */
+  prefix?: string | null;
+  answerEnd?: string | null;
   /** For `TWO_HOP`: answer with both people, E2 and E3, and state every fact in sentences of ours. */
   stepwise?: boolean | null;
 }
@@ -87,6 +90,10 @@ export interface NewImport extends ImportSource {
 export async function importDataset(db: Db, input: NewImport, importDir: string): Promise<Dataset> {
   const format = parseOrThrow(z.enum(IMPORT_FORMATS).default('JSONL'), input.format ?? undefined, ['format']);
   const name = parseOrThrow(shortText.nullish(), input.name, ['name']);
+  const prompted = parseOrThrow(z.object(promptedFields), {
+    prefix: input.prefix ?? undefined,
+    answerEnd: input.answerEnd ?? undefined,
+  });
   const known = input.ontologyId ? await getOntologyDefinition(db, input.ontologyId) : null;
   if (known && format === 'TWO_HOP') {
     throw invalidInput(['ontologyId'], 'two-hop files bring their own ontology; leave ontologyId out');
@@ -99,6 +106,7 @@ export async function importDataset(db: Db, input: NewImport, importDir: string)
     const stream = await openStream(format, source.files, known);
     const { ontology, items } = stepwise ? spellOutSteps(stream) : stream;
     const row = {
+      ...prompted,
       name: name ?? input.path ?? source.files[0]!.name,
       kind: format === 'TWO_HOP' ? 'TWO_HOP' : 'PROMPTS',
       settings: {

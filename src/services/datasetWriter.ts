@@ -23,6 +23,9 @@ export const MAX_ITEMS = 2_000_000;
 export interface NewDataset {
   name: string;
   kind: DatasetKind;
+  /** How its prompts are put to a model. */
+  prefix?: string | undefined;
+  answerEnd?: string | undefined;
   /** How it was made. */
   settings: Record<string, unknown>;
 }
@@ -30,7 +33,7 @@ export interface NewDataset {
 /**
  * Stores a dataset of an ontology that is stored already. Items keep their order; equal items of equal concepts
  * give equal content hashes, wherever and whenever they are stored.
- * @throws AppError INVALID_INPUT past `MAX_ITEMS`; whatever the items throw.
+ * @throws AppError INVALID_INPUT past `MAX_ITEMS` and for a prefix of two-hop prompts; whatever the items throw.
  */
 export async function storeDataset(
   tx: Executor,
@@ -45,10 +48,14 @@ export async function storeDataset(
     .returning();
   const batch = new Batch(dataset!.id, new Map(concepts!.map(({ key, id }) => [key, id])));
   const hash = createHash('sha256').update(JSON.stringify(concepts!.map(({ key, label }) => [key, label])));
+  const { prefix, answerEnd } = row;
+  if (prefix !== undefined || answerEnd !== undefined)
+    hash.update(`\n${JSON.stringify(['prompted', prefix ?? null, answerEnd ?? null])}`);
   let count = 0;
   for await (const item of items) {
     count += 1;
     if (count > MAX_ITEMS) throw tooMany();
+    if (prefix !== undefined && item.type === 'prompt' && item.concepts.length > 1) throw oneHopOnly(item);
     hash.update(`\n${JSON.stringify(canonical(item))}`);
     batch.add(item);
     if (batch.size >= BATCH) await batch.flush(tx);
@@ -137,4 +144,9 @@ class Batch {
 
 function tooMany() {
   return invalidInput([], `A dataset holds at most ${MAX_ITEMS} facts and examples; this one has more.`);
+}
+
+function oneHopOnly({ prompt }: PromptItem) {
+  const message = `a prefix is for prompts of one concept; "${prompt}" asks about two`;
+  return invalidInput(['prefix'], message);
 }

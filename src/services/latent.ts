@@ -146,7 +146,7 @@ export async function withDataset<T>(
   datasetId: string,
   ask: (source: LatentSource) => Promise<T | null>,
 ): Promise<T> {
-  const source = { ...(await loadSaePair(work, sae)), datasetId };
+  const source = { ...(await loadSaePair(work, sae, datasetId)), datasetId };
   const answer = await ask({ ...source, dataset: null });
   if (answer) return answer;
   // What of a dataset has activations; the rest need not travel.

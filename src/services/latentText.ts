@@ -62,7 +62,7 @@ export async function readDifference(
   if (of.id === from.id) throw invalidInput([...path, 'from'], 'from must be another concept than of');
   const positions = { of: of.position, from: from.position };
   const call = {
-    ...(await loadSaePair(work, sae)),
+    ...(await loadSaePair(work, sae, datasetId)),
     datasetId,
     ...positions,
     isOwn: datasetId === sae.datasetId,

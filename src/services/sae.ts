@@ -2,6 +2,7 @@
 import { and, desc, eq, inArray, isNotNull, isNull } from 'drizzle-orm';
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
+import { readPrompted } from '../db/queries/engineDataset.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { type Sae, saesOfRuns } from '../db/queries/saes.ts';
@@ -53,13 +54,18 @@ export function pageSaesOfModels(
   return readPages(db, saes, { by: saes.modelId, values: modelIds, order: NEWEST_FIRST }, args);
 }
 
-/** The files of an SAE and of its model, as the engine takes them. @throws AppError UNAVAILABLE without them. */
+/**
+ * The files of an SAE and of its model, as the engine takes them; prompts are put to the model as the dataset says, by
+ * default the one that the SAE was trained on. @throws AppError UNAVAILABLE without the files.
+ */
 export async function loadSaePair(
   { db, store }: Pick<EngineWork, 'db' | 'store'>,
-  { id, modelId, artifactHash }: Pick<Sae, 'id' | 'modelId' | 'artifactHash'>,
+  { id, modelId, artifactHash, datasetId }: Pick<Sae, 'id' | 'modelId' | 'artifactHash' | 'datasetId'>,
+  promptsOf: string | null = datasetId,
 ): Promise<{ model: ModelRef; sae: string }> {
+  const model = await loadModelRef(db, store, modelId);
   return {
-    model: await loadModelRef(db, store, modelId),
+    model: promptsOf === null ? model : { ...model, prompted: await readPrompted(db, promptsOf) },
     sae: await store.path(artifactHash, `the SAE ${id}`),
   };
 }

@@ -178,6 +178,58 @@ describe('importDataset', () => {
     });
   });
 
+  const WITH_PREFIX = `mutation ($input: ImportDatasetInput!) { importDataset(input: $input) { __typename
+    ... on ImportDatasetSuccess { dataset { prefix answerEnd contentHash examples { edges { node { prompt } } } } }
+    ... on InputError { path message } } }`;
+  const PROMPT = {
+    type: 'prompt',
+    prompt: 'The river of Oslo is',
+    answer: 'Alna',
+    entity: 'Oslo',
+    split: 'TRAIN',
+  };
+
+  it('keeps a prefix as it is, beside the prompts, and tells data apart by it', async () => {
+    const content = jsonl(...FACTS, { ...PROMPT, concept: 'river' });
+    const prefix = 'The river of Rome is Tiber.\n';
+    const keep = async (input: object) =>
+      (await api.ask(WITH_PREFIX, { input: { content, ...input } })).importDataset.dataset;
+    const prefixed = await keep({ prefix, answerEnd: '.' });
+    expect(prefixed).toMatchObject({
+      ...{ prefix, answerEnd: '.' },
+      examples: { edges: [{ node: { prompt: PROMPT.prompt } }] },
+    });
+    const others = [{}, { prefix: 'Rome' }, { prefix }, { prefix, answerEnd: '\n' }];
+    const hashes = await Promise.all(others.map(async (input) => (await keep(input)).contentHash));
+    expect(new Set([...hashes, prefixed.contentHash]).size).toBe(5);
+    expect((await keep({})).prefix).toBeNull();
+  });
+
+  it.each([
+    ['an empty prefix', { prefix: '' }, ['prefix'], /must not be empty/],
+    ['control characters', { prefix: 'a\u0007' }, ['prefix'], /control characters/],
+    [
+      'a prefix without end',
+      { prefix: 'a'.repeat(10_001) },
+      ['prefix'],
+      /at most 10,000 characters; got 10,001/,
+    ],
+    ['an end that is a text', { prefix: 'a', answerEnd: 'a'.repeat(21) }, ['answerEnd'], /at most 20/],
+  ])('refuses %s', async (_what, input, path, message) => {
+    const content = jsonl(...FACTS, { ...PROMPT, concept: 'river' });
+    const result = (await api.ask(WITH_PREFIX, { input: { content, ...input } })).importDataset;
+    expect(result).toMatchObject({ __typename: 'InputError', path, message: expect.stringMatching(message) });
+  });
+
+  it('refuses a prefix before questions of two hops', async () => {
+    const content = jsonl(...FACTS, { ...PROMPT, concepts: ['river', 'mayor'] });
+    const result = (await api.ask(WITH_PREFIX, { input: { content, prefix: 'a' } })).importDataset;
+    expect(result).toMatchObject({
+      path: ['prefix'],
+      message: expect.stringMatching(/one concept; "The river/),
+    });
+  });
+
   it('takes the published two-hop dataset as three uploads', async () => {
     const names = ['val_qa_data.json', 'facts.jsonl', 'train_qa_data.json'];
     const files = await Promise.all(

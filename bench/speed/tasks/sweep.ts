@@ -81,7 +81,7 @@ async function oneAtATime(dataset: EngineDataset, trained: Trained): Promise<Tas
       const successes = pairs.map(() => 0);
       for (const trial of await trials(CHECKED_PER_PAIR)) {
         const text = await answer(trial);
-        if (isExpected(text, trial.expected)) successes[trial.pair]!++;
+        if (isExpected(model, text, trial.expected)) successes[trial.pair]!++;
       }
       return successes;
     },

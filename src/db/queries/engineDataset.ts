@@ -1,6 +1,6 @@
 /** A whole dataset as the engine takes it. */
 import { asc, eq } from 'drizzle-orm';
-import type { Concept, EngineDataset, Prompt, Text } from '../../engine/contract/dataset.ts';
+import type { Concept, EngineDataset, Prompt, Prompted, Text } from '../../engine/contract/dataset.ts';
 import { notFound } from '../../errors.ts';
 import type { Executor } from '../client.ts';
 import { concepts, datasets, exampleConcepts, examples, facts } from '../tables/index.ts';
@@ -22,9 +22,21 @@ export async function loadEngineDataset(db: Executor, datasetId: string): Promis
     concepts: ontology.map(({ key, label }): Concept => ({ key, label })),
     facts: await loadFacts(db, datasetId, indexOf),
     ...(await loadExamples(db, datasetId, indexOf)),
-    ...(dataset.prefix !== null && { prefix: dataset.prefix }),
-    ...(dataset.answerEnd !== null && { answerEnd: dataset.answerEnd }),
+    ...promptedOf(dataset),
   };
+}
+
+/** How a dataset's prompts are put to a model. */
+export async function readPrompted(db: Executor, datasetId: string): Promise<Prompted> {
+  const [dataset] = await db.select().from(datasets).where(eq(datasets.id, datasetId));
+  return dataset ? promptedOf(dataset) : {};
+}
+
+function promptedOf({
+  prefix,
+  answerEnd,
+}: Pick<typeof datasets.$inferSelect, 'prefix' | 'answerEnd'>): Prompted {
+  return { ...(prefix !== null && { prefix }), ...(answerEnd !== null && { answerEnd }) };
 }
 
 async function loadFacts(db: Executor, datasetId: string, indexOf: ReadonlyMap<string, number>) {

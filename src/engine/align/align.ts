@@ -22,6 +22,7 @@ import type { JobContext } from '../contract/protocol.ts';
 import { evaluateSwaps } from '../edits/evaluation.ts';
 import { computes } from '../model/captured.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
+import { promptedBy } from '../model/prompting.ts';
 import { stackRows } from '../rows.ts';
 import { writeSae } from '../sae/file.ts';
 import { Sae } from '../sae/sae.ts';
@@ -105,8 +106,9 @@ async function withTrainedSae<T>(
   const breathe = () => context.reporter.breathe();
   reportEntities(context, populations, dataset);
   phases.at('CAPTURE', 0);
-  const model = await loadLanguageModel(job.model);
+  const loaded = await loadLanguageModel(job.model);
   try {
+    const model = promptedBy(loaded, dataset);
     const captured = await capturePrompts(model, populations, settings, context);
     const trained = await trainOnPrompts({ ...job, model, captured }, context, phases.at);
     const sae = new Sae(trained.stored);
@@ -119,7 +121,7 @@ async function withTrainedSae<T>(
       sae.dispose();
     }
   } finally {
-    model.dispose();
+    loaded.dispose();
   }
 }
 

@@ -3,7 +3,7 @@ import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
 import { residPost } from '../model/decoder.ts';
-import type { LanguageModel } from '../model/languageModel.ts';
+import { type LanguageModel, prefixOf } from '../model/languageModel.ts';
 import { checkPrompts, longest, padTokens, type Tokens } from '../model/tokens.ts';
 import { gatherRows } from '../ops.ts';
 
@@ -34,7 +34,7 @@ export async function captureResidPost(
   if (!Number.isInteger(layer) || layer < -1 || layer >= nLayers) {
     throw invalidInput(['layer'], `layer must be -1 to ${nLayers - 1}, got ${layer}`);
   }
-  checkPrompts(model.config, sequences);
+  checkPrompts(model, sequences);
   const positions = options.positions ?? sequences.map((tokens) => [tokens.length - 1]);
   checkPositions(sequences, positions);
   const rows = positions.reduce((sum, chosen) => sum + chosen.length, 0);
@@ -72,16 +72,17 @@ export function endOfBatch(
 }
 
 async function captureBatch(
-  { config, weights }: LanguageModel,
+  model: LanguageModel,
   layer: number,
   sequences: readonly Tokens[],
   positions: readonly (readonly number[])[],
 ): Promise<Float32Array> {
+  const { config, weights } = model;
   const [B, T, C] = [sequences.length, longest(sequences), config.dModel];
   const rows = positions.flatMap((chosen, i) => chosen.map((position) => i * T + position));
   if (rows.length === 0) return new Float32Array(0);
   const captured = tf.tidy(() => {
-    const resid = residPost(config, weights, padTokens(sequences, T), layer); // [B, T, C]
+    const resid = residPost(config, weights, padTokens(sequences, T), layer, prefixOf(model)); // [B, T, C]
     return gatherRows(tf.reshape(resid, [B * T, C]), tf.tensor1d(rows, 'int32')); // [rows, C]
   });
   const data = await captured.data<'float32'>();

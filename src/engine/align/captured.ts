@@ -5,11 +5,16 @@ import type { ModelConfig } from '../contract/model.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { capturedRows, computes } from '../model/captured.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
+import { behindPrefix, type Tokens } from '../model/tokens.ts';
 import { stackRows } from '../rows.ts';
 import type { Rows } from '../sae/batches.ts';
 import { type Normalization, normalize } from '../sae/normalization.ts';
 import { captureResidPost } from './capture.ts';
 import type { Population, Populations } from './population.ts';
+
+/** Prompts that a message lists, and characters of each. */
+const MAX_LISTED = 20;
+const MAX_QUOTED = 80;
 
 /** A prompt of one concept with its captured activation. */
 export interface CapturedPrompt extends Prompt {
@@ -79,7 +84,25 @@ export async function captureLastTokens(
 ): Promise<Float32Array> {
   if (!computes(model)) return capturedRows(model, options.layer, all, chosen);
   const tokens = chosen.map(({ prompt }) => model.tokenizer.encode(prompt));
+  checkLengths(model, chosen, tokens);
   return captureResidPost(model, tokens, options);
+}
+
+/** @throws {AppError} INVALID_INPUT listing prompts that are longer than the context, by their numbers. */
+function checkLengths(model: LanguageModel, prompts: readonly Prompt[], tokens: readonly Tokens[]): void {
+  const { nCtx } = model.config;
+  const long = prompts.flatMap(({ prompt }, i) => {
+    const { length } = tokens[i]!;
+    return length > nCtx ? [`prompt ${i + 1} has ${length} tokens: "${prompt.slice(0, MAX_QUOTED)}"`] : [];
+  });
+  if (long.length === 0) return;
+  const rest = long.length > MAX_LISTED ? [`and ${long.length - MAX_LISTED} more`] : [];
+  const list = [...long.slice(0, MAX_LISTED), ...rest].join('\n');
+  const count = `${long.length} of ${prompts.length} prompts`;
+  throw invalidInput(
+    ['dataset'],
+    `the model reads ${nCtx} tokens${behindPrefix(model)}; ${count} are longer\n${list}`,
+  );
 }
 
 /** Activations at the last token of every one-hop prompt. */

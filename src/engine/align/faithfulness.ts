@@ -7,7 +7,7 @@ import { answersOf, isQuestion, SPLITS } from '../contract/dataset.ts';
 import { longestInput, padBatch, questionSequence, type Sequence } from '../model/batches.ts';
 import { logitsFromResid, residPost } from '../model/decoder.ts';
 import { replacing } from '../model/edit.ts';
-import type { LanguageModel } from '../model/languageModel.ts';
+import { type LanguageModel, prefixOf } from '../model/languageModel.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
 import { stackRows, takeRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
@@ -29,7 +29,7 @@ interface Tally {
  * reconstruction, by the mean of the TRAIN activations that the SAE learned from, and by zeros. Asked is a sample, drawn
  * by the seed, of each split's prompts about `SEEN` and `UNSEEN` entities. Whole greedy answers count, the end token
  * included; one teacher-forced pass tells, for greedy decoding follows the answer for as long as it is right. Any
- * accepted answer is right; the cross-entropy is that of the usual one.
+ * accepted answer is right, and so is what ends one in the dataset in the place of the end token; the cross-entropy is that of the usual one.
  */
 export async function measureFaithfulness(
   { model, sae }: { model: LanguageModel; sae: Sae },
@@ -102,7 +102,7 @@ async function answerAll(
           batch.map(({ prompt }) => prompt),
           dModel,
         );
-      const judged = judge(answerBatch(model, sae.settings.layer, batch, T, rows), batch, T);
+      const judged = judge(model, answerBatch(model, sae.settings.layer, batch, T, rows), batch, T);
       batch.forEach(({ prompt, isUsual }, i) => {
         if (judged[i]!.right) right.add(prompt);
         if (isUsual) loss += judged[i]!.loss;
@@ -127,18 +127,20 @@ function replacementsOf(sae: Sae, h: Float32Array): Record<Replacement, Float32A
 
 /** The likeliest next token and the cross-entropy of the true one at every position, `[B · T]`. */
 function answerBatch(
-  { config, weights }: LanguageModel,
+  model: LanguageModel,
   layer: number,
   batch: readonly Sequence[],
   T: number,
   values: Float32Array | null,
 ): { best: ArrayLike<number>; losses: ArrayLike<number> } {
+  const { config, weights } = model;
+  const prefix = prefixOf(model);
   const B = batch.length;
   const { tokens, targets } = padBatch(batch, T);
   const tensors = tf.tidy(() => {
-    const resid = residPost(config, weights, tf.tensor2d(tokens!.data, [B, T], 'int32'), layer); // [B, T, C]
+    const resid = residPost(config, weights, tf.tensor2d(tokens!.data, [B, T], 'int32'), layer, prefix); // [B, T, C]
     const replaced = values ? replaceLast(resid, layer, batch, values) : resid;
-    const z = logitsFromResid(config, weights, replaced, layer);
+    const z = logitsFromResid(config, weights, replaced, layer, prefix);
     const flat = tf.reshape(z, [B * T, config.dVocab]) as tf.Tensor2D;
     const expected = tf.tensor1d(targets!.data as Int32Array, 'int32');
     return [tf.argMax(flat, 1), softmaxCrossEntropy(flat, expected)];
@@ -162,18 +164,22 @@ function replaceLast(
 
 /** Whether each sequence's answer is what the model would say, and the cross-entropy of its tokens. */
 function judge(
+  { tokenizer: { decode }, prompting }: LanguageModel,
   { best, losses }: ReturnType<typeof answerBatch>,
   batch: readonly Sequence[],
   T: number,
 ): { right: boolean; loss: number }[] {
+  const answerEnd = prompting?.answerEnd;
+  const ends = (token: number, endToken: number) =>
+    token === endToken || (answerEnd != null && decode([token]).startsWith(answerEnd));
   return batch.map(({ tokens, from }, i) => {
     const end = tokens.length - 1; // of the end token
-    let right = true;
+    let right = ends(best[i * T + end - 1]!, tokens[end]!);
     let loss = 0;
-    for (let position = from; position <= end; position++) {
+    for (let position = from; position < end; position++) {
       const place = i * T + position - 1;
       if (best[place] !== tokens[position]) right = false;
-      if (position < end) loss += losses[place]!;
+      loss += losses[place]!;
     }
     return { right, loss };
   });

@@ -4,7 +4,8 @@ import { createRandom } from '../../random.ts';
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
-import type { LanguageModel } from '../model/languageModel.ts';
+import { aloneOf, type LanguageModel, prefixOf } from '../model/languageModel.ts';
+import type { Tokens } from '../model/tokens.ts';
 import { captureResidPost } from './capture.ts';
 
 /** Texts, and as many prompts, that are sampled. */
@@ -31,20 +32,20 @@ export async function captureSilent(
     texts.filter(({ split }) => split === 'TRAIN'),
   ).map(({ text }) => model.tokenizer.encode(text));
   const asked = draw('silent-prompts', learned).map(({ prompt }) => model.tokenizer.encode(prompt));
-  const positions = [
-    ...stated.map((tokens) => tokens.map((_, position) => position)),
-    ...asked.map((tokens) => tokens.slice(1).map((_, position) => position)),
-  ];
-  if (positions.every((chosen) => chosen.length === 0)) {
+  const inTexts = stated.map((tokens) => tokens.map((_, position) => position));
+  const inPrompts = asked.map((tokens) => tokens.slice(1).map((_, position) => position));
+  if ([...inTexts, ...inPrompts].every((chosen) => chosen.length === 0)) {
     if (silenceOn === 'TEXTS') return new Float32Array(0);
     throw invalidInput(
       ['settings', 'weights', 'silence'],
       'the silence term needs positions where no concept is asked about: TRAIN texts, or prompts of several tokens',
     );
   }
-  return captureResidPost(model, [...stated, ...asked], {
-    layer,
-    positions,
-    breathe: () => reporter.breathe(),
-  });
+  const breathe = () => reporter.breathe();
+  const capture = (reader: LanguageModel, sequences: Tokens[], positions: number[][]) =>
+    captureResidPost(reader, sequences, { layer, positions, breathe });
+  if (!prefixOf(model)) return capture(model, [...stated, ...asked], [...inTexts, ...inPrompts]);
+  // Texts stand alone, prompts behind the prefix.
+  const rows = [await capture(aloneOf(model), stated, inTexts), await capture(model, asked, inPrompts)];
+  return Float32Array.from(rows.flatMap((part) => [...part]));
 }

@@ -3,7 +3,7 @@
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import { type CorpusRef, usesOfTexts } from '../contract/corpus.ts';
 import type { JobContext } from '../contract/protocol.ts';
-import type { LanguageModel } from '../model/languageModel.ts';
+import { aloneOf, type LanguageModel } from '../model/languageModel.ts';
 import { type Normalization, normalize } from '../sae/normalization.ts';
 import type { TextRows, TrainingTexts } from '../sae/texts.ts';
 import { openCorpus } from '../texts/corpus.ts';
@@ -35,7 +35,7 @@ export async function openTrainingTexts(
   const { layer, seed, texts } = settings;
   const open = (stream: string, changes: { bufferRows?: number } = {}, from?: TextPosition): TextRows => {
     const options = { ...texts, ...changes, layer, seed, stream, breathe: () => reporter.breathe() };
-    const { next, position } = createTextStream(model, corpus, options, from);
+    const { next, position } = createTextStream(aloneOf(model), corpus, options, from);
     return {
       position,
       async next(rows) {

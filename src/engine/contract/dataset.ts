@@ -66,11 +66,15 @@ export interface Text {
   split: Split;
 }
 
-export interface EngineDataset {
+/** How prompts are put to a model. */
+export interface Prompted {
   /** What stands before every prompt, as it is; the prompts are without it. Absent where nothing does. */
   prefix?: string;
   /** What ends an answer besides the model's end token, such as a full stop. */
   answerEnd?: string;
+}
+
+export interface EngineDataset extends Prompted {
   concepts: readonly Concept[];
   facts: readonly Fact[];
   prompts: readonly Prompt[];

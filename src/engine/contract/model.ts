@@ -1,5 +1,5 @@
 /** A model-training job: what it takes and what it returns. The work itself is in `train.ts`. */
-import type { EngineDataset, Split } from './dataset.ts';
+import type { EngineDataset, Prompted, Split } from './dataset.ts';
 import type { Decoder } from './modelDecoder.ts';
 import type { ModelSettings } from './modelSettings.ts';
 import type { WrittenFile } from './writtenFile.ts';
@@ -30,6 +30,8 @@ export interface ModelRef {
   config: ModelConfig;
   /** A Hugging Face `tokenizer.json`, parsed. */
   tokenizer: unknown;
+  /** How the prompts of a call are put to it; absent: as they are. Jobs go by their dataset. */
+  prompted?: Prompted;
 }
 
 /** A model's sizes, in the names of TransformerLens, and what it computes. */

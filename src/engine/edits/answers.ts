@@ -215,8 +215,12 @@ export async function continueAll(
 }
 
 /** The judge: whether the whole answer is one of those expected. */
-export function isExpected(answer: string, expected: readonly string[]): boolean {
-  return isAnswer(answer, expected);
+export function isExpected(
+  { prompting }: LanguageModel,
+  answer: string,
+  expected: readonly string[],
+): boolean {
+  return isAnswer(answer, expected, prompting?.answerEnd);
 }
 
 /** Tokens of the longest of these answers, as they follow a prompt. */
@@ -232,5 +236,5 @@ export async function countSuccesses(
   placement: SweepSettings['placement'] = 'LAST_TOKEN',
 ): Promise<number> {
   const answers = await ANSWER[placement](asked, edits, breathe);
-  return answers.filter((answer, i) => isExpected(answer, asked.trials[i]!.expected)).length;
+  return answers.filter((answer, i) => isExpected(asked.model, answer, asked.trials[i]!.expected)).length;
 }

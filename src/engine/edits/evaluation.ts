@@ -135,7 +135,9 @@ async function measure(
     for (const { control, alpha } of tried) {
       if (control === 'TRUE_ACTIVATION' || control === 'SUM') {
         const answers = await REPLACED[control](replaced, placement, breathe);
-        const right = answers.map((answer, i) => answer !== null && isExpected(answer, trials[i]!.expected));
+        const right = answers.map(
+          (answer, i) => answer !== null && isExpected(model, answer, trials[i]!.expected),
+        );
         const successes = right.filter(Boolean).length;
         const tried = answers.filter((answer) => answer !== null).length;
         swaps.push({ control, population, split, alpha, trials: tried, successes });

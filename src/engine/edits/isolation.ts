@@ -83,6 +83,28 @@ export async function prepareIsolation<Kind extends string>(
   };
 }
 
+/** Two preparations as one, for cases that are read in two ways. */
+export function joinIsolations<Kind extends string>(
+  one: Isolation<Kind>,
+  other: Isolation<Kind>,
+): Isolation<Kind> {
+  return {
+    runs: () => one.runs() + other.runs(),
+    skip(editor) {
+      one.skip(editor);
+      other.skip(editor);
+    },
+    async measure(edits) {
+      const counts = await one.measure(edits);
+      for (const [kind, { asked, kept }] of Object.entries<Kept>(await other.measure(edits))) {
+        counts[kind as Kind].asked += asked;
+        counts[kind as Kind].kept += kept;
+      }
+      return counts;
+    },
+  };
+}
+
 async function continueUntouched(
   model: LanguageModel,
   cases: readonly IsolationCase[],

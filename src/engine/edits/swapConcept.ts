@@ -7,6 +7,7 @@ import type { LoadedPair } from '../loaded.ts';
 import { branchTrunk, disposeTrunk, runTrunk, type Trunk } from '../model/decode.ts';
 import { type Generation, generateFrom } from '../model/generate.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
+import { behindPrefix } from '../model/tokens.ts';
 import { takeRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
 import { SLOT_ON } from './armed.ts';
@@ -121,12 +122,14 @@ function laterHook(
 }
 
 /** Token ids of a prompt that leaves room for an answer. */
-export function readPrompt({ config, tokenizer }: LanguageModel, prompt: string): number[] {
+export function readPrompt(model: LanguageModel, prompt: string): number[] {
+  const { config, tokenizer } = model;
   const tokens = tokenizer.encode(prompt);
   if (tokens.length >= 1 && tokens.length < config.nCtx) return tokens;
   const most = config.nCtx - 1;
   const where = tokens.length > most ? `; ${firstTooMany(tokenizer, prompt, tokens, most)}` : '';
-  throw invalidInput(['prompt'], `prompt must be 1 to ${most} tokens, got ${tokens.length}${where}`);
+  const accepted = `1 to ${most} tokens${behindPrefix(model)}`;
+  throw invalidInput(['prompt'], `prompt must be ${accepted}, got ${tokens.length}${where}`);
 }
 
 export function continuationOf({ text, tokens }: Generation): Continuation {

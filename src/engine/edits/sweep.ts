@@ -10,7 +10,8 @@ import type { JobContext } from '../contract/protocol.ts';
 import { laterAlpha, type SwapPlacement } from '../contract/swap.ts';
 import type { SwapSweepJob, SwapSweepResult, SweepBaseline, SweepCell } from '../contract/swapSweep.ts';
 import type { SweepSettings } from '../contract/swapSweepSettings.ts';
-import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
+import { aloneOf, type LanguageModel, loadLanguageModel, prefixOf } from '../model/languageModel.ts';
+import { promptedBy } from '../model/prompting.ts';
 import { readSae } from '../sae/file.ts';
 import { loadSae, Sae } from '../sae/sae.ts';
 import { ANSWER, type AskedTrials, askTrials, type CellEdits, isExpected, type Trial } from './answers.ts';
@@ -22,7 +23,7 @@ import {
   type Unsupervised,
 } from './controls.ts';
 import { randomSwap } from './editors.ts';
-import { type Isolation, prepareIsolation } from './isolation.ts';
+import { type Isolation, joinIsolations, prepareIsolation } from './isolation.ts';
 import {
   REPLACED,
   REPLACEMENTS,
@@ -50,9 +51,10 @@ const ISOLATION_TOKENS = 8;
 export async function runSwapSweep(job: SwapSweepJob, context: JobContext): Promise<SwapSweepResult> {
   const { reporter } = context;
   reporter.progress({ phase: 'CAPTURE', progress: 0, etaSeconds: null });
-  const model = await loadLanguageModel(job.model);
+  const loaded = await loadLanguageModel(job.model);
   const sae = await loadSae(job.sae);
   try {
+    const model = promptedBy(loaded, job.dataset);
     const lab = await prepare(job, model, sae, context);
     try {
       return await measureCells(job, lab, context);
@@ -62,7 +64,7 @@ export async function runSwapSweep(job: SwapSweepJob, context: JobContext): Prom
     }
   } finally {
     sae.dispose();
-    model.dispose();
+    loaded.dispose();
   }
 }
 
@@ -81,12 +83,23 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
   const drawn = drawTrials(job, sae);
   const trials = await captureTrials(drawn, model, sae, breathe);
   const cases = drawIsolationCases(choosePrompts(dataset, sae.settings, settings), dataset, pairs, settings);
-  const isolation = await prepareIsolation(
-    model,
-    ISOLATION_KINDS,
-    cases.map(({ text, ...rest }) => ({ ...rest, tokens: model.tokenizer.encode(text) })),
-    { layer, maxNewTokens: ISOLATION_TOKENS, breathe },
-  );
+  const isolate = (reader: LanguageModel, own: typeof cases) =>
+    prepareIsolation(
+      reader,
+      ISOLATION_KINDS,
+      own.map(({ text, ...rest }) => ({ ...rest, tokens: model.tokenizer.encode(text) })),
+      { layer, maxNewTokens: ISOLATION_TOKENS, breathe },
+    );
+  const isPrompt = ({ kind }: (typeof cases)[number]) => kind === 'PROMPT';
+  const isolation = prefixOf(model)
+    ? joinIsolations(
+        await isolate(model, cases.filter(isPrompt)),
+        await isolate(
+          aloneOf(model),
+          cases.filter((one) => !isPrompt(one)),
+        ),
+      )
+    : await isolate(model, cases);
   const capture = once(() =>
     capturePrompts(model, splitPopulations(dataset, sae.settings), sae.settings, context),
   );
@@ -277,7 +290,7 @@ function totalOf(pairs: SweepCell['pairs']): Pick<SweepCell, 'trials' | 'success
 
 /** Null answers are of swaps that could not be tried. */
 function countPairs(
-  { trials }: AskedTrials,
+  { model, trials }: AskedTrials,
   pairs: SwapSweepJob['pairs'],
   answers: readonly (string | null)[],
 ): SweepCell['pairs'] {
@@ -286,7 +299,7 @@ function countPairs(
     const answer = answers[i]!;
     if (answer === null) return;
     counts[pair]!.trials++;
-    if (isExpected(answer, expected)) counts[pair]!.successes++;
+    if (isExpected(model, answer, expected)) counts[pair]!.successes++;
   });
   return counts;
 }

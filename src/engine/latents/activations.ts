@@ -4,14 +4,21 @@ import { firstTooMany, textsOfTokens } from '../../formats/tokenTexts.ts';
 import { captureResidPost } from '../align/capture.ts';
 import { type ActiveToken, TOP_LATENTS } from '../contract/latents.ts';
 import type { LoadedPair } from '../loaded.ts';
-import type { LanguageModel } from '../model/languageModel.ts';
+import { aloneOf, type LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
 
 /** Latents that are read together fill at most this many floats. */
 const LATENTS_AT_ONCE = 2 ** 23;
 
-/** @throws {AppError} INVALID_INPUT for a text without tokens or longer than the model reads. */
-export async function readActivations({ model, sae }: LoadedPair, text: string): Promise<ActiveToken[]> {
+/**
+ * The text stands alone, behind no prefix.
+ * @throws {AppError} INVALID_INPUT for a text without tokens or longer than the model reads.
+ */
+export async function readActivations(
+  { model: asked, sae }: LoadedPair,
+  text: string,
+): Promise<ActiveToken[]> {
+  const model = aloneOf(asked);
   const tokens = model.tokenizer.encode(text);
   checkLength(model, text, tokens);
   const positions = [tokens.map((_, position) => position)];

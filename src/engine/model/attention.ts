@@ -23,41 +23,65 @@ export interface Heads {
   window: number | null;
 }
 
+/** Tokens that all sequences of a batch stand behind, run once. */
+export interface SharedPrefix {
+  tokens: readonly number[];
+  /** By block, what `sharedKeyValues` made of theirs. */
+  keyValues: readonly KeyValues[];
+}
+
 /** Which tokens are there and what they may look at; made once for all blocks, within the `tidy` of the run. */
 export interface Sight {
   B: number;
   T: number;
-  /** Position of the one token of each sequence; null: each sequence's tokens stand at 0 … T − 1. */
+  /** What stands before all of these tokens; lengths and masks leave it out. */
+  prefix: SharedPrefix | null;
+  /** Position of the one token of each sequence; null: each sequence's tokens stand at `first` … `first` + T − 1. */
   places: readonly number[] | null;
+  /** Position of the first token behind the prefix. */
+  first: number;
   /** The prompts' lengths, `[B]` int32, where one new token of each sees them. */
   lengths(): tf.Tensor1D;
   /** What is added to scores, 0 or −1e9; broadcasts to `[B, H, T, P + T]`. */
   mask(window: number | null): tf.Tensor;
-  /** Of rotary positions, by position: of 0 … T − 1, or of `places`. */
+  /** The same for the P tokens of the prefix, which only a window hides; broadcasts to `[B, H, T, P]`. */
+  prefixMask(window: number): tf.Tensor;
+  /** Of rotary positions, by position: of `first` … `first` + T − 1, or of `places`. */
   turns(rotary: Rotary): Turns;
 }
 
 /** Every token sees itself and those before it; padding stands at the right, so nothing real sees it. */
-export function causalSight(B: number, T: number): Sight {
+export function causalSight(B: number, T: number, prefix: SharedPrefix | null = null): Sight {
+  const first = prefix?.tokens.length ?? 0;
+  const positions = Array.from({ length: T }, (_, t) => first + t);
   return {
-    ...{ B, T, places: null },
+    ...{ B, T, prefix, places: null, first },
     lengths: () => tf.fill<tf.Rank.R1>([B], T, 'int32'),
     mask: once((window) => causalMask(T, window)),
-    turns: once((rotary) => turnsAt(rotary, [...Array(T).keys()])),
+    prefixMask: once((window) => windowMask(positions, first, window, [T, first])),
+    turns: once((rotary) => turnsAt(rotary, positions)),
   };
 }
 
 /**
- * One new token of each sequence, at its own position below `nCtx`, sees its prompt without the padding, and the
- * `made` tokens since.
+ * One new token of each sequence, at its own position below `nCtx` (which counts from behind the prefix), sees its prompt
+ * without the padding, and the `made` tokens since.
  */
-export function cachedSight(lengths: readonly number[], width: number, made: number, nCtx: number): Sight {
-  const places = lengths.map((length) => Math.min(length + made, nCtx - 1)); // full rows idle
+export function cachedSight(
+  lengths: readonly number[],
+  width: number,
+  made: number,
+  nCtx: number,
+  prefix: SharedPrefix | null = null,
+): Sight {
+  const first = prefix?.tokens.length ?? 0;
+  const places = lengths.map((length) => first + Math.min(length + made, nCtx - 1)); // full rows idle
   const counts = once(() => tf.tensor1d(lengths as number[], 'int32'));
   return {
-    ...{ B: lengths.length, T: 1, places },
+    ...{ B: lengths.length, T: 1, prefix, places, first },
     lengths: () => counts(null),
     mask: once((window) => cachedMask(lengths, width, made, window)),
+    prefixMask: once((window) => windowMask(places, first, window, [lengths.length, 1, 1, first])),
     turns: once((rotary) => turnsAt(rotary, places)),
   };
 }
@@ -74,7 +98,8 @@ function once<A, R>(make: (argument: A) => R): (argument: A) => R {
 
 /**
  * `qkv [B·T, (H + 2G)·D]` → `mixed [B·T, H·D]`, what the heads read, and what later tokens need, if it is to be kept:
- * with the kernels `[B, P, 2G·D]`, keys beside values, of the prompts and of the tokens since.
+ * with the kernels `[B, P, 2G·D]`, keys beside values, of the prompts and of the tokens since. `shared` is what the block
+ * keeps of the sight's prefix.
  */
 export function attend(
   qkv: tf.Tensor2D,
@@ -82,7 +107,9 @@ export function attend(
   sight: Sight,
   past?: KeyValues,
   keeps = true,
+  shared?: KeyValues,
 ): { mixed: tf.Tensor2D; present: KeyValues } {
+  if (shared) return plainAttention(qkv, heads, sight, past, shared);
   if (!hasKernels() || heads.cap !== null) return plainAttention(qkv, heads, sight, past);
   if (past) {
     const inputs = [qkv, ...past, sight.lengths()];
@@ -126,11 +153,24 @@ function causalAttention(qkv: tf.Tensor2D, heads: Heads, T: number): tf.Tensor2D
   return op(qkv) as tf.Tensor2D;
 }
 
+/**
+ * What `attend` keeps of one sequence of `length` tokens as keys and values `[G, P, D]` that any number of sequences
+ * may stand behind.
+ */
+export function sharedKeyValues(present: KeyValues, { nKeyValueHeads }: Heads): KeyValues {
+  const [first, second] = present as [tf.Tensor, tf.Tensor];
+  if (first.rank === 4) return [tf.squeeze(first, [0]), tf.squeeze(second, [0])];
+  const [, P, width] = first.shape as [number, number, number]; // the kernels keep keys beside values
+  const parts = tf.split(tf.reshape(first, [P, width]), 2, 1);
+  return parts.map((part) => tf.transpose(tf.reshape(part, [P, nKeyValueHeads, -1]), [1, 0, 2]));
+}
+
 function plainAttention(
   qkv: tf.Tensor2D,
   { nHeads: H, nKeyValueHeads: G, scale, cap, window }: Heads,
-  { B, T, mask }: Sight,
+  { B, T, mask, prefixMask }: Sight,
   past?: KeyValues,
+  shared?: KeyValues,
 ): { mixed: tf.Tensor2D; present: KeyValues } {
   const D = qkv.shape[1] / (H + 2 * G);
   // [B·T, n·D] → [B, n, T, D]; each part by itself, for wasm has no fast transpose of more than four axes
@@ -142,12 +182,35 @@ function plainAttention(
   const k = kPast ? tf.concat([kPast, kNew], 2) : kNew; // [B, G, P + T, D]
   const v = vPast ? tf.concat([vPast, vNew], 2) : vNew; // [B, G, P + T, D]
   // The queries of all heads that share keys stand below one another.
-  const shared = (x: tf.Tensor) => (H === G ? x : tf.reshape(x, [B, G, (H / G) * T, -1])) as tf.Tensor4D;
+  const grouped = (x: tf.Tensor) => (H === G ? x : tf.reshape(x, [B, G, (H / G) * T, -1])) as tf.Tensor4D;
   const each = (x: tf.Tensor) => (H === G ? x : tf.reshape(x, [B, H, T, -1])) as tf.Tensor4D;
-  const scores = softCap(tf.mul(each(tf.matMul(shared(q), k, false, true)), scale), cap); // [B, H, T, P + T]
-  const pattern = tf.softmax(tf.add(scores, mask(window)));
-  const mixed = tf.transpose(each(tf.matMul(shared(pattern), v)), [0, 2, 1, 3]); // → [B, T, H, D]
-  return { mixed: tf.reshape(mixed, [B * T, H * D]), present: [k, v] };
+  const scores = softCap(tf.mul(each(tf.matMul(grouped(q), k, false, true)), scale), cap); // [B, H, T, P + T]
+  const own = tf.add(scores, mask(window)) as tf.Tensor4D;
+  const read = shared ? readBoth(q, own, v) : each(tf.matMul(grouped(tf.softmax(own)), v)); // [B, H, T, D]
+  return { mixed: tf.reshape(tf.transpose(read, [0, 2, 1, 3]), [B * T, H * D]), present: [k, v] };
+
+  /** One softmax over the prefix's keys and the sequence's own. The prefix meets the queries of all sequences at once. */
+  function readBoth(q: tf.Tensor4D, own: tf.Tensor4D, v: tf.Tensor4D): tf.Tensor4D {
+    const [kShared, vShared] = shared as [tf.Tensor3D, tf.Tensor3D]; // [G, P, D]
+    const together = (x: tf.Tensor) =>
+      tf.reshape(tf.transpose(grouped(x), [1, 0, 2, 3]), [G, (B * H * T) / G, -1]);
+    const apart = (x: tf.Tensor) => each(tf.transpose(tf.reshape(x, [G, B, (H / G) * T, -1]), [1, 0, 2, 3]));
+    const scores = softCap(tf.mul(apart(tf.matMul(together(q), kShared, false, true)), scale), cap);
+    const before = window === null ? scores : tf.add(scores, prefixMask(window)); // [B, H, T, prefix]
+    const pattern = tf.softmax(tf.concat([before, own], 3));
+    const widths = [before.shape[3]!, own.shape[3]!];
+    const [toShared, toOwn] = tf.split(pattern, widths, 3) as [tf.Tensor4D, tf.Tensor4D];
+    return tf.add(apart(tf.matMul(together(toShared), vShared)), each(tf.matMul(grouped(toOwn), v)));
+  }
+}
+
+/** −1e9 where a token at one of `places` is `window` or more behind one of the first `P` tokens. */
+function windowMask(places: readonly number[], P: number, window: number, shape: number[]): tf.Tensor {
+  const mask = new Float32Array(places.length * P);
+  places.forEach((place, i) => {
+    mask.fill(-1e9, i * P, i * P + Math.min(P, Math.max(0, place - window + 1)));
+  });
+  return tf.tensor(mask, shape);
 }
 
 /** `[T, T]`: 0 where a token may look (itself and before, within its window), −1e9 where it may not. */

@@ -16,7 +16,8 @@ export async function loadCaptured({ weights: path, config }: ModelRef) {
   const { arrays } = await readSafetensors(path, [CAPTURED_TENSOR]);
   const { data, shape } = arrays[CAPTURED_TENSOR]!;
   const weights: Tensors = { [CAPTURED_TENSOR]: tf.tensor(data, [...shape], 'float32') };
-  return { config, weights, tokenizer: NO_TOKENIZER, dispose: () => tf.dispose(weights) };
+  const dispose = () => tf.dispose(weights);
+  return { config, weights, tokenizer: NO_TOKENIZER, prompting: null, prefixes: new Map(), dispose };
 }
 
 /** Whether a model computes; the others have captured activations. */

@@ -5,7 +5,7 @@ import { gatherRows } from '../ops.ts';
 import type { Tensors } from '../step/stepper.ts';
 import { cachedSight, causalSight, type KeyValues, type Sight } from './attention.ts';
 import { embed, type Passage, type ResidHook, runBlocks, unembed } from './decoder.ts';
-import type { LanguageModel } from './languageModel.ts';
+import { type LanguageModel, prefixOf } from './languageModel.ts';
 import { longest, padTokens, type Tokens } from './tokens.ts';
 
 /** What the model holds of the sequences so far; the tensors are the caller's, to be freed by `disposeState`. */
@@ -29,7 +29,9 @@ export interface DecodeState {
 export function prefill(model: LanguageModel, prompts: readonly Tokens[], hook?: ResidHook): DecodeState {
   const [B, T] = [prompts.length, Math.max(1, longest(prompts))];
   const rows = lastRows(prompts, T);
-  const made = tidied(() => run(model, padTokens(prompts, T), causalSight(B, T), { hook }, rows));
+  const made = tidied(() =>
+    run(model, padTokens(prompts, T), causalSight(B, T, prefixOf(model)), { hook }, rows),
+  );
   return { ...made, lengths: prompts.map(({ length }) => length), width: T, made: 0 };
 }
 
@@ -48,7 +50,7 @@ export interface Trunk {
 /** Runs the prompts as `prefill` does, but no further than `layer`; the caller frees it by `disposeTrunk`. */
 export function runTrunk(model: LanguageModel, prompts: readonly Tokens[], layer: number): Trunk {
   const { config, weights } = model;
-  const sight = causalSight(prompts.length, Math.max(1, longest(prompts)));
+  const sight = causalSight(prompts.length, Math.max(1, longest(prompts)), prefixOf(model));
   const below = tidied(() => {
     const x = embed(config, weights, padTokens(prompts, sight.T), sight);
     return runBlocks(config, weights, x, sight, { to: layer, keeps: true });
@@ -61,15 +63,19 @@ export function runTrunk(model: LanguageModel, prompts: readonly Tokens[], layer
  * of one prompt it may have any number of rows.
  */
 export function branchTrunk(
-  { config, weights }: LanguageModel,
+  model: LanguageModel,
   { prompts, layer, cache }: Trunk,
   resid: tf.Tensor3D,
 ): DecodeState {
+  const { config, weights } = model;
   const [B, T] = resid.shape;
   const isOne = prompts.length === 1 && B > 1;
   const rows = isOne ? Array.from({ length: B }, () => prompts[0]!) : prompts;
   const state = tidied(() => {
-    const above = runBlocks(config, weights, resid, causalSight(B, T), { from: layer + 1, keeps: true });
+    const above = runBlocks(config, weights, resid, causalSight(B, T, prefixOf(model)), {
+      from: layer + 1,
+      keeps: true,
+    });
     const kept = cache.map((parts) => parts.map((part) => (isOne ? repeatRow(part, B) : part.clone())));
     const logits = logitsAt(config, weights, above.resid, lastRows(rows, T));
     return { logits, cache: [...kept, ...above.cache] };
@@ -90,7 +96,8 @@ export function decode(
 ): DecodeState {
   const after = tidied(() => {
     const tokens = tf.tensor2d(ids as number[], [ids.length, 1], 'int32');
-    return run(model, tokens, cachedSight(lengths, width, made, model.config.nCtx), { hook, past });
+    const sight = cachedSight(lengths, width, made, model.config.nCtx, prefixOf(model));
+    return run(model, tokens, sight, { hook, past });
   });
   return { ...after, lengths, width, made: made + 1 };
 }
@@ -181,7 +188,7 @@ export function growTrunk(model: LanguageModel, trunk: Trunk, made: number, ids:
   const { prompts, layer, width, cache: past } = trunk;
   const lengths = prompts.map(({ length }) => length);
   const below = tidied(() => {
-    const sight = cachedSight(lengths, width, made, config.nCtx);
+    const sight = cachedSight(lengths, width, made, config.nCtx, prefixOf(model));
     const x = embed(config, weights, tf.tensor2d(ids as number[], [ids.length, 1], 'int32'), sight);
     return runBlocks(config, weights, x, sight, { to: layer, past, keeps: true });
   });

@@ -12,7 +12,14 @@ import { type Decoder, decoderOf } from '../contract/modelDecoder.ts';
 import { linear } from '../linear.ts';
 import { gatherRows } from '../ops.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { attend, causalSight, type Heads, type KeyValues, type Sight } from './attention.ts';
+import {
+  attend,
+  causalSight,
+  type Heads,
+  type KeyValues,
+  type SharedPrefix,
+  type Sight,
+} from './attention.ts';
 import { activate, gated, layerNorm, rmsNorm, softCap, timesTransposed } from './layers.ts';
 import { rotate } from './rotary.ts';
 
@@ -46,14 +53,18 @@ export function logits(config: ModelConfig, weights: Tensors, tokens: tf.Tensor2
   return logitsFromResid(config, weights, residPost(config, weights, tokens, last), last);
 }
 
-/** `blocks.{layer}.resid_post`: runs blocks 0 … layer only, none for −1; `tokens [B, T]` int32 → `[B, T, C]`. */
+/**
+ * `blocks.{layer}.resid_post`: runs blocks 0 … layer only, none for −1; `tokens [B, T]` int32, behind the prefix if there
+ * is one → `[B, T, C]`.
+ */
 export function residPost(
   config: ModelConfig,
   weights: Tensors,
   tokens: tf.Tensor2D,
   layer: number,
+  prefix: SharedPrefix | null = null,
 ): tf.Tensor3D {
-  const sight = causalSight(...tokens.shape);
+  const sight = causalSight(...tokens.shape, prefix);
   return runBlocks(config, weights, embed(config, weights, tokens, sight), sight, { to: layer }).resid;
 }
 
@@ -63,8 +74,9 @@ export function logitsFromResid(
   weights: Tensors,
   resid: tf.Tensor3D,
   layer: number,
+  prefix: SharedPrefix | null = null,
 ): tf.Tensor3D {
-  const sight = causalSight(resid.shape[0], resid.shape[1]);
+  const sight = causalSight(resid.shape[0], resid.shape[1], prefix);
   return unembed(config, weights, runBlocks(config, weights, resid, sight, { from: layer + 1 }).resid);
 }
 
@@ -73,7 +85,7 @@ export function embed(
   config: ModelConfig,
   weights: Tensors,
   tokens: tf.Tensor2D,
-  { places }: Sight,
+  { places, first }: Sight,
 ): tf.Tensor3D {
   const { embeddingScale, rotary } = decoderOf(config);
   const [B, T] = tokens.shape;
@@ -84,7 +96,7 @@ export function embed(
   const learned = weights['wpe.weight'] as tf.Tensor2D; // [nCtx, C]
   const positions = places
     ? tf.reshape(gatherRows(learned, tf.tensor1d(places as number[], 'int32')), [B, 1, config.dModel])
-    : tf.slice2d(learned, [0, 0], [T, config.dModel]);
+    : tf.slice2d(learned, [first, 0], [T, config.dModel]);
   return tf.add(x, positions);
 }
 
@@ -135,7 +147,8 @@ function block(
   const written = (part: string, output: tf.Tensor2D) =>
     decoder.normsOutputs ? normed(`${part}_out`, output) : output;
   const qkv = queriesKeysValues(config, weights, layer, normed('ln_1', x), sight); // [B·T, (H + 2G)·D]
-  const { mixed, present } = attend(qkv, headsOf(config, layer), sight, past, keeps); // [B·T, H·D]
+  const shared = sight.prefix?.keyValues[layer];
+  const { mixed, present } = attend(qkv, headsOf(config, layer), sight, past, keeps, shared); // [B·T, H·D]
   const attended = written('ln_1', project(weights, `${name}.attn.c_proj`, mixed));
   const middle = tf.add(x, attended) as tf.Tensor2D;
   const hidden = mlp(decoder, weights, name, normed('ln_2', decoder.parallel ? x : middle)); // [B·T, dMlp]
@@ -174,7 +187,8 @@ function normHeads(config: ModelConfig, weights: Tensors, name: string, qkv: tf.
   return tf.concat2d([normed('q', q), normed('k', k), v], 1);
 }
 
-function headsOf({ nHeads, ...config }: ModelConfig, layer: number): Heads {
+/** The heads of one block. */
+export function headsOf({ nHeads, ...config }: ModelConfig, layer: number): Heads {
   const { nKeyValueHeads, dHead, scale, cap, window } = decoderOf({ nHeads, ...config }).attention;
   return {
     ...{ nHeads, nKeyValueHeads, cap, scale: scale ?? 1 / Math.sqrt(dHead) },

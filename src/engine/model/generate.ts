@@ -45,7 +45,7 @@ export async function generate(
   prompts: readonly Tokens[],
   options: GenerateOptions,
 ): Promise<Generation[]> {
-  checkPrompts(model.config, prompts);
+  checkPrompts(model, prompts);
   if (options.edit) checkEdit(model.config, prompts, options.edit);
   const { batchSize = 256 } = options;
   const results: Generation[] = [];

@@ -11,14 +11,38 @@ import { countWeights, modelWeights, type WeightRow, type WeightTable } from '..
 import { isNative, nativeBackend } from '../native/rawOps.ts';
 import { mapValues } from '../step/arrays.ts';
 import type { Tensors } from '../step/stepper.ts';
+import type { SharedPrefix } from './attention.ts';
 import { loadCaptured } from './captured.ts';
 
 export interface LanguageModel {
   config: ModelConfig;
   weights: Tensors;
   tokenizer: Tokenizer;
-  /** Frees the weights. */
+  /** How a dataset's prompts are put to it; null: as they are. Made by `promptedBy`. */
+  prompting: Prompting | null;
+  /** What has been computed of prefixes, by their text. */
+  prefixes: Map<string, SharedPrefix>;
+  /** Frees the weights, and what has been computed of prefixes. */
   dispose(): void;
+}
+
+/** What the dataset says about its prompts. `config.nCtx` of a model with a prefix is what is left behind it. */
+export interface Prompting {
+  prefix: SharedPrefix | null;
+  /** What ends an answer besides the end token. */
+  answerEnd: string | null;
+  /** The model without all that. */
+  alone: LanguageModel;
+}
+
+/** What stands before all that the model reads; null: nothing. */
+export function prefixOf({ prompting }: LanguageModel): SharedPrefix | null {
+  return prompting?.prefix ?? null;
+}
+
+/** The model that reads texts as they are. */
+export function aloneOf(model: LanguageModel): LanguageModel {
+  return model.prompting?.alone ?? model;
 }
 
 /**
@@ -39,7 +63,16 @@ export async function loadLanguageModel({ config, ...ref }: ModelRef): Promise<L
     tf.dispose(weights);
     throw error;
   }
-  return { config, weights, tokenizer, dispose: () => tf.dispose(weights) };
+  return modelOf(config, weights, tokenizer);
+}
+
+function modelOf(config: ModelConfig, weights: Tensors, tokenizer: Tokenizer): LanguageModel {
+  const prefixes = new Map<string, SharedPrefix>();
+  const dispose = () => {
+    tf.dispose(weights);
+    for (const { keyValues } of prefixes.values()) tf.dispose(keyValues.flat());
+  };
+  return { config, weights, tokenizer, prompting: null, prefixes, dispose };
 }
 
 /** Bytes of a model's weights as float32. */
@@ -86,7 +119,7 @@ export function createLanguageModel(
   const weights: Tensors = {};
   for (const [name, { data, shape }] of Object.entries(arrays))
     weights[name] = upload({ data: data.slice(), shape });
-  return { config, weights, tokenizer, dispose: () => tf.dispose(weights) };
+  return modelOf(config, weights, tokenizer);
 }
 
 /**

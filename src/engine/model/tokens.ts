@@ -1,7 +1,7 @@
 /** Sequences of token ids as the model takes them. */
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
-import type { ModelConfig } from '../contract/model.ts';
+import { type LanguageModel, prefixOf } from './languageModel.ts';
 
 /** Token ids of one sequence. */
 export type Tokens = readonly number[];
@@ -21,12 +21,19 @@ export function longest(sequences: readonly Tokens[]): number {
 }
 
 /** @throws {AppError} INVALID_INPUT naming the first prompt that is empty or longer than the context. */
-export function checkPrompts({ nCtx }: ModelConfig, prompts: readonly Tokens[]): void {
+export function checkPrompts(model: LanguageModel, prompts: readonly Tokens[]): void {
+  const { nCtx } = model.config;
   prompts.forEach((prompt, i) => {
     if (prompt.length >= 1 && prompt.length <= nCtx) return;
     throw invalidInput(
       ['prompts', String(i)],
-      `prompt ${i} has ${prompt.length} tokens; the model reads 1 to ${nCtx}`,
+      `prompt ${i} has ${prompt.length} tokens; the model reads 1 to ${nCtx}${behindPrefix(model)}`,
     );
   });
+}
+
+/** For messages about lengths: what is left out of them. */
+export function behindPrefix(model: LanguageModel): string {
+  const prefix = prefixOf(model);
+  return prefix ? ` behind the dataset's prefix of ${prefix.tokens.length} tokens` : '';
 }

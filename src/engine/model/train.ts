@@ -22,8 +22,9 @@ import { measureAccuracy } from './accuracy.ts';
 import {
   createBatches,
   fitting,
+  judgedSequence,
   longestInput,
-  questionSequence,
+  prefixTokens,
   type Sequence,
   trainingSequences,
 } from './batches.ts';
@@ -90,10 +91,11 @@ function planTraining(job: ModelJob): Plan {
   const json = initial ? (initial.tokenizer as TokenizerJson) : tokenizerOf(dataset);
   const tokenizer = loadTokenizer(json);
   if (initial) checkAnswers(tokenizer, dataset);
+  const before = prefixTokens(tokenizer, dataset);
   const questions = new Map<Split, Sequence[]>();
   for (const split of SPLITS) {
     const asked = prompts.filter((prompt) => prompt.split === split && isQuestion(prompt));
-    const sequences = asked.map((p) => fitting(questionSequence(tokenizer, p), p.prompt, nCtx));
+    const sequences = asked.map((p) => fitting(judgedSequence(tokenizer, p, nCtx, before), p.prompt, nCtx));
     if (sequences.length > 0) questions.set(split, sequences);
   }
   return {
@@ -102,17 +104,18 @@ function planTraining(job: ModelJob): Plan {
     tokenizer: json,
     batchAt: createBatches(trainingSequences(tokenizer, learnedOf(job), nCtx), settings),
     questions,
-    T: longestInput([...questions.values()].flat()),
+    T: longestInput([...questions.values()].flat().flatMap((one) => [one, ...(one.others ?? [])])),
     keepSteps: new Set(keepSteps),
     // Weights are named by what is in them.
     fingerprint: jobFingerprint({ settings, dataset, initial: initial && basename(initial.weights) }),
   };
 }
 
-function tokenizerOf({ prompts, texts }: EngineDataset): TokenizerJson {
+function tokenizerOf({ prefix = '', prompts, texts }: EngineDataset): TokenizerJson {
   return buildWordLevelTokenizer([
     ...prompts.map(({ prompt, answer }) => `${prompt} ${answer ?? ''}`),
     ...texts.map(({ text }) => text),
+    prefix,
   ]);
 }
 

@@ -7,6 +7,7 @@ import { prepareRows } from '../../../src/engine/align/trainingRows.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
 import type { EngineDataset, Fact } from '../../../src/engine/contract/dataset.ts';
 import type { LanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { promptedBy } from '../../../src/engine/model/prompting.ts';
 import { labelledBatches } from '../../../src/engine/sae/batches.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder } from '../model/recorder.ts';
@@ -46,7 +47,8 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
   });
   afterAll(() => model.dispose());
 
-  const capture = () => captureAnswerTokens(model, prompts, FACTS, { layer: LAYER, breathe: async () => {} });
+  const capture = (reader = model) =>
+    captureAnswerTokens(reader, prompts, FACTS, { layer: LAYER, breathe: async () => {} });
 
   describe('captureAnswerTokens', () => {
     test('lets every prompt be followed by the first answer of each concept that its entity is asked about', async () => {
@@ -63,28 +65,33 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
       ]);
     });
 
-    test('reads what running prompt and answer as one reads, and leaves no tensor', async () => {
-      const before = tf.memory().numTensors;
-      const { h, prompts: rows, said } = await capture();
-      expect(tf.memory().numTensors).toBe(before);
-      const answerTo = (row: number) =>
-        FACTS.find(({ entity, concept }) => entity === prompts[rows[row]!]!.entity && concept === said[row])!
-          .value;
-      const starts = [...rows.keys()].filter(
-        (row) => row === 0 || rows[row] !== rows[row - 1] || said[row] !== said[row - 1],
-      );
-      const asked = starts.map((row) => model.tokenizer.encode(prompts[rows[row]!]!.prompt));
-      const sequences = starts.map((row, i) => [
-        ...asked[i]!,
-        ...model.tokenizer.encode(` ${answerTo(row)}`),
-      ]);
-      const positions = sequences.map((tokens, i) => [...tokens.keys()].slice(asked[i]!.length));
-      const expected = await captureResidPost(model, sequences, { layer: LAYER, positions });
-      expect(h).toHaveLength(expected.length);
-      h.forEach((value, i) => {
-        expect(value).toBeCloseTo(expected[i]!, 4);
-      });
-    });
+    test.each([undefined, 'guy hal'])(
+      'reads what running prompt and answer as one reads, behind the prefix %s, and leaves no tensor',
+      async (prefix) => {
+        const reader = promptedBy(model, { prefix });
+        const before = tf.memory().numTensors;
+        const { h, prompts: rows, said } = await capture(reader);
+        expect(tf.memory().numTensors).toBe(before);
+        const answerTo = (row: number) =>
+          FACTS.find(
+            ({ entity, concept }) => entity === prompts[rows[row]!]!.entity && concept === said[row],
+          )!.value;
+        const starts = [...rows.keys()].filter(
+          (row) => row === 0 || rows[row] !== rows[row - 1] || said[row] !== said[row - 1],
+        );
+        const asked = starts.map((row) => model.tokenizer.encode(prompts[rows[row]!]!.prompt));
+        const sequences = starts.map((row, i) => [
+          ...asked[i]!,
+          ...model.tokenizer.encode(` ${answerTo(row)}`),
+        ]);
+        const positions = sequences.map((tokens, i) => [...tokens.keys()].slice(asked[i]!.length));
+        const expected = await captureResidPost(reader, sequences, { layer: LAYER, positions });
+        expect(h).toHaveLength(expected.length);
+        h.forEach((value, i) => {
+          expect(value).toBeCloseTo(expected[i]!, 4);
+        });
+      },
+    );
   });
 
   describe('rows to learn from', () => {

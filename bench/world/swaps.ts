@@ -1,0 +1,200 @@
+/** Swaps of what the model knows: both prompts are answered right unedited, and no answer to one is right for the other. */
+import { isAnswer } from '../../src/data/answers.ts';
+import type { CapturedPopulations, CapturedPrompt } from '../../src/engine/align/captured.ts';
+import { answersOf, type EngineDataset, type Split } from '../../src/engine/contract/dataset.ts';
+import type { JobContext } from '../../src/engine/contract/protocol.ts';
+import { type SwapPlacement, swapPlacement } from '../../src/engine/contract/swap.ts';
+import {
+  ANSWER,
+  type AskedTrials,
+  askTrials,
+  isExpected,
+  type Trial,
+} from '../../src/engine/edits/answers.ts';
+import { createEditor, type Editor, slotSwap } from '../../src/engine/edits/editors.ts';
+import { prepareIsolation } from '../../src/engine/edits/isolation.ts';
+import { REPLACED, REPLACEMENTS } from '../../src/engine/edits/replacements.ts';
+import { type Sums, sumsOf } from '../../src/engine/edits/sums.ts';
+import { indexTargetPrompts } from '../../src/engine/edits/targetPrompts.ts';
+import type { LanguageModel } from '../../src/engine/model/languageModel.ts';
+import type { Sae } from '../../src/engine/sae/sae.ts';
+import { createRandom } from '../../src/random.ts';
+import type { Knowledge } from './knowledge.ts';
+
+const ALPHAS = [1, 1.5, 2, 3];
+const COUNTS = { VALIDATION: 120, TRAIN: 250, TEST_OOD: 200 };
+/** Candidates drawn for each swap that is wanted: some prompts are answered wrong. */
+const SPARE = 1.8;
+/** Tokens by which continuations are compared. */
+const ISOLATION_TOKENS = 8;
+
+export interface Figure {
+  split: Split;
+  edited: string;
+  placement: SwapPlacement;
+  alpha: number;
+  trials: number;
+  successes: number;
+}
+
+export interface SwapFigures {
+  /** With the most successes on validation entities, where the SAE was trained. */
+  alpha: number;
+  choosing: Figure[];
+  /** On unseen entities. */
+  reported: Figure[];
+  /** Armed swaps on prompts about other concepts: asked, and left as they were. */
+  isolation: { asked: number; kept: number };
+}
+
+interface Lab {
+  model: LanguageModel;
+  dataset: EngineDataset;
+  knowledge: Knowledge;
+  sae: Sae;
+  captured: CapturedPopulations;
+}
+
+interface Drawn {
+  prompt: CapturedPrompt;
+  target: CapturedPrompt;
+  pair: number;
+  expected: string[];
+}
+
+export async function measureSwaps(lab: Lab, { reporter }: JobContext): Promise<SwapFigures> {
+  const { sae, captured, dataset, model } = lab;
+  const { layer, positions } = sae.settings;
+  const breathe = () => reporter.breathe();
+  const pairs = dataset.concepts.flatMap((_, source) =>
+    dataset.concepts.flatMap((_, target) => (source === target ? [] : [{ source, target }])),
+  );
+  const swaps = pairs.map((pair) => slotSwap(sae, pair));
+  const slots = createEditor({ edited: 'CONCEPT', sae, methods: ['LATENT_DECODE'], swaps });
+  const means = createEditor({ edited: 'MEAN_DIFFERENCE', sae, methods: ['MEAN_DIFFERENCE'], swaps });
+  const sums = sumsOf(captured, dataset.concepts.length);
+  const ask = (drawn: readonly Drawn[]) =>
+    askTrials(
+      model,
+      layer,
+      drawn.map((one) => trialOf(one, model)),
+    );
+  const edit = async (asked: AskedTrials, split: Split, how: Edited): Promise<Figure> => {
+    const edits = { editor: how.editor, method: how.editor.methods[0]!, alpha: how.alpha, alphaLater: 1 };
+    const answers = await ANSWER[how.placement](asked, edits, breathe);
+    const { placement, alpha } = how;
+    return { split, edited: how.editor.edited, placement, alpha, ...count(asked, answers) };
+  };
+
+  const choosing: Figure[] = [];
+  const validation = ask(await draw(lab, pairs, 'VALIDATION', 'TRAIN', COUNTS.VALIDATION));
+  for (const alpha of ALPHAS)
+    choosing.push(await edit(validation, 'TRAIN', { editor: slots, alpha, placement: positions }));
+  validation.dispose();
+  const { alpha } = choosing.reduce((best, each) => (each.successes > best.successes ? each : best));
+
+  const reported: Figure[] = [];
+  for (const split of ['TRAIN', 'TEST_OOD'] as const) {
+    const drawn = await draw(lab, pairs, 'UNSEEN', split, COUNTS[split]);
+    const asked = ask(drawn);
+    for (const placement of swapPlacement.options)
+      reported.push(await edit(asked, split, { editor: slots, alpha, placement }));
+    for (const placement of ['LAST_TOKEN', 'ANSWER'] as const) {
+      reported.push(await edit(asked, split, { editor: means, alpha: 1.5, placement }));
+      reported.push(...(await replaceAll(asked, drawn, { split, placement, pairs, sums }, breathe)));
+    }
+    asked.dispose();
+  }
+  return { alpha, choosing, reported, isolation: await isolate(lab, slots, pairs, alpha, breathe) };
+}
+
+interface Edited {
+  editor: Editor;
+  alpha: number;
+  placement: SwapPlacement;
+}
+
+function trialOf({ prompt, pair, expected }: Drawn, { tokenizer }: LanguageModel): Trial {
+  return { tokens: tokenizer.encode(prompt.prompt), h: prompt.h, pair, expected };
+}
+
+async function replaceAll(
+  asked: AskedTrials,
+  drawn: readonly Drawn[],
+  {
+    split,
+    placement,
+    pairs,
+    sums,
+  }: {
+    split: Split;
+    placement: 'LAST_TOKEN' | 'ANSWER';
+    pairs: readonly { source: number; target: number }[];
+    sums: Sums;
+  },
+  breathe: () => Promise<void>,
+): Promise<Figure[]> {
+  const trials = drawn.map(({ prompt, target, pair }) => ({
+    ...{ ...pairs[pair]!, entity: prompt.entity },
+    targetTokens: asked.model.tokenizer.encode(target.prompt),
+  }));
+  const figures: Figure[] = [];
+  for (const edited of REPLACEMENTS) {
+    const answers = await REPLACED[edited]({ asked, trials, sums }, placement, breathe);
+    figures.push({ split, edited, placement, alpha: 1, ...count(asked, answers) });
+  }
+  return figures;
+}
+
+function count({ model, trials }: AskedTrials, answers: readonly (string | null)[]) {
+  const tried = answers.flatMap((answer, i) => (answer === null ? [] : [{ answer, i }]));
+  const right = tried.filter(({ answer, i }) => isExpected(model, answer, trials[i]!.expected));
+  return { trials: tried.length, successes: right.length };
+}
+
+async function draw(
+  { dataset, knowledge, captured, sae }: Lab,
+  pairs: readonly { source: number; target: number }[],
+  population: keyof CapturedPopulations,
+  split: Split,
+  wanted: number,
+): Promise<Drawn[]> {
+  const targetOf = indexTargetPrompts([...captured[population]]);
+  const own = captured[population].filter((prompt) => prompt.split === split);
+  const candidates = own.flatMap((prompt) =>
+    pairs.flatMap(({ source, target: concept }, pair): Drawn[] => {
+      const target = source === prompt.concepts[0] ? targetOf(prompt, concept) : null;
+      const expected = dataset.facts
+        .filter((fact) => fact.entity === prompt.entity && fact.concept === concept)
+        .map(({ value }) => value);
+      const tells = !answersOf(prompt).some((answer) => isAnswer(answer, expected));
+      return target && tells ? [{ prompt, target, pair, expected }] : [];
+    }),
+  );
+  const random = createRandom(sae.settings.seed, 'world', population, split);
+  const drawn = random.shuffle(candidates).slice(0, Math.round(wanted * SPARE));
+  await knowledge.ask(drawn.flatMap(({ prompt, target }) => [prompt, target]));
+  const known = drawn.filter(({ prompt, target }) => knowledge.isRight(prompt) && knowledge.isRight(target));
+  return known.slice(0, wanted);
+}
+
+/** Each unseen entity's prompts, under a swap from another concept than their own. */
+async function isolate(
+  { model, captured, sae }: Lab,
+  editor: Editor,
+  pairs: readonly { source: number; target: number }[],
+  alpha: number,
+  breathe: () => Promise<void>,
+): Promise<SwapFigures['isolation']> {
+  const random = createRandom(sae.settings.seed, 'world', 'isolation');
+  const prompts = random.shuffle(captured.UNSEEN.filter(({ split }) => split === 'TRAIN')).slice(0, 130);
+  const cases = prompts.map(({ prompt, concepts }) => {
+    const others = pairs.flatMap(({ source }, pair) => (source === concepts[0] ? [] : [pair]));
+    const pair = others[random.int(others.length)]!;
+    return { pair, kind: 'PROMPT' as const, tokens: model.tokenizer.encode(prompt) };
+  });
+  const options = { layer: sae.settings.layer, maxNewTokens: ISOLATION_TOKENS, breathe };
+  const isolation = await prepareIsolation(model, ['PROMPT'] as const, cases, options);
+  const edits = { editor, method: 'LATENT_DECODE' as const, alpha, alphaLater: 1 };
+  return (await isolation.measure(edits)).PROMPT;
+}

@@ -33,7 +33,7 @@ describe('schema.graphql', () => {
     expect(isInputObjectType(settings) && settings.getFields().dModel?.description).toContain('Default: 64.');
     const weights = schema.getType('LossWeightsInput');
     expect(isInputObjectType(weights) && weights.getFields().counterfactual?.description).toContain(
-      'Default: 0 in PAPER, 3 in COUNTERFACTUAL.',
+      'Default: 0 in PAPER, 0 in AUTHORS, 3 in COUNTERFACTUAL.',
     );
   });
 });

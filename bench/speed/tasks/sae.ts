@@ -11,6 +11,7 @@ export function saeTask(work: PosttrainWork | PretrainWork, inputs: string): Pro
     orthoStopSlots: false,
     freezeFree: false, // as in the authors' code
     decoderNorm: work.decoderNorm,
+    pretrain: { sparse: true },
   } as const;
   const lossOf = work.kind === 'POSTTRAIN' ? posttrainLoss : pretrainLoss;
   return stepTask(inputs, lossOf(saeConfigOf(work), settings), work.optimizer);

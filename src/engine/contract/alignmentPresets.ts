@@ -1,4 +1,4 @@
-/** The two named presets of an alignment run, and how a caller's partial settings are completed by one. */
+/** The named presets of an alignment run, and how a caller's partial settings are completed by one. */
 import { parseOrThrow } from '../../errors.ts';
 import {
   type AlignmentSettings,
@@ -12,6 +12,18 @@ import {
 const DIFFERENCES: Readonly<Record<Preset, AlignmentSettingsInput>> = {
   /** The terms of the paper's curriculum and nothing else. */
   PAPER: {},
+  /**
+   * `1hop/scripts/04_train_sae.py` of the authors' repository (yminglai/AlignSAE): its terms are sums of squared
+   * covariances as ours are; its epochs are of 1,000 people × 6 questions × 2 phrasings.
+   */
+  AUTHORS: {
+    nFree: 10_000,
+    orthoStopSlots: false,
+    weights: { bindMse: 1, bindCrossEntropy: 0, indep: 1e-2, ortho: 1e-2 },
+    weightDecay: 1e-2,
+    pretrain: { steps: 9400, learningRate: 1e-3, batchSize: 64, sparse: false },
+    posttrain: { steps: 18_800, learningRate: 1e-3, batchSize: 64, schedule: 'CONSTANT' },
+  },
   /** With our terms: one teaches a slot's decoder column what a swap should write, one keeps slots silent elsewhere. */
   COUNTERFACTUAL: {
     activation: 'RELU',

@@ -107,7 +107,7 @@ export function asAlignmentSettings(settings: BaselineSettings): AlignmentSettin
     pretrainOn: trainOn,
     mode: 'SEPARATE_ACTIVATION',
     weights: { ...NO_WEIGHTS, bindLogitScale: PAPER.weights.bindLogitScale, recon: 1, sparse, aux },
-    pretrain: { steps, learningRate, batchSize },
+    pretrain: { ...PAPER.pretrain, steps, learningRate, batchSize },
     posttrain: { ...PAPER.posttrain, steps: 0 },
   };
 }

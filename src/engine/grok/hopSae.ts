@@ -91,8 +91,8 @@ function settingsOf(grok: GrokSettings, nConcepts: number): AlignmentSettings {
     layer,
     nFree,
     weights: { ...base.weights, value: 0, silence: 0 },
-    pretrain: { ...stage, steps: pretrainSteps },
-    posttrain: { ...stage, steps: posttrainSteps },
+    pretrain: { ...base.pretrain, ...stage, steps: pretrainSteps },
+    posttrain: { ...base.posttrain, ...stage, steps: posttrainSteps },
   };
 }
 

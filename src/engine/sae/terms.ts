@@ -13,7 +13,7 @@ import * as losses from './losses.ts';
 export type ObjectiveSettings = Pick<
   AlignmentSettings,
   'weights' | 'mode' | 'orthoStopSlots' | 'decoderNorm' | 'freezeFree'
->;
+> & { pretrain: Pick<AlignmentSettings['pretrain'], 'sparse'> };
 export type Terms = Record<string, tf.Scalar>;
 
 /** A batch with what the SAE makes of it. */
@@ -53,7 +53,8 @@ const aux: Term = ({ config, weights, batch: { x, dead }, latents: { pre }, reco
 const PRETRAIN = {
   recon,
   aux,
-  sparse: ({ config, latents }) => (isTopK(config.activation) ? null : losses.sparse(joinLatents(latents))),
+  sparse: ({ config, settings, latents }) =>
+    isTopK(config.activation) || !settings.pretrain.sparse ? null : losses.sparse(joinLatents(latents)),
 } satisfies Partial<Record<LossTerm, Term>>;
 
 const POSTTRAIN: Record<LossTerm, Term> = {

@@ -78,7 +78,7 @@ export async function trainSae(
 function createSaeStepper({ config, settings, initial }: SaeTraining): Stepper {
   return createStepper({
     weights: initial ?? initialWeights(config, settings),
-    optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, clipNorm: null },
+    optimizer: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: settings.weightDecay, clipNorm: null },
     losses: { pretrain: pretrainLoss(config, settings), posttrain: posttrainLoss(config, settings) },
     trainable: {
       pretrain: AUTOENCODER_WEIGHTS,
@@ -168,7 +168,7 @@ function createSteps(training: SaeTraining, stepper: Stepper, history: LatentHis
     if (after === 1) stepper.resetOptimizer();
     const stage = after < 1 ? 'pretrain' : 'posttrain';
     const drawn = await draw(step);
-    const share = after < 1 ? 1 : cosineShare(after, posttrain.steps);
+    const share = after < 1 || posttrain.schedule === 'CONSTANT' ? 1 : cosineShare(after, posttrain.steps);
     const batch = revives ? { ...drawn, ...deadLatents(history, settings.deadAfter) } : drawn;
     if (revives) noteFired(history, (await stepper.evaluate('fired', { x: drawn.x! })).rowsFired!.data);
     const { smallest, ...values } = stepper.step(stage, batch, settings[stage].learningRate * share);

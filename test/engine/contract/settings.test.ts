@@ -183,6 +183,14 @@ function numbersIn({ shape }: z.ZodObject, path: string[]): string[] {
 describe('several settings that are not acceptable', () => {
   const { PAPER } = ALIGNMENT_PRESETS;
 
+  test('are told of by pairs: decay would move free latents that are to stay', () => {
+    const settings = { ...ALIGNMENT_PRESETS.AUTHORS, freezeFree: true };
+    const message =
+      'weightDecay must be 0 where freezeFree is set, for it would shrink the free latents; got 0.01';
+    expect(issuesOf(alignmentSettings, settings)).toEqual([{ path: ['weightDecay'], message }]);
+    expect(issuesOf(alignmentSettings, { ...settings, weightDecay: 0 })).toEqual([]);
+  });
+
   test('are one error that names each, rules between settings too', () => {
     const settings = {
       ...PAPER,

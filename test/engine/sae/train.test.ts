@@ -45,6 +45,8 @@ function separableRows(seed: number): Rows {
   };
 }
 
+const { AUTHORS } = ALIGNMENT_PRESETS;
+
 function training(input: AlignmentSettingsInput = {}): SaeTraining {
   const stage = { steps: 30, batchSize: 24, learningRate: 3e-2 };
   const settings = resolveAlignmentSettings({
@@ -211,6 +213,35 @@ describe('on the best backend', () => {
       expect(stages[1]!.sort()).toEqual(left(TERMS));
     },
   );
+
+  test('the first stage of AUTHORS is reconstruction alone, also where the second has sparsity', async () => {
+    const stages = { pretrain: { ...AUTHORS.pretrain, steps: 1 }, posttrain: { steps: 1 } };
+    const { recorder, result } = run(training({ preset: 'AUTHORS', logEvery: 1, ...stages }));
+    await result;
+    const [first, second] = recorder.rows.map(({ values }) => Object.keys(values));
+    expect(first!.filter((name) => name.startsWith('loss/'))).toEqual(['loss/recon']);
+    expect(second).toContain('loss/sparse');
+  });
+
+  test('a constant rate moves as a cosine does at its first step, and further at its last', async () => {
+    const lossesOf = async (schedule: 'CONSTANT' | 'COSINE') => {
+      const { recorder, result } = run(training({ logEvery: 1, posttrain: { steps: 10, schedule } }));
+      const { weights } = await result;
+      return { losses: recorder.rows.map(({ values }) => values.loss), weights };
+    };
+    const [constant, cosine] = [await lossesOf('CONSTANT'), await lossesOf('COSINE')];
+    expect(constant.losses.slice(0, 12)).toEqual(cosine.losses.slice(0, 12)); // 10 before, and what step 1 led to
+    expect(constant.losses.at(-1)).not.toBe(cosine.losses.at(-1));
+    expect(constant.weights).not.toEqual(cosine.weights);
+  });
+
+  test('weight decay shortens decoder rows', async () => {
+    const lengthOf = async (weightDecay: number) => {
+      const { weights } = await run(training({ weightDecay })).result;
+      return Math.hypot(...weights['decoder.weight']!.data);
+    };
+    expect(await lengthOf(1)).toBeLessThan(0.95 * (await lengthOf(0)));
+  });
 
   test('the silence term keeps slots quiet where no concept is in play', async () => {
     const quiet = await run(training({ weights: { silence: 10 }, posttrain: { steps: 150 } }));

@@ -4,10 +4,16 @@ The SAE is the one that the server exports for SAELens (`cfg.json` and `sae_weig
 SAELens; the model is the server's own as `from_pretrained` loads it, or any other with the same residual stream. The same
 swap is then asked of the server, and both continuations are compared: prints OK, or how they differ (exit status 1).
 
-python3 examples/steer_transformers.py --prompt "The capital of France is" --target language
-needs torch, transformers and safetensors; --help says what else can be given.
+    pip install torch transformers safetensors
+    python3 examples/steer_transformers.py --prompt "The capital of France is" --target language
+
+takes the newest finished alignment of the server at 127.0.0.1:4000, such as one on SmolLM2 (a Llama): import the model,
+import a dataset about it, `startAlignmentRun`, and run this. The files of the model (`--model` spares them) and of the
+SAE are downloaded to a temporary directory. `--source`, `--alpha`, `--method` and `--placement` say which swap, `--run`
+which alignment, `--url` and `--key` which server; --help lists all.
 """
 import argparse
+import inspect
 import json
 import sys
 import tempfile
@@ -16,7 +22,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 RUN = """query ($id: ID!) { node(id: $id) { ... on AlignmentRun {
   layer chosenAlpha settings { positions }
@@ -123,13 +129,19 @@ def hook_last(model, layer, edit):
     return blocks[layer].register_forward_hook(behind)
 
 
+def cache_argument(model):
+    """Releases of transformers call it differently."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
 @torch.no_grad()
 def generate(model, tokenizer, ids, count, edit_at=None):
     """Greedy: the text, and the probability of each token. `edit_at(step)` is the edit of a pass; None leaves it alone."""
-    fed, past, made, probabilities = torch.tensor([ids]), None, [], []
+    fed, made, probabilities = torch.tensor([ids]), [], []
+    cache = {cache_argument(model): DynamicCache(config=model.config)}
     for step in range(count):
         handle = edit_at(step) if edit_at else None
-        output = model(fed, past_key_values=past, use_cache=True)
+        output = model(fed, **cache, use_cache=True)
         if handle:
             handle.remove()
         likely = torch.softmax(output.logits[0, -1].float(), -1)
@@ -138,7 +150,7 @@ def generate(model, tokenizer, ids, count, edit_at=None):
             break
         made.append(token)
         probabilities.append(float(likely[token]))
-        fed, past = torch.tensor([[token]]), output.past_key_values
+        fed = torch.tensor([[token]])
     return tokenizer.decode(made, skip_special_tokens=True).strip(), probabilities
 
 
@@ -186,7 +198,7 @@ def load(server, run, given, directory):
         given.mkdir()
         for file in run["model"]["files"]:
             server.save(file["url"], given / file["name"])
-    model = AutoModelForCausalLM.from_pretrained(given, torch_dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(given).float().eval()
     return model, AutoTokenizer.from_pretrained(given), sae
 
 

@@ -34,6 +34,9 @@ const DatasetKind = builder.enumType('DatasetKind', {
       description:
         'Facts between entities, and questions that take two of them: "Who is the R2 of the R1 of E1?", answered by E2 and E3.',
     },
+    WORLD: {
+      description: 'Facts of the real world that language models know, and prompts about them.',
+    },
     PROMPTS: { description: 'Imported or generated prompts that ask about one concept each.' },
   },
 });

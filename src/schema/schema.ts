@@ -11,6 +11,7 @@ import './ontology.ts';
 import './dataset.ts';
 import './datasetCreation.ts';
 import './twoHopDataset.ts';
+import './worldDataset.ts';
 import './corpus.ts';
 import './model.ts';
 import './activationImport.ts';

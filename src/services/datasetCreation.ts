@@ -14,6 +14,7 @@ import {
   twoHopSettings,
 } from '../data/two-hop-generator.ts';
 import { spellOutSteps } from '../data/two-hop-steps.ts';
+import { readWorld, type WorldSettingsInput, worldSettings } from '../data/world.ts';
 import type { Db, Executor } from '../db/client.ts';
 import { concepts, facts } from '../db/tables/index.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
@@ -23,6 +24,7 @@ import { type ImportFile, type ImportSource, openSource } from './importSource.t
 import { ensureOntology, getOntologyDefinition, type Ontology, ontologiesByIds } from './ontology.ts';
 
 const newTwoHopGeneration = twoHopSettings.extend({ name: shortText.nullish() });
+const newWorld = worldSettings.extend({ name: shortText.nullish() });
 const newGeneration = biographySettings.extend({ name: shortText.nullish() });
 
 export type NewGeneration = z.input<typeof newGeneration>;
@@ -63,6 +65,24 @@ export async function generateTwoHopDataset(
     const ontology = await ensureOntology(tx, twoHopOntology(settings));
     return storeDataset(tx, ontology, row, twoHopItems(settings));
   });
+}
+
+/**
+ * Stores facts of the real world and prompts about them, with their ontology.
+ * @throws AppError INVALID_INPUT naming the field.
+ */
+export async function generateWorldDataset(
+  db: Db,
+  input: WorldSettingsInput & { name?: string | null },
+): Promise<Dataset> {
+  const { name, ...settings } = parseOrThrow(newWorld, input);
+  const { ontology, entities, items, prefix, answerEnd } = await readWorld(settings);
+  const row = {
+    ...{ prefix, answerEnd, settings },
+    name: name ?? `${ontology.name}, ${entities} of them, seed ${settings.seed}`,
+    kind: 'WORLD',
+  } as const;
+  return db.transaction(async (tx) => storeDataset(tx, await ensureOntology(tx, ontology), row, items));
 }
 
 export const IMPORT_FORMATS = ['JSONL', 'TWO_HOP'] as const;

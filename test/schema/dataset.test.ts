@@ -75,6 +75,59 @@ describe('generateDataset', () => {
   });
 });
 
+describe('generateWorldDataset', () => {
+  const GENERATE = /* GraphQL */ `
+    mutation ($input: GenerateWorldDatasetInput!) {
+      generateWorldDataset(input: $input) {
+        __typename
+        ... on GenerateWorldDatasetSuccess {
+          dataset {
+            name kind prefix answerEnd tags contentHash splits { name size }
+            ontology { slug description concepts { key label } }
+            examples(first: 100) { edges { node { prompt answers split } } }
+          }
+        }
+        ... on InputError { path message }
+      }
+    }
+  `;
+  const generate = async (input: object) => (await api.ask(GENERATE, { input })).generateWorldDataset as Data;
+
+  it('makes countries with their ontology, accepted answers and prefix', async () => {
+    const { dataset } = await generate({ entities: 5, seed: 3, tags: ['real'] });
+    expect(dataset).toMatchObject({
+      ...{ kind: 'WORLD', name: 'Countries, 5 of them, seed 3', answerEnd: '.', tags: ['real'] },
+      ontology: { slug: 'countries', description: expect.stringContaining('Open Database License') },
+      prefix: expect.stringMatching(/^A country next to Peru is Ecuador\.\n/),
+    });
+    expect(dataset.ontology.concepts.map(({ key }: Data) => key)).toEqual([
+      ...['capital', 'language', 'continent', 'demonym', 'neighbour'],
+    ]);
+    const { edges } = dataset.examples;
+    expect(edges.some(({ node }: Data) => node.answers.length > 1)).toBe(true);
+    const held = edges.filter(({ node }: Data) => node.split === 'TEST_OOD');
+    expect(held.length / edges.length).toBeCloseTo(0.3);
+    const again = await generate({ entities: 5, seed: 3 });
+    expect(again.dataset.contentHash).toBe(dataset.contentHash);
+  });
+
+  it('makes verbs as an ontology of their own', async () => {
+    const { dataset } = await generate({ subject: 'VERBS', entities: 5, name: 'mine' });
+    expect(dataset).toMatchObject({ name: 'mine', ontology: { slug: 'verbs' } });
+    expect(dataset.splits).toEqual([
+      ...[
+        { name: 'TRAIN', size: 175 },
+        { name: 'VALIDATION', size: 0 },
+        { name: 'TEST_OOD', size: 75 },
+      ],
+    ]);
+  });
+
+  it.each([[{ entities: 4 }], [{ entities: 500 }], [{ seed: -1 }]])('refuses %j', async (input) => {
+    expect(await generate(input)).toMatchObject({ __typename: 'InputError', path: Object.keys(input) });
+  });
+});
+
 describe('createOntology', () => {
   it('stores concepts in order, and the next version by its number', async () => {
     const concepts = [{ key: 'boss' }, { key: 'friend', label: 'best friend' }];

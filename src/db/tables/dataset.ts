@@ -16,7 +16,7 @@ import { SPLITS, type Split } from '../../engine/contract/dataset.ts';
 import { createdAt, id, labels, oneOf } from './columns.ts';
 import { concepts, ontologies } from './ontology.ts';
 
-export const DATASET_KINDS = ['BIOGRAPHY', 'TWO_HOP', 'PROMPTS'] as const;
+export const DATASET_KINDS = ['BIOGRAPHY', 'TWO_HOP', 'WORLD', 'PROMPTS'] as const;
 
 export const EXAMPLE_KINDS = ['QUESTION', 'TEXT'] as const;
 

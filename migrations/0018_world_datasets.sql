@@ -1,0 +1,2 @@
+ALTER TABLE "datasets" DROP CONSTRAINT "datasets_kind";--> statement-breakpoint
+ALTER TABLE "datasets" ADD CONSTRAINT "datasets_kind" CHECK ("datasets"."kind" in ('BIOGRAPHY', 'TWO_HOP', 'WORLD', 'PROMPTS'));

@@ -99,6 +99,7 @@ const environment = z.object({
   MAX_QUERY_TOKENS: integer(2000, 10, 100_000),
   MAX_QUERY_COMPLEXITY: integer(50_000, 10, 10_000_000),
   MAX_SUBSCRIPTIONS: integer(100, 1, 100_000),
+  MAX_QUEUED_RUNS: integer(1000, 1, 1_000_000),
   SHUTDOWN_TIMEOUT: duration('15s'),
   LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
 });
@@ -143,6 +144,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env) {
       tokens: v.MAX_QUERY_TOKENS,
       complexity: v.MAX_QUERY_COMPLEXITY,
       subscriptions: v.MAX_SUBSCRIPTIONS,
+      queuedRuns: v.MAX_QUEUED_RUNS,
     },
     shutdownTimeoutMs: v.SHUTDOWN_TIMEOUT,
     logLevel: v.LOG_LEVEL,

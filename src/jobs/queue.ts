@@ -3,7 +3,7 @@
  * alone says what is to be done and by whom; so a job that is lost, doubled or late does no harm.
  */
 
-import { not, notInArray, sql } from 'drizzle-orm';
+import { not, notInArray, type SQL, sql } from 'drizzle-orm';
 import { Logger as QueueLogger, runMigrations, type SharedOptions } from 'graphile-worker';
 import type { Pool } from 'pg';
 import type { Executor } from '../db/client.ts';
@@ -20,6 +20,8 @@ export const RUN_TASK = 'run';
  */
 const TASK_NAME = sql`(${sql.raw(`'${RUN_TASK}'`)} || case current_schema() when 'public' then '' else ':' || current_schema() end)`;
 const DUE = sql`run_at => '2000-01-01'::timestamptz`;
+/** The queue takes the lowest number first, and of equals the one that has waited for longest. */
+const placeOf = (runId: SQL) => sql`priority => -(select priority from ${runs} where id = ${runId})::int`;
 
 export interface RunTask {
   runId: string;
@@ -42,14 +44,15 @@ export async function prepareQueue(pool: Pool, log: Logger): Promise<void> {
 export async function enqueueRun(tx: Executor, runId: string): Promise<void> {
   const task: RunTask = { runId };
   await tx.execute(
-    sql`select graphile_worker.add_job(${TASK_NAME}, ${JSON.stringify(task)}::json, job_key => ${runJobKey(runId)}, ${DUE})`,
+    sql`select graphile_worker.add_job(${TASK_NAME}, ${JSON.stringify(task)}::json, job_key => ${runJobKey(runId)}, ${placeOf(sql`${runId}::uuid`)}, ${DUE})`,
   );
 }
 
 /** The same for runs that are new, at once; they are taken up in this order. */
 export async function enqueueNewRuns(tx: Executor, runIds: readonly string[]): Promise<void> {
   await tx.execute(sql`
-    select graphile_worker.add_job(${TASK_NAME}, json_build_object('runId', id), job_key => ${RUN_TASK} || ':' || id, ${DUE})
+    select graphile_worker.add_job(${TASK_NAME}, json_build_object('runId', id), job_key => ${RUN_TASK} || ':' || id,
+      ${placeOf(sql`new.id::uuid`)}, ${DUE})
     from unnest(${sql.param(runIds)}::text[]) with ordinality as new (id, place) order by place`);
 }
 
@@ -66,6 +69,17 @@ export async function enqueueAgain(tx: Executor, runId: string): Promise<void> {
     select graphile_worker.force_unlock_workers(array_agg(locked_by))
     from graphile_worker.jobs where key = ${runJobKey(runId)} and locked_by is not null`);
   await enqueueRun(tx, runId);
+}
+
+/** Moves those of these runs that wait in the queue to where their priority puts them. */
+export async function moveInQueue(tx: Executor, runIds: readonly string[]): Promise<void> {
+  const { rows } = await tx.execute<{ id: string }>(sql`
+    select substr(key, length(${RUN_TASK}) + 2) as id from graphile_worker.jobs
+    where locked_at is null and key = any(${sql.param(runIds.map(runJobKey))}::text[]) order by jobs.id`);
+  await enqueueNewRuns(
+    tx,
+    rows.map(({ id }) => id),
+  );
 }
 
 /** Takes a run's job away, so that no worker wakes up for it. */

@@ -1,6 +1,6 @@
 /** Runs that train an SAE and bind its slots to the concepts of an ontology. */
 import { sql } from 'drizzle-orm';
-import type { Db, Executor } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import { isOfKind, type RunOf } from '../db/queries/runOf.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { slots, swapMeasures } from '../db/tables/index.ts';
@@ -113,7 +113,7 @@ export interface NewAlignmentRun extends Studied {
  * Queues the alignment of a model's activations to the ontology of a dataset.
  * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
  */
-export async function startAlignmentRun(db: Db, input: NewAlignmentRun): Promise<Run> {
+export async function startAlignmentRun(db: Executor, input: NewAlignmentRun): Promise<Run> {
   const { settings, model, dataset, corpusId } = await planAlignment(db, input);
   checkLayer(model, settings.layer, ['settings', 'layer']);
   return queueRun(

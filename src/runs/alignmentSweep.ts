@@ -1,6 +1,6 @@
 /** One alignment repeated over layers and seeds: a run whose parts are alignment runs, for any number of workers. */
 import { inArray, sql } from 'drizzle-orm';
-import type { Db, Executor } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { type RunStatus, runs, splitMeasures } from '../db/tables/index.ts';
@@ -66,7 +66,7 @@ export interface NewAlignmentSweep extends NewAlignmentRun {
  * seed by seed, so that the first curve over the layers is complete early.
  * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
  */
-export async function startAlignmentSweep(db: Db, input: NewAlignmentSweep): Promise<Run> {
+export async function startAlignmentSweep(db: Executor, input: NewAlignmentSweep): Promise<Run> {
   checkNamedOnce(input);
   const { settings, model, dataset, corpusId } = await planAlignment(db, input);
   const layers = input.layers ?? layersOf(model.config);

@@ -1,5 +1,5 @@
 /** Runs that train an SAE without labels, to compare alignments with. */
-import type { Db } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import {
   asAlignmentSettings,
@@ -40,7 +40,7 @@ export interface NewBaselineRun extends Studied {
  * Queues the training of an SAE without labels on a model's activations.
  * @throws AppError NOT_FOUND for the model or the dataset; INVALID_INPUT naming what is not acceptable.
  */
-export async function startBaselineRun(db: Db, input: NewBaselineRun): Promise<Run> {
+export async function startBaselineRun(db: Executor, input: NewBaselineRun): Promise<Run> {
   const { model, dataset } = await chooseStudied(db, input);
   const { length: nConcepts } = await readConcepts(db, { datasetId: dataset.id });
   const settings = resolveBaselineSettings(input.settings ?? {}, nConcepts);

@@ -1,7 +1,7 @@
 /** Starts grokking runs: a training with an analysis at each checkpoint, or analyses of models that are there. */
 import { isNotNull, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Db, Executor } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import { listModelCheckpoints } from '../db/queries/grokking.ts';
 import { type NewRun, type Run, readRun } from '../db/queries/runs.ts';
 import { grokkingBindings, grokkingPoints } from '../db/tables/index.ts';
@@ -100,7 +100,7 @@ export interface NewGrokkingRun {
  * its checkpoint.
  * @throws AppError NOT_FOUND for dataset, run or models; INVALID_INPUT naming what is not acceptable.
  */
-export async function startGrokkingRun(db: Db, input: NewGrokkingRun): Promise<Run> {
+export async function startGrokkingRun(db: Executor, input: NewGrokkingRun): Promise<Run> {
   const { modelSettings: model, settings } = parseOrThrow(requestedSettings, {
     modelSettings: input.modelSettings ?? {},
     settings: input.settings ?? {},
@@ -122,7 +122,7 @@ export async function startGrokkingRun(db: Db, input: NewGrokkingRun): Promise<R
 type Common = Pick<GrokkingSettings, 'analysis' | 'stop'>;
 
 async function train(
-  db: Db,
+  db: Executor,
   input: NewGrokkingRun,
   { model, ...common }: Common & { model: ModelSettings },
 ): Promise<Run> {
@@ -138,7 +138,7 @@ async function train(
   return queueAll(db, dataset, { ...common, steps, model }, analyses, [training]);
 }
 
-async function attach(db: Db, input: NewGrokkingRun, common: Common): Promise<Run> {
+async function attach(db: Executor, input: NewGrokkingRun, common: Common): Promise<Run> {
   const given = input.modelRunId
     ? await readKept(db, input.modelRunId)
     : [...(input.models ?? [])].sort((a, b) => a.step - b.step);
@@ -187,7 +187,7 @@ function checkGiven(given: readonly { step: number }[], path: readonly string[])
 }
 
 function queueAll(
-  db: Db,
+  db: Executor,
   dataset: Dataset,
   settings: GrokkingSettings,
   analyses: readonly Pick<NewRun, 'modelId' | 'step' | 'phase'>[],

@@ -1,6 +1,6 @@
 /** Runs that swap relations at either hop of two-hop questions. */
 import { and, asc, eq, isNotNull } from 'drizzle-orm';
-import type { Db, Executor } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
 import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
 import { settingsOf } from '../db/queries/runOf.ts';
@@ -103,7 +103,7 @@ export interface HopSwapSummary {
  * Queues the swaps.
  * @throws AppError NOT_FOUND for run, model or dataset; INVALID_INPUT naming what is not acceptable.
  */
-export async function startHopSwapRun(db: Db, input: NewHopSwapRun): Promise<Run> {
+export async function startHopSwapRun(db: Executor, input: NewHopSwapRun): Promise<Run> {
   const swaps = parseOrThrow(hopSwapSettings, input.settings ?? {}, ['settings']) as HopSwapSettings;
   const { runId, modelId } = input;
   if (runId !== undefined && modelId !== undefined)
@@ -114,7 +114,7 @@ export async function startHopSwapRun(db: Db, input: NewHopSwapRun): Promise<Run
 }
 
 async function startOnAnalysis(
-  db: Db,
+  db: Executor,
   input: NewHopSwapRun & { runId: string },
   swaps: HopSwapSettings,
 ): Promise<Run> {
@@ -133,7 +133,7 @@ async function startOnAnalysis(
 }
 
 async function startOnModel(
-  db: Db,
+  db: Executor,
   input: NewHopSwapRun & { modelId: string },
   swaps: HopSwapSettings,
 ): Promise<Run> {

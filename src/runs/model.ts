@@ -1,5 +1,5 @@
 /** Runs that train a language model. */
-import type { Db, Executor } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { models } from '../db/tables/index.ts';
 import type { CheckpointSchedule } from '../engine/contract/grokkingSettings.ts';
@@ -66,7 +66,7 @@ export interface NewModelRun {
  * Queues the training of a language model on a dataset.
  * @throws AppError NOT_FOUND for the dataset or the model; INVALID_INPUT naming the setting that is not acceptable.
  */
-export async function startModelRun(db: Db, input: NewModelRun): Promise<Run> {
+export async function startModelRun(db: Executor, input: NewModelRun): Promise<Run> {
   const initial = input.modelId === undefined ? null : await readModel(db, input.modelId);
   if (initial) checkComputes(initial, 'training', ['modelId']);
   const settings = resolveModelSettings(input.settings ?? {}, initial?.config ?? null);

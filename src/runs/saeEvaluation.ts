@@ -1,6 +1,6 @@
 /** Runs that measure an SAE that is there, on any dataset. */
 import { eq } from 'drizzle-orm';
-import type { Db } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import { insertSurvey } from '../db/queries/latentStats.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { usedSaeOfRuns } from '../db/queries/saes.ts';
@@ -38,7 +38,7 @@ export interface NewSaeEvaluation {
  * Queues the evaluation of an SAE on a dataset.
  * @throws AppError NOT_FOUND for the SAE or the dataset; INVALID_INPUT naming what is not acceptable.
  */
-export async function startSaeEvaluation(db: Db, { saeId, datasetId }: NewSaeEvaluation): Promise<Run> {
+export async function startSaeEvaluation(db: Executor, { saeId, datasetId }: NewSaeEvaluation): Promise<Run> {
   const sae = await readSae(db, saeId);
   const chosen = datasetId ?? sae.datasetId;
   if (chosen === null)

@@ -1,5 +1,5 @@
 /** Stores runs and puts them into the job queue, in one transaction. */
-import type { Db } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import { insertParts, insertRun, type NewRun, type Run } from '../db/queries/runs.ts';
 import { usedSaes } from '../db/tables/index.ts';
 import type { EngineRunKind } from '../engine/contract/runs.ts';
@@ -18,21 +18,29 @@ export type RunToQueue = Pick<
 
 /** Queues a run on a dataset. @param saeId The SAE that it makes use of. */
 export async function queueRun(
-  db: Db,
+  db: Executor,
   run: RunToQueue,
   dataset: DatasetVersion,
   saeId?: string,
 ): Promise<Run> {
   return db.transaction(async (tx) => {
-    const stored = await insertRun(tx, { ...run, ...onDataset(dataset), seed: run.settings.seed });
+    const stored = await queueStored(tx, { ...run, ...onDataset(dataset), seed: run.settings.seed });
     if (saeId !== undefined) await tx.insert(usedSaes).values({ runId: stored.id, saeId });
+    return stored;
+  });
+}
+
+/** The same for a run of which all is known. */
+export async function queueStored(db: Executor, run: NewRun): Promise<Run> {
+  return db.transaction(async (tx) => {
+    const stored = await insertRun(tx, run);
     await enqueueRun(tx, stored.id);
     return stored;
   });
 }
 
 /** The same for a run without a job of its own and its parts; those that wait for a model are queued when it is there. */
-export async function queueParts(db: Db, parent: NewRun, parts: readonly NewRun[]): Promise<Run> {
+export async function queueParts(db: Executor, parent: NewRun, parts: readonly NewRun[]): Promise<Run> {
   return db.transaction(async (tx) => {
     const stored = await insertRun(tx, parent);
     const children = await insertParts(tx, stored, parts);

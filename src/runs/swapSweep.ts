@@ -1,7 +1,7 @@
 /** Swap sweeps: swaps over methods, alphas and pairs of concepts, beside their controls. */
 import { and, desc, eq, sql } from 'drizzle-orm';
 import type { ArtifactStore } from '../db/artifactStore.ts';
-import type { Db, Executor } from '../db/client.ts';
+import type { Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
 import { conceptLatentsOfRuns } from '../db/queries/conceptLatents.ts';
 import { isOfKind, settingsOf } from '../db/queries/runOf.ts';
@@ -120,7 +120,7 @@ export interface NewSwapSweep {
  * Queues a sweep.
  * @throws AppError NOT_FOUND for the runs; INVALID_INPUT naming what is not acceptable.
  */
-export async function startSwapSweep(db: Db, input: NewSwapSweep): Promise<Run> {
+export async function startSwapSweep(db: Executor, input: NewSwapSweep): Promise<Run> {
   const settings = parseOrThrow(sweepSettings, input.settings ?? {}, ['settings']) as SweepSettings;
   const alignment = await readAlignment(db, input.runId, 'a swap sweep');
   checkComputes(await readModel(db, alignment.modelId!), 'a swap sweep', ['runId']);

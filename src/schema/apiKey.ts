@@ -14,7 +14,7 @@ const Scope = builder.enumType('Scope', {
       description:
         'Mutations that create, start, cancel or swap, and the plain fields of what they made; every field that leads on from there needs READ, too.',
     },
-    ADMIN: { description: 'Making, listing and revoking API keys.' },
+    ADMIN: { description: 'Making, listing and revoking API keys; reading the log of who changed what.' },
   },
 });
 

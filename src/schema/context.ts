@@ -24,7 +24,7 @@ export interface Dependencies extends EngineWork {
   imports: ImportProcesses;
   /** Where models are imported from by name. */
   hub: HubOptions;
-  limits: { complexity: number; modelBytes: number; engineBytes: number };
+  limits: { complexity: number; modelBytes: number; engineBytes: number; queuedRuns: number };
 }
 
 export interface Context extends Dependencies {

@@ -1,6 +1,7 @@
 /** The one shape of every mutation: `input` in; a union of success and typed errors out. */
 import type { InputObjectRef, ObjectRef } from '@pothos/core';
 import { invalidInputs } from '../errors.ts';
+import { recordMutation } from './audit.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { TYPED_ERRORS, TypedError, type TypedErrorCode, toTypedError } from './errors.ts';
@@ -35,15 +36,22 @@ export function addMutation<Input, Success extends object>(
       type: result as never,
       args: { input: t.arg({ type: input, required: true, description: 'What is to be done.' }) },
       resolve: async (_root, args, context, { schema }) => {
+        const { input: given } = args as { input: Input & object };
+        const recorded = { operation: name, input: given, success: success.name, schema };
+        const answer = async () => {
+          try {
+            const { args: declared } = schema.getMutationType()!.getFields()[name]!;
+            const issues = argumentIssues(declared, args);
+            if (issues.length > 0) throw invalidInputs(issues);
+            return await resolve(given, context);
+          } catch (error) {
+            const typed = toTypedError(error, errors);
+            if (typed) return typed;
+            throw error;
+          }
+        };
         try {
-          const { args: declared } = schema.getMutationType()!.getFields()[name]!;
-          const issues = argumentIssues(declared, args);
-          if (issues.length > 0) throw invalidInputs(issues);
-          return (await resolve((args as { input: Input }).input, context)) as never;
-        } catch (error) {
-          const typed = toTypedError(error, errors);
-          if (typed) return typed as never;
-          throw error;
+          return (await recordMutation<object>(context, recorded, answer)) as never;
         } finally {
           // Later fields of the same request must see what changed.
           context.loaders.clear();

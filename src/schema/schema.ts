@@ -21,6 +21,7 @@ import './runEvents.ts';
 import './runRow.ts';
 import './runs/index.ts';
 import './runs/queries.ts';
+import './runs/order.ts';
 import './sae.ts';
 import './saeImport.ts';
 import './compareRuns.ts';
@@ -36,6 +37,7 @@ import './activations.ts';
 import './steering.ts';
 import './engine.ts';
 import './apiKey.ts';
+import './audit.ts';
 
 /** Builds the schema from all noun files. */
 export function buildSchema(): GraphQLSchema {

@@ -2,9 +2,10 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { and, desc, eq, inArray, isNotNull, isNull, lt, ne, or, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Db } from '../db/client.ts';
+import type { Db, Executor } from '../db/client.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { API_KEYS_CHANNEL, notifyKey } from '../db/queries/apiKeys.ts';
+import { readByIds } from '../db/queries/byIds.ts';
 import { apiKeys, SCOPES, type Scope } from '../db/tables/index.ts';
 import { AppError, notFound, parseOrThrow } from '../errors.ts';
 
@@ -165,6 +166,11 @@ export async function revokeApiKey(db: Db, id: string): Promise<ApiKey> {
 /** All keys, newest first; there are never many. */
 export function listApiKeys(db: Db): Promise<ApiKey[]> {
   return db.select().from(apiKeys).orderBy(desc(apiKeys.createdAt), desc(apiKeys.id));
+}
+
+/** For each id its key, revoked or not, or null. */
+export function apiKeysByIds(db: Executor, ids: readonly string[]): Promise<(ApiKey | null)[]> {
+  return readByIds(db, apiKeys, apiKeys.id, ids);
 }
 
 function hashOf(key: string): string {

@@ -56,6 +56,7 @@ const limits = {
   complexity: 50_000,
   modelBytes: 1e8,
   engineBytes: 1e9,
+  queuedRuns: 1000,
 };
 
 export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Api> {

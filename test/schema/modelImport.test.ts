@@ -107,7 +107,9 @@ describe('from a directory', () => {
 
   test('refuses what is larger than the limit, with both numbers', async () => {
     const { complexity } = api.dependencies.limits;
-    const small = await openApi({ limits: { complexity, modelBytes: 1000, engineBytes: 1e9 } });
+    const small = await openApi({
+      limits: { complexity, modelBytes: 1000, engineBytes: 1e9, queuedRuns: 1000 },
+    });
     await cp(FIXTURES, join(small.importDir, 'models'), { recursive: true });
     const { importModel: refused } = await small.ask(IMPORT, { input: { path: 'models/f32' } });
     expect(refused.message).toMatch(/needs \d{5} bytes as float32; MAX_MODEL_SIZE is 1000/);

@@ -2,6 +2,7 @@
 export * from './alignment.ts';
 export * from './apiKey.ts';
 export * from './artifact.ts';
+export * from './audit.ts';
 export * from './corpus.ts';
 export * from './dataset.ts';
 export * from './event.ts';

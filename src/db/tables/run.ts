@@ -12,11 +12,13 @@ import {
   pgTable,
   primaryKey,
   real,
+  smallint,
   text,
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
 import { RUN_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
+import { apiKeys } from './apiKey.ts';
 import { artifacts } from './artifact.ts';
 import { createdAt, id, instant, labels, oneOf } from './columns.ts';
 import { corpora } from './corpus.ts';
@@ -78,6 +80,12 @@ export const runs = pgTable(
     workerId: uuid('worker_id').references(() => workers.id),
     /** Counts claims; a worker whose attempt is no longer current may not write. */
     attempt: integer('attempt').notNull().default(0),
+    /** Of runs that wait, the highest is taken up first. */
+    priority: smallint('priority').notNull().default(0),
+    /** The key by which it was started; null where there was none. */
+    apiKeyId: uuid('api_key_id').references(() => apiKeys.id, { onDelete: 'set null' }),
+    /** The run that was tried again, or changed, in this one. */
+    copyOfId: uuid('copy_of_id').references((): AnyPgColumn => runs.id, { onDelete: 'set null' }),
     /** Workers that died with it since it last got on. */
     deaths: integer('deaths').notNull().default(0),
     /** Sequence number of the newest event; events of a run are numbered 1, 2, 3 … */
@@ -103,9 +111,12 @@ export const runs = pgTable(
     index('runs_baseline').on(t.baselineRunId),
     index('runs_analysis').on(t.analysisRunId),
     index('runs_artifact').on(t.artifactHash),
+    index('runs_copy_of').on(t.copyOfId),
+    index('runs_queued_by').on(t.apiKeyId).where(sql`${t.status} = 'QUEUED'`),
     check('runs_kind', oneOf(t.kind, RUN_KINDS)),
     check('runs_status_known', oneOf(t.status, RUN_STATUSES)),
     check('runs_progress_share', sql`${t.progress} between 0 and 1`),
+    check('runs_priority', sql`${t.priority} between -10 and 10`),
     check('runs_step', sql`(${t.step} is not null) = (${t.kind} = 'CHECKPOINT_ANALYSIS')`),
     check(
       'runs_finished',

@@ -11,7 +11,15 @@ import { namedInput } from '../labels.ts';
 import { SwapControl, SwapMeasureRef, SwapPopulation } from '../measures.ts';
 import { InterventionConnection, InterventionRef, SlotConnection, SlotRef } from '../refs.ts';
 import { SplitRef } from '../split.ts';
-import { addRunNode, addStart, corpusInput, corpusOf, studiedInput, studiedOf } from './node.ts';
+import {
+  addRunNode,
+  addStart,
+  corpusInput,
+  corpusOf,
+  priorityInput,
+  studiedInput,
+  studiedOf,
+} from './node.ts';
 import { saeFields } from './sae.ts';
 
 export const alignmentRun = addRunNode('ALIGNMENT', {
@@ -94,6 +102,7 @@ addStart('startAlignmentRun', {
     description: 'Which model to study on which prompts, and how.',
     fields: (t) => ({
       ...namedInput(t),
+      ...priorityInput(t),
       ...studiedInput(
         t,
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',

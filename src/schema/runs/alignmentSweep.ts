@@ -14,7 +14,15 @@ import { SwapPopulation } from '../measures.ts';
 import { RateRef } from '../rate.ts';
 import { AlignmentRunConnection, AlignmentRunRef } from '../refs.ts';
 import { SplitRef } from '../split.ts';
-import { addRunNode, addStart, corpusInput, corpusOf, studiedInput, studiedOf } from './node.ts';
+import {
+  addRunNode,
+  addStart,
+  corpusInput,
+  corpusOf,
+  priorityInput,
+  studiedInput,
+  studiedOf,
+} from './node.ts';
 
 /** Rows that a table may have, in the terms of the complexity rule. */
 const TABLE_COMPLEXITY = { field: 10, multiplier: 10 };
@@ -163,6 +171,7 @@ addStart('startAlignmentSweep', {
     description: `Which model to study at which layers, with which seeds; at most ${MAX_PARTS} parts.`,
     fields: (t) => ({
       ...namedInput(t),
+      ...priorityInput(t),
       ...studiedInput(
         t,
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',

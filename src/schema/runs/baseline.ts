@@ -5,7 +5,15 @@ import { settingsOf } from '../../services/run.ts';
 import { BaselineSettingsTypes } from '../baselineSettings.ts';
 import { builder } from '../builder.ts';
 import { namedInput } from '../labels.ts';
-import { addRunNode, addStart, corpusInput, corpusOf, studiedInput, studiedOf } from './node.ts';
+import {
+  addRunNode,
+  addStart,
+  corpusInput,
+  corpusOf,
+  priorityInput,
+  studiedInput,
+  studiedOf,
+} from './node.ts';
 import { saeFields } from './sae.ts';
 
 export const baselineRun = addRunNode('BASELINE', {
@@ -35,6 +43,7 @@ addStart('startBaselineRun', {
     description: 'Which model to study on which prompts, and how.',
     fields: (t) => ({
       ...namedInput(t),
+      ...priorityInput(t),
       ...studiedInput(
         t,
         'The dataset whose prompts are asked. Default: the one that the model was trained on.',

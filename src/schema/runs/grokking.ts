@@ -22,7 +22,7 @@ import {
   ModelRunRef,
 } from '../refs.ts';
 import { addInput, enumFrom } from '../settings.ts';
-import { addRunNode, addStart } from './node.ts';
+import { addRunNode, addStart, priorityInput } from './node.ts';
 
 /** Points that a run may have, in the terms of the complexity rule. */
 const POINTS_COMPLEXITY = { field: 10, multiplier: 20 };
@@ -158,6 +158,7 @@ addStart('startGrokkingRun', {
     description: 'Which training to follow, and how.',
     fields: (t) => ({
       ...namedInput(t),
+      ...priorityInput(t),
       datasetId: t.id({
         required: false,
         description:

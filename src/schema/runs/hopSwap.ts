@@ -9,7 +9,7 @@ import { HopSwapSettingsTypes } from '../hopSwapSettings.ts';
 import { idOf } from '../ids.ts';
 import { namedInput } from '../labels.ts';
 import { CheckpointAnalysisRunRef } from '../refs.ts';
-import { addRunNode, addStart } from './node.ts';
+import { addRunNode, addStart, priorityInput } from './node.ts';
 
 /** Methods of all edits at both hops, in the terms of the complexity rule. */
 const RESULTS_COMPLEXITY = { field: 10, multiplier: 32 };
@@ -74,6 +74,7 @@ addStart('startHopSwapRun', {
     description: 'Whose slots to swap, and what to try.',
     fields: (t) => ({
       ...namedInput(t),
+      ...priorityInput(t),
       runId: t.id({
         required: false,
         description: 'A grokking run; the very SAEs that its checkpoint was measured by are edited.',

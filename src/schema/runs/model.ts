@@ -10,7 +10,7 @@ import { idOf } from '../ids.ts';
 import { namedInput } from '../labels.ts';
 import { ModelSettingsTypes } from '../modelSettings.ts';
 import { ModelRef } from '../refs.ts';
-import { addRunNode, addStart } from './node.ts';
+import { addRunNode, addStart, priorityInput } from './node.ts';
 
 export const modelRun = addRunNode('MODEL', {
   does: 'Trains a language model; a `ModelRun`.',
@@ -50,6 +50,7 @@ addStart('startModelRun', {
     description: 'What to train on, and how.',
     fields: (t) => ({
       ...namedInput(t),
+      ...priorityInput(t),
       datasetId: t.id({ required: true, description: 'The dataset to learn.' }),
       modelId: t.id({
         required: false,

@@ -1,8 +1,8 @@
 /** How a kind of run joins the schema: the type that shows it, and the mutation that starts it. */
 import type { InputObjectRef, ObjectFieldsShape } from '@pothos/core';
 import type { RunKind } from '../../engine/contract/runs.ts';
-import type { EngineWork } from '../../services/engine.ts';
-import { type Labels, makeLabelled } from '../../services/labels.ts';
+import type { Labels } from '../../services/labels.ts';
+import { type Client, MAX_PRIORITY, placeOrder } from '../../services/order.ts';
 import { type Run, runsByIds } from '../../services/run.ts';
 import { builder, type SchemaTypes } from '../builder.ts';
 import type { Context } from '../context.ts';
@@ -39,12 +39,26 @@ export function addRunNode(
   return { does };
 }
 
-const StartRunSuccess = builder.objectRef<{ run: Run }>('StartRunSuccess').implement({
+export const StartRunSuccess = builder.objectRef<{ run: Run }>('StartRunSuccess').implement({
   description: 'A run was queued; it goes on by itself.',
   fields: (t) => ({
     run: t.field({ type: RunRef, description: 'The queued run.', resolve: ({ run }) => run }),
   }),
 });
+
+export const PRIORITY = `Of runs that wait, those with the highest are taken up first; a whole number from ${-MAX_PRIORITY} to ${MAX_PRIORITY}.`;
+
+/** How urgent a new run is. */
+export function priorityInput(t: PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>) {
+  return { priority: t.int({ required: false, description: `${PRIORITY} Default: 0.` }) };
+}
+
+/** On whose behalf runs are started. */
+export function clientOf({ viewer, limits }: Context): Client {
+  return { apiKeyId: viewer.keyId, maxQueued: limits.queuedRuns };
+}
+
+type StartDb = Parameters<Parameters<typeof placeOrder>[3]>[0];
 
 /** Adds a mutation that queues a run. `start` is given the input without its nulls. */
 export function addStart<Input extends { [K in keyof Labels]?: Labels[K] | null }>(
@@ -52,7 +66,7 @@ export function addStart<Input extends { [K in keyof Labels]?: Labels[K] | null 
   options: {
     description: string;
     input: InputObjectRef<Types, Input>;
-    start(db: EngineWork['db'], input: Omit<WithoutNulls<Input>, keyof Labels>): Promise<Run>;
+    start(db: StartDb, input: Omit<WithoutNulls<Input>, keyof Labels | 'priority'>): Promise<Run>;
   },
 ): void {
   const { description, input, start } = options;
@@ -62,10 +76,16 @@ export function addStart<Input extends { [K in keyof Labels]?: Labels[K] | null 
     input,
     success: StartRunSuccess,
     errors: ['INVALID_INPUT', 'NOT_FOUND'],
-    resolve: async (given, { db }) => {
-      const { name: called, tags, notes, ...rest } = withoutNulls(given) as WithoutNulls<Input> & Labels;
-      const run = await makeLabelled(db, 'Run', { name: called, tags, notes }, () => start(db, rest));
-      return { run };
+    resolve: async (given, context) => {
+      const {
+        name: called,
+        tags,
+        notes,
+        priority,
+        ...rest
+      } = withoutNulls(given) as WithoutNulls<Input> & Labels & { priority?: number };
+      const order = { name: called, tags, notes, priority };
+      return { run: await placeOrder(context.db, clientOf(context), order, (tx) => start(tx, rest)) };
     },
   });
 }

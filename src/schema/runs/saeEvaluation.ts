@@ -5,7 +5,7 @@ import { builder } from '../builder.ts';
 import { idOf } from '../ids.ts';
 import { namedInput } from '../labels.ts';
 import { SaeRef } from '../refs.ts';
-import { addRunNode, addStart } from './node.ts';
+import { addRunNode, addStart, priorityInput } from './node.ts';
 import { measureFields } from './sae.ts';
 
 export const saeEvaluationRun = addRunNode('SAE_EVALUATION', {
@@ -35,6 +35,7 @@ addStart('startSaeEvaluation', {
     description: 'Which SAE to measure, and on what.',
     fields: (t) => ({
       ...namedInput(t),
+      ...priorityInput(t),
       saeId: t.id({ required: true, description: 'The SAE to measure.' }),
       datasetId: t.id({
         required: false,

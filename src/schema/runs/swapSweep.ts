@@ -10,7 +10,7 @@ import { namedInput } from '../labels.ts';
 import { AlignmentRunRef, BaselineRunRef, SaeRef } from '../refs.ts';
 import { SweepControl, SweepSettingsTypes } from '../swapSweepSettings.ts';
 import { SwapPair, SwapSweepControl, SwapSweepResult } from '../sweepCell.ts';
-import { addRunNode, addStart } from './node.ts';
+import { addRunNode, addStart, priorityInput } from './node.ts';
 
 export const swapSweepRun = addRunNode('SWAP_SWEEP', {
   does: 'Tries concept swaps over methods, alphas and pairs beside their controls; a `SwapSweepRun`.',
@@ -109,6 +109,7 @@ addStart('startSwapSweep', {
     description: 'Whose slots to swap, and what to try.',
     fields: (t) => ({
       ...namedInput(t),
+      ...priorityInput(t),
       runId: t.id({ required: true, description: 'Id of an alignment run that has succeeded.' }),
       baselineRunId: t.id({
         required: false,

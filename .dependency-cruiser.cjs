@@ -78,6 +78,13 @@ module.exports = {
       to: { path: '^src/(schema|services|runs|server|jobs|engine|demo|data|formats)/', pathNot: CONTRACT },
     },
     {
+      name: 'client-is-alone',
+      comment: 'Published for programs elsewhere, and bundled into the page: nothing of the server.',
+      severity: 'error',
+      from: from('client/'),
+      to: { pathNot: ['^src/client/', 'node_modules/(graphql-ws|ws)/'] },
+    },
+    {
       name: 'only-main-constructs',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/demo/' },

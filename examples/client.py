@@ -2,8 +2,11 @@
 
 python3 examples/client.py http://127.0.0.1:4000/graphql [API key]
 """
+import http.client
 import json
 import sys
+import time
+import urllib.error
 import urllib.request
 
 ENDPOINT = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:4000/graphql"
@@ -15,7 +18,9 @@ def post(query, variables, accept):
     if KEY:
         headers["authorization"] = f"Bearer {KEY}"
     body = json.dumps({"query": query, "variables": variables}).encode()
-    return urllib.request.urlopen(urllib.request.Request(ENDPOINT, body, headers))
+    # A stream says something every 12 seconds; a mutation may wait for the engine.
+    timeout = 30 if accept == "text/event-stream" else None
+    return urllib.request.urlopen(urllib.request.Request(ENDPOINT, body, headers), timeout=timeout)
 
 
 def query(text, **variables):
@@ -26,14 +31,30 @@ def query(text, **variables):
     return answer["data"]
 
 
-def subscribe(text, **variables):
-    """Yields the data of each event until the server completes the subscription."""
-    with post(text, variables, "text/event-stream") as response:
-        for line in response:
-            if line.startswith(b"event: complete"):
-                return
-            if line.startswith(b"data: {"):
-                yield json.loads(line[6:])["data"]
+def follow(text, **variables):
+    """Yields the item of each event once, through any number of cuts, until the server completes the subscription."""
+    while True:
+        try:
+            with post(text, variables, "text/event-stream") as response:
+                for line in response:
+                    if line.startswith(b"event: complete"):
+                        return
+                    if line.startswith(b"data: {") and line.endswith(b"\n"):  # else it was cut
+                        result = json.loads(line[6:])
+                        error = result.get("errors", [None])[0]
+                        if error and error.get("extensions", {}).get("code") == "UNAVAILABLE":
+                            break
+                        if error:
+                            raise RuntimeError(error["message"])
+                        (item,) = result["data"].values()
+                        variables["after"] = item["cursor"]
+                        yield item
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                raise RuntimeError(error.read().decode()) from error
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(0.5)
 
 
 runs = query("{ runs(first: 1, filter: { kind: [ALIGNMENT], status: [SUCCEEDED] }) { edges { node { id } } } }")
@@ -56,5 +77,6 @@ swap = query(
 )
 print(json.dumps(swap, indent=2))
 
-events = "subscription ($id: ID!) { runEvents(id: $id) { cursor event { ... on MetricsLogged { step } } } }"
-print(sum(1 for _ in subscribe(events, id=run_id)), "events, delivered in order")
+events = """subscription ($id: ID!, $after: String) {
+  runEvents(id: $id, after: $after) { cursor event { ... on MetricsLogged { step } } } }"""
+print(sum(1 for _ in follow(events, id=run_id)), "events, delivered in order")

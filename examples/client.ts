@@ -2,8 +2,8 @@
  * A client app in TypeScript: lists the alignment runs of a server, follows the newest live, and prints its slots' bindings.
  * `node --import tsx examples/client.ts http://127.0.0.1:4000/graphql [API key]`
  */
-import { createClient } from 'graphql-ws';
-import { WebSocket } from 'ws';
+// From elsewhere: 'alignsae-server/follow'.
+import { follow } from '../src/client/index.ts';
 
 const [endpoint = 'http://127.0.0.1:4000/graphql', key] = process.argv.slice(2);
 const headers = { 'content-type': 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}) };
@@ -26,13 +26,11 @@ for (const { node } of runs.edges) console.log(node.kind, node.status, node.id);
 const newest = runs.edges[0]?.node;
 if (!newest) throw new Error('The server has no alignment runs yet; `npm run demo` makes some.');
 
-// A subscription resumes: pass the last cursor as `after`, and nothing is missed or repeated.
-const client = createClient({
-  url: endpoint.replace(/^http/, 'ws'),
-  webSocketImpl: WebSocket,
-  connectionParams: key ? { authorization: `Bearer ${key}` } : {},
-});
-const events = client.iterate({
+// Cut off, it goes on behind the last cursor: nothing is missed or repeated.
+interface Events {
+  runEvents: { cursor: string; event: { step?: number; status?: string } };
+}
+const events = follow<Events>(endpoint, {
   query: `subscription ($id: ID!, $after: String) {
     runEvents(id: $id, after: $after) {
       cursor
@@ -43,11 +41,11 @@ const events = client.iterate({
     }
   }`,
   variables: { id: newest.id },
+  key,
 });
-let last: unknown;
-for await (const { data } of events) last = data;
+let last: Events | undefined;
+for await (const data of events) last = data;
 console.log('last event:', JSON.stringify(last));
-await client.dispose();
 
 const bindings = await query(
   `query ($id: ID!) {

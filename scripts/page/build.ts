@@ -6,7 +6,7 @@ import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build, type Metafile } from 'esbuild';
 import { ROOT, writeDocuments } from './documents.ts';
 
-const SOURCES = ['web', 'scripts/page', 'schema.graphql', 'package-lock.json'];
+const SOURCES = ['web', 'src/client', 'scripts/page', 'schema.graphql', 'package-lock.json'];
 const GENERATED = 'web/src/api/documents.ts';
 const TARGET = join(ROOT, 'dist/web');
 const STAMP = join(TARGET, 'sources.sha256');

@@ -1,22 +1,17 @@
-/** The demo's client of the public API, such as any app could have: fetch for operations, graphql-ws for events. */
-import { type Client, createClient } from 'graphql-ws';
-import { WebSocket } from 'ws';
+/** The demo's client of the public API, such as any app could have: fetch for operations, `follow` for events. */
+import { connect, follow } from '../client/index.ts';
 
 export interface ApiClient {
   /** Runs one operation; @throws Error with the server's messages. */
   request<T>(query: string, variables?: Record<string, unknown>): Promise<T>;
-  /** Items of a subscription until the server completes it. */
-  subscribe<T>(query: string, variables: Record<string, unknown>): AsyncIterable<T>;
+  /** Items of a subscription, each once, until the server completes it. */
+  subscribe<T extends object>(query: string, variables: Record<string, unknown>): AsyncIterable<T>;
   close(): Promise<void>;
 }
 
 /** `endpoint` is the URL of `/graphql`; the WebSocket has the same address. */
 export function createApiClient(endpoint: string): ApiClient {
-  const socket: Client = createClient({
-    url: endpoint.replace(/^http/, 'ws'),
-    webSocketImpl: WebSocket,
-    lazyCloseTimeout: 1000,
-  });
+  const socket = connect(endpoint);
   return {
     async request<T>(query: string, variables: Record<string, unknown> = {}) {
       const response = await fetch(endpoint, {
@@ -26,9 +21,7 @@ export function createApiClient(endpoint: string): ApiClient {
       });
       return unwrap<T>((await response.json()) as Reply<T>);
     },
-    async *subscribe<T>(query: string, variables: Record<string, unknown>) {
-      for await (const reply of socket.iterate({ query, variables })) yield unwrap<T>(reply as Reply<T>);
-    },
+    subscribe: (query, variables) => follow(socket, { query, variables }),
     async close() {
       await socket.dispose();
     },

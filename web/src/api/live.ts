@@ -1,25 +1,16 @@
 /** Subscriptions over one WebSocket, each going on behind the last cursor that it was told. */
 import { signal } from '@preact/signals';
-import { type Client, createClient } from 'graphql-ws';
+import type { Client } from 'graphql-ws';
+import { connect, type FollowError, follow as followServer } from '../../../src/client/browser.ts';
 import { ApiError, type TypedDocument } from './graphql.ts';
 
 /** Whether what streams is up to date; shown in the header. */
 export const connection = signal<'idle' | 'live' | 'lost'>('idle');
 
-const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 8_000;
-const FORBIDDEN_CLOSE = 4403;
-const UNAUTHORIZED_CLOSE = 4401;
-
 let client: Client | null = null;
 
 function socket(): Client {
-  client ??= createClient({
-    url: `${location.origin.replace(/^http/, 'ws')}/graphql`,
-    // A second try of its own would begin with the first cursor again.
-    retryAttempts: 0,
-    lazyCloseTimeout: 5_000,
-    keepAlive: 10_000,
+  client ??= connect(`${location.origin}/graphql`, {
     on: {
       connected: () => {
         connection.value = 'live';
@@ -33,14 +24,10 @@ function socket(): Client {
   return client;
 }
 
-export interface Follow<Result, Variables> {
+export interface Listening<Result, Variables> {
   document: TypedDocument<Result, Variables>;
-  /** The variables to go on with behind `cursor`; null at the start. */
-  variables(cursor: string | null): NoInfer<Variables>;
-  /** Takes what came and gives its cursor; null leaves the place where it was. */
-  next(result: Result): string | null;
-  /** It cannot be gone on with: where the socket breaks, it fails. */
-  isOnce?: boolean;
+  variables: NoInfer<Variables>;
+  next(result: Result): void;
   /** The stream has ended by itself. */
   end?(): void;
   /** It cannot go on: the server refuses it. */
@@ -48,57 +35,57 @@ export interface Follow<Result, Variables> {
 }
 
 /** Follows until the returned function is called; broken sockets and servers that start again are waited for. */
-export function follow<Result, Variables>(what: Follow<Result, Variables>): () => void {
-  let cursor: string | null = null;
-  let wait = FIRST_WAIT_MS;
-  let isOver = false;
-  let stop: () => void = () => undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+export function follow<Result extends object, Variables extends { after?: unknown }>({
+  document,
+  variables,
+  next,
+  end,
+  fail,
+}: Listening<Result, Variables>): () => void {
+  const leaving = new AbortController();
+  const items = followServer<Result>(socket(), {
+    ...{ query: document, variables: variables as Record<string, unknown>, signal: leaving.signal },
+    patienceMs: Number.POSITIVE_INFINITY,
+  });
+  const read = async () => {
+    for await (const item of items) if (!leaving.signal.aborted) next(item);
+    if (!leaving.signal.aborted) end?.();
+  };
+  read().catch(({ message, code }: FollowError) => fail?.(new ApiError(message, code)));
+  return () => leaving.abort();
+}
 
-  const begin = () => {
-    stop = socket().subscribe<Result>(
-      { query: what.document, variables: what.variables(cursor) as Record<string, unknown> },
-      {
-        next({ data, errors }) {
-          if (isOver) return;
-          if (errors?.[0]) return fail(errors[0].message, String(errors[0].extensions?.code ?? 'INTERNAL'));
-          wait = FIRST_WAIT_MS;
-          cursor = what.next(data!) ?? cursor;
-        },
-        error(error) {
-          if (isOver) return;
-          if (Array.isArray(error))
-            return fail(error[0].message, String(error[0].extensions?.code ?? 'INTERNAL'));
-          const { code, reason } = error as CloseEvent;
-          if (code === UNAUTHORIZED_CLOSE || code === FORBIDDEN_CLOSE)
-            return fail(reason || 'This server needs an API key.', 'UNAUTHENTICATED');
-          later();
-        },
-        complete() {
-          if (isOver) return;
-          isOver = true;
-          what.end?.();
-        },
+/** Listens to what cannot be gone on with: where the socket breaks, it fails. */
+export function listen<Result, Variables>({
+  document,
+  variables,
+  next,
+  end,
+  fail,
+}: Listening<Result, Variables>): () => void {
+  let isOver = false;
+  const finish = (tell: () => void) => {
+    if (isOver) return;
+    isOver = true;
+    tell();
+  };
+  const refuse = (error: { message: string; extensions?: Record<string, unknown> }) =>
+    finish(() => fail?.(new ApiError(error.message, String(error.extensions?.code ?? 'INTERNAL'))));
+  const stop = socket().subscribe<Result>(
+    { query: document, variables: variables as Record<string, unknown> },
+    {
+      next({ data, errors }) {
+        if (errors?.[0]) refuse(errors[0]);
+        else if (!isOver) next(data!);
       },
-    );
-  };
-  const later = () => {
-    if (what.isOnce) return refuse('The connection was lost.', 'OFFLINE');
-    timer = setTimeout(begin, wait * (0.5 + Math.random() / 2));
-    wait = Math.min(wait * 2, LONGEST_WAIT_MS);
-  };
-  const fail = (message: string, code: string) => {
-    if (!what.isOnce && (code === 'UNAVAILABLE' || code === 'INTERNAL')) return later();
-    refuse(message, code);
-  };
-  const refuse = (message: string, code: string) => {
-    isOver = true;
-    what.fail?.(new ApiError(message, code));
-  };
-  begin();
-  return () => {
-    isOver = true;
-    clearTimeout(timer);
-    stop();
-  };
+      error: (error) =>
+        refuse(
+          Array.isArray(error)
+            ? error[0]
+            : { message: 'The connection was lost.', extensions: { code: 'OFFLINE' } },
+        ),
+      complete: () => finish(() => end?.()),
+    },
+  );
+  return () => finish(stop);
 }

@@ -41,10 +41,9 @@ function useLivePoints(run: Grokking, again: () => Promise<void>): FilmPointFrag
     if (isOver(run.status)) return;
     return follow({
       document: FilmPoints,
-      variables: (cursor) => ({ id: run.id, after: cursor ?? run.cursor }),
-      next({ grokking: { cursor, point } }) {
+      variables: { id: run.id, after: run.cursor },
+      next({ grokking: { point } }) {
         more.value = [...more.peek(), point];
-        return cursor;
       },
       end: () => void again(),
     });

@@ -61,11 +61,8 @@ export class LiveRun {
   #follow(start: string): void {
     this.#stop = follow({
       document: RunEvents,
-      variables: (cursor) => ({ id: this.id, after: cursor ?? start }),
-      next: ({ runEvents }) => {
-        this.#take(runEvents);
-        return runEvents.cursor;
-      },
+      variables: { id: this.id, after: start },
+      next: ({ runEvents }) => this.#take(runEvents),
       end: () => void this.#finish(),
       fail: (error) => {
         this.error.value = error;

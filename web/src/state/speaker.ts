@@ -1,7 +1,7 @@
 /** The model speaking: what it has said so far, and how it is steered from here on. */
 import { type Signal, signal } from '@preact/signals';
 import { Generation, type SwapMethod } from '../api/documents.ts';
-import { follow } from '../api/live.ts';
+import { listen } from '../api/live.ts';
 
 export interface Said {
   text: string;
@@ -56,17 +56,16 @@ export class Speaker {
     if (before.length >= LONGEST) return;
     this.isSpeaking.value = true;
     let isFirst = speaksWords;
-    this.#stop = follow({
+    this.#stop = listen({
       document: Generation,
-      isOnce: true,
-      variables: () => ({
+      variables: {
         input: {
           runId: run,
           prompt: prompt + before.map(({ text }) => text).join(''),
           maxNewTokens: LONGEST - before.length,
           ...(target === null ? {} : { interventions: [{ targetConcept: target, alpha, method }] }),
         },
-      }),
+      },
       next: ({ generation }) => {
         if (generation.__typename === 'GenerationFinished') this.end.value = ENDS[generation.reason];
         else {
@@ -79,7 +78,6 @@ export class Speaker {
           isFirst = false;
           this.said.value = [...this.said.peek(), said];
         }
-        return null;
       },
       end: () => {
         this.isSpeaking.value = false;

@@ -1,21 +1,21 @@
 /** Composition root: configuration → database → jobs → server, and the way back on a signal. */
 import { join } from 'node:path';
 import { type Config, readConfig } from './config.ts';
-import { openArtifactStore } from './db/artifactStore.ts';
-import { createDatabase } from './db/client.ts';
+import { type ArtifactStore, openArtifactStore } from './db/artifactStore.ts';
+import { createDatabase, type Database } from './db/client.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
 import { inspectDatabase } from './db/inspect.ts';
 import { migrateDatabase } from './db/migrate.ts';
 import { listenForNotifications, type Notifications } from './db/notifications.ts';
 import { createRunFeed } from './db/runFeed.ts';
-import { guardStore } from './db/storeIdentity.ts';
+import { guardStore, type StoreGuard } from './db/storeIdentity.ts';
 import type { NativeAddon } from './engine/contract/native.ts';
 import { prepareNative } from './engine/native/build.ts';
 import { AppError } from './errors.ts';
 import { EngineCalls } from './jobs/calls.ts';
 import { type EngineOptions, probeEngine } from './jobs/host.ts';
 import { prepareQueue } from './jobs/queue.ts';
-import { startWorker } from './jobs/worker.ts';
+import { type RunWorker, startWorker } from './jobs/worker.ts';
 import { createLogger, type Logger } from './log.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
 import { createContext, type Dependencies } from './schema/context.ts';
@@ -24,6 +24,7 @@ import { createAuthenticate } from './server/auth.ts';
 import { startApiServer } from './server/http.ts';
 import { KeyWatch } from './server/keyWatch.ts';
 import { isLoopback } from './server/origins.ts';
+import { checkPort } from './server/port.ts';
 import { followKeys, hasAdminKey, setEnvironmentKey, verifyApiKey } from './services/apiKey.ts';
 import { ImportProcesses } from './services/importProcess.ts';
 
@@ -47,6 +48,7 @@ class Closers {
 }
 
 async function start(config: Config, log: Logger, closers: Closers): Promise<string | null> {
+  if (config.role !== 'worker') await checkPort(config);
   const engine: EngineOptions = { backend: config.engineBackend, native: await findAddon(config, log), log };
   const connectionString = await inspectDatabase(
     config.databaseUrl ?? (await startPostgres(config, log, closers)),
@@ -69,52 +71,60 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
   const storeRoot = join(config.dataDir, 'artifacts');
   const store = await openArtifactStore(storeRoot);
   const guard = await guardStore(database.db, store, storeRoot);
-  if (config.role !== 'api') {
-    const worker = await startWorker({
-      // Of its own: queries that keep callers waiting must not keep runs waiting.
-      database: openPool('worker', WORKER_CONNECTIONS + config.workerConcurrency * CONNECTIONS_PER_RUN),
-      store,
-      notifications,
-      engine,
-      info: await probeEngine(engine),
+  const workerPool =
+    config.role === 'api'
+      ? null
+      : // Of its own: queries that keep callers waiting must not keep runs waiting.
+        openPool('worker', WORKER_CONNECTIONS + config.workerConcurrency * CONNECTIONS_PER_RUN);
+  let worker: RunWorker | null = null;
+  closers.add(() => worker?.stop());
+  const url =
+    config.role === 'worker'
+      ? null
+      : await startApi(config, { database, notifications, store, guard, engine }, log, closers);
+  // Not before the port is had: a server that must end for want of one would leave runs half done.
+  if (workerPool)
+    worker = await startWorker({
+      ...{ database: workerPool, store, notifications, engine, info: await probeEngine(engine), log },
       workRoot: join(config.dataDir, 'work'),
       concurrency: config.workerConcurrency,
       checkpointEveryMs: config.checkpointEveryMs,
       drainMs: config.shutdownTimeoutMs,
-      log,
     });
-    closers.add(() => worker.stop());
-  }
-  if (config.role === 'worker') return null;
-  const calls = new EngineCalls({ ...engine, memoryBytes: config.engineMemoryBytes });
-  closers.add(() => calls.stop());
-  const feed = createRunFeed({ db: database.db, notifications, log });
-  closers.add(() => feed.close());
-  const { importDir, hub, limits } = config;
-  const readiness = createReadiness(connectionString, guard);
-  closers.add(() => readiness.close());
-  return serve(
-    config,
-    {
-      db: database.db,
-      store,
-      feed,
-      engine: calls,
-      imports: new ImportProcesses(log),
-      importDir,
-      hub,
-      limits,
-    },
-    { notifications, readiness },
-    log,
-    closers,
-  );
+  if (url) log.info({ url, page: `${url}/app`, graphiql: `${url}/graphql` }, 'listening');
+  return url;
 }
 
 /** What a worker asks beside its runs: the queue's listener and polls, the sweep, the watch over cancellations. */
 const WORKER_CONNECTIONS = 5;
 /** A run writes metrics and stores a checkpoint at the same time, and its job completes. */
 const CONNECTIONS_PER_RUN = 3;
+
+interface Opened {
+  database: Database;
+  notifications: Notifications;
+  store: ArtifactStore;
+  guard: StoreGuard;
+  engine: EngineOptions;
+}
+
+function startApi(
+  config: Config,
+  { database, notifications, store, guard, engine }: Opened,
+  log: Logger,
+  closers: Closers,
+): Promise<string> {
+  const { importDir, hub, limits } = config;
+  const calls = new EngineCalls({ ...engine, memoryBytes: config.engineMemoryBytes });
+  closers.add(() => calls.stop());
+  const feed = createRunFeed({ db: database.db, notifications, log });
+  closers.add(() => feed.close());
+  const readiness = createReadiness(database.connectionString, guard);
+  closers.add(() => readiness.close());
+  const imports = new ImportProcesses(log);
+  const dependencies = { db: database.db, store, feed, engine: calls, imports, importDir, hub, limits };
+  return serve(config, dependencies, { notifications, readiness }, log, closers);
+}
 
 async function serve(
   config: Config,
@@ -149,7 +159,6 @@ async function serve(
   closers.add(() => server.close(config.shutdownTimeoutMs));
   // First, for the server waits for the requests of those who wait for imports.
   closers.add(() => dependencies.imports.stop());
-  log.info({ url: server.url, page: `${server.url}/app`, graphiql: `${server.url}/graphql` }, 'listening');
   return server.url;
 }
 
@@ -192,6 +201,7 @@ async function main(): Promise<void> {
     const url = await start(config, log, closers);
     process.send?.({ url });
   } catch (error) {
+    process.send?.({ failure: error instanceof Error ? error.message : String(error) });
     log.fatal(
       error instanceof AppError ? { reason: error.message } : { err: error },
       'the server did not start',

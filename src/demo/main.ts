@@ -27,8 +27,9 @@ async function main(): Promise<void> {
   const server = await startOwnServer();
   const api = createApiClient(`${server.url}/graphql`);
   line(`\nWatch it at ${server.url}/app`);
+  let runs: string[] = [];
   try {
-    await runDemo(api, {
+    runs = await runDemo(api, {
       seed: Number(flags.seed),
       people: Number(flags.people),
       steps: flags.steps === undefined ? null : Number(flags.steps),
@@ -42,11 +43,21 @@ async function main(): Promise<void> {
   }
   if (flags.exit) await server.stop();
   else if (!process.exitCode) {
-    line(`\nThe page with these runs is at ${server.url}/app, GraphiQL at ${server.url}/graphql.`);
-    line('Ctrl-C ends the server.');
+    const [last] = runs.slice(-1).map(encodeURIComponent);
+    line(`\nThe page with these runs is open at ${server.url}/app`);
+    line(`  the last alignment    ${server.url}/app/runs/${last}`);
+    line(`  swap concepts there   ${server.url}/app/runs/${last}/swap`);
+    line(
+      `  all alignments, compared  ${server.url}/app/compare?ids=${runs.map(encodeURIComponent).join(',')}`,
+    );
+    line(`GraphiQL is at ${server.url}/graphql. Ctrl-C ends the server.`);
   }
   await server.exited;
 }
 
 if (flags.help) process.stdout.write(USAGE);
-else await main();
+else
+  await main().catch((error: Error) => {
+    process.exitCode = 1;
+    line(`\nThe demo could not begin: ${error.message}`);
+  });

@@ -51,11 +51,13 @@ const PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
 /** The wasm backend takes several times as long a step; this many still learn the facts. */
 const WASM_STEPS = 500;
 
-export async function runDemo(api: ApiClient, settings: DemoSettings): Promise<void> {
+/** The ids of the alignments that it made. @throws Error when a step failed. */
+export async function runDemo(api: ApiClient, settings: DemoSettings): Promise<string[]> {
   const steps = settings.steps ?? (await showEngine(api));
   const dataset = await generate(api, settings);
   const modelId = await trainModel(api, dataset, settings.seed, steps);
   const alignments: Alignment[] = [];
+  const runs: string[] = [];
   for (const preset of PRESETS) {
     heading(`Alignment, preset ${preset}`);
     const input = { modelId, settings: { preset, seed: settings.seed } };
@@ -64,9 +66,11 @@ export async function runDemo(api: ApiClient, settings: DemoSettings): Promise<v
     showBinding(alignment);
     await showSwap(api, dataset, runId);
     alignments.push(alignment);
+    runs.push(runId);
   }
   heading('People the SAE never saw');
   showResults(alignments);
+  return runs;
 }
 
 /** Says what computes; returns the training steps that fit it, null for the default. */

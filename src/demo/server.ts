@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../config.ts';
 import { prepareNative } from '../engine/native/build.ts';
+import { checkPort } from '../server/port.ts';
 import { heading, line } from './terminal.ts';
 
 export interface DemoServer {
@@ -20,9 +21,13 @@ export interface OwnServer extends DemoServer {
   logFile: string;
 }
 
-/** Prepares the engine in sight, starts API and worker as one process, and ends it with this one's signals. */
+/**
+ * Prepares the engine in sight, starts API and worker as one process, and ends it with this one's signals.
+ * @throws AppError UNAVAILABLE when another process has the port, before anything is done.
+ */
 export async function startOwnServer(): Promise<OwnServer> {
   const config = readConfig();
+  await checkPort(config);
   heading('Engine');
   if (config.engineBackend !== 'wasm')
     await prepareNative({
@@ -57,7 +62,11 @@ async function startServer(overrides: Record<string, string>, logFd: number): Pr
 
 function listening(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve((message as { url: string }).url));
+    child.once('message', (message) => {
+      const { url, failure } = message as { url?: string; failure?: string };
+      if (url !== undefined) resolve(url);
+      else reject(new Error(`The server did not start: ${failure}`));
+    });
     child.once('exit', (code) => reject(new Error(`The server ended with code ${code} before it listened.`)));
     child.once('error', reject);
   });

@@ -1,12 +1,11 @@
 /** The HTTP server: its life, from the open port to the last answer. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { AppError } from '../errors.ts';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Connections } from './connections.ts';
 import { Turns } from './live/turns.ts';
 import { createMaskError } from './maskError.ts';
 import type { ApiServerOptions } from './options.ts';
 import { createOriginCheck } from './origins.ts';
+import { listenOn } from './port.ts';
 import { replyWithError } from './reply.ts';
 import { createRoutes } from './routes.ts';
 import { serveWebSocket } from './socket/websocket.ts';
@@ -48,7 +47,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     createContext: (viewer) => options.createContext(viewer, crypto.randomUUID(), null),
     maxPayload: config.limits.bodyBytes,
   });
-  const url = await listen(server, config.host, config.port);
+  const url = await listenOn(server, config);
   return {
     url,
     async close(timeoutMs) {
@@ -60,18 +59,4 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       await yoga.dispose();
     },
   };
-}
-
-function listen(server: Server, host: string, port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const what = error.code === 'EADDRINUSE' ? 'the port is in use' : error.message;
-      reject(new AppError('UNAVAILABLE', `Cannot listen on ${host}:${port}: ${what}. Set HOST and PORT.`));
-    });
-    server.listen(port, host, () => {
-      const address = server.address() as AddressInfo;
-      const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-      resolve(`http://${name}:${address.port}`);
-    });
-  });
 }

@@ -4,7 +4,6 @@ import type { Executor } from '../db/client.ts';
 import { isOfKind, type RunOf } from '../db/queries/runOf.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
 import { slots, swapMeasures } from '../db/tables/index.ts';
-import type { SwapMeasure } from '../engine/contract/alignment.ts';
 import { resolveAlignmentSettings } from '../engine/contract/alignmentPresets.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
 import { needsModel } from '../engine/contract/captured.ts';
@@ -17,7 +16,7 @@ import { loadUsedSae, settingsFor } from './pretrained.ts';
 import { noteSae, SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
 import { checkLayer, chooseStudied, type Dataset, loadSettled, type Model, type Studied } from './studied.ts';
-import { booleans, json, numbers, type ResultTable, successRate, texts, times } from './table.ts';
+import { booleans, json, knownRate, numbers, type ResultTable, successRate, texts, times } from './table.ts';
 
 /** Success of swaps, of `swap_measures m`. */
 export const SWAPS = {
@@ -26,11 +25,15 @@ export const SWAPS = {
     ...numbers('alpha'),
     ...booleans('chosen'),
     ...successRate,
+    ...knownRate,
   },
-  select: sql.raw('m.population, m.split, m.control as edited, m.alpha, m.chosen, m.trials, m.successes'),
+  select: sql.raw(
+    'm.population, m.split, m.control as edited, m.alpha, m.chosen, m.trials, m.successes, m.known_trials as "knownTrials", m.known_successes as "knownSuccesses", m.left_out as "leftOut"',
+  ),
 };
 
-type SwapRow = Omit<SwapMeasure, 'control'> & { edited: SwapMeasure['control']; chosen: boolean };
+type StoredSwap = typeof swapMeasures.$inferSelect;
+type SwapRow = Omit<StoredSwap, 'control'> & { edited: StoredSwap['control'] };
 
 const swaps: ResultTable = {
   description: 'Success of concept swaps beside the random-latent control, by population, split and alpha.',
@@ -39,8 +42,14 @@ const swaps: ResultTable = {
   rows: (runIds) => sql`
     select m.run_id as "runId", ${SWAPS.select} from swap_measures m where m.run_id in ${runIds}`,
   /** At the alpha chosen on validation. */
-  measures: ({ chosen, population, edited, split, alpha, successes, trials }: SwapRow) =>
-    chosen ? share('SWAP_SUCCESS', successes, trials, { split, of: { population, edited }, alpha }) : [],
+  measures({ chosen, population, edited, split, alpha, ...row }: SwapRow) {
+    if (!chosen) return [];
+    const where = { split, of: { population, edited }, alpha };
+    return [
+      ...share('SWAP_SUCCESS', row.successes, row.trials, where),
+      ...share('KNOWN_SWAP_SUCCESS', row.knownSuccesses, row.knownTrials, where),
+    ];
+  },
 };
 
 const interventions: ResultTable = {
@@ -54,7 +63,7 @@ const interventions: ResultTable = {
     ...texts('placement'),
     ...numbers('alphaLater'),
     ...texts('sourceConcept targetConcept prompt expectedAnswer'),
-    ...booleans('success'),
+    ...booleans('success known'),
     ...texts('baseline result'),
     ...json('baselineTokens resultTokens slots'),
   },
@@ -62,7 +71,7 @@ const interventions: ResultTable = {
   rows: (runIds) => sql`
     select i.id, i.created_at as "createdAt", i.method, i.alpha, (i.placement = 'ARMED') as armed,
       i.placement, i.alpha_later as "alphaLater", s.key as "sourceConcept",
-      t.key as "targetConcept", i.prompt, i.expected_answer as "expectedAnswer", i.success,
+      t.key as "targetConcept", i.prompt, i.expected_answer as "expectedAnswer", i.success, i.known,
       i.baseline ->> 'text' as baseline, i.result ->> 'text' as result,
       i.baseline -> 'tokens' as "baselineTokens", i.result -> 'tokens' as "resultTokens", i.slots
     from interventions i join concepts s on s.id = i.source_concept_id

@@ -17,6 +17,8 @@ export const MEASURES = {
   DEAD_LATENTS: 'Share of free latents that never fired; `Reconstruction.deadLatents`.',
   SWAP_SUCCESS:
     'Share of concept swaps whose whole answer is the target’s fact. Of an alignment run: at the alpha that it chose on validation, by `population` and by what was `edited`. Of a swap sweep: by what was `edited`, `method` and `alpha`. Of a hop-swap run: by `hop`, what was `edited`, `method` and `pairs`, at the alpha that it chose on TRAIN questions.',
+  KNOWN_SWAP_SUCCESS:
+    'SWAP_SUCCESS over the swaps of which the model answers both prompts right unedited, the swap’s own and its target’s; of alignment runs and swap sweeps.',
   PROMPT_ISOLATION:
     'Share of prompts about other concepts that an armed swap leaves as they are, in a swap sweep or a hop-swap run.',
   TEXT_ISOLATION: 'Share of texts that ask nothing that an armed swap leaves as they are, in a swap sweep.',
@@ -55,9 +57,14 @@ export function plain(name: MeasureName, value: number, { split, of = {}, alpha 
   return { name, split: split ?? null, of: details, alpha: alpha ?? null, value, rate: null };
 }
 
-/** Nothing where there were no trials. */
-export function share(name: MeasureName, successes: number, trials: number, where: Where = {}): Measure[] {
-  if (trials === 0) return [];
+/** Nothing where there were no trials, or where they were not counted. */
+export function share(
+  name: MeasureName,
+  successes: number | null,
+  trials: number | null,
+  where: Where = {},
+): Measure[] {
+  if (!trials || successes === null) return [];
   return [{ ...plain(name, successes / trials, where), rate: { successes, trials } }];
 }
 

@@ -22,7 +22,16 @@ import { share } from './measure.ts';
 import { loadUsedSae, readSae, type Sae } from './pretrained.ts';
 import { queueRun } from './start.ts';
 import { checkComputes, loadStudied, readModel } from './studied.ts';
-import { conceptsOf, numbers, type ResultTable, rate, storedIn, successRate, texts } from './table.ts';
+import {
+  conceptsOf,
+  knownRate,
+  numbers,
+  type ResultTable,
+  rate,
+  storedIn,
+  successRate,
+  texts,
+} from './table.ts';
 
 export type { SweepCell } from '../db/queries/sweepCells.ts';
 
@@ -34,6 +43,7 @@ const sweep: ResultTable = {
   ...storedIn(sweepCells, {
     ...CELL,
     ...successRate,
+    ...knownRate,
     ...numbers('otherPrompts otherPromptsKept texts textsKept statements statementsKept'),
     ...rate('promptIsolation', 'otherPromptsKept', 'otherPrompts'),
     ...rate('textIsolation', 'textsKept', 'texts'),
@@ -43,6 +53,7 @@ const sweep: ResultTable = {
     const of = { edited, method, alpha };
     return [
       ...share('SWAP_SUCCESS', row.successes, row.trials, { of }),
+      ...share('KNOWN_SWAP_SUCCESS', row.knownSuccesses, row.knownTrials, { of }),
       ...share('PROMPT_ISOLATION', row.otherPromptsKept, row.otherPrompts, { of }),
       ...share('TEXT_ISOLATION', row.textsKept, row.texts, { of }),
       ...share('STATEMENT_ISOLATION', row.statementsKept, row.statements, { of }),
@@ -52,11 +63,13 @@ const sweep: ResultTable = {
 
 const pairs: ResultTable = {
   description: 'Success by method, alpha, source and target concept.',
-  columns: { ...CELL, ...texts('source target'), ...successRate },
+  columns: { ...CELL, ...texts('source target'), ...successRate, ...knownRate },
   key: ['position', 'i'],
   rows: (runIds) => sql`
     select s.position, s.edited, s.method, s.alpha, p.i, a.key as source, b.key as target,
-      (p.pair ->> 'trials')::int as trials, (p.pair ->> 'successes')::int as successes
+      (p.pair ->> 'trials')::int as trials, (p.pair ->> 'successes')::int as successes,
+      (p.pair ->> 'knownTrials')::int as "knownTrials", (p.pair ->> 'knownSuccesses')::int as "knownSuccesses",
+      coalesce((p.pair ->> 'leftOut')::int, 0) as "leftOut"
     from sweep_cells s cross join jsonb_array_elements(s.pairs) with ordinality p (pair, i)
       join ${conceptsOf(runIds)} a on a.run_id = s.run_id and a.position = (p.pair ->> 'source')::int
       join ${conceptsOf(runIds)} b on b.run_id = s.run_id and b.position = (p.pair ->> 'target')::int

@@ -62,6 +62,13 @@ export const successRate = {
   ...rate('successRate', 'successes', 'trials'),
 };
 
+/** The same over the swaps that the model knows, and the number of those left out. */
+export const knownRate = {
+  ...numbers('knownTrials knownSuccesses'),
+  ...rate('knownSuccessRate', 'knownSuccesses', 'knownTrials'),
+  ...numbers('leftOut'),
+};
+
 /** Those of a table's columns that have these names here. */
 export function pick(table: PgTable, names: readonly string[]): SQL {
   const own = Object.entries(getTableColumns(table)).filter(([name]) => names.includes(name));

@@ -123,6 +123,11 @@ builder.node(InterventionRef, {
       description:
         'Whether the whole answer after the edit is `expectedAnswer`, or another value of the entity for the target (dates compare as dates, text without regard to case and surrounding blanks); null without one.',
     }),
+    known: t.exposeBoolean('known', {
+      nullable: true,
+      description:
+        'Whether the model knows both answers: unedited it answers right this prompt, and the prompt of the dataset that asks the target of the same entity in the same phrasing. Where it is false, a failure may be the model’s and not the edit’s. Null for a prompt of one’s own, where the dataset has no such prompt, and for swaps made before this was asked.',
+    }),
     baseline: t.field({
       type: Continuation,
       description: 'How the model goes on without the edit.',

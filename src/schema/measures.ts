@@ -6,6 +6,7 @@ import type { SplitMeasures, SwapMeasure } from '../services/slot.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
+import { KNOWN, knownOf, LEFT_OUT } from './known.ts';
 import { RateRef } from './rate.ts';
 import { ConceptRef } from './refs.ts';
 import { enumFrom } from './settings.ts';
@@ -134,6 +135,13 @@ export const SwapMeasureRef = builder.objectRef<SwapMeasure>('SwapMeasure').impl
       description: '`successRate` with its uncertainty.',
       resolve: ({ trials, successes }) => ({ trials, successes }),
     }),
+    known: t.field({
+      type: RateRef,
+      nullable: true,
+      description: KNOWN,
+      resolve: knownOf,
+    }),
+    leftOut: t.exposeInt('leftOut', { description: LEFT_OUT }),
     chosen: t.exposeBoolean('chosen', {
       description: 'Whether this alpha is the one chosen on validation.',
     }),

@@ -4,6 +4,7 @@ import type { SweepCell } from '../runs/swapSweep.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { CellMethod } from './intervention.ts';
+import { KNOWN, knownOf, LEFT_OUT } from './known.ts';
 import { RateRef } from './rate.ts';
 import { ConceptRef } from './refs.ts';
 import { SweepControl } from './swapSweepSettings.ts';
@@ -38,6 +39,13 @@ export const SweepCellRef = builder.interfaceRef<SweepCell>('SweepCell').impleme
       description: '`successRate` with its counts and confidence interval.',
       resolve: ({ successes, trials }) => ({ successes, trials }),
     }),
+    known: t.field({
+      type: RateRef,
+      nullable: true,
+      description: KNOWN,
+      resolve: knownOf,
+    }),
+    leftOut: t.exposeInt('leftOut', { description: LEFT_OUT }),
     isolation: t.float({
       nullable: true,
       description:
@@ -86,13 +94,7 @@ export const SwapSweepControl = builder.objectRef<SweepCell>('SwapSweepControl')
   }),
 });
 
-interface PairShape {
-  runId: string;
-  source: number;
-  target: number;
-  trials: number;
-  successes: number;
-}
+type PairShape = SweepCell['pairs'][number] & { runId: string };
 
 export const SwapPair = builder.objectRef<PairShape>('SwapPairResult').implement({
   description: 'An entry of the pair matrix: swaps from one concept to another.',
@@ -120,5 +122,12 @@ export const SwapPair = builder.objectRef<PairShape>('SwapPairResult').implement
       description: '`successRate` with its counts and confidence interval.',
       resolve: (pair) => pair,
     }),
+    known: t.field({
+      type: RateRef,
+      nullable: true,
+      description: KNOWN,
+      resolve: knownOf,
+    }),
+    leftOut: t.int({ description: LEFT_OUT, resolve: ({ leftOut = 0 }) => leftOut }),
   }),
 });

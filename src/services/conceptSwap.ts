@@ -5,6 +5,7 @@ import { isAnswer } from '../data/answers.ts';
 import { longText, shortText } from '../data/text.ts';
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Db, Executor } from '../db/client.ts';
+import { readPromptsBeside } from '../db/queries/entityPrompts.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { facts, interventions } from '../db/tables/index.ts';
 import { number, reading, whole, withFallback } from '../engine/contract/describe.ts';
@@ -19,6 +20,7 @@ import {
   readConcepts,
   readExample,
 } from './alignment.ts';
+import type { Example } from './dataset.ts';
 import type { Engine } from './engine.ts';
 import type { Intervention } from './intervention.ts';
 import type { Concept } from './ontology.ts';
@@ -83,7 +85,7 @@ export interface SwapDependencies {
 
 /** What is asked, and about whom, if that is known. */
 interface Question {
-  exampleId: string | null;
+  example: Example | null;
   prompt: string;
   entity: string | null;
 }
@@ -110,17 +112,21 @@ export async function swapConcept(
     ...{ method: input.method, alpha, alphaLater: later, placement, maxNewTokens: input.maxNewTokens },
   };
   const pair = await loadPair(dependencies, run);
-  const answer = await dependencies.engine.call('swap', { ...call, ...pair }).catch((error) => {
+  const { example } = question;
+  const asked = example
+    ? { id: example.id, prompts: await readPromptsBeside(db, example, target.id) }
+    : undefined;
+  const answer = await dependencies.engine.call('swap', { ...call, ...pair, asked }).catch((error) => {
     throw inCallersTerms(error, target);
   });
   const expected = await readExpected(db, run.datasetId, question.entity, target.id);
-  const { baseline, result, slots } = answer;
+  const { baseline, result, slots, known } = answer;
   const [stored] = await db
     .insert(interventions)
     .values({
       ...{
         runId: run.id,
-        exampleId: question.exampleId,
+        exampleId: example?.id,
         prompt: question.prompt,
         method: input.method,
         alpha,
@@ -128,7 +134,7 @@ export async function swapConcept(
         alphaLater: placement === 'LAST_TOKEN' ? null : later,
       },
       ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
-      ...{ baseline, result, slots, expectedAnswer: expected[0] ?? null },
+      ...{ baseline, result, slots, known, expectedAnswer: expected[0] ?? null },
       success: expected.length === 0 ? null : isAnswer(result.text, expected, pair.model.prompted?.answerEnd),
     })
     .returning();
@@ -150,10 +156,10 @@ async function readQuestion(db: Db, run: Run, input: Input): Promise<Question> {
   if (input.exampleId === undefined) {
     const entity = input.entity ?? null;
     if (entity !== null) await checkEntity(db, run.datasetId, entity);
-    return { exampleId: null, prompt: input.prompt!, entity };
+    return { example: null, prompt: input.prompt!, entity };
   }
   const example = await readExample(db, run, input.exampleId);
-  return { exampleId: example.id, prompt: example.prompt, entity: example.entity };
+  return { example, prompt: example.prompt, entity: example.entity };
 }
 
 /** A misspelt entity would otherwise look like one that has no such fact. */

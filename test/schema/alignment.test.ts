@@ -1,6 +1,7 @@
 /** The main job through the API, on the real engine and small: train, align, look, swap. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import { sameAnswer } from '../../src/data/answers.ts';
 import { createDatabase, type Database } from '../../src/db/client.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
@@ -149,7 +150,10 @@ describe('an alignment run', () => {
         run(id: $id) {
           ... on AlignmentRun {
             chosenAlpha bestStep
-            all: swaps { control population split alpha trials successes successRate chosen }
+            all: swaps {
+              control population split alpha trials successes successRate chosen
+              known { trials successes value interval { low } } leftOut
+            }
             unseen: swaps(population: UNSEEN, control: CONCEPT, chosen: true) { alpha population control }
           }
         }
@@ -164,7 +168,11 @@ describe('an alignment run', () => {
     for (const swap of run.all) {
       expect(swap.successRate).toBe(swap.trials ? swap.successes / swap.trials : null);
       expect(swap.chosen).toBe(swap.alpha === run.chosenAlpha);
+      expect(swap.leftOut).toBe(0);
+      expect(swap.known.trials).toBeLessThanOrEqual(swap.trials);
+      expect(swap.known.value).toBe(swap.known.trials ? swap.known.successes / swap.known.trials : null);
     }
+    expect(Math.max(...run.all.map((swap: Data) => swap.known.trials))).toBeGreaterThan(0);
     expect(run.unseen.length).toBeGreaterThan(0);
     for (const swap of run.unseen)
       expect(swap).toEqual({ alpha: run.chosenAlpha, population: 'UNSEEN', control: 'CONCEPT' });
@@ -359,14 +367,25 @@ describe('a swap sweep', () => {
     expect(decoded.isolation).toBeLessThanOrEqual(1);
     const { run: more } = await api.ask(
       `query ($id: ID!) { run(id: $id) { ... on SwapSweepRun {
-        alignmentRun { id } baselineRun { id } settings { alphas split placement } editsPerSecond
+        alignmentRun { id } baselineRun { id } settings { alphas split placement knownOnly } editsPerSecond
         pairs(method: LATENT_DECODE, alpha: 1.7) { trials }
+        measured: pairs(method: LATENT_DECODE, alpha: 2) { trials known { trials successes } leftOut }
+        results { method alpha trials known { trials successes } leftOut }
+        controls { kind known { trials } }
       } } }`,
       { id },
     );
     expect(more).toMatchObject({ alignmentRun: { id: runId }, pairs: [] });
     expect(more.baselineRun).not.toBeNull(); // the one that fits
-    expect(more.settings).toEqual({ alphas: [1, 2], split: 'TEST_OOD', placement: 'LAST_TOKEN' });
+    expect(more.settings).toEqual({
+      ...{ alphas: [1, 2], split: 'TEST_OOD', placement: 'LAST_TOKEN', knownOnly: false },
+    });
+    const { known } = more.results.find(
+      ({ method, alpha }: Data) => method === 'LATENT_DECODE' && alpha === 2,
+    );
+    for (const key of ['trials', 'successes'])
+      expect(known[key]).toBe(more.measured.reduce((sum: number, pair: Data) => sum + pair.known[key], 0));
+    for (const cell of [...more.results, ...more.controls]) expect(cell.known.trials).toBe(known.trials);
     expect(more.editsPerSecond).toBeGreaterThan(0);
   });
 
@@ -460,6 +479,58 @@ describe('swapConcept', () => {
     expect(changes.birth_city.after).toBe(0);
     expect(changes.university.after).toBe(chosenAlpha);
     expect(changes.major.after).toBe(changes.major.before);
+  });
+
+  it('tells whether the model knows both answers', async () => {
+    const KNOWN = /* GraphQL */ `
+      mutation ($input: SwapConceptInput!) {
+        swapConcept(input: $input) {
+          ... on SwapConceptSuccess { intervention { id known baseline { text } } }
+        }
+      }
+    `;
+    const knowledge = async (input: object) =>
+      (await api.ask(KNOWN, { input: { runId, ...input } })).swapConcept.intervention as Data;
+    const EXAMPLES = /* GraphQL */ `
+      query ($id: ID!, $concept: ID!) {
+        run(id: $id) {
+          dataset {
+            examples(first: 100, split: TEST_OOD, conceptId: $concept) { edges { node { id answer entity } } }
+          }
+        }
+      }
+    `;
+    const { ontology } = await api.ask('{ ontology(slug: "biography") { concepts { id key } } }');
+    const pages = await Promise.all(
+      ['birth_city', 'university'].map(async (key) => {
+        const concept = ontology.concepts.find((one: Data) => one.key === key).id;
+        const { run } = await api.ask(EXAMPLES, { id: runId, concept });
+        return run.dataset.examples.edges.map((edge: Data) => edge.node) as Data[];
+      }),
+    );
+    const people = [...new Set(pages[0]!.map(({ entity }) => entity))].slice(0, 8);
+    const told: boolean[] = [];
+    for (const entity of people) {
+      // Phrasings come in the same order for all concepts.
+      const [own, target] = pages.map((page) => page.find((one) => one.entity === entity)!);
+      const swapped = await knowledge({
+        exampleId: own!.id,
+        targetConcept: 'university',
+        sourceConcept: 'birth_city',
+      });
+      const other = await knowledge({
+        exampleId: target!.id,
+        targetConcept: 'birth_city',
+        sourceConcept: 'university',
+      });
+      const isRight = ({ baseline }: Data, { answer }: Data) => sameAnswer(baseline.text, answer);
+      expect(swapped.known).toBe(isRight(swapped, own!) && isRight(other, target!));
+      expect(other.known).toBe(swapped.known);
+      told.push(swapped.known);
+    }
+    expect(told).toContain(true);
+    const ones = await knowledge({ prompt: example.prompt, entity: example.entity, targetConcept: 'major' });
+    expect(ones.known).toBeNull();
   });
 
   it('edits where it is asked to, and keeps where that was', async () => {

@@ -133,6 +133,7 @@ function sweepSettings(promptsPerPair: number, alphas: number[]): SweepSettings 
     population: 'SEEN',
     split: 'TRAIN',
     withheldOnly: false,
+    knownOnly: false,
     placement: 'LAST_TOKEN',
     promptsPerPair,
     isolationPerPair: 0,

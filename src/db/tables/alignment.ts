@@ -79,12 +79,21 @@ export const swapMeasures = pgTable(
     alpha: doublePrecision('alpha').notNull(),
     trials: integer('trials').notNull(),
     successes: integer('successes').notNull(),
+    /** Of these, the swaps of which the model answers both prompts right unedited; null where nobody had asked yet. */
+    knownTrials: integer('known_trials'),
+    knownSuccesses: integer('known_successes'),
+    /** Swaps that were not tried because the model does not know them. */
+    leftOut: integer('left_out').notNull().default(0),
     /** True where alpha is the one chosen on validation. */
     chosen: boolean('chosen').notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.runId, t.control, t.population, t.split, t.alpha] }),
     check('swap_measures_counts', sql`${t.successes} between 0 and ${t.trials}`),
+    check(
+      'swap_measures_known',
+      sql`${t.knownTrials} between 0 and ${t.trials} and ${t.knownSuccesses} between 0 and least(${t.knownTrials}, ${t.successes})`,
+    ),
   ],
 );
 

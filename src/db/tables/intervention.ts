@@ -29,6 +29,8 @@ export const interventions = pgTable(
     expectedAnswer: text('expected_answer'),
     /** Null when there is nothing to compare with. */
     success: boolean('success'),
+    /** Whether the model answers the prompt and that of the target right unedited; null where that cannot be told. */
+    known: boolean('known'),
     baseline: jsonb('baseline').$type<Continuation>().notNull(),
     result: jsonb('result').$type<Continuation>().notNull(),
     slots: jsonb('slots')

@@ -77,6 +77,11 @@ export interface SwapMeasure {
   alpha: number;
   trials: number;
   successes: number;
+  /** Of these, the swaps of which the model answers both prompts right unedited: the swap's own and its target's. */
+  knownTrials: number;
+  knownSuccesses: number;
+  /** Swaps that were not tried because the model does not know them; 0 without `knownOnly`. */
+  leftOut: number;
 }
 
 /** A trained SAE's file. */

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { count, namedEnum, namedObject, number, reading, whole } from './describe.ts';
 import { seed } from './seed.ts';
+import { knownOnly } from './swap.ts';
 
 export const preset = namedEnum(
   'Preset',
@@ -241,6 +242,7 @@ export const alignmentSettings = namedObject(
       .describe('Alphas tried; the best on validation is the one reported on unseen entities.')
       .default([0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10]),
     swapTrials: count(100_000).describe('Swaps tried for each alpha and population.').default(400),
+    knownOnly,
     validateEvery: count(1_000_000)
       .describe('Steps of the second stage between measurements by which the best weights are kept.')
       .default(25),

@@ -1,5 +1,6 @@
 /** A concept swap: edit one prompt's latents, decode, let the model go on, compare with the target's fact. */
-import type { z } from 'zod';
+import { z } from 'zod';
+import type { Prompt } from './dataset.ts';
 import { namedEnum, someOf } from './describe.ts';
 import type { ModelRef } from './model.ts';
 
@@ -61,6 +62,14 @@ export const swapPopulation = namedEnum(
   },
 );
 
+/** Of the swaps after an alignment, and of a sweep's. */
+export const knownOnly = z
+  .boolean()
+  .describe(
+    'Whether swaps are left out of which the model does not know both answers: unedited it must answer the swap’s own prompt right, and the prompt that asks the target of the same entity in the same phrasing. Others are drawn in their place as far as there are any, and what was left out is counted. Either way success is told over these swaps apart, in `known`.',
+  )
+  .default(false);
+
 export interface SwapCall {
   model: ModelRef;
   /** Path of the alignment's `.safetensors`; its metadata holds settings and normalisation. */
@@ -75,6 +84,8 @@ export interface SwapCall {
   /** Alpha at the tokens of the answer, where they are edited; the same as `alpha` if left out. */
   alphaLater?: number;
   maxNewTokens: number;
+  /** Where the prompt is a dataset's: what is asked there of its entity, in its split, about both concepts. */
+  asked?: { prompts: readonly Prompt[]; id: Prompt['id'] } | undefined;
 }
 
 export interface Continuation {
@@ -87,6 +98,8 @@ export interface SwapResult {
   target: number;
   baseline: Continuation;
   result: Continuation;
+  /** Whether the model answers the prompt and that of the target right unedited; null where `asked` does not have them. */
+  known: boolean | null;
   /** Activations of all slots at the edited position, before and after the edit. */
   slots: { index: number; concept: number; before: number; after: number }[];
 }

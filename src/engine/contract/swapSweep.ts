@@ -44,6 +44,11 @@ export interface SweepCell {
   alpha: number;
   trials: number;
   successes: number;
+  /** Of these, the swaps of which the model answers both prompts right unedited: the swap's own and its target's. */
+  knownTrials: number;
+  knownSuccesses: number;
+  /** Swaps that were not tried because the model does not know them; 0 without `knownOnly`. */
+  leftOut: number;
   /** Armed swaps on prompts about other concepts, and those that left the answer as it was. */
   otherPrompts: number;
   otherPromptsKept: number;
@@ -53,7 +58,15 @@ export interface SweepCell {
   /** The same on texts that state the source's fact. */
   statements: number;
   statementsKept: number;
-  pairs: { source: number; target: number; trials: number; successes: number }[];
+  pairs: SweepPair[];
+}
+
+/** A cell's counts of one pair. */
+export interface SweepPair
+  extends Pick<SweepCell, 'trials' | 'successes' | 'knownTrials' | 'knownSuccesses' | 'leftOut'> {
+  /** Concepts by index. */
+  source: number;
+  target: number;
 }
 
 export interface SwapSweepResult {

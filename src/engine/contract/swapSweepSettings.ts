@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { splits } from './dataset.ts';
 import { distinct, namedEnum, namedObject, number, whole, withFallback } from './describe.ts';
 import { seed } from './seed.ts';
-import { swapMethod, swapPlacement, swapPopulation } from './swap.ts';
+import { knownOnly, swapMethod, swapPlacement, swapPopulation } from './swap.ts';
 
 export const sweepControl = namedEnum(
   'SweepControl',
@@ -55,6 +55,7 @@ export const sweepSettings = namedObject(
         'Whether only swaps are tried that the alignment was never shown: those of `withheldPairShare` and `withheldTargets`. The pairs were withheld of SEEN entities; an UNSEEN one was never shown at all.',
       )
       .default(false),
+    knownOnly,
     placement: swapPlacement
       .describe('Where success is measured; isolation is always ARMED.')
       .default('LAST_TOKEN'),

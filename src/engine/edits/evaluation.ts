@@ -7,9 +7,10 @@ import { type EngineDataset, type Prompt, SPLITS, type Split } from '../contract
 import { laterAlpha } from '../contract/swap.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
-import { askTrials, countSuccesses, isExpected } from './answers.ts';
+import { ANSWER, type AskedTrials, askTrials, isExpected } from './answers.ts';
 import { freeScales } from './controls.ts';
 import { createEditor, randomSwap, slotSwap } from './editors.ts';
+import { askKnown, Knowledge, takeKnown } from './knowledge.ts';
 import { REPLACED, REPLACEMENTS } from './replacements.ts';
 import { type Sums, sumsOf } from './sums.ts';
 import { indexTargetPrompts, type TargetPromptOf } from './targetPrompts.ts';
@@ -29,6 +30,9 @@ interface Asked {
   population: Population;
   split: Split;
   trials: readonly SwapTrial[];
+  /** For each whether the model knows it. */
+  known: readonly boolean[];
+  leftOut: number;
 }
 
 /** Who edits them, and how strongly. */
@@ -48,36 +52,64 @@ export async function evaluateSwaps(
   captured: CapturedPopulations,
   breathe: () => Promise<void>,
 ): Promise<SwapEvaluation> {
-  const { alphas, swapTrials: count, seed } = pair.sae.settings;
-  const draw = (population: Population, split: Split): Asked => {
-    const prompts = captured[population].filter((prompt) => prompt.split === split);
-    const stream = `${population}/${split}`;
-    return { population, split, trials: drawTrials(prompts, dataset.facts, { count, seed, stream }) };
-  };
-  const choosing = [draw('VALIDATION', 'VALIDATION'), draw('VALIDATION', 'TRAIN')];
-  const chosenBy = choosing.find(({ trials }) => trials.length > 0);
+  const targetOf = indexTargetPrompts([...captured.SEEN, ...captured.VALIDATION, ...captured.UNSEEN]);
+  const draw = createDraw(pair, dataset, { captured, targetOf }, breathe);
+  const chosenBy = await drawFirst(draw, 'VALIDATION', ['VALIDATION', 'TRAIN']);
   if (!chosenBy) return { swaps: [], chosenAlpha: null };
   const scales = freeScales(pair.sae, captured.SEEN);
-  const given = {
-    ...{ ...pair, scales },
-    targetOf: indexTargetPrompts([...captured.SEEN, ...captured.VALIDATION, ...captured.UNSEEN]),
-    sums: sumsOf(captured, dataset.concepts.length),
-  };
+  const given = { ...pair, scales, targetOf, sums: sumsOf(captured, dataset.concepts.length) };
   const tryAll = (asked: Asked, tried: readonly Tried[]) => measure(given, asked, tried, breathe);
   const swaps = await tryAll(
     chosenBy,
-    alphas.map((alpha) => ({ control: 'CONCEPT', alpha })),
+    pair.sae.settings.alphas.map((alpha) => ({ control: 'CONCEPT', alpha })),
   );
   const alpha = bestAlpha(swaps);
   for (const population of ['UNSEEN', 'SEEN'] as const) {
     for (const split of SPLITS) {
-      const reported = draw(population, split);
+      const reported = await draw(population, split);
       const slots = { control: 'CONCEPT', alpha } as const;
       const tried: Tried[] = CONTROLS.map((control) => ({ control, alpha }));
       swaps.push(...(await tryAll(reported, population === 'UNSEEN' ? [slots, ...tried] : [slots])));
     }
   }
   return { swaps, chosenAlpha: alpha };
+}
+
+type Draw = (population: Population, split: Split) => Promise<Asked>;
+
+/** Draws the swaps of a population and a split, and finds out which of them the model knows. */
+function createDraw(
+  { model, sae }: { model: LanguageModel; sae: Sae },
+  { facts }: EngineDataset,
+  { captured, targetOf }: { captured: CapturedPopulations; targetOf: TargetPromptOf<Prompt> },
+  breathe: () => Promise<void>,
+): Draw {
+  const { swapTrials, seed, knownOnly } = sae.settings;
+  const knowledge = new Knowledge(model, breathe);
+  const promptsOf = ({ example, target }: SwapTrial) => [example, targetOf(example, target)] as const;
+  return async (population, split) => {
+    const prompts = captured[population].filter((prompt) => prompt.split === split);
+    const stream = `${population}/${split}`;
+    const candidates = drawTrials(prompts, facts, { count: Number.POSITIVE_INFINITY, seed, stream });
+    const { swaps: trials, leftOut } = knownOnly
+      ? await takeKnown(knowledge, candidates, swapTrials, promptsOf)
+      : { swaps: candidates.slice(0, swapTrials), leftOut: 0 };
+    const known = await askKnown(knowledge, trials, promptsOf);
+    return { population, split, trials, known, leftOut };
+  };
+}
+
+/** The first of the splits that has a swap to try; undefined where none has. */
+async function drawFirst(
+  draw: Draw,
+  population: Population,
+  splits: readonly Split[],
+): Promise<Asked | undefined> {
+  for (const split of splits) {
+    const asked = await draw(population, split);
+    if (asked.trials.length > 0) return asked;
+  }
+  return undefined;
 }
 
 interface Given {
@@ -90,12 +122,44 @@ interface Given {
 
 /** The same swaps in all the ways tried; none where there is no swap to try. */
 async function measure(
-  { model, sae, scales, targetOf, sums }: Given,
-  { population, split, trials }: Asked,
+  given: Given,
+  asked: Asked,
   tried: readonly Tried[],
   breathe: () => Promise<void>,
 ): Promise<SwapMeasure[]> {
-  if (trials.length === 0) return [];
+  if (asked.trials.length === 0) return [];
+  const answerBy = openTrials(given, asked, breathe);
+  try {
+    const swaps: SwapMeasure[] = [];
+    for (const one of tried)
+      swaps.push({ ...one, ...countAnswers(given.model, asked, await answerBy.answers(one)) });
+    return swaps;
+  } finally {
+    answerBy.dispose();
+  }
+}
+
+/** Null answers are of swaps that could not be tried. */
+function countAnswers(
+  model: LanguageModel,
+  { population, split, trials, known, leftOut }: Asked,
+  answers: readonly (string | null)[],
+): Omit<SwapMeasure, keyof Tried> {
+  const tried = [...trials.keys()].filter((i) => answers[i] !== null);
+  const right = tried.filter((i) => isExpected(model, answers[i]!, trials[i]!.expected));
+  const isKnown = (i: number) => known[i]!;
+  return {
+    ...{ population, split, trials: tried.length, successes: right.length },
+    ...{ knownTrials: tried.filter(isKnown).length, knownSuccesses: right.filter(isKnown).length, leftOut },
+  };
+}
+
+/** The model's answers to some swaps, by who edits them; the caller disposes. */
+function openTrials(
+  { model, sae, scales, targetOf, sums }: Given,
+  { trials }: Asked,
+  breathe: () => Promise<void>,
+): { answers(tried: Tried): Promise<(string | null)[]>; dispose(): void } {
   const { seed, layer, positions: placement } = sae.settings;
   const random = createRandom(seed, 'random-latents');
   const parts = { sae, methods: [METHOD] } as const;
@@ -111,47 +175,34 @@ async function measure(
       swaps: trials.map((trial) => randomSwap(random, scales, trial)),
     }),
   };
-  const asked = askTrials(
+  const { tokenizer } = model;
+  const asked: AskedTrials = askTrials(
     model,
     layer,
-    trials.map(({ prompt, h, expected }, pair) => ({
-      tokens: model.tokenizer.encode(prompt),
-      h,
-      pair,
-      expected,
-    })),
+    trials.map(({ prompt, h, expected }, pair) => ({ tokens: tokenizer.encode(prompt), h, pair, expected })),
   );
   const replaced = {
     asked,
     sums,
     trials: trials.map(({ example, source, target }) => {
       const prompt = targetOf(example, target)?.prompt;
-      const targetTokens = prompt === undefined ? null : model.tokenizer.encode(prompt);
+      const targetTokens = prompt === undefined ? null : tokenizer.encode(prompt);
       return { source, target, entity: example.entity, targetTokens };
     }),
   };
-  try {
-    const swaps: SwapMeasure[] = [];
-    for (const { control, alpha } of tried) {
-      if (control === 'TRUE_ACTIVATION' || control === 'SUM') {
-        const answers = await REPLACED[control](replaced, placement, breathe);
-        const right = answers.map(
-          (answer, i) => answer !== null && isExpected(model, answer, trials[i]!.expected),
-        );
-        const successes = right.filter(Boolean).length;
-        const tried = answers.filter((answer) => answer !== null).length;
-        swaps.push({ control, population, split, alpha, trials: tried, successes });
-        continue;
-      }
+  return {
+    answers({ control, alpha }) {
+      if (control === 'TRUE_ACTIVATION' || control === 'SUM')
+        return REPLACED[control](replaced, placement, breathe);
       const alphaLater = laterAlpha(placement, alpha, undefined);
-      const edits = { editor: editors[control], method: METHOD, alpha, alphaLater } as const;
-      const successes = await countSuccesses(asked, edits, breathe, placement);
-      swaps.push({ control, population, split, alpha, trials: trials.length, successes });
-    }
-    return swaps;
-  } finally {
-    asked.dispose();
-  }
+      return ANSWER[placement](
+        asked,
+        { editor: editors[control], method: METHOD, alpha, alphaLater },
+        breathe,
+      );
+    },
+    dispose: () => asked.dispose(),
+  };
 }
 
 /** The alpha with the most successes; among equals the one of the smallest size. */

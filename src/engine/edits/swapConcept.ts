@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
 import { firstTooMany } from '../../formats/tokenTexts.ts';
+import { isQuestion } from '../contract/dataset.ts';
 import type { Continuation, SwapCall, SwapPlacement, SwapResult } from '../contract/swap.ts';
 import type { LoadedPair } from '../loaded.ts';
 import { branchTrunk, disposeTrunk, runTrunk, type Trunk } from '../model/decode.ts';
@@ -13,9 +14,11 @@ import type { Sae } from '../sae/sae.ts';
 import { SLOT_ON } from './armed.ts';
 import { applyEdits, type Edit, setLatents } from './edit.ts';
 import { slotSwap } from './editors.ts';
+import { Knowledge } from './knowledge.ts';
 import { METHODS } from './methods.ts';
 import { checkConcept, chooseSource } from './source.ts';
 import { editingLast } from './steering.ts';
+import { indexTargetPrompts } from './targetPrompts.ts';
 
 type Call = Omit<SwapCall, 'model' | 'sae'>;
 
@@ -45,6 +48,7 @@ export async function swapConcept({ model, sae }: LoadedPair, call: Call): Promi
       target: call.target,
       baseline: continuationOf(baseline!),
       result: continuationOf(result!),
+      known: await isKnown(model, call),
       slots: Array.from(before, (value, concept) => ({
         index: sae.slot(concept),
         concept,
@@ -55,6 +59,16 @@ export async function swapConcept({ model, sae }: LoadedPair, call: Call): Promi
   } finally {
     disposeTrunk(trunk);
   }
+}
+
+/** Null where the dataset does not ask both. */
+async function isKnown(model: LanguageModel, { asked, target }: Call): Promise<boolean | null> {
+  const own = asked?.prompts.find(({ id }) => id === asked.id);
+  const other = own && indexTargetPrompts(asked!.prompts)(own, target);
+  if (!own || !other || !isQuestion(own) || !isQuestion(other)) return null;
+  const knowledge = new Knowledge(model, async () => {});
+  await knowledge.ask([own, other]);
+  return knowledge.knowsBoth([own, other]);
 }
 
 interface SwappedPrompt {

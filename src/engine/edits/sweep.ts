@@ -1,11 +1,9 @@
 /** The swap-sweep job: methods × alphas × pairs × prompts, beside the controls, cell by cell. */
-import { invalidInput } from '../../errors.ts';
 import { createRandom } from '../../random.ts';
 import { captureResidPost } from '../align/capture.ts';
 import { type CapturedPopulations, capturePrompts } from '../align/captured.ts';
 import { findConceptLatents } from '../align/conceptLatents.ts';
 import { splitPopulations } from '../align/population.ts';
-import { createWithheld } from '../align/withheld.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { laterAlpha, type SwapPlacement } from '../contract/swap.ts';
 import type { SwapSweepJob, SwapSweepResult, SweepBaseline, SweepCell } from '../contract/swapSweep.ts';
@@ -14,7 +12,7 @@ import { aloneOf, type LanguageModel, loadLanguageModel, prefixOf } from '../mod
 import { promptedBy } from '../model/prompting.ts';
 import { readSae } from '../sae/file.ts';
 import { loadSae, Sae } from '../sae/sae.ts';
-import { ANSWER, type AskedTrials, askTrials, type CellEdits, isExpected, type Trial } from './answers.ts';
+import { ANSWER, type AskedTrials, askTrials, type CellEdits, type Trial } from './answers.ts';
 import {
   type Editors,
   freeScales,
@@ -24,6 +22,7 @@ import {
 } from './controls.ts';
 import { randomSwap } from './editors.ts';
 import { type Isolation, joinIsolations, prepareIsolation } from './isolation.ts';
+
 import {
   REPLACED,
   REPLACEMENTS,
@@ -32,14 +31,8 @@ import {
   type Replacement,
 } from './replacements.ts';
 import { sumsOf } from './sums.ts';
-import { indexTargetPrompts } from './targetPrompts.ts';
-import {
-  choosePrompts,
-  drawIsolationCases,
-  drawSweepTrials,
-  ISOLATION_KINDS,
-  type SweepTrial,
-} from './trials.ts';
+import { countSwaps, type DrawnSwaps, drawSwaps, type SweepSwap } from './sweepSwaps.ts';
+import { choosePrompts, drawIsolationCases, ISOLATION_KINDS } from './trials.ts';
 
 /** Tokens by which continuations of texts are compared. */
 const ISOLATION_TOKENS = 8;
@@ -71,6 +64,7 @@ export async function runSwapSweep(job: SwapSweepJob, context: JobContext): Prom
 /** Everything that the cells share. */
 interface Lab {
   editors: Editors;
+  drawn: DrawnSwaps;
   asked: AskedTrials;
   replaced: ReplacedTrials;
   isolation: Isolation<(typeof ISOLATION_KINDS)[number]>;
@@ -80,8 +74,8 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
   const { settings, dataset, pairs } = job;
   const { layer } = sae.settings;
   const breathe = () => context.reporter.breathe();
-  const drawn = drawTrials(job, sae);
-  const trials = await captureTrials(drawn, model, sae, breathe);
+  const drawn = await drawSwaps(job, model, sae, context.reporter);
+  const trials = await captureTrials(drawn.swaps, model, sae, breathe);
   const cases = drawIsolationCases(choosePrompts(dataset, sae.settings, settings), dataset, pairs, settings);
   const isolate = (reader: LanguageModel, own: typeof cases) =>
     prepareIsolation(
@@ -107,53 +101,38 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
   const asked = askTrials(model, layer, trials);
   const replaced = {
     asked,
-    trials: replacedTrials(drawn, job, model),
+    trials: replacedTrials(drawn.swaps, job, model),
     sums: settings.controls.includes('SUM') ? sumsOf(await capture(), dataset.concepts.length) : null,
   };
-  return { editors, asked, replaced, isolation };
+  return { editors, drawn, asked, replaced, isolation };
 }
 
 /** What replacements need to know of the trials. */
 function replacedTrials(
-  drawn: readonly SweepTrial[],
-  { dataset, pairs }: SwapSweepJob,
+  swaps: readonly SweepSwap[],
+  { pairs }: SwapSweepJob,
   { tokenizer }: LanguageModel,
 ): ReplacedTrial[] {
-  const targetOf = indexTargetPrompts(dataset.prompts.filter(({ concepts }) => concepts.length === 1));
-  return drawn.map(({ prompt, pair }) => {
-    const target = targetOf(prompt, pairs[pair]!.target);
-    const targetTokens = target && tokenizer.encode(target.prompt);
+  return swaps.map(({ prompt, pair, targetPrompt }) => {
+    const targetTokens = targetPrompt && tokenizer.encode(targetPrompt.prompt);
     return { ...pairs[pair]!, entity: prompt.entity, targetTokens };
   });
 }
 
-function drawTrials({ settings, dataset, pairs }: SwapSweepJob, sae: Sae): SweepTrial[] {
-  const prompts = choosePrompts(dataset, sae.settings, settings);
-  const counts = settings.withheldOnly ? createWithheld(dataset, sae.settings) : undefined;
-  const trials = drawSweepTrials(prompts, dataset, pairs, settings, counts);
-  if (trials.length === 0) {
-    throw invalidInput(
-      ['settings', 'population'],
-      `there is no ${settings.withheldOnly ? 'withheld swap among the' : 'swap in the'} ${settings.split} prompts of ${settings.population} entities about these concepts`,
-    );
-  }
-  return trials;
-}
-
 async function captureTrials(
-  trials: readonly SweepTrial[],
+  swaps: readonly SweepSwap[],
   model: LanguageModel,
   sae: Sae,
   breathe: () => Promise<void>,
 ): Promise<Trial[]> {
-  const texts = [...new Set(trials.map(({ prompt }) => prompt.prompt))];
+  const texts = [...new Set(swaps.map(({ prompt }) => prompt.prompt))];
   const tokens = texts.map((text) => model.tokenizer.encode(text));
   const h = await captureResidPost(model, tokens, { layer: sae.settings.layer, breathe });
   const { dModel } = model.config;
   const places = new Map(
     texts.map((text, i) => [text, { tokens: tokens[i]!, h: h.subarray(i * dModel, (i + 1) * dModel) }]),
   );
-  return trials.map(({ prompt, pair, expected }) => ({ ...places.get(prompt.prompt)!, pair, expected }));
+  return swaps.map(({ prompt, pair, expected }) => ({ ...places.get(prompt.prompt)!, pair, expected }));
 }
 
 /** The slots and the controls asked for; the dataset's prompts run for those alone that need them. */
@@ -216,7 +195,7 @@ async function loadUnsupervised(
 }
 
 async function measureCells(
-  { settings, pairs, done }: SwapSweepJob,
+  { settings, done }: SwapSweepJob,
   lab: Lab,
   { reporter }: JobContext,
 ): Promise<SwapSweepResult> {
@@ -233,7 +212,7 @@ async function measureCells(
       if (typeof cell !== 'string') lab.isolation.skip(cell.editor);
       continue;
     }
-    const measures = await measureCell(lab, cell, settings.placement, pairs, () => reporter.breathe());
+    const measures = await measureCell(lab, cell, settings.placement, () => reporter.breathe());
     reporter.part({ position, ...measures });
     await reporter.breathe();
   }
@@ -243,24 +222,23 @@ async function measureCells(
 }
 
 async function measureCell(
-  { asked, replaced, isolation }: Lab,
+  { drawn, asked, replaced, isolation }: Lab,
   cell: Planned,
   placement: SwapPlacement,
-  pairs: SwapSweepJob['pairs'],
   breathe: () => Promise<void>,
 ): Promise<Omit<SweepCell, 'position'>> {
   if (typeof cell === 'string') {
     const answers = await REPLACED[cell](replaced, placement === 'ARMED' ? 'ANSWER' : placement, breathe);
-    const counts = countPairs(asked, pairs, answers);
-    return { edited: cell, method: 'REPLACEMENT', alpha: 1, ...totalOf(counts), ...NO_ISOLATION };
+    const counts = countSwaps(drawn, asked.model, answers);
+    return { edited: cell, method: 'REPLACEMENT', alpha: 1, ...counts, ...NO_ISOLATION };
   }
-  const counts = countPairs(asked, pairs, await ANSWER[placement](asked, cell, breathe));
+  const counts = countSwaps(drawn, asked.model, await ANSWER[placement](asked, cell, breathe));
   const { PROMPT, TEXT, STATEMENT } = await isolation.measure(cell);
   return {
     edited: cell.editor.edited,
     method: cell.method,
     alpha: cell.alpha,
-    ...totalOf(counts),
+    ...counts,
     otherPrompts: PROMPT.asked,
     otherPromptsKept: PROMPT.kept,
     texts: TEXT.asked,
@@ -279,30 +257,6 @@ const NO_ISOLATION = {
   statements: 0,
   statementsKept: 0,
 };
-
-function totalOf(pairs: SweepCell['pairs']): Pick<SweepCell, 'trials' | 'successes' | 'pairs'> {
-  return {
-    trials: pairs.reduce((sum, { trials }) => sum + trials, 0),
-    successes: pairs.reduce((sum, { successes }) => sum + successes, 0),
-    pairs,
-  };
-}
-
-/** Null answers are of swaps that could not be tried. */
-function countPairs(
-  { model, trials }: AskedTrials,
-  pairs: SwapSweepJob['pairs'],
-  answers: readonly (string | null)[],
-): SweepCell['pairs'] {
-  const counts = pairs.map((pair) => ({ ...pair, trials: 0, successes: 0 }));
-  trials.forEach(({ pair, expected }, i) => {
-    const answer = answers[i]!;
-    if (answer === null) return;
-    counts[pair]!.trials++;
-    if (isExpected(model, answer, expected)) counts[pair]!.successes++;
-  });
-  return counts;
-}
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;

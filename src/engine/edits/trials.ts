@@ -103,26 +103,36 @@ export function choosePrompts(
 }
 
 /**
- * Up to `promptsPerPair` swaps a pair; `counts` tells which swaps of an entity to a target may be tried. Left out are
+ * Draws the swaps of a pair, all that there are: `counts` tells which of an entity to a target may be tried. Left out are
  * those whose two answers coincide or whose entity lacks the fact.
  */
-export function drawSweepTrials(
+export function sweepDraw(
   prompts: readonly Prompt[],
   { facts }: EngineDataset,
-  pairs: readonly ConceptPair[],
-  { seed, promptsPerPair }: SweepSettings,
+  { seed }: SweepSettings,
   counts: (entity: string, target: number) => boolean = () => true,
-): SweepTrial[] {
+): (pair: ConceptPair, index: number) => SweepTrial[] {
   const valuesOf = indexFacts(facts);
-  return pairs.flatMap(({ source, target }, pair) => {
+  return ({ source, target }, pair) => {
     const random = createRandom(seed, 'sweep', 'trials', source, target);
     const about = random.shuffle(prompts.filter(({ concepts }) => concepts[0] === source));
-    const trials = about.flatMap((prompt): SweepTrial[] => {
+    return about.flatMap((prompt): SweepTrial[] => {
       const expected = valuesOf(prompt.entity).get(target) ?? [];
       return tells(prompt, expected) && counts(prompt.entity, target) ? [{ pair, prompt, expected }] : [];
     });
-    return trials.slice(0, promptsPerPair);
-  });
+  };
+}
+
+/** Up to `promptsPerPair` swaps a pair, the first that are drawn. */
+export function drawSweepTrials(
+  prompts: readonly Prompt[],
+  dataset: EngineDataset,
+  pairs: readonly ConceptPair[],
+  settings: SweepSettings,
+  counts?: (entity: string, target: number) => boolean,
+): SweepTrial[] {
+  const draw = sweepDraw(prompts, dataset, settings, counts);
+  return pairs.flatMap((pair, index) => draw(pair, index).slice(0, settings.promptsPerPair));
 }
 
 /** Up to `isolationPerPair` cases of each kind a pair. */

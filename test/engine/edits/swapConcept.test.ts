@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
+import type { Prompt } from '../../../src/engine/contract/dataset.ts';
 import { swapEdit } from '../../../src/engine/contract/edits.ts';
 import { SWAP_METHODS, swapPlacement } from '../../../src/engine/contract/swap.ts';
 import { applyEdits } from '../../../src/engine/edits/edit.ts';
@@ -11,6 +12,7 @@ import { METHODS } from '../../../src/engine/edits/methods.ts';
 import { swapConcept } from '../../../src/engine/edits/swapConcept.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
+import { promptedBy } from '../../../src/engine/model/prompting.ts';
 import { Sae } from '../../../src/engine/sae/sae.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { tinySae } from '../align/tinySae.ts';
@@ -90,6 +92,31 @@ describe.each(['auto', 'wasm'] as const)('swapConcept on the %s backend', (choic
       expect([latents.mock.calls.length, slots.mock.calls.length]).toEqual([1, 0]);
     },
   );
+
+  test('tells whether the model answers the prompt and that of the target right by itself', async () => {
+    const { model } = load();
+    const [said] = await generate(model, [model.tokenizer.encode(PROMPT)], { maxNewTokens: 2 });
+    const [first, end] = said!.tokens.map(({ text }) => text.trim());
+    expect(first).not.toBe(end);
+    // It answers with one word, if the second one that it says ends an answer.
+    const reader = promptedBy(model, { answerEnd: end! });
+    const ask = (id: string, concept: number, answer: string | null): Prompt => ({
+      ...{ id, prompt: PROMPT, answer, concepts: [concept], entity: 'x', template: '', split: 'TRAIN' },
+    });
+    const known = async (own: string | null, target: string | null, targetConcept = CALL.target) => {
+      const prompts = [ask('own', 2, own), ask('target', targetConcept, target)];
+      const asked = { id: 'own', prompts };
+      return (await swapConcept({ ...pair, model: reader }, { ...CALL, method: 'LATENT_DECODE', asked }))
+        .known;
+    };
+    expect(await known(first!, first!)).toBe(true);
+    expect(await known('hal hal', first!)).toBe(false);
+    expect(await known(first!, 'hal hal')).toBe(false);
+    // Nothing is asked, or nothing about the target.
+    expect(await known(first!, null)).toBeNull();
+    expect(await known(first!, first!, 0)).toBeNull();
+    expect((await swapConcept(pair, { ...CALL, method: 'LATENT_DECODE' })).known).toBeNull();
+  });
 
   test('edits every token of the answer with an alpha of its own, as two edits of a generation', async () => {
     load();

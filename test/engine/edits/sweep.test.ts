@@ -13,12 +13,14 @@ import { createWithheld } from '../../../src/engine/align/withheld.ts';
 import type { SwapMeasure } from '../../../src/engine/contract/alignment.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
 import { resolveBaselineSettings } from '../../../src/engine/contract/baselineSettings.ts';
+import type { Prompt } from '../../../src/engine/contract/dataset.ts';
 import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
 import { SWAP_METHODS, type SwapMethod, swapMethod } from '../../../src/engine/contract/swap.ts';
 import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../../src/engine/contract/swapSweep.ts';
 import {
   type SweepSettings,
   type SweepSettingsInput,
+  sweepControl,
   sweepSettings,
 } from '../../../src/engine/contract/swapSweepSettings.ts';
 import { continueAll } from '../../../src/engine/edits/answers.ts';
@@ -26,6 +28,7 @@ import { armedEdit, armedHook } from '../../../src/engine/edits/armed.ts';
 import { freeScales } from '../../../src/engine/edits/controls.ts';
 import { applyEdits } from '../../../src/engine/edits/edit.ts';
 import { createEditor, randomSwap, slotSwap } from '../../../src/engine/edits/editors.ts';
+import { evaluateSwaps } from '../../../src/engine/edits/evaluation.ts';
 import { METHODS, type Swap } from '../../../src/engine/edits/methods.ts';
 import { createRowEdits } from '../../../src/engine/edits/rows.ts';
 import { sumsOf } from '../../../src/engine/edits/sums.ts';
@@ -41,9 +44,10 @@ import {
   type SwapTrial,
 } from '../../../src/engine/edits/trials.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
-import { loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
-import { loadSae, type Sae } from '../../../src/engine/sae/sae.ts';
+import { readSae } from '../../../src/engine/sae/file.ts';
+import { loadSae, Sae } from '../../../src/engine/sae/sae.ts';
 import { createRandom, type Random } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { handmadeSae } from '../align/handmade.ts';
@@ -88,9 +92,10 @@ async function sweep(
   input: SweepSettingsInput = {},
   done: readonly number[] = [],
   baseline: SweepBaseline | null = null,
+  of = dataset,
 ): Promise<SweepCell[]> {
   const recorder = createRecorder(workDir);
-  const job = { kind: 'SWAP_SWEEP', ...studied, baseline, dataset, pairs: PAIRS, done } as const;
+  const job = { kind: 'SWAP_SWEEP', ...studied, baseline, dataset: of, pairs: PAIRS, done } as const;
   await runSwapSweep({ ...job, settings: settingsOf(input) }, recorder);
   return recorder.cells;
 }
@@ -230,6 +235,95 @@ describe('a swap sweep', () => {
     expect(await sweep(asked, [0, 2])).toEqual(last!.filter((_, i) => i === 1 || i === 3));
   });
 
+  describe('of what the model knows', () => {
+    const asked = { methods: ['LATENT_DECODE' as const], alphas: [1], split: 'TRAIN' as const };
+    /** What the model says to every fifth prompt does not count. */
+    const doubted = {
+      ...dataset,
+      prompts: dataset.prompts.map((prompt, i) =>
+        i % 5 === 0 ? { ...prompt, answer: 'no such thing' } : prompt,
+      ),
+    };
+
+    /** All swaps of the pairs in the order in which they are drawn, each asked by itself. */
+    async function askOneByOne(input: SweepSettingsInput) {
+      const { model, sae } = await load();
+      const settings = settingsOf({ ...input, promptsPerPair: 1000 });
+      const prompts = choosePrompts(doubted, sae.settings, settings);
+      const swaps = drawSweepTrials(prompts, doubted, PAIRS, settings);
+      const targetOf = indexTargetPrompts(doubted.prompts);
+      const own = await askAll(
+        model,
+        swaps.map(({ prompt }) => prompt),
+      );
+      const target = await askAll(
+        model,
+        swaps.map(({ prompt, pair }) => targetOf(prompt, PAIRS[pair]!.target)!),
+      );
+      const known = own.map((right, i) => right && target[i]!);
+      tf.dispose([model.weights, sae.weights]);
+      return PAIRS.map((_, pair) => known.filter((_, i) => swaps[i]!.pair === pair));
+    }
+
+    test('counts success apart, for the slots and for every control', async () => {
+      const controls = sweepControl.options;
+      const cells = await sweep({ ...asked, controls: [...controls], promptsPerPair: 12 }, [], null, doubted);
+      const known = (await askOneByOne(asked)).map((own) => own.slice(0, 12).filter(Boolean).length);
+      expect(Math.min(...known)).toBeGreaterThan(0);
+      expect(Math.max(...known)).toBeLessThan(12);
+      expect(cells.map(({ edited }) => edited)).toEqual(expect.arrayContaining(['CONCEPT', ...controls]));
+      for (const cell of cells) {
+        expect([cell.trials, cell.knownTrials, cell.leftOut]).toEqual([24, known[0]! + known[1]!, 0]);
+        expect(cell.pairs.map(({ knownTrials }) => knownTrials)).toEqual(known);
+        expect(cell.knownSuccesses).toBe(cell.pairs.reduce((sum, pair) => sum + pair.knownSuccesses, 0));
+        expect(cell.knownSuccesses).toBeLessThanOrEqual(cell.successes);
+      }
+      const ceiling = cells.find(({ edited }) => edited === 'TRUE_ACTIVATION')!;
+      expect(ceiling.knownSuccesses).toBeGreaterThan(0);
+      // A patched activation finds what the model knows more often than what it does not.
+      const { trials, successes, knownTrials, knownSuccesses } = ceiling;
+      expect(knownSuccesses / knownTrials).toBeGreaterThan(successes / trials);
+    });
+
+    test('leaves the rest out where it is asked to, draws others in its place, and counts it', async () => {
+      const wanted = 6;
+      const known = await askOneByOne(asked);
+      const leftOut = known.map((own) => {
+        const last = own.flatMap((one, i) => (one ? [i] : []))[wanted - 1];
+        return own.slice(0, last === undefined ? own.length : last).filter((one) => !one).length;
+      });
+      const controls = ['TRUE_ACTIVATION' as const];
+      const cells = await sweep(
+        { ...asked, controls, knownOnly: true, promptsPerPair: wanted },
+        [],
+        null,
+        doubted,
+      );
+      expect(Math.max(...leftOut)).toBeGreaterThan(0);
+      for (const cell of cells) {
+        expect(cell.pairs.map((pair) => pair.leftOut)).toEqual(leftOut);
+        expect(cell.pairs.map(({ trials }) => trials)).toEqual(
+          known.map((own) => Math.min(wanted, own.filter(Boolean).length)),
+        );
+        expect([cell.knownTrials, cell.knownSuccesses]).toEqual([cell.trials, cell.successes]);
+        expect(cell.leftOut).toBe(leftOut[0]! + leftOut[1]!);
+      }
+    });
+
+    test('says so where nothing is left', async () => {
+      const wrong = dataset.prompts.map((prompt) => ({ ...prompt, answer: 'nothing of the kind' }));
+      const job = { kind: 'SWAP_SWEEP', ...studied, baseline: null, pairs: PAIRS, done: [] } as const;
+      const settings = settingsOf({ ...asked, controls: [], knownOnly: true });
+      await expect(
+        runSwapSweep({ ...job, dataset: { ...dataset, prompts: wrong }, settings }, createRecorder(workDir)),
+      ).rejects.toMatchObject({
+        code: 'INVALID_INPUT',
+        path: ['settings', 'knownOnly'],
+        message: expect.stringMatching(/knows none of the \d+ swaps in the TRAIN prompts of SEEN entities/),
+      });
+    });
+  });
+
   test('tries withheld swaps alone where it is asked to', async () => {
     const { settings } = await load().then(({ model, sae }) => {
       tf.dispose([model.weights, sae.weights]);
@@ -295,7 +389,7 @@ describe('a swap sweep', () => {
       runSwapSweep({ ...job, settings: settingsOf() }, createRecorder(workDir)),
     ).rejects.toMatchObject({
       code: 'INVALID_INPUT',
-      message: expect.stringContaining('no swap in the TEST_OOD prompts of SEEN entities'),
+      message: expect.stringContaining('no swap in the TRAIN prompts of SEEN entities'),
     });
   });
 });
@@ -324,21 +418,49 @@ test('the evaluation after an alignment counts what swaps one by one give', asyn
     const swap = control === 'CONCEPT' ? slotSwap(sae, trial) : randomSwap(random, scales, trial);
     return applyEdits(sae, trial.h, [METHODS.LATENT_DECODE.prepare(sae, swap)(alpha)]);
   };
-  for (const { control, population, split, alpha, trials, successes } of evaluated) {
+  for (const { control, population, split, alpha, ...measured } of evaluated) {
     const prompts = captured[population].filter((prompt) => prompt.split === split);
     const drawn = drawTrials(prompts, dataset.facts, { count, seed, stream: `${population}/${split}` });
     const random = createRandom(seed, 'random-latents');
-    let counted = 0;
+    const counted = { trials: drawn.length, successes: 0, knownTrials: 0, knownSuccesses: 0, leftOut: 0 };
     for (const trial of drawn) {
       const values = await writtenBy(control, trial, alpha, random);
       const tokens = model.tokenizer.encode(trial.prompt);
       const [answer] = await generate(model, [tokens], { maxNewTokens: 8, edit: { layer, values } });
-      if (trial.expected.some((value) => sameAnswer(answer!.text, value))) counted++;
+      const success = Number(trial.expected.some((value) => sameAnswer(answer!.text, value)));
+      counted.successes += success;
+      const both = await askAll(model, [trial.example, targetOf(trial.example, trial.target)!]);
+      if (!both.every(Boolean)) continue;
+      counted.knownTrials++;
+      counted.knownSuccesses += success;
     }
-    expect({ trials, successes }).toEqual({ trials: drawn.length, successes: counted });
+    expect(measured).toEqual(counted);
   }
   expect(Math.max(...evaluated.map(({ successes }) => successes))).toBeGreaterThan(0);
   tf.dispose([model.weights, sae.weights]);
+});
+
+test('the evaluation after an alignment tries what the model knows alone where it is asked to', async () => {
+  const { model, sae: trained } = await load();
+  const stored = await readSae(studied.sae);
+  const sae = new Sae({ ...stored, settings: { ...stored.settings, knownOnly: true } });
+  const populations = splitPopulations(dataset, sae.settings);
+  const captured = await capturePrompts(model, populations, sae.settings, createRecorder(workDir));
+  const { swaps } = await evaluateSwaps({ model, sae }, dataset, captured, async () => {});
+  expect(Math.max(...swaps.map(({ leftOut }) => leftOut))).toBeGreaterThan(0);
+  const some = swaps.filter(({ leftOut }) => leftOut > 0);
+  const { swapTrials } = sae.settings;
+  for (const { control, population, split, alpha, trials, successes, ...known } of swaps) {
+    expect(known).toMatchObject({ knownTrials: trials, knownSuccesses: successes });
+    const all = evaluated.find(
+      (one) => one.control === control && one.population === population && one.split === split,
+    )!;
+    // Others stand in the place of those left out, as far as there are any.
+    expect([swapTrials, all.knownTrials + known.leftOut].includes(trials) || trials < swapTrials).toBe(true);
+    expect(alpha).toBe(1);
+  }
+  expect(some.some(({ trials }) => trials === swapTrials)).toBe(true);
+  tf.dispose([model.weights, trained.weights, sae.weights]);
 });
 
 describe('an armed swap of one prompt', () => {
@@ -372,6 +494,13 @@ describe('an armed swap of one prompt', () => {
 
 async function load() {
   return { model: await loadLanguageModel(studied.model), sae: await loadSae(studied.sae) };
+}
+
+/** Whether the model answers each prompt right unedited. */
+async function askAll(model: LanguageModel, prompts: readonly Prompt[]): Promise<boolean[]> {
+  const tokens = prompts.map(({ prompt }) => model.tokenizer.encode(prompt));
+  const said = await generate(model, tokens, { maxNewTokens: 8 });
+  return prompts.map(({ answer }, i) => sameAnswer(said[i]!.text, answer!));
 }
 
 /** A slot that is nowhere on in the prompt and in how the model goes on with it. */

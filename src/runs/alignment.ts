@@ -79,10 +79,10 @@ const interventions: ResultTable = {
     where i.run_id in ${runIds}`,
 };
 
-const { binding, matrix, faithfulness, latents } = SAE_TABLES;
+const { binding, concepts, matrix, faithfulness, latents } = SAE_TABLES;
 
 export const alignment: EngineKind<'ALIGNMENT'> = {
-  tables: { binding, matrix, swaps, interventions, faithfulness, latents },
+  tables: { binding, concepts, matrix, swaps, interventions, faithfulness, latents },
   checkpoints: true,
   load: async (source, run) => ({
     kind: 'ALIGNMENT',

@@ -8,7 +8,7 @@ import type { ModelConfig } from '../engine/contract/model.ts';
 import { invalidInput } from '../errors.ts';
 import { type NewAlignmentRun, planAlignment, SWAPS } from './alignment.ts';
 import type { ParentKind } from './kind.ts';
-import { BINDING_COLUMNS } from './sae.ts';
+import { BINDING_COLUMNS, BINDING_SOURCES } from './sae.ts';
 import { onDataset, queueParts } from './start.ts';
 import { checkLayer } from './studied.ts';
 import { numbers, pick, type ResultTable, texts } from './table.ts';
@@ -36,7 +36,7 @@ export const alignmentSweep: ParentKind = {
       columns: { ...PART_COLUMNS, ...BINDING_COLUMNS },
       key: ['run', 'split'],
       rows: (runIds) => sql`
-        select ${PART}, ${pick(splitMeasures, Object.keys(BINDING_COLUMNS))}
+        select ${PART}, ${pick(splitMeasures, BINDING_SOURCES)}
         from runs p join ${splitMeasures} on run_id = p.id
         where p.parent_id in ${runIds}`,
     },

@@ -10,6 +10,11 @@ export const MEASURES = {
   BINDING_TOP5: "Share of prompts whose concept's slot is among the five strongest; `Binding.top5`.",
   DIAGONAL_ACCURACY: 'The best one-to-one matching on the binding matrix; `Binding.diagonalAccuracy`.',
   DIAGONAL_STRENGTH: 'The row-normalised diagonal of the binding matrix; `Binding.diagonalStrength`.',
+  SLOT_MARGIN: 'Mean of the strongest slot less the second strongest; `Binding.slotMargin`.',
+  EFF_FEAT:
+    'Effective number of latents that carry a concept, mean over the concepts, `over` ALL latents or the SLOTS alone; `Binding.effFeat`, `Binding.slotEffFeat`.',
+  TOP1_CONC:
+    'Share of a concept that its strongest latent carries, mean over the concepts, `over` ALL latents or the SLOTS alone; `Binding.top1Conc`, `Binding.slotTop1Conc`.',
   VALUE_ACCURACY:
     "Share of answers whose first token the bound slot's value head names; `Binding.valueAccuracy`.",
   FVU: 'Fraction of variance unexplained; `Reconstruction.fvu`.',

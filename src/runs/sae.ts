@@ -5,9 +5,9 @@ import { readGroups } from '../db/queries/byIds.ts';
 import type { RunOf } from '../db/queries/runOf.ts';
 import { insertRunSae } from '../db/queries/saes.ts';
 import { conceptLatents, faithfulness, splitMeasures } from '../db/tables/index.ts';
-import type { BaselineResult } from '../engine/contract/alignment.ts';
+import type { BaselineResult, Concentration } from '../engine/contract/alignment.ts';
 import { readConcepts } from './concepts.ts';
-import { type Measure, plain, share, shareOf } from './measure.ts';
+import { type Measure, type MeasureName, plain, share, shareOf } from './measure.ts';
 import { readModel } from './studied.ts';
 import { conceptsOf, numbers, pick, type ResultTable, rate, storedIn, texts } from './table.ts';
 
@@ -19,29 +19,91 @@ export type Faithfulness = typeof faithfulness.$inferSelect;
 const correct = ({ accuracy, examples }: Record<string, unknown>) =>
   Math.round(Number(accuracy) * Number(examples));
 
+/** Of which latents a concept's share is taken, by the column that has it. */
+const CONCENTRATIONS = { all: 'concentration', slots: 'slotConcentration' } as const;
+type Over = keyof typeof CONCENTRATIONS;
+
+type Concentrations = Pick<SplitMeasures, (typeof CONCENTRATIONS)[Over]>;
+
+/** Mean over the concepts that have one; null where none has, or where it was not measured. */
+export function meanConcentration(measures: Concentrations, over: Over): Concentration | null {
+  const known = measures[CONCENTRATIONS[over]]?.flatMap((one) => one ?? []) ?? [];
+  if (known.length === 0) return null;
+  const mean = (key: keyof Concentration) => known.reduce((sum, one) => sum + one[key], 0) / known.length;
+  return { effFeat: mean('effFeat'), top1Conc: mean('top1Conc') };
+}
+
+const concentrated = (over: Over, key: keyof Concentration) => ({
+  type: 'number' as const,
+  from: (row: Record<string, unknown>) => meanConcentration(row as Concentrations, over)?.[key] ?? null,
+});
+
 /** Binding and reconstruction, in rows of `split_measures`. */
 export const BINDING_COLUMNS = {
   ...texts('split'),
   ...numbers('examples'),
   ...rate('accuracy', correct, 'examples'),
-  ...numbers('top3 top5 diagonalAccuracy diagonalStrength valueAccuracy fvu l0 deadLatents'),
+  ...numbers('top3 top5 diagonalAccuracy diagonalStrength slotMargin'),
+  effFeat: concentrated('all', 'effFeat'),
+  top1Conc: concentrated('all', 'top1Conc'),
+  slotEffFeat: concentrated('slots', 'effFeat'),
+  slotTop1Conc: concentrated('slots', 'top1Conc'),
+  ...numbers('valueAccuracy fvu l0 deadLatents'),
 };
+/** What of `split_measures` these columns are made of. */
+export const BINDING_SOURCES = [...Object.keys(BINDING_COLUMNS), ...Object.values(CONCENTRATIONS)];
 
 const binding: ResultTable = {
   description: 'Binding and reconstruction by split.',
   key: ['split'],
-  ...storedIn(splitMeasures, BINDING_COLUMNS),
-  measures: ({ split, examples, valueAccuracy, ...row }: SplitMeasures): Measure[] => [
+  ...storedIn(splitMeasures, BINDING_COLUMNS, { also: Object.values(CONCENTRATIONS) }),
+  measures: ({ split, examples, valueAccuracy, slotMargin, ...row }: SplitMeasures): Measure[] => [
     ...shareOf('BINDING_ACCURACY', row.accuracy, examples, { split }),
     ...shareOf('BINDING_TOP3', row.top3, examples, { split }),
     ...shareOf('BINDING_TOP5', row.top5, examples, { split }),
     plain('DIAGONAL_ACCURACY', row.diagonalAccuracy, { split }),
     plain('DIAGONAL_STRENGTH', row.diagonalStrength, { split }),
+    ...(slotMargin === null ? [] : [plain('SLOT_MARGIN', slotMargin, { split })]),
+    ...concentrationMeasures(row, split),
     ...(valueAccuracy === null ? [] : shareOf('VALUE_ACCURACY', valueAccuracy, examples, { split })),
     plain('FVU', row.fvu, { split }),
     plain('L0', row.l0, { split }),
     plain('DEAD_LATENTS', row.deadLatents, { split }),
   ],
+};
+
+function concentrationMeasures(row: Concentrations, split: SplitMeasures['split']): Measure[] {
+  return Object.keys(CONCENTRATIONS).flatMap((over) => {
+    const mean = meanConcentration(row, over as Over);
+    const of = { over: over.toUpperCase() };
+    const one = (name: MeasureName, value: number) => plain(name, value, { split, of });
+    return mean ? [one('EFF_FEAT', mean.effFeat), one('TOP1_CONC', mean.top1Conc)] : [];
+  });
+}
+
+/** What is counted concept by concept, where the run counted it. */
+const concepts: ResultTable = {
+  description: 'Binding, spread over latents and values of each concept’s prompts, by split.',
+  columns: {
+    ...texts('split concept'),
+    ...numbers('bindingAccuracy valueAccuracy effFeat top1Conc slotEffFeat slotTop1Conc'),
+    ...numbers('answered answeredCorrectly'),
+    ...rate('answerAccuracy', 'answeredCorrectly', 'answered'),
+  },
+  key: ['split', 'position'],
+  rows: (runIds) => sql`
+    select m.split, c.position, c.key as concept,
+      (m.concept_accuracy ->> c.position)::float8 as "bindingAccuracy",
+      (m.concept_value_accuracy ->> c.position)::float8 as "valueAccuracy",
+      (m.concentration -> c.position ->> 'effFeat')::float8 as "effFeat",
+      (m.concentration -> c.position ->> 'top1Conc')::float8 as "top1Conc",
+      (m.slot_concentration -> c.position ->> 'effFeat')::float8 as "slotEffFeat",
+      (m.slot_concentration -> c.position ->> 'top1Conc')::float8 as "slotTop1Conc",
+      (f.concepts -> c.position ->> 'prompts')::int as answered,
+      (f.concepts -> c.position ->> 'correct')::int as "answeredCorrectly"
+    from split_measures m join ${conceptsOf(runIds)} c on c.run_id = m.run_id
+      left join faithfulness f on f.run_id = m.run_id and f.split = m.split and f.replacement = 'CLEAN'
+    where m.run_id in ${runIds}`,
 };
 
 const matrix: ResultTable = {
@@ -103,7 +165,7 @@ const latents: ResultTable = {
   },
 };
 
-export const SAE_TABLES = { binding, matrix, faithfulness: answers, latents };
+export const SAE_TABLES = { binding, concepts, matrix, faithfulness: answers, latents };
 
 /** For each run how the model answers with its activations replaced, by split and replacement. */
 export function faithfulnessOfRuns(db: Executor, runIds: readonly string[]): Promise<Faithfulness[][]> {

@@ -1,6 +1,6 @@
 /** What is measured of SAEs, with the definitions. */
 import { swapPopulation } from '../engine/contract/swap.ts';
-import type { ConceptLatent, Faithfulness } from '../runs/sae.ts';
+import { type ConceptLatent, type Faithfulness, meanConcentration } from '../runs/sae.ts';
 import { conceptsByIds } from '../services/ontology.ts';
 import type { SplitMeasures, SwapMeasure } from '../services/slot.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
@@ -65,6 +65,89 @@ export const BindingRef = builder.objectRef<SplitMeasures>('Binding').implement(
     }),
   }),
 });
+
+const SPREAD =
+  'p is the share of a latent in the concept’s mean activations, of which negative ones count 0 (EffFeat and Top1Conc of the paper)';
+const UNMEASURED = 'null where none is above 0, and of runs older than the measure';
+
+interface ConceptSpread {
+  measures: SplitMeasures;
+  concept: number;
+}
+
+const ConceptConcentration = builder.objectRef<ConceptSpread>('ConceptConcentration').implement({
+  description: `Over how many latents one concept is spread; ${SPREAD}.`,
+  fields: (t) => ({
+    concept: t.field({
+      type: ConceptRef,
+      description: 'The concept.',
+      resolve: async ({ measures, concept }, _args, { loaders }) =>
+        (await loaders.load(conceptsOfRuns, measures.runId))[concept]!,
+    }),
+    effFeat: t.float({
+      nullable: true,
+      description: 'Effective number of latents that carry it, exp(−Σ p log p), over all latents.',
+      resolve: ({ measures, concept }) => measures.concentration?.[concept]?.effFeat,
+    }),
+    top1Conc: t.float({
+      nullable: true,
+      description: 'Share of the strongest of all latents, max p, 0–1.',
+      resolve: ({ measures, concept }) => measures.concentration?.[concept]?.top1Conc,
+    }),
+    slotEffFeat: t.float({
+      nullable: true,
+      description: '`effFeat` over the slots alone; null of an SAE without slots.',
+      resolve: ({ measures, concept }) => measures.slotConcentration?.[concept]?.effFeat,
+    }),
+    slotTop1Conc: t.float({
+      nullable: true,
+      description: '`top1Conc` over the slots alone; null of an SAE without slots.',
+      resolve: ({ measures, concept }) => measures.slotConcentration?.[concept]?.top1Conc,
+    }),
+  }),
+});
+
+builder.objectFields(BindingRef, (t) => ({
+  slotMargin: t.exposeFloat('slotMargin', {
+    nullable: true,
+    description:
+      'Mean over the prompts of the strongest slot less the second strongest, whichever they are: how far apart slots are. Null of a single concept, and of runs older than the measure.',
+  }),
+  conceptValueAccuracy: t.floatList({
+    nullable: true,
+    description:
+      '`valueAccuracy` on the prompts of each concept, in the order of `concepts`, 0–1; 0 where none asks about it. Null where no value head was trained, and of runs older than the measure.',
+    resolve: ({ conceptValueAccuracy }) => conceptValueAccuracy,
+  }),
+  effFeat: t.float({
+    nullable: true,
+    description: `Effective number of latents that carry a concept, exp(−Σ p log p) over all latents, mean over the concepts; ${SPREAD}; ${UNMEASURED}.`,
+    resolve: (measures) => meanConcentration(measures, 'all')?.effFeat,
+  }),
+  top1Conc: t.float({
+    nullable: true,
+    description: `Share of a concept that the strongest of all latents carries, max p, 0–1, mean over the concepts; ${SPREAD}; ${UNMEASURED}.`,
+    resolve: (measures) => meanConcentration(measures, 'all')?.top1Conc,
+  }),
+  slotEffFeat: t.float({
+    nullable: true,
+    description:
+      '`effFeat` over the slots alone, as the paper’s figures are: at most the number of concepts. Null of an SAE without slots.',
+    resolve: (measures) => meanConcentration(measures, 'slots')?.effFeat,
+  }),
+  slotTop1Conc: t.float({
+    nullable: true,
+    description:
+      '`top1Conc` over the slots alone, as the paper’s figures are: at least 1 / number of concepts. Null of an SAE without slots.',
+    resolve: (measures) => meanConcentration(measures, 'slots')?.top1Conc,
+  }),
+  concentration: t.field({
+    type: [ConceptConcentration],
+    description:
+      'The same concept by concept, in the order of `concepts`; empty of runs older than the measure.',
+    resolve: (measures) => (measures.concentration ?? []).map((_, concept) => ({ measures, concept })),
+  }),
+}));
 
 export const ReconstructionRef = builder.objectRef<SplitMeasures>('Reconstruction').implement({
   description: 'How well the SAE rebuilds the activations, and with how many latents.',
@@ -203,6 +286,13 @@ export const FaithfulnessRef = builder.objectRef<Faithfulness>('Faithfulness').i
       type: RateRef,
       description: 'Share of prompts whose whole greedy answer is right.',
       resolve: ({ prompts, correct }) => ({ trials: prompts, successes: correct }),
+    }),
+    conceptAccuracy: t.field({
+      type: [RateRef],
+      description:
+        '`accuracy` on the prompts of each concept, in the order of the ontology; empty of runs older than the measure.',
+      resolve: ({ concepts }) =>
+        (concepts ?? []).map(({ prompts, correct }) => ({ trials: prompts, successes: correct })),
     }),
     crossEntropy: t.float({
       nullable: true,

@@ -209,6 +209,10 @@ describe('an alignment run', () => {
   it('says which latents stand for the concepts, and what the model answers without the activation', async () => {
     const { run } = await api.ask(MEASURES('AlignmentRun'), { id: runId });
     expectMeasures(run);
+    expect(run.binding.slotEffFeat).toBeGreaterThanOrEqual(1);
+    expect(run.binding.slotEffFeat).toBeLessThan(6);
+    expect(run.binding.slotTop1Conc).toBeGreaterThan(1 / 6);
+    expect(meanOf(run.binding.conceptValueAccuracy)).toBeCloseTo(run.binding.valueAccuracy); // as many prompts each
     expect(run.conceptLatents.map(({ latent }: Data) => latent)).toEqual(
       run.binding.concepts.map((_: Data, i: number) => N_FREE + i),
     );
@@ -238,16 +242,22 @@ const MEASURES = (type: string) => /* GraphQL */ `
         model { id }
         binding(split: TEST_OOD) {
           accuracy valueAccuracy matrix concepts { key } rate { trials successes value interval { low high } }
+          slotMargin conceptValueAccuracy effFeat top1Conc slotEffFeat slotTop1Conc
+          concentration { concept { key } effFeat top1Conc slotEffFeat slotTop1Conc }
         }
         reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
         conceptLatents { concept { key } latent separability heldOutSeparability meanActivation fragmentation }
         faithfulness(split: TEST_OOD) {
           replacement crossEntropy accuracy { trials successes value interval { low high } }
+          conceptAccuracy { trials successes }
         }
       }
     }
   }
 `;
+
+const sumOf = (values: number[]) => values.reduce((sum, value) => sum + value, 0);
+const meanOf = (values: number[]) => sumOf(values) / values.length;
 
 function expectMeasures(run: Data): void {
   expect(run.binding.concepts.map(({ key }: Data) => key)).toEqual(
@@ -262,6 +272,19 @@ function expectMeasures(run: Data): void {
   }
   const replacements = run.faithfulness.map(({ replacement }: Data) => replacement);
   expect(new Set(replacements)).toEqual(new Set(['CLEAN', 'RECONSTRUCTION', 'MEAN', 'ZERO']));
+  const { concentration } = run.binding;
+  expect(concentration.map(({ concept }: Data) => concept.key)).toEqual(
+    run.binding.concepts.map(({ key }: Data) => key),
+  );
+  for (const key of ['effFeat', 'top1Conc'])
+    expect(run.binding[key]).toBeCloseTo(meanOf(concentration.map((one: Data) => one[key])));
+  expect(run.binding.effFeat).toBeGreaterThan(6);
+  expect(run.binding.slotMargin).toBeGreaterThan(0);
+  for (const { accuracy, conceptAccuracy } of run.faithfulness) {
+    expect(conceptAccuracy).toHaveLength(6);
+    expect(sumOf(conceptAccuracy.map(({ trials }: Data) => trials))).toBe(accuracy.trials);
+    expect(sumOf(conceptAccuracy.map(({ successes }: Data) => successes))).toBe(accuracy.successes);
+  }
   for (const { accuracy, crossEntropy } of run.faithfulness) {
     expect(accuracy.value).toBe(accuracy.successes / accuracy.trials);
     expect(accuracy.interval.low).toBeLessThanOrEqual(accuracy.value);
@@ -290,6 +313,7 @@ describe('a baseline run', () => {
     expect(run).toMatchObject({ kind: 'BASELINE', status: 'SUCCEEDED', layer: 0, model: { id: modelId } });
     expectMeasures(run);
     expect(run.binding.valueAccuracy).toBeNull();
+    expect(run.binding).toMatchObject({ slotEffFeat: null, slotTop1Conc: null, conceptValueAccuracy: null });
     expect(run.metrics.map(({ name, points }: Data) => [name, points.map(({ step }: Data) => step)])).toEqual(
       ['dead', 'fvu', 'l0'].map((name) => [name, [10, 20, 30]]),
     );

@@ -13,7 +13,13 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
-import type { Replacement, SlotReport, SwapMeasure } from '../../engine/contract/alignment.ts';
+import type {
+  Faithfulness,
+  Replacement,
+  SlotReport,
+  SplitMeasures,
+  SwapMeasure,
+} from '../../engine/contract/alignment.ts';
 import { SPLITS, type Split } from '../../engine/contract/dataset.ts';
 import { id, oneOf } from './columns.ts';
 import { concepts } from './ontology.ts';
@@ -37,6 +43,11 @@ export const splitMeasures = pgTable(
     matrix: jsonb('matrix').$type<number[][]>().notNull(),
     conceptAccuracy: jsonb('concept_accuracy').$type<number[]>().notNull(),
     valueAccuracy: doublePrecision('value_accuracy'),
+    /** These four are null also of runs from before they were measured. */
+    conceptValueAccuracy: jsonb('concept_value_accuracy').$type<number[]>(),
+    slotMargin: doublePrecision('slot_margin'),
+    concentration: jsonb('concentration').$type<SplitMeasures['concentration']>(),
+    slotConcentration: jsonb('slot_concentration').$type<SplitMeasures['concentration']>(),
     fvu: doublePrecision('fvu').notNull(),
     l0: doublePrecision('l0').notNull(),
     deadLatents: doublePrecision('dead_latents').notNull(),
@@ -129,6 +140,8 @@ export const faithfulness = pgTable(
     prompts: integer('prompts').notNull(),
     /** Prompts whose whole greedy answer is right. */
     correct: integer('correct').notNull(),
+    /** The same by concept; null of runs from before they were told apart. */
+    concepts: jsonb('concepts').$type<Faithfulness['concepts']>(),
     /** Of the answer's tokens, in nats a token. */
     crossEntropy: doublePrecision('cross_entropy').notNull(),
   },

@@ -6,6 +6,7 @@ import { decode, encode, joinLatents, valueLogits } from '../sae/autoencoder.ts'
 import { normalize } from '../sae/normalization.ts';
 import type { Sae } from '../sae/sae.ts';
 import { strongest } from '../sae/validation.ts';
+import { ConceptSums } from './concentration.ts';
 import { bestMatching } from './matching.ts';
 
 /** Raw activations of prompts with their labels. */
@@ -20,7 +21,14 @@ export interface LabelledActivations {
 /** What the binding measures of a split derive from. */
 export type BindingMeasures = Pick<
   SplitMeasures,
-  'accuracy' | 'top3' | 'top5' | 'matrix' | 'conceptAccuracy' | 'diagonalAccuracy' | 'diagonalStrength'
+  | 'accuracy'
+  | 'top3'
+  | 'top5'
+  | 'matrix'
+  | 'conceptAccuracy'
+  | 'diagonalAccuracy'
+  | 'diagonalStrength'
+  | 'slotMargin'
 >;
 
 const ROWS_AT_ONCE = 1024;
@@ -42,18 +50,21 @@ export async function measureSplit(
   const x = normalize(data.h, sae.normalization);
   const slots = new Float32Array(n * nConcepts);
   const fired = new Float64Array(nFree);
+  const sums = new ConceptSums(nConcepts, sae.nLatents);
+  const named = new Array<number>(nConcepts).fill(0);
   let squaredError = 0;
-  let named = 0;
   for (let start = 0; start < n; start += ROWS_AT_ONCE) {
     const rows = x.subarray(start * dModel, (start + ROWS_AT_ONCE) * dModel);
-    const part = measureRows(sae, rows, data.concepts.slice(start, start + ROWS_AT_ONCE), standIns);
+    const concepts = data.concepts.slice(start, start + ROWS_AT_ONCE);
+    const part = measureRows(sae, rows, concepts, standIns);
     slots.set(part.slots, start * nConcepts);
+    sums.add(part.sums, concepts);
     part.fired.forEach((count, latent) => {
       fired[latent]! += count;
     });
     squaredError += part.squaredError;
     part.named?.forEach((token, i) => {
-      if (token === data.answers[start + i]) named++;
+      if (token === data.answers[start + i]) named[concepts[i]!]!++;
     });
     await breathe();
   }
@@ -61,7 +72,10 @@ export async function measureSplit(
     split,
     examples: n,
     ...measureBinding(slots, data.concepts, nConcepts),
-    valueAccuracy: sae.config.valueHeads && named / n,
+    concentration: sums.concentrations(),
+    slotConcentration: standIns ? null : sums.concentrations(nFree),
+    valueAccuracy: sae.config.valueHeads && named.reduce((sum, count) => sum + count, 0) / n,
+    conceptValueAccuracy: sae.config.valueHeads && sharesOf(named, data.concepts),
     fvu: squaredError / squaredDeviation(x, dModel),
     l0: fired.reduce((sum, rows) => sum + rows, 0) / n,
     deadLatents: fired.filter((rows) => rows === 0).length / nFree,
@@ -73,6 +87,8 @@ interface MeasuredRows {
   /** Rows in which each free latent was not 0. */
   fired: Float32Array;
   squaredError: number;
+  /** Latents summed over each concept's rows, `[nConcepts, nLatents]`. */
+  sums: Float32Array;
   /** Token that the bound slot's value head names, row by row; null without value heads. */
   named: Int32Array | null;
 }
@@ -90,17 +106,37 @@ function measureRows(
     const fired = tf.sum(tf.cast(tf.notEqual(latents.free, 0), 'float32'), 0);
     const squaredError = tf.sum(tf.squaredDifference(decode(weights, latents), x));
     const named = config.valueHeads ? [nameValues(sae, latents.slots)] : [];
-    const slots = standIns ? readStandIns(joinLatents(latents), standIns) : latents.slots;
-    return [slots, fired, squaredError, ...named];
+    const joined = joinLatents(latents);
+    const slots = standIns ? readStandIns(joined, standIns) : latents.slots;
+    const sums = tf.matMul(rowsOfConcepts(concepts, standIns?.length ?? config.nConcepts), joined);
+    return [slots, fired, squaredError, sums, ...named];
   });
-  const [slots, fired, squaredError, named] = tensors.map((tensor) => tensor.dataSync());
+  const [slots, fired, squaredError, sums, named] = tensors.map((tensor) => tensor.dataSync());
   tf.dispose(tensors);
   return {
     slots: slots as Float32Array,
     fired: fired as Float32Array,
     squaredError: squaredError![0]!,
+    sums: sums as Float32Array,
     named: named ? Int32Array.from(concepts, (concept, i) => named[concept * concepts.length + i]!) : null,
   };
+}
+
+/** `[nConcepts, B]`: 1 where the row is about the concept. */
+function rowsOfConcepts(concepts: readonly number[], nConcepts: number): tf.Tensor2D {
+  const B = concepts.length;
+  const about = new Float32Array(nConcepts * B);
+  concepts.forEach((concept, i) => {
+    about[concept * B + i] = 1;
+  });
+  return tf.tensor2d(about, [nConcepts, B]);
+}
+
+/** Of each concept's rows; 0 where there are none. */
+function sharesOf(counts: readonly number[], concepts: readonly number[]): number[] {
+  const totals = counts.map(() => 0);
+  for (const concept of concepts) totals[concept]!++;
+  return counts.map((count, concept) => (totals[concept] ? count / totals[concept]! : 0));
 }
 
 /** Columns of `latents [B, n]`, each divided by its mean activation; of one that never fires, zeros. */
@@ -146,7 +182,14 @@ export function measureBinding(
     conceptAccuracy,
     diagonalAccuracy: mean(asked.map((k) => matrix[k]![matching[k]!]!)),
     diagonalStrength: mean(asked.map((k) => conceptAccuracy[k]!)),
+    slotMargin: nConcepts > 1 ? mean(concepts.map((_, i) => marginOf(slots, i, nConcepts))) : null,
   };
+}
+
+/** The strongest slot of row `i` less the second strongest, at least two of them. */
+function marginOf(slots: Float32Array, i: number, nConcepts: number): number {
+  const row = slots.slice(i * nConcepts, (i + 1) * nConcepts).sort();
+  return row.at(-1)! - row.at(-2)!;
 }
 
 /** How many slots are stronger; among equals the first counts as stronger, as in `strongest`. */

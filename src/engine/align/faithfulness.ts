@@ -20,7 +20,8 @@ const MAX_BATCH = 200;
 const MAX_LOGITS = 2 ** 25;
 
 interface Tally {
-  correct: number;
+  /** For each prompt whether it is answered rightly. */
+  right: readonly boolean[];
   loss: number;
 }
 
@@ -46,11 +47,26 @@ export async function measureFaithfulness(
     if (prompts.length === 0) continue;
     const tallies = await answerAll(model, sae, prompts, breathe);
     const tokens = prompts.reduce((sum, prompt) => sum + answerTokens(model, prompt), 0);
-    for (const [replacement, { correct, loss }] of tallies) {
-      measured.push({ split, replacement, prompts: prompts.length, correct, crossEntropy: loss / tokens });
+    for (const [replacement, { right, loss }] of tallies) {
+      const counts = countRight(prompts, right, sae.concepts.length);
+      measured.push({ split, replacement, ...counts, crossEntropy: loss / tokens });
     }
   }
   return measured;
+}
+
+function countRight(
+  prompts: readonly CapturedPrompt[],
+  right: readonly boolean[],
+  nConcepts: number,
+): Pick<Faithfulness, 'prompts' | 'correct' | 'concepts'> {
+  const concepts = Array.from({ length: nConcepts }, () => ({ prompts: 0, correct: 0 }));
+  prompts.forEach(({ concepts: [concept] }, i) => {
+    const own = concepts[concept!]!;
+    own.prompts++;
+    if (right[i]) own.correct++;
+  });
+  return { prompts: prompts.length, correct: right.filter(Boolean).length, concepts };
 }
 
 function fits({ tokenizer, config }: LanguageModel, prompt: CapturedPrompt): boolean {
@@ -109,7 +125,7 @@ async function answerAll(
       });
       await breathe();
     }
-    tallies.set(replacement, { correct: right.size, loss });
+    tallies.set(replacement, { right: prompts.map((_, i) => right.has(i)), loss });
   }
   return tallies;
 }

@@ -42,12 +42,28 @@ export interface SplitMeasures {
   matrix: number[][];
   /** Binding accuracy of each concept's prompts. */
   conceptAccuracy: number[];
+  /** Mean over the prompts of the strongest slot less the second strongest; null where there is but one. */
+  slotMargin: number | null;
+  /** By concept, over all latents; null of a concept without prompts, or on whose prompts none is above 0 on the mean. */
+  concentration: (Concentration | null)[];
+  /** The same over the slots alone; null of an SAE without slots. */
+  slotConcentration: (Concentration | null)[] | null;
   /** Share of prompts whose answer's first token the bound slot's value head names; null without trained heads. */
   valueAccuracy: number | null;
+  /** The same of each concept's prompts, 0 where there are none. */
+  conceptValueAccuracy: number[] | null;
   fvu: number;
   l0: number;
   /** Share of free latents that never fired on this split, 0–1. */
   deadLatents: number;
+}
+
+/** Over how many latents a concept is spread; `align/concentration.ts` defines it. */
+export interface Concentration {
+  /** Effective number of latents, from 1 on. */
+  effFeat: number;
+  /** Share of the largest, 0–1. */
+  top1Conc: number;
 }
 
 /** The metric that follows one concept's binding accuracy on the validation prompts through post-training. */
@@ -138,6 +154,8 @@ export interface Faithfulness {
   prompts: number;
   /** Prompts whose whole greedy answer is right. */
   correct: number;
+  /** The same by concept. */
+  concepts: { prompts: number; correct: number }[];
   /** Of the answers' tokens, the end token left out, in nats a token. */
   crossEntropy: number;
 }

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { measureBinding, measureSplit } from '../../../src/engine/align/bind.ts';
+import { concentrationOf } from '../../../src/engine/align/concentration.ts';
 import { bestMatching } from '../../../src/engine/align/matching.ts';
 import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
@@ -46,6 +47,15 @@ describe('binding measures', () => {
   });
 });
 
+describe('concentration', () => {
+  test('is the paper’s: the exponential of the entropy of positive means, and the largest share', () => {
+    expect(concentrationOf([1, 1, 1, 1])).toEqual({ effFeat: expect.closeTo(4, 12), top1Conc: 0.25 });
+    expect(concentrationOf([0, 3, -5])).toEqual({ effFeat: 1, top1Conc: 1 });
+    expect(concentrationOf([0.5, 0.25, 0.25])?.effFeat).toBeCloseTo(2 ** 1.5, 12); // 1.5 bits
+    expect(concentrationOf([0, -1])).toBeNull();
+  });
+});
+
 describe.each(['auto', 'wasm'] as const)('a split on the %s backend', (choice) => {
   beforeAll(() => loadTestBackend(choice));
 
@@ -68,6 +78,25 @@ describe.each(['auto', 'wasm'] as const)('a split on the %s backend', (choice) =
     expect(measures.deadLatents).toBe(0.5);
     // Lost: 1² + 1² of axis 4 and 1² of the latent that cannot go below 0. Deviations: axis 0 ½, 1 ½, 2 4½, 4 2.
     expect(measures.fvu).toBeCloseTo(3 / 7.5, 5);
+    sae.dispose();
+  });
+
+  test('tells by concept over how many latents it is spread, and how far apart slots are', async () => {
+    const { sae, activation } = handmadeSae();
+    const rows = [
+      activation({ slots: [1, -3], free: [2, 0] }),
+      activation({ slots: [1, 1], free: [0, 2] }), // slot 1 is below 0 on the mean
+      activation({ slots: [0, 0.5], free: [-1, 0] }), // free latents cannot be
+    ];
+    const h = Float32Array.from(rows.flatMap((row) => [...row]));
+    const data = { h, concepts: [0, 0, 1], answers: [] };
+    const measures = await measureSplit(sae, 'TRAIN', data, async () => {});
+    const third = { effFeat: expect.closeTo(3, 4), top1Conc: expect.closeTo(1 / 3, 5) };
+    const one = { effFeat: expect.closeTo(1, 4), top1Conc: expect.closeTo(1, 5) };
+    expect(measures.concentration).toEqual([third, one]);
+    expect(measures.slotConcentration).toEqual([one, one]);
+    expect(measures.slotMargin).toBeCloseTo((4 + 0 + 0.5) / 3, 5);
+    expect(measures.conceptValueAccuracy).toBeNull();
     sae.dispose();
   });
 

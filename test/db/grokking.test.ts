@@ -227,6 +227,17 @@ describe('the stop rule', () => {
     expect((await read(training)).result).toEqual({ stoppedAt: 10 });
   });
 
+  test('says where it was met also where nothing is left to end', async () => {
+    const family = await insertFamily({ measure: 'HELD_OUT_ACCURACY', threshold: 0.9, checkpoints: 1 });
+    const { parent, training, analyses } = family;
+    const trains = await claim(training);
+    for (const step of STEPS) await keep(family, step);
+    await finishRun(db, trains, {});
+    const held = await Promise.all(analyses.map(claim));
+    for (const i of [1, 2, 3, 0]) await measure(analyses[i]!, held[i]!, i >= 2 ? 0.95 : 0.5);
+    expect(await read(parent)).toMatchObject({ status: 'SUCCEEDED', result: { stoppedAt: STEPS[2] } });
+  });
+
   test('makes nobody wait in a circle, whatever else ends at the same time', async () => {
     for (let round = 0; round < 12; round++) {
       const family = await insertFamily({ measure: 'HELD_OUT_ACCURACY', threshold: 0, checkpoints: 2 });

@@ -124,11 +124,10 @@ async function stopAt(tx: Executor, parent: Run, step: number, lastSeq: number):
   const training = await lockRuns(tx, and(eq(runs.parentId, parent.id), eq(runs.kind, 'MODEL')));
   if (training[0]) ended.push(...(await endTraining(tx, training[0], step)));
   await tellWorkers(tx, ended);
-  if (ended.length > 0)
-    await tx
-      .update(runs)
-      .set({ result: { stoppedAt: step } })
-      .where(eq(runs.id, parent.id));
+  await tx
+    .update(runs)
+    .set({ result: { stoppedAt: step } })
+    .where(eq(runs.id, parent.id));
   await appendParts(
     tx,
     parent.id,

@@ -91,7 +91,8 @@ export const grokkingRun = addRunNode('GROKKING', {
     }),
     stoppedAt: t.int({
       nullable: true,
-      description: 'The step at which the stop rule ended it; null where it did not.',
+      description:
+        'The step at which the stop rule was met, whether or not there was anything left to end; null where it was not.',
       resolve: (run) => resultOf(run, 'GROKKING')?.stoppedAt,
     }),
     trainingRun: t.field({

@@ -1,11 +1,10 @@
 /** The page under `/app`: what `npm run build` left in `dist/web`, read once and answered as it was compressed then. */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Asset, createAsset, sendAsset } from './asset.ts';
 import { failure, reply } from './reply.ts';
-import { chooseEncoding } from './useCompression.ts';
 
 export const PAGE_PATH = '/app';
 const ASSETS_PATH = '/app/assets/';
@@ -28,14 +27,6 @@ const SECURITY = {
   'cross-origin-opener-policy': 'same-origin',
 };
 
-interface Asset {
-  type: string;
-  etag: string;
-  plain: Buffer;
-  br: Buffer | null;
-  gzip: Buffer | null;
-}
-
 const BESIDE = import.meta.url.endsWith('.ts') ? '../../dist/web' : '../web';
 
 /** Whether a path belongs to the page. */
@@ -54,7 +45,7 @@ export function createPageRoute(directory = fileURLToPath(new URL(BESIDE, import
       refuse(response, 405, `The page is read with GET, got ${request.method}.`);
     else if (index === null) refuse(response, 503, 'The page is not built: run `npm run build`.');
     else if (!asset) refuse(response, 404, `There is nothing at ${path}.`);
-    else send(request, response, asset, isAsset ? YEAR : 'no-cache');
+    else sendAsset(request, response, asset, { ...SECURITY, 'cache-control': isAsset ? YEAR : 'no-cache' });
   };
 }
 
@@ -65,21 +56,6 @@ function refuse(response: ServerResponse, status: keyof typeof CODES, message: s
   reply(response, status, failure(message, CODES[status]));
 }
 
-function send(request: IncomingMessage, response: ServerResponse, asset: Asset, cacheControl: string): void {
-  const headers = { ...SECURITY, etag: asset.etag, 'cache-control': cacheControl, vary: 'accept-encoding' };
-  if (request.headers['if-none-match'] === asset.etag) return void response.writeHead(304, headers).end();
-  const encoding = chooseEncoding(request.headers['accept-encoding']?.toString() ?? null);
-  const compressed = encoding && asset[encoding];
-  const body = compressed || asset.plain;
-  response.writeHead(200, {
-    ...headers,
-    'content-type': asset.type,
-    'content-length': body.length,
-    ...(compressed ? { 'content-encoding': encoding } : {}),
-  });
-  response.end(request.method === 'HEAD' ? undefined : body);
-}
-
 function readAssets(directory: string): Map<string, Asset> {
   const names = readdirSync(directory).filter((name) => extname(name) in TYPES);
   return new Map(names.map((name) => [name, readAsset(join(directory, name))]));
@@ -87,7 +63,5 @@ function readAssets(directory: string): Map<string, Asset> {
 
 function readAsset(path: string): Asset {
   const read = (suffix: string) => (existsSync(path + suffix) ? readFileSync(path + suffix) : null);
-  const plain = readFileSync(path);
-  const etag = `"${createHash('sha256').update(plain).digest('base64url')}"`;
-  return { type: TYPES[extname(path)]!, etag, plain, br: read('.br'), gzip: read('.gz') };
+  return createAsset(TYPES[extname(path)]!, readFileSync(path), { br: read('.br'), gzip: read('.gz') });
 }

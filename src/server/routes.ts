@@ -1,4 +1,4 @@
-/** Health, readiness, GraphQL, exports, and what every request passes before it. */
+/** Health, readiness, GraphQL, its schema, exports, and what every request passes before it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../errors.ts';
 import type { Viewer } from '../schema/context.ts';
@@ -9,6 +9,7 @@ import { createExportRoute, EXPORT_PATH } from './export.ts';
 import type { ApiServerOptions } from './options.ts';
 import { createPageRoute, isPagePath, PAGE_PATH } from './page.ts';
 import { failure, reply } from './reply.ts';
+import { createSdlRoute, SDL_PATH } from './sdl.ts';
 import { authorizationIn, createSessionRoute, SESSION_PATH } from './session.ts';
 import { GRAPHQL_PATH, type Yoga } from './yoga.ts';
 
@@ -27,6 +28,7 @@ export function createRoutes({ options, yoga, refuseOrigin, state }: RoutesOptio
   const { corsOrigins, limits } = options.config;
   const answerExport = createExportRoute(options);
   const answerPage = createPageRoute();
+  const answerSdl = createSdlRoute(options);
   const answerSession = createSessionRoute(options.authenticate);
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const requestId = takeRequestId(request);
@@ -41,6 +43,7 @@ export function createRoutes({ options, yoga, refuseOrigin, state }: RoutesOptio
     if (path !== undefined && isPagePath(path)) return answerPage(request, response, path);
     allowOrigin(request, response, corsOrigins);
     if (path?.startsWith(EXPORT_PATH)) return answerExport(request, response, requestId);
+    if (path === SDL_PATH) return answerSdl(request, response);
     if (path !== GRAPHQL_PATH)
       return reply(response, 404, failure(`There is nothing at ${path}.`, 'NOT_FOUND'));
     if (request.method === 'OPTIONS') return answerPreflight(request, response, 'GET, HEAD, POST');

@@ -12,7 +12,11 @@ const encoders = {
   br: (text: string) => promisify(brotliCompress)(text, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }),
   gzip: (text: string) => promisify(gzip)(text),
 };
-type Encoding = keyof typeof encoders;
+export type Encoding = keyof typeof encoders;
+
+export function compress(encoding: Encoding, text: string): Promise<Buffer> {
+  return encoders[encoding](text);
+}
 
 /** Streams of events are left alone: what is compressed waits until there is enough of it. */
 export function useCompression(): Plugin {
@@ -38,7 +42,7 @@ export function useCompression(): Plugin {
       }
       const encoding = chooseEncoding(request.headers.get('accept-encoding'));
       if (encoding === null || text.length < MIN_LENGTH) return;
-      const body = isPage ? remembered(pages, encoding, tag, text) : encoders[encoding](text);
+      const body = isPage ? remembered(pages, encoding, tag, text) : compress(encoding, text);
       const { 'content-length': _, ...kept } = Object.fromEntries(headers);
       setResponse(
         new fetchAPI.Response(Uint8Array.from(await body), {
@@ -61,7 +65,7 @@ function remembered(
   text: string,
 ): Promise<Uint8Array> {
   const key = `${encoding} ${tag}`;
-  const known = pages.get(key) ?? encoders[encoding](text);
+  const known = pages.get(key) ?? compress(encoding, text);
   if (!pages.has(key) && pages.size >= 4) pages.clear();
   pages.set(key, known);
   return known;

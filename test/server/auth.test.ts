@@ -30,6 +30,13 @@ describe('keys over HTTP', () => {
     expect(body.errors[0].message).toContain('Authorization: Bearer <key>');
   });
 
+  it('shows the schema to holders of a key alone, as introspection does', async () => {
+    const { key } = await keyFor('RUN');
+    const ask = (headers = {}) => fetch(`${api.url}/schema.graphql`, { headers });
+    expect((await ask()).status).toBe(401);
+    expect(await (await ask(bearer(key))).text()).toContain('type Query {');
+  });
+
   it('refuses a malformed, an unknown and a revoked key', async () => {
     const { apiKey, key } = await keyFor('READ');
     expect((await post(api, '{ __typename }', {}, bearer(key))).status).toBe(200);

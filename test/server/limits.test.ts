@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
 import { createTestDatabase } from '../helpers/database.ts';
@@ -119,6 +120,19 @@ describe('origins', () => {
     expect(foreign.status).toBe(403);
     expect(foreign.body.errors[0].message).toContain('CORS_ORIGINS');
     expect((await post(api, '{ __typename }', {}, { origin: api.url })).status).toBe(200);
+  });
+
+  it('tells the log of each that it refuses, once, and what to do', async () => {
+    const lines: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
+    const noted = await startTestApi(database, {}, { log });
+    for (const origin of ['https://a.example', 'https://b.example', 'https://a.example'])
+      await post(noted, '{ __typename }', {}, { origin });
+    await noted.stop();
+    expect(lines.map((line) => JSON.parse(line).reason)).toEqual([
+      'Origin "https://a.example" may not call this server: add it to CORS_ORIGINS.',
+      'Origin "https://b.example" may not call this server: add it to CORS_ORIGINS.',
+    ]);
   });
 
   it('refuses a host name that was rebound to this machine', async () => {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { get, type IncomingHttpHeaders } from 'node:http';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -234,8 +235,29 @@ describe('what is large', () => {
     expect([again.status, again.body.length]).toEqual([304, 0]);
   });
 
+  it('is the schema as text, which is not sent again to whoever has it', async () => {
+    const plain = await raw('/schema.graphql', {});
+    expect(plain.body.toString()).toBe(readFileSync('schema.graphql', 'utf8'));
+    for (const [encoding, decode] of [
+      ['br', brotliDecompressSync],
+      ['gzip', gunzipSync],
+    ] as const) {
+      const packed = await raw('/schema.graphql', { 'accept-encoding': encoding, origin: DASHBOARD });
+      expect(packed.headers).toMatchObject({
+        'content-encoding': encoding,
+        'cache-control': 'no-cache',
+        vary: 'origin, accept-encoding',
+      });
+      expect(packed.headers['access-control-allow-origin']).toBe(DASHBOARD);
+      expect(decode(packed.body)).toEqual(plain.body);
+    }
+    const again = await raw('/schema.graphql', { 'if-none-match': plain.headers.etag! });
+    expect([again.status, again.body.length]).toEqual([304, 0]);
+    expect((await raw('/schema.graphql', {}, 'PUT')).headers.allow).toBe('GET, HEAD');
+  });
+
   it('can be asked for by HEAD, at every address', async () => {
-    for (const path of ['/health', '/ready', SCHEMA]) {
+    for (const path of ['/health', '/ready', SCHEMA, '/schema.graphql']) {
       const head = await raw(path, { accept: 'application/json' }, 'HEAD');
       expect([path, head.status, head.body.length]).toEqual([path, 200, 0]);
     }

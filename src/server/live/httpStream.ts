@@ -18,10 +18,13 @@ export interface StreamFormat {
   tail: string;
 }
 
+/** After how long a browser connects again; otherwise it takes seconds. */
+const RECONNECT_MS = 500;
+
 /** The "distinct connections" mode of GraphQL over SSE; `id` is the cursor, which browsers send back as `Last-Event-ID`. */
 export const SERVER_SENT_EVENTS: StreamFormat = {
   contentType: 'text/event-stream',
-  head: ':\n\n',
+  head: `retry: ${RECONNECT_MS}\n:\n\n`,
   ping: ':\n\n',
   encode: ({ json, cursor }) => `${cursor === null ? '' : `id: ${cursor}\n`}event: next\ndata: ${json}\n\n`,
   tail: 'event: complete\ndata:\n\n',

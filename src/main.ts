@@ -7,6 +7,7 @@ import { startEmbeddedPostgres } from './db/embedded.ts';
 import { inspectDatabase } from './db/inspect.ts';
 import { migrateDatabase } from './db/migrate.ts';
 import { listenForNotifications, type Notifications } from './db/notifications.ts';
+import { followRunChanges } from './db/runChanges.ts';
 import { createRunFeed } from './db/runFeed.ts';
 import { guardStore, type StoreGuard } from './db/storeIdentity.ts';
 import type { NativeAddon } from './engine/contract/native.ts';
@@ -119,10 +120,15 @@ function startApi(
   closers.add(() => calls.stop());
   const feed = createRunFeed({ db: database.db, notifications, log });
   closers.add(() => feed.close());
+  const runChanges = followRunChanges({ db: database.db, notifications, log });
+  closers.add(() => runChanges.close());
   const readiness = createReadiness(database.connectionString, guard);
   closers.add(() => readiness.close());
   const imports = new ImportProcesses(log);
-  const dependencies = { db: database.db, store, feed, engine: calls, imports, importDir, hub, limits };
+  const dependencies = {
+    ...{ db: database.db, store, feed, runChanges, engine: calls },
+    ...{ imports, importDir, hub, limits },
+  };
   return serve(config, dependencies, { notifications, readiness }, log, closers);
 }
 

@@ -3,10 +3,11 @@
 import type { DbLog } from './log.ts';
 import { API_KEYS_CHANNEL } from './queries/apiKeys.ts';
 import { RUN_EVENTS_CHANNEL } from './queries/events.ts';
+import { RUN_CHANGES_CHANNEL } from './queries/runChanges.ts';
 import { RUN_CONTROL_CHANNEL } from './queries/runs.ts';
 import { keepSession, type Session } from './session.ts';
 
-const CHANNELS = [RUN_EVENTS_CHANNEL, RUN_CONTROL_CHANNEL, API_KEYS_CHANNEL] as const;
+const CHANNELS = [RUN_EVENTS_CHANNEL, RUN_CHANGES_CHANNEL, RUN_CONTROL_CHANNEL, API_KEYS_CHANNEL] as const;
 const PROBE_MS = 15_000;
 
 export type Channel = (typeof CHANNELS)[number];

@@ -1,19 +1,16 @@
 /** The one reader of a run's events in this process, and its subscribers. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { eq } from 'drizzle-orm';
 import { invalidInput, notFound } from '../errors.ts';
 import type { Db } from './client.ts';
 import { EventPages } from './eventPages.ts';
 import type { DbLog } from './log.ts';
+import { patiently } from './patiently.ts';
 import { type RunEventRow, readEvents } from './queries/events.ts';
 import { FINAL_STATUSES, runs } from './tables/index.ts';
-import { whyTransient } from './transient.ts';
 
 /** Rows that a query reads at most, and that wait for a slow subscriber at most. */
 const READ_LIMIT = 500;
 const QUEUE_LIMIT = 1_000;
-const MIN_RETRY_MS = 50;
-const MAX_RETRY_MS = 2_000;
 
 export class RunChannel {
   /** Everything up to this number has been read. */
@@ -114,16 +111,11 @@ export class RunChannel {
     for (const subscription of this.subscribers) subscription.push(from, rows);
   }
 
-  private async patiently<T>(query: () => Promise<T>): Promise<T> {
-    for (let retryMs = MIN_RETRY_MS; ; retryMs = Math.min(2 * retryMs, MAX_RETRY_MS)) {
-      try {
-        return await query();
-      } catch (error) {
-        if (!whyTransient(error) || this.subscribers.size === 0) throw error;
-        this.log.warn({ err: error, runId: this.runId }, 'events could not be read; trying again');
-        await delay(retryMs);
-      }
-    }
+  private patiently<T>(query: () => Promise<T>): Promise<T> {
+    return patiently(query, {
+      isAwaited: () => this.subscribers.size > 0,
+      onRetry: (err) => this.log.warn({ err, runId: this.runId }, 'events could not be read; trying again'),
+    });
   }
 }
 

@@ -3,7 +3,7 @@ import type { Scope } from '../services/apiKey.ts';
 import type { EngineWork } from '../services/engine.ts';
 import type { HubOptions } from '../services/hub.ts';
 import type { ImportProcesses } from '../services/importProcess.ts';
-import type { RunFeed } from '../services/run.ts';
+import type { RunChanges, RunFeed } from '../services/run.ts';
 import { Loaders } from './loaders.ts';
 
 /** Who is calling. */
@@ -18,6 +18,7 @@ export interface Viewer {
 /** What lives as long as the server; `main.ts` constructs it. */
 export interface Dependencies extends EngineWork {
   feed: RunFeed;
+  runChanges: RunChanges;
   /** Directory whose files `importDataset` and `importModel` may read. */
   importDir: string;
   /** Read the models that are imported. */

@@ -4,7 +4,7 @@ import type { PointEvent, RunEventRow } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor, startOf } from './eventCursor.ts';
 import { idOf } from './ids.ts';
-import { oneByOne } from './oneByOne.ts';
+import { cursorOfEvent, oneByOne } from './oneByOne.ts';
 import { GrokkingPointRef } from './refs.ts';
 
 const GrokkingMessage = builder.objectRef<PointEvent>('GrokkingMessage').implement({
@@ -39,7 +39,10 @@ builder.subscriptionField('grokking', (t) =>
     },
     subscribe: async (_root, { id, after }, { feed, lastEventId }) => {
       const runId = idOf(id, ['GrokkingRun'], ['id']);
-      return oneByOne(await feed.subscribe(runId, startOf(after, lastEventId)), isPoint);
+      return oneByOne<RunEventRow, PointEvent>(await feed.subscribe(runId, startOf(after, lastEventId)), {
+        cursorOf: cursorOfEvent,
+        isWanted: isPoint,
+      });
     },
     resolve: (event) => event,
   }),

@@ -14,14 +14,26 @@ export function isBatchSource(source: object): source is BatchSource<unknown> {
   return 'nextBatch' in source && 'cursorOf' in source;
 }
 
+export interface OneByOne<T, Wanted extends T> {
+  cursorOf(item: Wanted): string;
+  /** All when left out. */
+  isWanted?(item: T): item is Wanted;
+  /** Called before a batch is handed on. */
+  onBatch?(): void;
+}
+
+/** Places of the events of a run. */
+export const cursorOfEvent = ({ seq }: { seq: number }): string => encodeEventCursor(seq);
+
 /**
  * The items of batches that are wanted. Not a generator, for a generator that waits for its source cannot be returned
  * from, and a subscriber that leaves must let go of its run at once.
  */
-export function oneByOne<T extends { seq: number }, Wanted extends T = T>(
+export function oneByOne<T, Wanted extends T = T>(
   batches: AsyncIterableIterator<readonly T[]>,
-  isWanted: (item: T) => item is Wanted = (_item): _item is Wanted => true,
+  options: OneByOne<T, Wanted>,
 ): BatchSource<Wanted> {
+  const { isWanted = (_item: T): _item is Wanted => true } = options;
   let batch: readonly Wanted[] = [];
   let position = 0;
   return {
@@ -33,7 +45,9 @@ export function oneByOne<T extends { seq: number }, Wanted extends T = T>(
         const result = await batches.next();
         if (result.done) return { done: true, value: undefined };
         const wanted = result.value.filter(isWanted);
-        if (wanted.length > 0) return { done: false, value: wanted };
+        if (wanted.length === 0) continue;
+        options.onBatch?.();
+        return { done: false, value: wanted };
       }
     },
     async next() {
@@ -51,6 +65,6 @@ export function oneByOne<T extends { seq: number }, Wanted extends T = T>(
       position = 0;
       return { done: true, value: undefined };
     },
-    cursorOf: ({ seq }) => encodeEventCursor(seq),
+    cursorOf: options.cursorOf,
   };
 }

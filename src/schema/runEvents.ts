@@ -16,7 +16,7 @@ import { builder } from './builder.ts';
 import { encodeEventCursor, startOf } from './eventCursor.ts';
 import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
-import { oneByOne } from './oneByOne.ts';
+import { cursorOfEvent, oneByOne } from './oneByOne.ts';
 import { GrokkingPointRef, RunRef } from './refs.ts';
 import { RunStatusRef } from './run.ts';
 import { SweepCellRef } from './sweepCell.ts';
@@ -171,7 +171,9 @@ builder.subscriptionField('runEvents', (t) =>
       }),
     },
     subscribe: async (_root, { id, after }, { feed, lastEventId }) =>
-      oneByOne(await feed.subscribe(idOf(id, RUN_TYPES, ['id']), startOf(after, lastEventId))),
+      oneByOne(await feed.subscribe(idOf(id, RUN_TYPES, ['id']), startOf(after, lastEventId)), {
+        cursorOf: cursorOfEvent,
+      }),
     resolve: (row) => row,
   }),
 );

@@ -17,6 +17,7 @@ import './model.ts';
 import './activationImport.ts';
 import './modelImport.ts';
 import './run.ts';
+import './runChanges.ts';
 import './runEvents.ts';
 import './runRow.ts';
 import './runs/index.ts';

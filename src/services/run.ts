@@ -4,6 +4,7 @@ import { readByIds } from '../db/queries/byIds.ts';
 import { type LogEvent, readLog } from '../db/queries/events.ts';
 import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
+import { type Place, readSnapshot } from '../db/queries/runChanges.ts';
 import * as queries from '../db/queries/runs.ts';
 import { runs } from '../db/tables/index.ts';
 import { invalidInput, notFound } from '../errors.ts';
@@ -12,8 +13,11 @@ import { dequeueRun } from '../jobs/queue.ts';
 export type * from '../db/queries/events.ts';
 export type { MetricSeries } from '../db/queries/metrics.ts';
 export type { Page, PageArgs } from '../db/queries/page.ts';
+export type { Place } from '../db/queries/runChanges.ts';
 export { resultOf, settingsOf } from '../db/queries/runOf.ts';
 export type { Run, RunFilter, RunOrder } from '../db/queries/runs.ts';
+export type { PlacedChange } from '../db/runChangeChannel.ts';
+export type { RunChanges } from '../db/runChanges.ts';
 export type { RunFeed } from '../db/runFeed.ts';
 
 type Run = queries.Run;
@@ -41,14 +45,20 @@ export function runsByIds(db: Executor, ids: readonly string[]): Promise<(Run | 
   return readByIds(db, runs, runs.id, ids);
 }
 
+/** A page of runs, and a moment before it was read, behind which changes of runs can be followed. */
+export interface RunPage extends Page<Run> {
+  changesFrom: Place;
+}
+
 /** Runs that fit the filter, newest first unless another order is given. */
-export function listRuns(
+export async function listRuns(
   db: Executor,
   filter: queries.RunFilter,
   args: PageArgs,
   order?: queries.RunOrder,
-): Promise<Page<Run>> {
-  return queries.listRuns(db, filter, args, order);
+): Promise<RunPage> {
+  const seen = await readSnapshot(db);
+  return { ...(await queries.listRuns(db, filter, args, order)), changesFrom: { seen, within: null } };
 }
 
 /**

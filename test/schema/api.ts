@@ -8,6 +8,7 @@ import { expect } from 'vitest';
 import { openArtifactStore } from '../../src/db/artifactStore.ts';
 import type { Database } from '../../src/db/client.ts';
 import { listenForNotifications, type Notifications } from '../../src/db/notifications.ts';
+import { followRunChanges } from '../../src/db/runChanges.ts';
 import { createRunFeed } from '../../src/db/runFeed.ts';
 import type { Scope } from '../../src/db/tables/index.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
@@ -66,12 +67,14 @@ export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Ap
   const notifications = listenForNotifications(database.connectionString, silentLog);
   await notifications.ready;
   const feed = createRunFeed({ db: database.db, notifications, log: silentLog });
+  const runChanges = followRunChanges({ db: database.db, notifications, log: silentLog });
   const store = await openArtifactStore(join(importDir, '.store'));
   const engine = { call: refuse, stream: refuse, info: refuse };
   const dependencies: Dependencies = {
     db: database.db,
     store,
     feed,
+    runChanges,
     engine,
     importDir,
     imports: new ImportProcesses(silentLog),
@@ -134,6 +137,7 @@ export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Ap
     },
     async close() {
       feed.close();
+      runChanges.close();
       await yoga.dispose();
       await notifications.close();
       await database.close();

@@ -49,7 +49,14 @@ function contextOf(scopes: readonly Scope[]) {
     },
   );
   const dependencies = {
-    ...{ db: untouchable, store: untouchable, feed: untouchable, engine: untouchable, hub: untouchable },
+    ...{
+      db: untouchable,
+      store: untouchable,
+      feed: untouchable,
+      runChanges: untouchable,
+      engine: untouchable,
+      hub: untouchable,
+    },
     ...{ importDir: '/nowhere', limits: { complexity: 1e9, modelBytes: 1, engineBytes: 1, queuedRuns: 1 } },
   } as Dependencies;
   return createContext(dependencies, { scopes, clientId: 'test' }, 'test');

@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { readConfig } from '../../src/config.ts';
 import type { Database } from '../../src/db/client.ts';
 import { listenForNotifications } from '../../src/db/notifications.ts';
+import { followRunChanges } from '../../src/db/runChanges.ts';
 import { createRunFeed } from '../../src/db/runFeed.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
@@ -41,6 +42,7 @@ export async function startTestApi(
   await notifications.ready;
   await prepareQueue(database.pool, log);
   const feed = createRunFeed({ db: database.db, notifications, log });
+  const runChanges = followRunChanges({ db: database.db, notifications, log });
   const engine = new EngineCalls({
     backend: 'wasm',
     native: { available: false, reason: 'not needed' },
@@ -48,7 +50,14 @@ export async function startTestApi(
   });
   const dependencies = {
     imports: new ImportProcesses(log),
-    ...{ db: database.db, feed, importDir: config.importDir, hub: config.hub, limits: config.limits },
+    ...{
+      db: database.db,
+      feed,
+      runChanges,
+      importDir: config.importDir,
+      hub: config.hub,
+      limits: config.limits,
+    },
     ...(options.work ?? { engine, store: null as never }),
   };
   const keys = new KeyWatch();
@@ -73,6 +82,7 @@ export async function startTestApi(
       await server.close(1000);
       unfollow();
       feed.close();
+      runChanges.close();
       await engine.stop();
       await notifications.close();
     },

@@ -4,6 +4,7 @@ import { appendMetrics, type Claim } from '../../src/db/queries/events.ts';
 import { finishRun } from '../../src/db/queries/runs.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
+import { contract } from '../schema/contract.ts';
 import {
   modelRunId,
   overSse,
@@ -78,6 +79,28 @@ describe.each([
     await log(4);
     await finishRun(database.db, run.claim, {});
     expect(steps([...before, ...(await after)])).toEqual([1, 2, 3, 4]);
+  });
+
+  it('tells what changes in all runs, and goes on on another replica', async () => {
+    const { body } = await post(apis[0]!, '{ runs(first: 0) { changesCursor } }');
+    const follow = (api: TestApi, after: string) =>
+      subscribe<{ cursor: string; run: { mainMetric: { step: number } } }>(
+        api,
+        { after },
+        contract('RunsChanged'),
+      );
+    await log(1);
+    const before = follow(apis[0]!, body.data.runs.changesCursor);
+    const first = (await before.next()).value;
+    expect(first.run.mainMetric.step).toBe(1);
+    await before.return(undefined);
+    await log(2);
+    const after = follow(apis[1]!, first.cursor);
+    expect((await after.next()).value.run.mainMetric.step).toBe(2);
+    const live = after.next();
+    await log(3);
+    expect((await live).value.run.mainMetric.step).toBe(3);
+    await after.return(undefined);
   });
 });
 

@@ -21,14 +21,21 @@ export interface RunFilter {
 /** Undefined where the filter leaves nothing out. */
 export function whereRuns(filter: RunFilter): SQL | undefined {
   return and(
+    whereBorn(filter),
     filter.status ? inArray(runs.status, [...filter.status]) : undefined,
+    filter.modelId ? eq(runs.modelId, filter.modelId) : undefined,
+    filter.tag ? arrayContains(runs.tags, [filter.tag]) : undefined,
+    ...wordsOf(filter.text).map((word) => contains(SEARCHED, word)),
+  );
+}
+
+/** The conditions whose answers never change in the life of a run: a run that fails them never fits the filter. */
+export function whereBorn(filter: RunFilter): SQL | undefined {
+  return and(
     filter.kind ? inArray(runs.kind, [...filter.kind]) : undefined,
     filter.datasetId ? eq(runs.datasetId, filter.datasetId) : undefined,
-    filter.modelId ? eq(runs.modelId, filter.modelId) : undefined,
     filter.isPart == null ? undefined : filter.isPart ? isNotNull(runs.parentId) : isNull(runs.parentId),
-    filter.tag ? arrayContains(runs.tags, [filter.tag]) : undefined,
     filter.since ? gte(runs.createdAt, filter.since) : undefined,
-    ...wordsOf(filter.text).map((word) => contains(SEARCHED, word)),
   );
 }
 

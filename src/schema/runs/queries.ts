@@ -1,11 +1,19 @@
 /** Runs of any kind: found, listed and cancelled. */
-import { cancelRun, listRuns, type Run, type RunFilter, runsByIds } from '../../services/run.ts';
+import {
+  cancelRun,
+  listRuns,
+  type Run,
+  type RunFilter,
+  type RunPage,
+  runsByIds,
+} from '../../services/run.ts';
 import { builder } from '../builder.ts';
 import { idOf, RUN_TYPES } from '../ids.ts';
 import { addMutation } from '../mutation.ts';
 import { orderInput, orderOf } from '../order.ts';
 import { RunConnection, RunRef } from '../refs.ts';
 import { RunStatusRef } from '../run.ts';
+import { encodePlace } from '../runChangeCursor.ts';
 import { RunKindRef } from './index.ts';
 
 export const RunFilterRef = builder.inputType('RunFilter', {
@@ -74,6 +82,14 @@ builder.queryFields((t) => ({
     RunConnection,
   ),
 }));
+
+builder.objectField(RunConnection, 'changesCursor', (t) =>
+  t.string({
+    description:
+      'Where changes of runs stood before this page was read: pass it to `runsChanged(after)` to be told of every change since.',
+    resolve: (page) => encodePlace((page as RunPage).changesFrom),
+  }),
+);
 
 addMutation('cancelRun', {
   description: 'Ends a run that has not ended; its process is gone within a second. What it logged stays.',

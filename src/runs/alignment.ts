@@ -92,9 +92,9 @@ export const alignment: EngineKind<'ALIGNMENT'> = {
   }),
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
-    const { bestStep, dModel, chosenAlpha, sinks } = result;
+    const { bestStep, dModel, chosenAlpha, sinks, survey } = result;
     const conceptIds = await storeMeasures(tx, run, result);
-    await noteSae(tx, run, { artifactHash, nConcepts: conceptIds.length });
+    await noteSae(tx, run, { artifactHash, nConcepts: conceptIds.length, survey });
     await tx.insert(slots).values(
       result.slots.map(({ concept, ...slot }) => ({
         ...slot,

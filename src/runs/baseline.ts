@@ -25,7 +25,7 @@ export const baseline: EngineKind<'BASELINE'> = {
   async store({ tx, keep }, run, result) {
     const artifactHash = await keep(result.weights, 'SAE');
     await storeMeasures(tx, run, result);
-    await noteSae(tx, run, { artifactHash, nConcepts: 0 });
+    await noteSae(tx, run, { artifactHash, nConcepts: 0, survey: result.survey });
     return { artifactHash, result: { dModel: result.dModel, sinks: result.sinks } };
   },
 };

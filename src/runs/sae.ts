@@ -2,10 +2,12 @@
 import { sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
+import { insertSurvey } from '../db/queries/latentStats.ts';
 import type { RunOf } from '../db/queries/runOf.ts';
 import { insertRunSae } from '../db/queries/saes.ts';
 import { conceptLatents, faithfulness, splitMeasures } from '../db/tables/index.ts';
 import type { BaselineResult, Concentration } from '../engine/contract/alignment.ts';
+import type { LatentSurvey } from '../engine/contract/latents.ts';
 import { readConcepts } from './concepts.ts';
 import { type Measure, type MeasureName, plain, share, shareOf } from './measure.ts';
 import { readModel } from './studied.ts';
@@ -194,14 +196,15 @@ export async function storeMeasures(
   return conceptIds;
 }
 
-/** Notes the SAE that the run has trained: which slots it has, and how its latents fire. */
+/** Notes the SAE that the run has trained: which slots it has, how its latents fire, and what was measured of them all. */
 export async function noteSae(
   tx: Executor,
   run: Omit<RunOf<'ALIGNMENT' | 'BASELINE'>, 'result'>,
-  { artifactHash, nConcepts }: { artifactHash: string; nConcepts: number },
+  { artifactHash, nConcepts, survey }: { artifactHash: string; nConcepts: number; survey: LatentSurvey },
 ): Promise<void> {
   const { layer, nFree, activation, k } = run.settings;
   const { config } = await readModel(tx, run.modelId!);
   const shape = { dModel: config.dModel, nFree, nConcepts, activation, k };
-  await insertRunSae(tx, run, { artifactHash, layer, config: shape });
+  const sae = await insertRunSae(tx, run, { artifactHash, layer, config: shape });
+  await insertSurvey(tx, { saeId: sae.id, datasetId: run.datasetId }, survey);
 }

@@ -101,6 +101,12 @@ test('an alignment begins with an SAE that is there: frozen, its latents stay; t
   expect((await farm.database.db.select().from(slots).where(eq(slots.runId, run.id))).length).toBe(6);
   const values = await readValues(farm, run.id);
   expect(values.get('loss 40')!).toBeLessThan(values.get('loss 1')!);
+  // Nobody waits for what is known of latents when a training ends.
+  const known = await farm.database.db.select().from(latentStats).where(eq(latentStats.saeId, sae.id));
+  expect(
+    known.map(({ index, datasetId }) => [index, datasetId]).sort(([a], [b]) => Number(a) - Number(b)),
+  ).toEqual(Array.from({ length: 30 }, (_, index) => [index, farm.datasetId]));
+  expect(known.some(({ fired }) => fired > 0)).toBe(true);
   const free = await align(trained.id);
   const learned = free.stored.weights['decoder.weight']!.data;
   expect(learned.slice(0, rows.length)).not.toEqual(rows);

@@ -12,6 +12,7 @@ import type {
   SaeFile,
   SaeMeasures,
   SplitMeasures,
+  TrainedMeasures,
 } from '../contract/alignment.ts';
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import { asAlignmentSettings } from '../contract/baselineSettings.ts';
@@ -20,6 +21,8 @@ import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/
 import type { ModelRef } from '../contract/model.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { evaluateSwaps } from '../edits/evaluation.ts';
+import { promptsOfCaptured } from '../latents/capture.ts';
+import { surveyLatents } from '../latents/survey.ts';
 import { computes } from '../model/captured.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { promptedBy } from '../model/prompting.ts';
@@ -138,8 +141,11 @@ function checkCaptured({ model: { config }, settings }: SaeJob): void {
   if (issue) throw invalidInput(issue.path, issue.message);
 }
 
-async function measure(study: Study): Promise<SaeMeasures> {
-  return { ...(await measureSae(study)), sinks: study.sinks };
+async function measure(study: Study): Promise<TrainedMeasures> {
+  const { model, sae, dataset, captured, breathe, sinks } = study;
+  const measures = await measureSae(study);
+  const survey = await surveyLatents(sae, promptsOfCaptured(model, sae, dataset, captured), breathe);
+  return { ...measures, sinks, survey };
 }
 
 /** An SAE with what it is measured on, however it came to be. */

@@ -1,7 +1,7 @@
 /** The job that measures an SAE that is there on a dataset, as one is measured at the end of its training. */
 import type { JobContext } from '../contract/protocol.ts';
 import type { SaeEvaluationJob, SaeEvaluationResult } from '../contract/saeEvaluation.ts';
-import { capturedPrompts } from '../latents/capture.ts';
+import { promptsOfCaptured } from '../latents/capture.ts';
 import { surveyLatents } from '../latents/survey.ts';
 import { loadLanguageModel } from '../model/languageModel.ts';
 import { readSae } from '../sae/file.ts';
@@ -32,8 +32,7 @@ export async function runSaeEvaluation(
     phases.at('EVALUATE', 0);
     const measured = await measureSae({ model, sae, captured, breathe });
     phases.at('EVALUATE', 0.5);
-    const prompts = (await capturedPrompts({ model, sae }, { datasetId: '', dataset }))!;
-    const survey = await surveyLatents(sae, prompts, breathe);
+    const survey = await surveyLatents(sae, promptsOfCaptured(model, sae, dataset, captured), breathe);
     phases.at('EVALUATE', 1);
     return { kind: 'SAE_EVALUATION', ...measured, survey };
   } finally {

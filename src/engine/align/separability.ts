@@ -25,21 +25,34 @@ export function createAuroc({ concepts, counts }: ConceptLabels): (scores: Float
   const floats = new Float32Array(1);
   const bits = new Uint32Array(floats.buffer);
   return (scores) => {
+    // Most latents of most SAEs are 0 almost everywhere: zeros are one group of equals, and only the others are sorted.
+    const zeros = new Float64Array(counts.length);
+    let m = 0;
     for (let i = 0; i < n; i++) {
-      floats[0] = scores[i]! + 0; // −0 is 0
+      if (scores[i] === 0) {
+        zeros[concepts[i]!]!++;
+        continue;
+      }
+      floats[0] = scores[i]!;
       const word = bits[0]!;
       // Orders as the floats do; the index in the low bits makes a sort of numbers a sort of indices.
       const ordered = word >= 0x80000000 ? 0xffffffff - word : word + 0x80000000;
-      keys[i] = ordered * MAX_SCORES + i;
+      keys[m++] = ordered * MAX_SCORES + i;
     }
-    keys.sort();
+    const sorted = keys.subarray(0, m).sort();
     const rankSums = new Float64Array(counts.length);
-    for (let start = 0, end = 0; start < n; start = end) {
-      const score = Math.floor(keys[start]! / MAX_SCORES);
-      while (end < n && Math.floor(keys[end]! / MAX_SCORES) === score) end++;
-      const rank = (start + 1 + end) / 2; // the mean of ranks start + 1 … end
-      for (let i = start; i < end; i++) rankSums[concepts[keys[i]! % MAX_SCORES]!]! += rank;
+    let below = 0; // scores below 0
+    for (let start = 0, end = 0; start < m; start = end) {
+      const score = Math.floor(sorted[start]! / MAX_SCORES);
+      while (end < m && Math.floor(sorted[end]! / MAX_SCORES) === score) end++;
+      if (score < 0x80000000) below = end;
+      const before = score < 0x80000000 ? start : start + n - m;
+      const rank = before + (end - start + 1) / 2; // the mean of ranks before + 1 … before + end - start
+      for (let i = start; i < end; i++) rankSums[concepts[sorted[i]! % MAX_SCORES]!]! += rank;
     }
+    const rankOfZero = below + (n - m + 1) / 2;
+    for (let concept = 0; concept < zeros.length; concept++)
+      rankSums[concept]! += zeros[concept]! * rankOfZero;
     return rankSums.map((sum, concept) => {
       const own = counts[concept]!;
       return (sum - (own * (own + 1)) / 2) / (own * (n - own));

@@ -4,6 +4,7 @@ import type { AlignmentSettings } from './alignmentSettings.ts';
 import type { BaselineSettings } from './baselineSettings.ts';
 import type { CorpusRef } from './corpus.ts';
 import type { EngineDataset, Split } from './dataset.ts';
+import type { LatentSurvey } from './latents.ts';
 import type { ModelRef } from './model.ts';
 import type { WrittenFile } from './writtenFile.ts';
 
@@ -115,7 +116,12 @@ export interface SaeMeasures {
   sinks: number;
 }
 
-export interface AlignmentResult extends SaeFile, SaeMeasures {
+/** What is measured of an SAE when its training ends, so that nobody has to wait for its latents. */
+export interface TrainedMeasures extends SaeMeasures {
+  survey: LatentSurvey;
+}
+
+export interface AlignmentResult extends SaeFile, TrainedMeasures {
   kind: 'ALIGNMENT';
   /** Post-training step of the kept (best) weights. */
   bestStep: number;
@@ -125,7 +131,7 @@ export interface AlignmentResult extends SaeFile, SaeMeasures {
   chosenAlpha: number | null;
 }
 
-export interface BaselineResult extends SaeFile, SaeMeasures {
+export interface BaselineResult extends SaeFile, TrainedMeasures {
   kind: 'BASELINE';
 }
 

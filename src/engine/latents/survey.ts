@@ -6,8 +6,9 @@ import { SLOT_ON } from '../edits/armed.ts';
 import type { Sae } from '../sae/sae.ts';
 import type { CapturedPrompts } from './capture.ts';
 
-/** Activations that are looked at together: bounds memory where the SAE is wide. */
+/** Activations that are looked at together: bounds memory where the SAE is wide. TOPK computes all for any. */
 const MAX_ACTIVATIONS = 2 ** 24;
+const MAX_OF_TOPK = 2 ** 26;
 
 /** @param breathe Called between parts, for messages to come in. */
 export async function surveyLatents(
@@ -29,7 +30,8 @@ export async function surveyLatents(
   const learned = rankedRows(captured, ({ learned }) => learned);
   const heldOut = rankedRows(captured, ({ split }) => split === 'TEST_OOD');
   const values = new Float32Array(prompts.length);
-  const atOnce = Math.max(1, Math.floor(MAX_ACTIVATIONS / Math.max(1, prompts.length)));
+  const most = config.activation === 'TOPK' ? MAX_OF_TOPK : MAX_ACTIVATIONS;
+  const atOnce = Math.max(1, Math.floor(most / Math.max(1, prompts.length)));
   for (let start = 0; start < nLatents; start += atOnce) {
     const part = Array.from({ length: Math.min(atOnce, nLatents - start) }, (_, i) => start + i);
     const columns = sae.only(h, part); // [prompts, part]

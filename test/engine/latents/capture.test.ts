@@ -2,9 +2,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { collectDataset } from '../../../src/data/items.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
+import { capturePrompts } from '../../../src/engine/align/captured.ts';
 import { splitPopulations } from '../../../src/engine/align/population.ts';
 import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
-import { capturedPrompts } from '../../../src/engine/latents/capture.ts';
+import type { JobContext } from '../../../src/engine/contract/protocol.ts';
+import { capturedPrompts, promptsOfCaptured } from '../../../src/engine/latents/capture.ts';
 import { readLatentTokens } from '../../../src/engine/latents/tokens.ts';
 import type { LoadedPair } from '../../../src/engine/loaded.ts';
 import { Sae } from '../../../src/engine/sae/sae.ts';
@@ -54,6 +56,15 @@ test('prompts of one concept are captured at their last token, once, with what t
   expect(captured.h).toEqual(await captureResidPost(pair.model, tokens, { layer: 1 }));
   expect(await capturedPrompts(pair, { datasetId: 'd', dataset: null })).toBe(captured);
   expect(await capturedPrompts(pair, { datasetId: 'other', dataset: null })).toBeNull();
+});
+
+test('activations that were captured for a training serve as they are', async () => {
+  const { settings } = pair.sae;
+  const context = { reporter: { breathe: async () => {} } } as JobContext;
+  const captured = await capturePrompts(pair.model, splitPopulations(dataset, settings), settings, context);
+  const { datasetId: _, ...again } = promptsOfCaptured(pair.model, pair.sae, dataset, captured);
+  const { datasetId: __, ...own } = (await capturedPrompts(pair, { datasetId: 'again', dataset }))!;
+  expect(again).toEqual(own);
 });
 
 test('many prompts are sampled evenly', async () => {

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { findUrlFault } from './db/databaseUrl.ts';
 import { AppError } from './errors.ts';
 
-const DURATION = /^(\d+)(ms|s|m|h)?$/;
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+const DURATION = /^(\d+)(ms|s|m|h|d)?$/;
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const SIZE = /^(\d+)(kb|mb|gb)?$/i;
 const UNIT_BYTES = { kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 } as const;
 
@@ -14,11 +14,23 @@ const duration = (fallback: string) =>
   z
     .string()
     .default(fallback)
-    .refine((v) => DURATION.test(v), { message: 'accepts a number with ms, s, m or h, such as 30s' })
-    .transform((v) => {
-      const [, n, unit] = DURATION.exec(v)!;
-      return Number(n) * UNIT_MS[(unit ?? 'ms') as keyof typeof UNIT_MS];
-    });
+    .refine((v) => DURATION.test(v), { message: 'accepts a number with ms, s, m, h or d, such as 30s' })
+    .transform(toMs);
+
+function toMs(text: string): number {
+  const [, n, unit] = DURATION.exec(text)!;
+  return Number(n) * UNIT_MS[(unit ?? 'ms') as keyof typeof UNIT_MS];
+}
+
+/** After how long something is collected; null for never. */
+const retention = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .refine((v) => v === 'off' || (DURATION.test(v) && toMs(v) >= UNIT_MS.h), {
+      message: 'accepts off, or at least an hour, such as 90d',
+    })
+    .transform((v) => (v === 'off' ? null : toMs(v)));
 
 const size = (fallback: string) =>
   z
@@ -100,6 +112,12 @@ const environment = z.object({
   MAX_QUERY_COMPLEXITY: integer(50_000, 10, 10_000_000),
   MAX_SUBSCRIPTIONS: integer(100, 1, 100_000),
   MAX_QUEUED_RUNS: integer(1000, 1, 1_000_000),
+  RETENTION_INTERVAL: duration('1h'),
+  RETENTION_EVENTS: retention('90d'),
+  RETENTION_DAMAGED: retention('30d'),
+  RETENTION_FAILED_RUNS: retention('off'),
+  RETENTION_RESULTS: retention('off'),
+  RETENTION_AUDIT: retention('off'),
   SHUTDOWN_TIMEOUT: duration('15s'),
   LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
 });
@@ -145,6 +163,16 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env) {
       complexity: v.MAX_QUERY_COMPLEXITY,
       subscriptions: v.MAX_SUBSCRIPTIONS,
       queuedRuns: v.MAX_QUEUED_RUNS,
+    },
+    retention: {
+      intervalMs: v.RETENTION_INTERVAL,
+      ages: {
+        EVENTS: v.RETENTION_EVENTS,
+        DAMAGED: v.RETENTION_DAMAGED,
+        FAILED_RUNS: v.RETENTION_FAILED_RUNS,
+        RESULTS: v.RETENTION_RESULTS,
+        AUDIT: v.RETENTION_AUDIT,
+      },
     },
     shutdownTimeoutMs: v.SHUTDOWN_TIMEOUT,
     logLevel: v.LOG_LEVEL,

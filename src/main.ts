@@ -16,6 +16,7 @@ import { AppError } from './errors.ts';
 import { EngineCalls } from './jobs/calls.ts';
 import { type EngineOptions, probeEngine } from './jobs/host.ts';
 import { prepareQueue } from './jobs/queue.ts';
+import { startRetention } from './jobs/retention.ts';
 import { type RunWorker, startWorker } from './jobs/worker.ts';
 import { createLogger, type Logger } from './log.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
@@ -72,6 +73,8 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
   const storeRoot = join(config.dataDir, 'artifacts');
   const store = await openArtifactStore(storeRoot);
   const guard = await guardStore(database.db, store, storeRoot);
+  const retention = startRetention({ database, store, ...config.retention, log });
+  closers.add(() => retention.stop());
   const workerPool =
     config.role === 'api'
       ? null
@@ -128,6 +131,7 @@ function startApi(
   const dependencies = {
     ...{ db: database.db, store, feed, runChanges, engine: calls },
     ...{ imports, importDir, hub, limits },
+    retention: config.retention.ages,
   };
   return serve(config, dependencies, { notifications, readiness }, log, closers);
 }

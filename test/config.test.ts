@@ -30,9 +30,11 @@ describe('readConfig', () => {
     ['PORT', '4000.5', 'a whole number from 0 to 65535'],
     ['ROLE', 'both', 'accepts all, api, worker'],
     ['ENGINE_BACKEND', 'cuda', 'accepts auto, native, wasm'],
-    ['CHECKPOINT_INTERVAL', 'soon', 'a number with ms, s, m or h'],
+    ['CHECKPOINT_INTERVAL', 'soon', 'a number with ms, s, m, h or d'],
     ['MAX_BODY_SIZE', '-1', 'bytes or a number with kb, mb or gb'],
     ['CORS_ORIGINS', 'dashboard.example', 'origins separated by commas'],
+    ['RETENTION_RESULTS', '5m', 'off, or at least an hour'],
+    ['MAX_QUEUED_RUNS', '0', 'a whole number from 1'],
     ['REQUIRE_API_KEY', 'yes', 'accepts true, false'],
   ])('refuses %s=%s, naming it, its value and what it accepts', (name, value, accepted) => {
     expect(() => readConfig({ [name]: value })).toThrow(`${name}: got "${value}"; it`);

@@ -1,7 +1,7 @@
 /** Files named by what is in them, in a directory that all machines of one installation share. */
 import { randomUUID } from 'node:crypto';
 import { access, copyFile, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { AppError } from '../errors.ts';
 import { ArtifactIntegrity, ArtifactUnusable, DAMAGED, hashFile } from './artifactIntegrity.ts';
 
@@ -45,6 +45,16 @@ export interface ArtifactStore {
   delete(hash: string): Promise<void>;
   /** Every complete file; forgets incomplete ones last written before `abandonedBefore`. */
   list(abandonedBefore: Date): AsyncIterable<StoredFile>;
+  /** Files that were moved out of the way, for people to look at. */
+  listDamaged(): AsyncIterable<DamagedFile>;
+  deleteDamaged(name: string): Promise<void>;
+}
+
+export interface DamagedFile {
+  name: string;
+  bytes: number;
+  /** When it was last what it is now. */
+  modifiedAt: Date;
 }
 
 /** Opens, or makes, a store in `root`. */
@@ -74,6 +84,8 @@ export async function openArtifactStore(root: string): Promise<ArtifactStore> {
       ),
     delete: (hash) => rm(locate(hash), { force: true }),
     list: (abandonedBefore) => list(root, abandonedBefore),
+    listDamaged: () => listDamaged(join(root, DAMAGED)),
+    deleteDamaged: (name) => rm(join(root, DAMAGED, basename(name)), { force: true }),
   };
 }
 
@@ -145,5 +157,13 @@ async function* list(root: string, abandonedBefore: Date): AsyncIterable<StoredF
       if (hash) yield { hash, modifiedAt };
       else if (modifiedAt < abandonedBefore) await rm(path, { force: true });
     }
+  }
+}
+
+async function* listDamaged(directory: string): AsyncIterable<DamagedFile> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    const found = await stat(join(directory, name)).catch(() => null);
+    // The time of its move: its content may be old.
+    if (found?.isFile()) yield { name, bytes: found.size, modifiedAt: found.ctime };
   }
 }

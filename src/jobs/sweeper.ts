@@ -2,9 +2,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { and, eq, isNotNull } from 'drizzle-orm';
-import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Database, Executor } from '../db/client.ts';
-import { sweepArtifacts } from '../db/queries/artifacts.ts';
 import { failDeadlyRuns, listRunsOf, type Run } from '../db/queries/runs.ts';
 import { buryWorkers, listWorkers } from '../db/queries/workers.ts';
 import { Steadiness } from '../db/steadiness.ts';
@@ -17,11 +15,9 @@ import { enqueueAgain, giveBack, listUnattendedRuns } from './queue.ts';
 const PATIENCE: Patience = { unlockedMs: 1000, silentMs: 30_000, recoverMs: 8000 };
 /** A worker that took a job and has not claimed its run after this long is dead. */
 const CLAIM_MS = 10_000;
-const STORE_SWEEP_MS = 60 * 60 * 1000;
 
 export interface SweeperOptions {
   database: Database;
-  store: ArtifactStore;
   workRoot: string;
   log: Logger;
 }
@@ -30,7 +26,6 @@ export class Sweeper {
   readonly #options: SweeperOptions;
   readonly #watch = new WorkerWatch(PATIENCE);
   readonly #jobs = new Steadiness();
-  #storeSweptAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -42,7 +37,6 @@ export class Sweeper {
       await this.#buryTheDead(ownId);
       await this.#endTheDeadly();
       await this.#requeueTheLost(ownId, isBusyWith);
-      await this.#sweepStore();
     } catch (error) {
       this.#watch.beginAnew();
       throw error;
@@ -92,14 +86,6 @@ export class Sweeper {
     return waiting
       .filter(({ id, heldBy }) => heldBy === null || heldFor.get(id)! >= CLAIM_MS)
       .map(({ id }) => id);
-  }
-
-  async #sweepStore(): Promise<void> {
-    if (performance.now() - this.#storeSweptAt < STORE_SWEEP_MS) return;
-    this.#storeSweptAt = performance.now();
-    const { database, store, log } = this.#options;
-    const deleted = await sweepArtifacts(database.db, store);
-    if (deleted > 0) log.info({ deleted }, 'unused artifacts were deleted');
   }
 }
 

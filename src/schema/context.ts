@@ -3,6 +3,7 @@ import type { Scope } from '../services/apiKey.ts';
 import type { EngineWork } from '../services/engine.ts';
 import type { HubOptions } from '../services/hub.ts';
 import type { ImportProcesses } from '../services/importProcess.ts';
+import type { RetentionAges } from '../services/retention.ts';
 import type { RunChanges, RunFeed } from '../services/run.ts';
 import { Loaders } from './loaders.ts';
 
@@ -19,6 +20,8 @@ export interface Viewer {
 export interface Dependencies extends EngineWork {
   feed: RunFeed;
   runChanges: RunChanges;
+  /** After how long what nobody needs is collected. */
+  retention: RetentionAges;
   /** Directory whose files `importDataset` and `importModel` may read. */
   importDir: string;
   /** Read the models that are imported. */

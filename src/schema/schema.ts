@@ -39,6 +39,7 @@ import './steering.ts';
 import './engine.ts';
 import './apiKey.ts';
 import './audit.ts';
+import './storage.ts';
 
 /** Builds the schema from all noun files. */
 export function buildSchema(): GraphQLSchema {

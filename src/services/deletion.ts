@@ -40,11 +40,26 @@ export interface Deletion {
  * @throws AppError NOT_FOUND; CONFLICT with the dependants where something rests on it, or naming the run that is
  * queued or running.
  */
-export async function deleteThing(
-  { db, store }: { db: Db; store: ArtifactStore },
+export function deleteThing(
+  work: { db: Db; store: ArtifactStore },
   type: ThingType,
   id: string,
   cascade: boolean,
+): Promise<Deletion> {
+  return deleteUnless(work, type, id, async (_tx, dependants) => {
+    if (dependants.length > 0 && !cascade) throw inUse(type, dependants);
+  });
+}
+
+/**
+ * Deletes a thing and what rests on it, unless `refuse` throws; it is asked behind all locks.
+ * @throws AppError NOT_FOUND; CONFLICT naming the run that is queued or running; what `refuse` throws.
+ */
+export async function deleteUnless(
+  { db, store }: { db: Db; store: ArtifactStore },
+  type: ThingType,
+  id: string,
+  refuse: (tx: Executor, dependants: Dependant[]) => Promise<void>,
 ): Promise<Deletion> {
   const { deleted, files, rowBytes } = await db.transaction(async (tx) => {
     // One at a time: two that overlap would wait for each other.
@@ -61,7 +76,7 @@ export async function deleteThing(
     const described = await describe(tx, all);
     if (!described.some((thing) => thing.id === id)) throw notFound(type, id);
     const dependants = described.filter((thing) => !own[thing.type].includes(thing.id));
-    if (dependants.length > 0 && !cascade) throw inUse(type, dependants);
+    await refuse(tx, dependants);
     await refuseUnfinished(tx, all.Run);
     const files = await readFiles(tx, all);
     const rowBytes =

@@ -230,7 +230,7 @@ test('a sweep deletes what is old and unused, and nothing else', async () => {
   for (const name of ['old', 'young']) await writeFile(join(incoming, name), 'half');
   await utimes(join(incoming, 'old'), LONG_AGO, LONG_AGO);
 
-  expect(await sweepArtifacts(db, store)).toBe(1);
+  expect((await sweepArtifacts(db, store)).items).toBe(1);
   expect(await Promise.all([used, unused, oldOrphan!, youngOrphan!].map((f) => isStored(f.sha256)))).toEqual([
     ...[true, true, false, true],
   ]);

@@ -81,6 +81,7 @@ export async function openApi(overrides: Partial<Dependencies> = {}): Promise<Ap
     // Where nobody listens.
     hub: { url: 'http://127.0.0.1:9', token: null },
     limits,
+    retention: { DAMAGED: null, EVENTS: null, FAILED_RUNS: null, RESULTS: null, AUDIT: null },
     ...overrides,
   };
   const schema = buildSchema();

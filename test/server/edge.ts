@@ -57,6 +57,7 @@ export async function startTestApi(
       importDir: config.importDir,
       hub: config.hub,
       limits: config.limits,
+      retention: config.retention.ages,
     },
     ...(options.work ?? { engine, store: null as never }),
   };

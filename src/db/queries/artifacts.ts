@@ -9,7 +9,7 @@ import type { Executor } from '../client.ts';
 import { artifacts } from '../tables/index.ts';
 
 /** Young files may belong to a transaction that has not ended yet, on whichever machine. */
-const SWEEP_AGE_MS = 60 * 60 * 1000;
+export const SWEEP_AGE_MS = 60 * 60 * 1000;
 const SWEEP_BATCH = 1000;
 
 /**
@@ -45,15 +45,16 @@ export async function collectArtifact(db: Executor, store: ArtifactStore, hash: 
 
 /**
  * Deletes what nothing refers to and has not been touched for an hour: files without a row, rows without use,
- * unfinished files. Any number of processes may sweep at once. Returns how many files it deleted.
+ * unfinished files. Any number of processes may sweep at once. Returns how many files it deleted, and the
+ * bytes of those of which they are known.
  */
 export async function sweepArtifacts(
   db: Executor,
   store: ArtifactStore,
   before: Date = new Date(Date.now() - SWEEP_AGE_MS),
-): Promise<number> {
+): Promise<{ items: number; bytes: number }> {
   const unused = await db
-    .select({ hash: artifacts.hash })
+    .select({ hash: artifacts.hash, bytes: artifacts.bytes })
     .from(artifacts)
     .where(sql`${artifacts.createdAt} < ${before.toISOString()} and ${UNUSED}`);
   const hashes = unused.map((row) => row.hash);
@@ -62,9 +63,46 @@ export async function sweepArtifacts(
   for (let i = 0; i < old.length; i += SWEEP_BATCH) {
     hashes.push(...(await withoutRow(db, old.slice(i, i + SWEEP_BATCH))));
   }
-  let deleted = 0;
-  for (const hash of hashes) if (await collectArtifact(db, store, hash)) deleted += 1;
+  const sizes = new Map(unused.map(({ hash, bytes }) => [hash, bytes]));
+  const deleted = { items: 0, bytes: 0 };
+  for (const hash of hashes) {
+    if (!(await collectArtifact(db, store, hash))) continue;
+    deleted.items += 1;
+    deleted.bytes += sizes.get(hash) ?? 0;
+  }
   return deleted;
+}
+
+/** Files of one kind: all, and those that nothing refers to. */
+export interface KeptFiles {
+  kind: string;
+  files: number;
+  bytes: number;
+  unusedFiles: number;
+  unusedBytes: number;
+}
+
+/** The files that rows stand for, by kind. */
+export async function measureArtifacts(db: Executor): Promise<KeptFiles[]> {
+  const { rows } = await db.execute<Record<string, string>>(sql`
+    select kind, count(*) as files, sum(bytes) as bytes, count(*) filter (where ${UNUSED}) as "unusedFiles",
+      coalesce(sum(bytes) filter (where ${UNUSED}), 0) as "unusedBytes"
+    from ${artifacts} group by kind order by kind`);
+  return rows.map(({ kind, ...numbers }) => ({
+    kind: kind!,
+    files: Number(numbers.files),
+    bytes: Number(numbers.bytes),
+    unusedFiles: Number(numbers.unusedFiles),
+    unusedBytes: Number(numbers.unusedBytes),
+  }));
+}
+
+/** What the next sweep finds without listing the store: rows that nothing refers to. */
+export async function measureUnused(db: Executor, before: Date): Promise<{ items: number; bytes: number }> {
+  const { rows } = await db.execute<{ items: string; bytes: string }>(sql`
+    select count(*) as items, coalesce(sum(bytes), 0) as bytes from ${artifacts}
+    where ${artifacts.createdAt} < ${before.toISOString()} and ${UNUSED}`);
+  return { items: Number(rows[0]!.items), bytes: Number(rows[0]!.bytes) };
 }
 
 const UNUSED = sql`not exists (select from models where models.artifact_hash = ${artifacts.hash})

@@ -13,6 +13,7 @@ export * from './intervention.ts';
 export * from './latent.ts';
 export * from './model.ts';
 export * from './ontology.ts';
+export * from './retention.ts';
 export * from './run.ts';
 export * from './sae.ts';
 export * from './steering.ts';

@@ -1,39 +1,25 @@
 /** `npm run demo`: from nothing to a finished concept swap, as a client of the public API. */
-import { parseArgs } from 'node:util';
-import { createApiClient } from './client.ts';
+import { dirname } from 'node:path';
+import type { Config } from '../config.ts';
+import { type DemoArguments, readArguments, USAGE } from './arguments.ts';
+import { type ApiClient, createApiClient } from './client.ts';
+import { needNative, runCountriesDemo, SMOLLM2_ALIGNMENT } from './countries.ts';
 import { runDemo } from './scenario.ts';
 import { startOwnServer } from './server.ts';
+import { fetchSmolLm2, SMOLLM2_FILE } from './smollm2.ts';
 import { line } from './terminal.ts';
 
-const USAGE = `npm run demo -- [--exit] [--seed N] [--people N] [--steps N]
+/** Said beforehand. */
+const DURATION =
+  '\nOn two cores this takes about seven minutes, and a download of 93 MB the first time besides.';
 
-  --exit       end the server when the demo is through, instead of serving on
-  --seed N     seed of the data, the model and the alignments (default 0)
-  --people N   people in the generated biographies (default 100)
-  --steps N    training steps of the language model (default: the API's; fewer on wasm)
-`;
-
-const { values: flags } = parseArgs({
-  options: {
-    exit: { type: 'boolean', default: false },
-    seed: { type: 'string', default: '0' },
-    people: { type: 'string', default: '100' },
-    steps: { type: 'string' },
-    help: { type: 'boolean', default: false },
-  },
-});
-
-async function main(): Promise<void> {
-  const server = await startOwnServer();
+async function main(options: DemoArguments): Promise<void> {
+  const server = await startOwnServer(options.model === 'smollm2' ? prepareSmolLm2 : undefined);
   const api = createApiClient(`${server.url}/graphql`);
   line(`\nWatch it at ${server.url}/app`);
   let runs: string[] = [];
   try {
-    runs = await runDemo(api, {
-      seed: Number(flags.seed),
-      people: Number(flags.people),
-      steps: flags.steps === undefined ? null : Number(flags.steps),
-    });
+    runs = await scenarioOf(options)(api);
   } catch (error) {
     process.exitCode = 1;
     line(`\nThe demo did not finish: ${(error as Error).message}\nThe server's log is ${server.logFile}`);
@@ -41,7 +27,7 @@ async function main(): Promise<void> {
   } finally {
     await api.close();
   }
-  if (flags.exit) await server.stop();
+  if (options.exit) await server.stop();
   else if (!process.exitCode) {
     const [last] = runs.slice(-1).map(encodeURIComponent);
     line(`\nThe page with these runs is open at ${server.url}/app`);
@@ -55,9 +41,38 @@ async function main(): Promise<void> {
   await server.exited;
 }
 
-if (flags.help) process.stdout.write(USAGE);
-else
-  await main().catch((error: Error) => {
+/** What to do once the server listens. */
+function scenarioOf(options: DemoArguments): (api: ApiClient) => Promise<string[]> {
+  if (options.model === 'gpt2') return (api) => runDemo(api, options);
+  const { seed, countries } = options;
+  const plan = { path: SMOLLM2_FILE, seed, countries, alignment: SMOLLM2_ALIGNMENT };
+  return async (api) => {
+    await needNative(api);
+    return runCountriesDemo(api, plan);
+  };
+}
+
+/** Has the model where the server may import it from. */
+async function prepareSmolLm2({ cacheDir }: Config): Promise<Record<string, string>> {
+  line(DURATION);
+  const path = await fetchSmolLm2(cacheDir, process.env, (message) => line(`  ${message}`));
+  return { IMPORT_DIR: dirname(path) };
+}
+
+function read(): DemoArguments | null {
+  try {
+    return readArguments(process.argv.slice(2));
+  } catch (error) {
+    process.exitCode = 1;
+    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
+    return null;
+  }
+}
+
+const options = read();
+if (options?.help) process.stdout.write(USAGE);
+else if (options)
+  await main(options).catch((error: Error) => {
     process.exitCode = 1;
     line(`\nThe demo could not begin: ${error.message}`);
   });

@@ -4,19 +4,45 @@ export const ENGINE = /* GraphQL */ `
   query Engine { engine { backend tensorflowVersion fallbackReason devices { name kind } } }
 `;
 
+const NEW_DATASET = /* GraphQL */ `
+  fragment NewDataset on Dataset {
+    id
+    name
+    ontology { slug version concepts { id key label } }
+    splits { name size }
+    examples(first: 2, split: TRAIN) { edges { node { prompt answer } } }
+  }
+`;
+
 export const GENERATE_DATASET = /* GraphQL */ `
   mutation GenerateDataset($input: GenerateDatasetInput!) {
     generateDataset(input: $input) {
       __typename
-      ... on GenerateDatasetSuccess {
-        dataset {
-          id
-          name
-          ontology { slug version concepts { id key label } }
-          splits { name size }
-          examples(first: 2, split: TRAIN) { edges { node { prompt answer } } }
-        }
-      }
+      ... on GenerateDatasetSuccess { dataset { ...NewDataset } }
+      ... on Error { message }
+      ... on InputError { path }
+    }
+  }
+  ${NEW_DATASET}
+`;
+
+export const GENERATE_WORLD_DATASET = /* GraphQL */ `
+  mutation GenerateWorldDataset($input: GenerateWorldDatasetInput!) {
+    generateWorldDataset(input: $input) {
+      __typename
+      ... on GenerateWorldDatasetSuccess { dataset { ...NewDataset } }
+      ... on Error { message }
+      ... on InputError { path }
+    }
+  }
+  ${NEW_DATASET}
+`;
+
+export const IMPORT_MODEL = /* GraphQL */ `
+  mutation ImportModel($input: ImportModelInput!) {
+    importModel(input: $input) {
+      __typename
+      ... on ImportModelSuccess { model { id nParams architecture config { nLayers dModel } } }
       ... on Error { message }
       ... on InputError { path }
     }
@@ -80,6 +106,7 @@ export const MODEL_RUN = /* GraphQL */ `
 export const ALIGNMENT_RUN = /* GraphQL */ `
   query AlignmentRun($id: ID!) {
     run(id: $id) {
+      id
       status
       error { code message }
       ... on AlignmentRun {
@@ -87,17 +114,17 @@ export const ALIGNMENT_RUN = /* GraphQL */ `
         chosenAlpha
         binding(split: TEST_OOD) { accuracy diagonalAccuracy concepts { key } matrix }
         reconstruction(split: TEST_OOD) { fvu l0 }
-        swaps { control population split alpha trials successes successRate chosen }
+        swaps { control population split alpha trials successes successRate leftOut chosen }
       }
     }
   }
 `;
 
 export const EXAMPLES = /* GraphQL */ `
-  query Examples($id: ID!, $conceptId: ID!) {
+  query Examples($id: ID!, $conceptId: ID!, $first: Int!) {
     node(id: $id) {
       ... on Dataset {
-        examples(first: 1, split: TEST_OOD, conceptId: $conceptId) {
+        examples(first: $first, split: TEST_OOD, conceptId: $conceptId) {
           edges { node { id } }
         }
       }
@@ -114,6 +141,7 @@ export const SWAP_CONCEPT = /* GraphQL */ `
           prompt
           alpha
           success
+          known
           expectedAnswer
           sourceConcept { label }
           targetConcept { label }

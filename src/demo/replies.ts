@@ -6,6 +6,14 @@ export interface Concept {
   label: string;
 }
 
+export interface Dataset {
+  id: string;
+  name: string;
+  ontology: { slug: string; version: number; concepts: Concept[] };
+  splits: { name: string; size: number }[];
+  examples: { edges: { node: { prompt: string; answer: string } }[] };
+}
+
 /** A run that has been followed to its end. */
 export interface Ended {
   status: string;
@@ -19,6 +27,7 @@ export interface SwapReply {
     prompt: string;
     alpha: number;
     success: boolean;
+    known: boolean | null;
     expectedAnswer: string;
     sourceConcept: Concept;
     targetConcept: Concept;

@@ -1,16 +1,18 @@
 /** The main job, step by step: data, language model, two alignments, a concept swap with each, a closing table. */
-import { type ApiClient, success } from './client.ts';
 import {
-  ALIGNMENT_RUN,
-  ENGINE,
-  EXAMPLES,
-  GENERATE_DATASET,
-  MODEL_RUN,
-  START_ALIGNMENT_RUN,
-  START_MODEL_RUN,
-  SWAP_CONCEPT,
-} from './operations.ts';
-import { type Concept, type Ended, finished, type SwapReply } from './replies.ts';
+  type Alignment,
+  align,
+  findSwaps,
+  readExamples,
+  showBinding,
+  showDataset,
+  showEngine,
+  showSwap,
+  swapConcept,
+} from './alignments.ts';
+import { type ApiClient, success } from './client.ts';
+import { GENERATE_DATASET, MODEL_RUN, START_MODEL_RUN } from './operations.ts';
+import { type Dataset, type Ended, finished } from './replies.ts';
 import { heading, line, percent, table } from './terminal.ts';
 import { runAndWatch } from './watch.ts';
 
@@ -21,72 +23,32 @@ export interface DemoSettings {
   steps: number | null;
 }
 
-interface Dataset {
-  id: string;
-  name: string;
-  ontology: { slug: string; version: number; concepts: Concept[] };
-  splits: { name: string; size: number }[];
-  examples: { edges: { node: { prompt: string; answer: string } }[] };
-}
-
-interface SwapMeasure {
-  control: string;
-  population: string;
-  split: string;
-  alpha: number;
-  trials: number;
-  successes: number;
-  successRate: number;
-  chosen: boolean;
-}
-
-interface Alignment extends Ended {
-  chosenAlpha: number;
-  binding: { accuracy: number; diagonalAccuracy: number; concepts: { key: string }[]; matrix: number[][] };
-  reconstruction: { fvu: number; l0: number };
-  swaps: SwapMeasure[];
-}
-
 const PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
 /** The wasm backend takes several times as long a step; this many still learn the facts. */
 const WASM_STEPS = 500;
 
 /** The ids of the alignments that it made. @throws Error when a step failed. */
 export async function runDemo(api: ApiClient, settings: DemoSettings): Promise<string[]> {
-  const steps = settings.steps ?? (await showEngine(api));
+  const steps = settings.steps ?? (await chooseSteps(api));
   const dataset = await generate(api, settings);
   const modelId = await trainModel(api, dataset, settings.seed, steps);
   const alignments: Alignment[] = [];
-  const runs: string[] = [];
   for (const preset of PRESETS) {
     heading(`Alignment, preset ${preset}`);
     const input = { modelId, settings: { preset, seed: settings.seed } };
-    const runId = await runAndWatch(api, preset, START_ALIGNMENT_RUN, input);
-    const alignment = finished((await api.request<{ run: Alignment }>(ALIGNMENT_RUN, { id: runId })).run);
+    const alignment = await align(api, preset, input);
     showBinding(alignment);
-    await showSwap(api, dataset, runId);
+    await swapUniversity(api, dataset, alignment.id);
     alignments.push(alignment);
-    runs.push(runId);
   }
   heading('People the SAE never saw');
   showResults(alignments);
-  return runs;
+  return alignments.map(({ id }) => id);
 }
 
 /** Says what computes; returns the training steps that fit it, null for the default. */
-async function showEngine(api: ApiClient): Promise<number | null> {
-  interface Engine {
-    backend: string;
-    tensorflowVersion: string | null;
-    fallbackReason: string | null;
-    devices: { name: string }[];
-  }
-  const { engine } = await api.request<{ engine: Engine }>(ENGINE);
-  if (engine.backend !== 'WASM') {
-    line(`  TensorFlow ${engine.tensorflowVersion} on ${engine.devices.map((d) => d.name).join(', ')}`);
-    return null;
-  }
-  line(`  wasm, since the native engine is not available: ${engine.fallbackReason}`);
+async function chooseSteps(api: ApiClient): Promise<number | null> {
+  if (await showEngine(api)) return null;
   line(
     `  It is several times slower, so the language model trains ${WASM_STEPS} steps instead of the default.`,
   );
@@ -100,9 +62,7 @@ async function generate(api: ApiClient, { seed, people }: DemoSettings): Promise
     generateDataset: { __typename: 'GenerateDatasetSuccess'; dataset: Dataset };
   }>(GENERATE_DATASET, { input });
   const { dataset } = success(reply.generateDataset);
-  line(`  ontology ${dataset.ontology.slug}: ${dataset.ontology.concepts.map((c) => c.label).join(', ')}`);
-  line(`  dataset ${dataset.name}: ${dataset.splits.map((s) => `${s.name} ${s.size}`).join(', ')}`);
-  for (const { node } of dataset.examples.edges) line(`  "${node.prompt}" → "${node.answer}"`);
+  showDataset(dataset);
   return dataset;
 }
 
@@ -125,53 +85,33 @@ async function trainModel(
   return model.id;
 }
 
-function showBinding({ binding, reconstruction }: Alignment): void {
-  line('  Binding on held-out phrasings: of each concept’s prompts, the share whose strongest slot is …');
-  table([
-    ['concept', ...binding.concepts.map((c) => c.key)],
-    ...binding.matrix.map((row, i) => [binding.concepts[i]!.key, ...row.map((share) => share.toFixed(2))]),
-  ]);
-  line(
-    `  binding ${percent(binding.accuracy)}, diagonal ${percent(binding.diagonalAccuracy)}, FVU ${reconstruction.fvu.toFixed(3)}`,
-  );
-}
-
 /** Asks for a person's birth city with the university's slot on instead. */
-async function showSwap(api: ApiClient, dataset: Dataset, runId: string): Promise<void> {
+async function swapUniversity(api: ApiClient, dataset: Dataset, runId: string): Promise<void> {
   const [source, target] = ['birth_city', 'university'].map(
     (key) => dataset.ontology.concepts.find((c) => c.key === key)!,
   );
-  interface Page {
-    node: { examples: { edges: { node: { id: string } }[] } };
-  }
-  const page = await api.request<Page>(EXAMPLES, { id: dataset.id, conceptId: source!.id });
-  const exampleId = page.node.examples.edges[0]!.node.id;
+  const [exampleId] = await readExamples(api, dataset.id, source!.id, 1);
   const input = { runId, exampleId, sourceConcept: source!.key, targetConcept: target!.key };
-  const reply = await api.request<{ swapConcept: SwapReply }>(SWAP_CONCEPT, { input });
-  const swap = success(reply.swapConcept).intervention;
-  line(`  Swap ${swap.sourceConcept.label} → ${swap.targetConcept.label} at alpha ${swap.alpha}:`);
-  line(`    prompt    ${swap.prompt}`);
-  line(`    before    ${swap.baseline.text.trim()}`);
-  line(`    after     ${swap.result.text.trim()}`);
-  line(`    expected  ${swap.expectedAnswer}${swap.success ? '  ✓' : '  ✗'}`);
+  showSwap(await swapConcept(api, input));
 }
 
 function showResults(alignments: Alignment[]): void {
-  const find = (a: Alignment, control: string, split: string) =>
-    a.swaps.find((s) => s.control === control && s.population === 'UNSEEN' && s.split === split && s.chosen);
-  const rate = (m: SwapMeasure | undefined) => (m ? percent(m.successRate) : '–');
+  const rate = (a: Alignment, control: string, split: string) => {
+    const swaps = findSwaps(a, control, split);
+    return swaps ? percent(swaps.successRate!) : '–';
+  };
   const rows = alignments.map((a, i) => [
     PRESETS[i]!,
-    a.chosenAlpha,
+    a.chosenAlpha ?? '–',
     percent(a.binding.accuracy),
-    rate(find(a, 'CONCEPT', 'TRAIN')),
-    rate(find(a, 'CONCEPT', 'TEST_OOD')),
+    rate(a, 'CONCEPT', 'TRAIN'),
+    rate(a, 'CONCEPT', 'TEST_OOD'),
   ]);
   const control = alignments.at(-1)!;
-  const random = (split: string) => rate(find(control, 'RANDOM_LATENT', split));
+  const random = (split: string) => rate(control, 'RANDOM_LATENT', split);
   table([
     ['slots', 'alpha', 'binding', 'swap, known phrasing', 'swap, held-out phrasing'],
     ...rows,
-    ['random latent', control.chosenAlpha, '–', random('TRAIN'), random('TEST_OOD')],
+    ['random latent', control.chosenAlpha ?? '–', '–', random('TRAIN'), random('TEST_OOD')],
   ]);
 }

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readConfig } from '../config.ts';
+import { type Config, readConfig } from '../config.ts';
 import { prepareNative } from '../engine/native/build.ts';
 import { checkPort } from '../server/port.ts';
 import { heading, line } from './terminal.ts';
@@ -21,11 +21,14 @@ export interface OwnServer extends DemoServer {
   logFile: string;
 }
 
+/** Has ready what the demo needs besides the engine; returns how the server's environment differs for it. */
+export type Prepare = (config: Config) => Promise<Record<string, string>>;
+
 /**
  * Prepares the engine in sight, starts API and worker as one process, and ends it with this one's signals.
  * @throws AppError UNAVAILABLE when another process has the port, before anything is done.
  */
-export async function startOwnServer(): Promise<OwnServer> {
+export async function startOwnServer(prepare: Prepare = async () => ({})): Promise<OwnServer> {
   const config = readConfig();
   await checkPort(config);
   heading('Engine');
@@ -36,11 +39,14 @@ export async function startOwnServer(): Promise<OwnServer> {
       environment: process.env,
       log: (message) => line(`  ${message}`),
     });
+  const overrides = await prepare(config);
   mkdirSync(config.dataDir, { recursive: true });
   const logFile = join(config.dataDir, 'server.log');
-  const server = await startServer({ ROLE: 'all' }, openSync(logFile, 'a')).catch((error: Error) => {
-    throw new Error(`${error.message} Its log is ${logFile}`);
-  });
+  const server = await startServer({ ROLE: 'all', ...overrides }, openSync(logFile, 'a')).catch(
+    (error: Error) => {
+      throw new Error(`${error.message} Its log is ${logFile}`);
+    },
+  );
   const stop = () => void server.stop();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);

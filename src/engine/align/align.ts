@@ -53,7 +53,7 @@ import { type PromptTraining, type Trained, trainOnPrompts } from './training.ts
  */
 export function runAlignment(job: AlignmentJob, context: JobContext): Promise<AlignmentResult> {
   return withTrainedSae({ ...job, slots: true }, context, async (study) => {
-    const { model, dataset, sae, captured, best, breathe, phases } = study;
+    const { model, dataset, sae, captured, best, phases } = study;
     const kept = `kept the weights of step ${sae.bestStep} of ${sae.settings.posttrain.steps}`;
     const reached = `validation binding ${best.accuracy.toFixed(4)}, loss ${best.loss.toFixed(4)}`;
     context.reporter.log('INFO', `${kept}: ${reached}`);
@@ -63,7 +63,7 @@ export function runAlignment(job: AlignmentJob, context: JobContext): Promise<Al
     phases.at('EVALUATE', 0.3);
     const swaps = !computes(model)
       ? NO_SWAPS
-      : await evaluateSwaps({ model, sae }, dataset, captured, breathe);
+      : await evaluateSwaps({ model, sae }, dataset, captured, context.reporter);
     return { kind: 'ALIGNMENT', ...measures, bestStep: sae.bestStep, slots, ...swaps };
   });
 }

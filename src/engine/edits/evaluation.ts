@@ -4,6 +4,7 @@ import type { CapturedPopulations } from '../align/captured.ts';
 import type { Population } from '../align/population.ts';
 import type { SwapMeasure } from '../contract/alignment.ts';
 import { type EngineDataset, type Prompt, SPLITS, type Split } from '../contract/dataset.ts';
+import type { JobReporter } from '../contract/protocol.ts';
 import { laterAlpha } from '../contract/swap.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
@@ -50,12 +51,20 @@ export async function evaluateSwaps(
   pair: { model: LanguageModel; sae: Sae },
   dataset: EngineDataset,
   captured: CapturedPopulations,
-  breathe: () => Promise<void>,
+  reporter: Pick<JobReporter, 'breathe' | 'log'>,
 ): Promise<SwapEvaluation> {
+  const breathe = () => reporter.breathe();
   const targetOf = indexTargetPrompts([...captured.SEEN, ...captured.VALIDATION, ...captured.UNSEEN]);
   const draw = createDraw(pair, dataset, { captured, targetOf }, breathe);
   const chosenBy = await drawFirst(draw, 'VALIDATION', ['VALIDATION', 'TRAIN']);
   if (!chosenBy) return { swaps: [], chosenAlpha: null };
+  if (chosenBy.trials.length === 0) {
+    reporter.log(
+      'WARN',
+      `no swap is measured: of the ${chosenBy.leftOut} on validation entities the model knows none by itself`,
+    );
+    return { swaps: [], chosenAlpha: null };
+  }
   const scales = freeScales(pair.sae, captured.SEEN);
   const given = { ...pair, scales, targetOf, sums: sumsOf(captured, dataset.concepts.length) };
   const tryAll = (asked: Asked, tried: readonly Tried[]) => measure(given, asked, tried, breathe);
@@ -99,17 +108,19 @@ function createDraw(
   };
 }
 
-/** The first of the splits that has a swap to try; undefined where none has. */
+/** The first of the splits that has a swap to try, or one that was left out; undefined where none has. */
 async function drawFirst(
   draw: Draw,
   population: Population,
   splits: readonly Split[],
 ): Promise<Asked | undefined> {
+  const drawn: Asked[] = [];
   for (const split of splits) {
     const asked = await draw(population, split);
     if (asked.trials.length > 0) return asked;
+    drawn.push(asked);
   }
-  return undefined;
+  return drawn.find(({ leftOut }) => leftOut > 0);
 }
 
 interface Given {

@@ -51,13 +51,16 @@ export class Knowledge {
   }
 }
 
-/** Swaps that the model knows, and the number of those before the last of them that it does not. */
+/** Swaps that the model knows, and the number of others that came before the last of them. */
 export interface KnownSwaps<Swap> {
   swaps: Swap[];
   leftOut: number;
 }
 
-/** The first `count` swaps that the model knows, in the order of `candidates`; no more are asked than that takes. */
+/** Swaps that are asked about together at least: a few prompts take hardly less time than many. */
+const LEAST_ASKED = 32;
+
+/** The first `count` swaps that the model knows, in the order of `candidates`. */
 export async function takeKnown<Swap>(
   knowledge: Knowledge,
   candidates: readonly Swap[],
@@ -65,14 +68,18 @@ export async function takeKnown<Swap>(
   promptsOf: (swap: Swap) => SwapPrompts,
 ): Promise<KnownSwaps<Swap>> {
   const swaps: Swap[] = [];
-  let asked = 0;
-  while (swaps.length < count && asked < candidates.length) {
-    const next = candidates.slice(asked, asked + count - swaps.length);
-    await knowledge.ask(promptsAsked(next, promptsOf));
-    swaps.push(...next.filter((swap) => knowledge.knowsBoth(promptsOf(swap))));
-    asked += next.length;
+  let leftOut = 0;
+  for (let next = 0; swaps.length < count && next < candidates.length; ) {
+    const asked = candidates.slice(next, next + Math.max(count - swaps.length, LEAST_ASKED));
+    const known = await askKnown(knowledge, asked, promptsOf);
+    asked.forEach((swap, i) => {
+      if (swaps.length === count) return;
+      if (known[i]) swaps.push(swap);
+      else leftOut++;
+    });
+    next += asked.length;
   }
-  return { swaps, leftOut: asked - swaps.length };
+  return { swaps, leftOut };
 }
 
 /** For each swap whether the model knows it. */

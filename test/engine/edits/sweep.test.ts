@@ -389,7 +389,7 @@ describe('a swap sweep', () => {
       runSwapSweep({ ...job, settings: settingsOf() }, createRecorder(workDir)),
     ).rejects.toMatchObject({
       code: 'INVALID_INPUT',
-      message: expect.stringContaining('no swap in the TRAIN prompts of SEEN entities'),
+      message: expect.stringContaining('no swap in the TEST_OOD prompts of SEEN entities'),
     });
   });
 });
@@ -446,7 +446,7 @@ test('the evaluation after an alignment tries what the model knows alone where i
   const sae = new Sae({ ...stored, settings: { ...stored.settings, knownOnly: true } });
   const populations = splitPopulations(dataset, sae.settings);
   const captured = await capturePrompts(model, populations, sae.settings, createRecorder(workDir));
-  const { swaps } = await evaluateSwaps({ model, sae }, dataset, captured, async () => {});
+  const { swaps } = await evaluateSwaps({ model, sae }, dataset, captured, createRecorder(workDir).reporter);
   expect(Math.max(...swaps.map(({ leftOut }) => leftOut))).toBeGreaterThan(0);
   const some = swaps.filter(({ leftOut }) => leftOut > 0);
   const { swapTrials } = sae.settings;

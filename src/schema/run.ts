@@ -2,7 +2,7 @@
 import { datasetsByIds } from '../services/dataset.ts';
 import { workersByIds } from '../services/engine.ts';
 import { modelsByIds } from '../services/model.ts';
-import { getMetrics, runsByIds } from '../services/run.ts';
+import { ALL_STEPS, getMetrics, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { encodeEventCursor } from './eventCursor.ts';
 import { typenameOf } from './ids.ts';
@@ -142,9 +142,18 @@ RunRef.implement({
           defaultValue: DEFAULT_MAX_POINTS,
           description: 'Most points a series may have, 4–10,000.',
         }),
+        fromStep: t.arg.int({
+          required: false,
+          description:
+            'Only steps from this one on, 0 or more: a series is thinned as if it had no others, so that a closer look shows more.',
+        }),
+        toStep: t.arg.int({ required: false, description: 'Only steps up to this one.' }),
       },
-      resolve: (run, { names, maxPoints }, { db }) =>
-        getMetrics(db, run.id, names ?? null, maxPoints ?? DEFAULT_MAX_POINTS),
+      resolve: (run, { names, maxPoints, fromStep, toStep }, { db }) =>
+        getMetrics(db, run.id, names ?? null, maxPoints ?? DEFAULT_MAX_POINTS, {
+          from: fromStep ?? ALL_STEPS.from,
+          to: toStep ?? ALL_STEPS.to,
+        }),
     }),
   }),
 });

@@ -2,7 +2,7 @@
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type LogEvent, readLog } from '../db/queries/events.ts';
-import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
+import { type MetricSeries, readMetrics, type StepRange } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
 import { type Place, readSnapshot } from '../db/queries/runChanges.ts';
 import * as queries from '../db/queries/runs.ts';
@@ -11,7 +11,7 @@ import { invalidInput, notFound } from '../errors.ts';
 import { dequeueRun } from '../jobs/queue.ts';
 
 export type * from '../db/queries/events.ts';
-export type { MetricSeries } from '../db/queries/metrics.ts';
+export { ALL_STEPS, type MetricSeries } from '../db/queries/metrics.ts';
 export type { Page, PageArgs } from '../db/queries/page.ts';
 export type { Place } from '../db/queries/runChanges.ts';
 export { resultOf, settingsOf } from '../db/queries/runOf.ts';
@@ -70,8 +70,9 @@ export function getMetrics(
   runId: string,
   names: readonly string[] | null,
   maxPoints: number,
+  range?: StepRange,
 ): Promise<MetricSeries[]> {
-  return readMetrics(db, runId, names, maxPoints);
+  return readMetrics(db, runId, names, maxPoints, range);
 }
 
 const MAX_LOG_LINES = 1000;

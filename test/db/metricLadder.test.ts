@@ -13,8 +13,10 @@ const N = 40_007;
 const AT = 1_700_000_000_000;
 const NAMES = ['walk', 'diverged', 'steps'];
 let database: Database;
-/** Written at once, so that it has no ladder before it is read. */
+/** Has no ladder before it is read, as runs from before there were ladders. */
 let old: Claim;
+/** Buckets that it had from being written. */
+let kept: number;
 /** Written piece by piece, the ladder with it. */
 let grown: Claim;
 
@@ -42,6 +44,8 @@ beforeAll(async () => {
   grown = (await insertRunningRun(db)).claim;
   for (let from = 0; from < N; from += 5000)
     await appendMetrics(db, old, rows(from, Math.min(N, from + 5000)));
+  kept = (await buckets(old)).length;
+  await db.delete(metricBuckets).where(eq(metricBuckets.runId, old.runId));
   for (let from = 0, piece = 1; from < N; from += piece, piece = (7 * piece) % 4999) {
     await appendMetrics(db, grown, rows(from, Math.min(N, from + piece)));
     // Two at once, as a reader beside the writer.
@@ -89,6 +93,49 @@ describe.each(NAMES)('a long series of %s', (name) => {
       expect(read!.points.map(({ at }) => at.getTime())).toEqual(indices.map((i) => AT + i));
     }
   });
+});
+
+test('a long series is on the ladder by the time it is written', () => {
+  expect(kept).toBeGreaterThan((NAMES.length * (N - 5000)) / 16);
+});
+
+describe.each([
+  ['a range with buckets', 5003, 39_990],
+  ['a range from the beginning', 0, 30_000],
+  ['a range to the end', 12_345, N - 1],
+])('%s', (_what, from, to) => {
+  test.each([62, 500, 1500])('is thinned to %i points as if there were no others', async (maxPoints) => {
+    // Between two points, as a pointer on a curve is.
+    const range = { from: Math.max(0, 3 * from - 1), to: 3 * to + 1 };
+    const [walk] = await readMetrics(database.db, grown.runId, ['walk'], maxPoints, range);
+    const indices = walk!.points.map(({ step }) => step / 3);
+    expect(indices.length).toBeLessThanOrEqual(maxPoints);
+    expect(indices.length).toBeGreaterThan(maxPoints / 3);
+    expect([indices[0], indices.at(-1)]).toEqual([from, to]);
+    expect(indices).toEqual([...new Set(indices)].sort((a, b) => a - b));
+    const values = series.walk!;
+    expect(walk!.points.map(({ value }) => value)).toEqual(indices.map((i) => values[i]));
+    const within = indices.length ? values.slice(from, to + 1) : [];
+    expect(indices).toContain(from + within.indexOf(Math.max(...within)));
+    expect(indices).toContain(from + within.indexOf(Math.min(...within)));
+    // Stretches are shorter than what lies between two spikes, so each spike is the highest of its own.
+    const spikes = values.map((_, i) => i).filter((i) => i % 1009 === 500 && i >= from && i <= to);
+    if (maxPoints >= 500) for (const spike of spikes) expect(indices).toContain(spike);
+  });
+});
+
+test('a closer look shows every point, and a range without any is empty', async () => {
+  const look = async (from: number, to: number, names: string[] | null = ['walk']) =>
+    (await readMetrics(database.db, grown.runId, names, 100, { from, to })).map(({ points }) =>
+      points.map(({ step }) => step),
+    );
+  const steps = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => 3 * (from + i));
+  expect(await look(3 * 20_000, 3 * 20_099)).toEqual([steps(20_000, 20_099)]);
+  expect(await look(3 * (N - 3), 2 ** 31 - 1)).toEqual([steps(N - 3, N - 1)]);
+  expect(await look(31, 32)).toEqual([[]]);
+  expect(await look(3 * N, 3 * N + 5, null)).toEqual([[], [], []]);
+  await expect(look(5, 4)).rejects.toMatchObject({ path: ['toStep'] });
+  await expect(look(-1, 4)).rejects.toMatchObject({ path: ['fromStep'] });
 });
 
 test('the ladder is the same however it came to be, and has whole buckets of several levels', async () => {

@@ -7,6 +7,10 @@ import { isOfConcept } from '../../engine/contract/metrics.ts';
 import type { MetricRow } from '../../engine/contract/protocol.ts';
 import type { Executor } from '../client.ts';
 import { metricPoints, type RunStatus, runEvents, runs } from '../tables/index.ts';
+import { extendLadder } from './metricLadder.ts';
+
+/** Events of a run after which its series are put on the ladder again. */
+const LADDER_EVERY = 4096;
 
 /** `NOTIFY` payloads of this channel are `<run id>:<newest seq>`. */
 export const RUN_EVENTS_CHANNEL = 'run_events';
@@ -75,8 +79,29 @@ export async function appendMetrics(
   claim: Claim,
   rows: readonly MetricRow[],
 ): Promise<boolean> {
+  const stored = await storeMetrics(db, claim, rows);
+  // Not in the transaction that holds the run's row: readers of a long series find it on the ladder already.
+  if (stored && Math.floor(stored.before / LADDER_EVERY) < Math.floor(stored.after / LADDER_EVERY)) {
+    const names = new Set(rows.flatMap(({ values }) => Object.keys(values)));
+    // Whoever reads makes up for what is missing.
+    await extendLadder(
+      db,
+      claim.runId,
+      [...names].filter((name) => !isOfConcept(name)),
+    ).catch(() => undefined);
+  }
+  return stored !== null;
+}
+
+/** The numbers of the newest event before and after; null, storing nothing, if the claim no longer holds. */
+async function storeMetrics(
+  db: Executor,
+  claim: Claim,
+  rows: readonly MetricRow[],
+): Promise<{ before: number; after: number } | null> {
   return db.transaction(async (tx) => {
-    if (!(await lockRun(tx, claim))) return false;
+    const before = await lockRun(tx, claim);
+    if (before === null) return null;
     const points = rows.flatMap((row, i) =>
       Object.entries(row.values).map(([name, value]) => ({
         row: i,
@@ -89,7 +114,7 @@ export async function appendMetrics(
     const column = (key: keyof (typeof points)[number]) => sql.param(points.map((point) => point[key]));
     const ofConcepts = sql.param([...new Set(points.map(({ name }) => name).filter(isOfConcept))]);
     // The row lock is held, so what this statement sees is all there is.
-    await tx.execute(sql`
+    const { rows: numbered } = await tx.execute<{ after: string }>(sql`
       with given as (
         select distinct on (name, step) *
         from unnest(${column('row')}::int[], ${column('name')}::text[], ${column('step')}::int[],
@@ -113,12 +138,14 @@ export async function appendMetrics(
           )
         where r.id = ${claim.runId} and exists (select from fresh)
         returning r.id, r.last_seq, pg_notify(${RUN_EVENTS_CHANNEL}, r.id || ':' || r.last_seq)
+      ), stored as (
+        insert into ${metricPoints} (run_id, name, step, value, at, seq)
+        select n.id, f.name, f.step, f.value, to_timestamp(f.at / 1000),
+          n.last_seq - (select max(k) from fresh) + f.k
+        from fresh f, numbered n
       )
-      insert into ${metricPoints} (run_id, name, step, value, at, seq)
-      select n.id, f.name, f.step, f.value, to_timestamp(f.at / 1000),
-        n.last_seq - (select max(k) from fresh) + f.k
-      from fresh f, numbered n`);
-    return true;
+      select last_seq as after from numbered`);
+    return { before, after: Number(numbered[0]?.after ?? before) };
   });
 }
 

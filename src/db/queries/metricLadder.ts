@@ -90,3 +90,47 @@ function bucketsOfBuckets(runId: string, names: readonly string[], level: number
     group by name, k / ${FAN} having count(*) = ${FAN}`,
   );
 }
+
+/** A bucket of the lowest level that holds a step, and where the ladder ends before it and with it. */
+export interface Rung {
+  k: number;
+  /** Last step of the bucket before; -1 where there is none. */
+  before: number;
+  /** Its own last step. */
+  lastStep: number;
+}
+
+/**
+ * For each series and step the first bucket that ends at the step or behind it; null where the ladder ends before. Found
+ * from the top down, a few rows a level.
+ */
+export async function findRungs(
+  db: Executor,
+  runId: string,
+  places: readonly { name: string; step: number }[],
+): Promise<(Rung | null)[]> {
+  if (places.length === 0) return [];
+  const of = (level: SQL) => sql`b.run_id = ${runId} and b.name = d.name and b.level = ${level}`;
+  const below = sql`d.level - 1`;
+  const { rows } = await db.execute<{ rung: Rung | null }>(sql`
+    with recursive down (place, name, step, level, k) as (
+      select place, name, step, ${MAX_LEVEL + 1}::int, 0
+      from unnest(${sql.param(places.map(({ name }) => name))}::text[],
+        ${sql.param(places.map(({ step }) => step))}::int[]) with ordinality as p (name, step, place)
+      union all
+      select d.place, d.name, d.step, ${below}, coalesce(
+        (select b.k from ${metricBuckets} b
+          where ${of(below)} and b.k >= d.k * ${FAN} and b.last_step >= d.step order by b.k limit 1),
+        (select b.k + 1 from ${metricBuckets} b where ${of(below)} order by b.k desc limit 1),
+        d.k * ${FAN})
+      from down d where d.level > 1
+    )
+    select (
+      select json_build_object('k', b.k, 'lastStep', b.last_step, 'before', coalesce((
+        select a.last_step from ${metricBuckets} a
+        where a.run_id = ${runId} and a.name = d.name and a.level = 1 and a.k = b.k - 1), -1))
+      from ${metricBuckets} b where ${of(sql`1`)} and b.k = d.k
+    ) as rung
+    from down d where d.level = 1 order by d.place`);
+  return rows.map(({ rung }) => rung);
+}

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm';
 import { invalidInput } from '../../errors.ts';
 import type { Executor } from '../client.ts';
 import { metricBuckets, metricPoints } from '../tables/index.ts';
-import { BASE_POINTS, bucketPoints, extendLadder, FANOUT, MAX_LEVEL } from './metricLadder.ts';
+import { BASE_POINTS, bucketPoints, extendLadder, FANOUT, findRungs, MAX_LEVEL } from './metricLadder.ts';
 import { Extremes, inOrder, type MetricPoint, POINT_BYTES, packPoint, unpackPoint } from './thinning.ts';
 
 export const MIN_POINTS = 4;
@@ -18,44 +18,70 @@ export interface MetricSeries {
   points: MetricPoint[];
 }
 
+/** The steps to be shown, both ends included. */
+export interface StepRange {
+  from: number;
+  to: number;
+}
+
+const LAST_STEP = 2 ** 31 - 1;
+export const ALL_STEPS: StepRange = { from: 0, to: LAST_STEP };
+
 /**
  * Series of a run by name, each with at most `maxPoints` points. A longer one keeps its first and last point
  * and, of each of many stretches, the lowest and the highest: so the extremes of the whole series and every spike
  * stay. There are `(maxPoints - 2) / 2` stretches, equally long to a point; in series of more than 20,000 points, and of
  * 16 a stretch, they are a multiple of 16 points long instead, the last may be shorter, and there may be down to half
  * as many. NaN counts as neither lowest nor
- * highest, and is kept where a stretch has nothing else. `names: null` is all.
+ * highest, and is kept where a stretch has nothing else. `names: null` is all. All that is of the steps of `range`, as
+ * if there were no others: the closer one looks, the more is seen.
  *
- * @throws AppError INVALID_INPUT if `maxPoints` is out of range.
+ * @throws AppError INVALID_INPUT if `maxPoints` is out of range, or `range` is none.
  */
 export async function readMetrics(
   db: Executor,
   runId: string,
   names: readonly string[] | null,
   maxPoints: number,
+  range: StepRange = ALL_STEPS,
 ): Promise<MetricSeries[]> {
   if (!Number.isInteger(maxPoints) || maxPoints < MIN_POINTS || maxPoints > MAX_POINTS) {
     throw invalidInput(['maxPoints'], `maxPoints must be ${MIN_POINTS}–${MAX_POINTS}, got ${maxPoints}`);
   }
+  checkRange(range);
   const stretches = Math.floor((maxPoints - 2) / 2);
   const heads = await readHeads(db, runId, names, (head) => isLong(head, stretches));
-  const plans = heads.map((head) => planOf(head, maxPoints, stretches));
-  const [points, buckets] = [await readPoints(db, runId, plans), await readBuckets(db, runId, plans)];
+  const plans = (await narrow(db, runId, heads, range)).map((head) => planOf(head, stretches));
+  const [points, ends] = [await readPoints(db, runId, plans), await readEnds(db, runId, plans)];
+  const buckets = await readBuckets(db, runId, plans);
   return plans.map((plan, i) => ({
     name: plan.name,
-    points: thin(plan, points[i]!, buckets[i]!, stretches),
+    points:
+      plan.level === 0
+        ? thinShort(points[i]!, maxPoints, stretches)
+        : thin(plan, points[i]!, ends[i]!, buckets[i]!),
   }));
+}
+
+function checkRange({ from, to }: StepRange): void {
+  const isStep = (step: number) => Number.isInteger(step) && step >= 0 && step <= LAST_STEP;
+  if (!isStep(from)) throw invalidInput(['fromStep'], `fromStep must be 0 or more, got ${from}`);
+  if (!isStep(to)) throw invalidInput(['toStep'], `toStep must be 0 or more, got ${to}`);
+  if (to < from) throw invalidInput(['toStep'], `toStep must not be before fromStep (${from}), got ${to}`);
 }
 
 /** What is known of a series before its points are read. */
 interface Head {
   name: string;
+  /** Points, also of buckets; in a range, at most as many. */
   n: number;
-  /** Buckets of the ladder's lowest level, and the last step that they stand for. */
-  buckets: number;
-  after: number;
-  first: MetricPoint;
-  last: MetricPoint;
+  /** The first and the last step of what is shown, or around them. */
+  range: StepRange;
+  /** Buckets of the ladder's lowest level from the first that is used to the last. */
+  buckets: { from: number; to: number };
+  /** Points that are read one by one: those before the buckets, and those behind them. Steps, both ends included. */
+  before: StepRange;
+  after: StepRange;
 }
 
 const isLong = ({ n }: Head, stretches: number) => n > SHORT_SERIES && n >= stretches * BASE_POINTS;
@@ -68,45 +94,75 @@ async function readHeads(
   wantsLadder: (head: Head) => boolean,
 ): Promise<Head[]> {
   const heads = await queryHeads(db, runId, names);
-  const behind = heads.filter((head) => wantsLadder(head) && head.n - head.buckets * BASE_POINTS > LONG_TAIL);
+  const behind = heads.filter(
+    (head) => wantsLadder(head) && head.n - head.buckets.to * BASE_POINTS > LONG_TAIL,
+  );
   if (behind.length === 0) return heads;
   // One by one: what is made stays, though the caller may not wait for the end.
   for (const { name } of behind) await extendLadder(db, runId, [name]);
   return queryHeads(db, runId, names);
 }
 
-interface RawHead extends Record<string, unknown> {
-  name: string;
-  buckets: number;
-  after: number;
-  tail: number;
-  first: { step: number; value: number | 'NaN' | 'Infinity' | '-Infinity'; at: string };
-  last: RawHead['first'];
-}
+const NOTHING: StepRange = { from: 0, to: -1 };
 
 async function queryHeads(db: Executor, runId: string, names: readonly string[] | null): Promise<Head[]> {
-  const place = sql`select json_build_object('step', step, 'value', value, 'at', at) as point, step
-    from ${metricPoints} m where m.run_id = ${runId} and m.name = s.name order by step`;
-  const { rows } = await db.execute<RawHead>(sql`
+  const { rows } = await db.execute<{
+    name: string;
+    buckets: number;
+    after: number;
+    tail: number;
+    last: number;
+  }>(sql`
     with recursive series (name) as (${names === null ? namesOf(runId) : sql`select distinct unnest(${sql.param(names)}::text[])`})
-    select s.name, coalesce(b.k + 1, 0) as buckets, coalesce(b.last_step, -1) as after,
-      f.point as first, l.point as last, (
+    select s.name, coalesce(b.k + 1, 0) as buckets, coalesce(b.last_step, -1) as after, l.step as last, (
         select count(*)::int from ${metricPoints} m where m.run_id = ${runId} and m.name = s.name
           and m.step > coalesce(b.last_step, -1) and m.step <= l.step
       ) as tail
     from series s
-    cross join lateral (${place} limit 1) f
-    cross join lateral (${place} desc limit 1) l
+    cross join lateral (
+      select step from ${metricPoints} m where m.run_id = ${runId} and m.name = s.name order by step desc limit 1
+    ) l
     left join lateral (
       select k, last_step from ${metricBuckets} b
       where b.run_id = ${runId} and b.name = s.name and b.level = 1 order by k desc limit 1
     ) b on true
     order by s.name`);
-  return rows.map(({ name, buckets, after, tail, first, last }) => ({
-    ...{ name, buckets, after, n: buckets * BASE_POINTS + tail },
-    first: { step: first.step, value: Number(first.value), at: new Date(first.at) },
-    last: { step: last.step, value: Number(last.value), at: new Date(last.at) },
+  return rows.map(({ name, buckets, after, tail, last }) => ({
+    name,
+    n: buckets * BASE_POINTS + tail,
+    range: { from: 0, to: last },
+    buckets: { from: 0, to: buckets },
+    before: NOTHING,
+    after: { from: after + 1, to: last },
   }));
+}
+
+/** What of the series lies in the range: whole buckets within it, and the points between them and its ends. */
+async function narrow(
+  db: Executor,
+  runId: string,
+  heads: readonly Head[],
+  range: StepRange,
+): Promise<Head[]> {
+  if (range.from === 0 && range.to === LAST_STEP) return [...heads];
+  const places = heads.flatMap(({ name }) => [range.from, range.to].map((step) => ({ name, step })));
+  const rungs = await findRungs(db, runId, places);
+  return heads.map((head, i) => {
+    const [first, last] = [rungs[2 * i], rungs[2 * i + 1]];
+    const shown = { from: range.from, to: Math.min(range.to, head.range.to) };
+    const from = first ? first.k + 1 : head.buckets.to;
+    const end = last ? last.k : head.buckets.to;
+    const tail = head.n - head.buckets.to * BASE_POINTS;
+    // At most: the buckets at both ends, of which a part is in the range, and what is behind the ladder.
+    const n = (Math.max(0, end - from) + 2) * BASE_POINTS + (last ? 0 : tail);
+    if (!first || end <= from)
+      return { ...head, n, range: shown, buckets: { from: 0, to: 0 }, before: NOTHING, after: shown };
+    return {
+      ...{ name: head.name, n, range: shown, buckets: { from, to: end } },
+      before: { from: shown.from, to: first.lastStep },
+      after: { from: last ? last.before + 1 : head.after.from, to: shown.to },
+    };
+  });
 }
 
 /** Every name once, each found from the one before by the index: a run has few names and many points. */
@@ -118,87 +174,154 @@ const namesOf = (runId: string) => sql`
     order by m.name limit 1
   ) from series where series.name is not null`;
 
-/** What of a series is read: all of a short one; the points above the ladder, and `level` of it, of a long one. */
+/** What of a series is read: all of a short one; the points beside the ladder, and `level` of it, of a long one. */
 interface Plan extends Head {
-  whole: boolean;
   /** 0 where the ladder is not used. */
   level: number;
   /** Of a stretch, in points: whole buckets of the level. */
   length: number;
+  /** Where the first stretch begins, in points of the whole series. */
+  origin: number;
 }
 
-function planOf(head: Head, maxPoints: number, stretches: number): Plan {
-  const whole = head.n <= maxPoints;
-  if (!isLong(head, stretches)) return { ...head, whole, level: 0, length: 0, buckets: 0, after: -1 };
+function planOf(head: Head, stretches: number): Plan {
+  const { buckets, range } = head;
+  if (!isLong(head, stretches)) {
+    const none = { level: 0, length: 0, origin: 0, buckets: { from: 0, to: 0 } };
+    return { ...head, ...none, before: NOTHING, after: range };
+  }
   const ideal = head.n / stretches;
   let level = 1;
   while (level < MAX_LEVEL && 2 * bucketPoints(level + 1) <= ideal) level += 1;
-  const length = Math.ceil(ideal / bucketPoints(level)) * bucketPoints(level);
-  return { ...head, whole, level, length };
+  // Points before the first bucket are fewer than a bucket.
+  const begin = Math.max(0, buckets.from - 1) * BASE_POINTS;
+  const origin = Math.floor(begin / bucketPoints(level)) * bucketPoints(level);
+  const span = head.n + (buckets.from === 0 ? 0 : begin - origin);
+  const length = Math.ceil(span / stretches / bucketPoints(level)) * bucketPoints(level);
+  return { ...head, level, length, origin };
 }
 
-/** The packed points of each series that are not read from the ladder. */
-async function readPoints(db: Executor, runId: string, plans: readonly Plan[]): Promise<Buffer[]> {
-  const column = (values: readonly unknown[]) => sql.param(values);
-  const { rows } = await db.execute<{ bytes: Buffer | null }>(sql`
-    select m.bytes
-    from unnest(${column(plans.map((plan) => plan.name))}::text[], ${column(plans.map((plan) => plan.after))}::int[],
-      ${column(plans.map((plan) => plan.last.step))}::int[]) with ordinality as p (name, after, last, place)
+/** The points of each series that are not read from the ladder. */
+async function readPoints(db: Executor, runId: string, plans: readonly Plan[]): Promise<MetricPoint[][]> {
+  const parts = plans.flatMap(({ name, before, after }, place) =>
+    [before, after].filter(({ from, to }) => from <= to).map((part) => ({ name, place, ...part })),
+  );
+  const column = (key: 'name' | 'place' | 'from' | 'to') => sql.param(parts.map((part) => part[key]));
+  const { rows } = await db.execute<{ place: number; bytes: Buffer }>(sql`
+    select p.place, m.bytes
+    from unnest(${column('name')}::text[], ${column('place')}::int[], ${column('from')}::int[],
+      ${column('to')}::int[]) with ordinality as p (name, place, lo, hi, i)
     cross join lateral (
       select string_agg(${packPoint('step', 'value', 'at')}, '') as bytes
       from (
         select step, value, at from ${metricPoints} m
-        where m.run_id = ${runId} and m.name = p.name and m.step > p.after and m.step <= p.last order by step
+        where m.run_id = ${runId} and m.name = p.name and m.step between p.lo and p.hi order by step
       ) ordered
     ) m
-    order by p.place`);
-  return rows.map(({ bytes }) => bytes ?? Buffer.alloc(0));
+    where m.bytes is not null
+    order by p.i`);
+  return unpack(plans.length, rows);
+}
+
+/** The first and the last point of each series that is read from the ladder. */
+async function readEnds(db: Executor, runId: string, plans: readonly Plan[]): Promise<MetricPoint[][]> {
+  const long = plans.flatMap(({ name, level, range }, place) =>
+    level === 0 ? [] : [{ name, place, ...range }],
+  );
+  if (long.length === 0) return plans.map(() => []);
+  const column = (key: 'name' | 'place' | 'from' | 'to') => sql.param(long.map((one) => one[key]));
+  const end = sql`select ${packPoint('step', 'value', 'at')} as bytes from ${metricPoints} m
+    where m.run_id = ${runId} and m.name = p.name and m.step between p.lo and p.hi order by m.step`;
+  const { rows } = await db.execute<{ place: number; bytes: Buffer }>(sql`
+    select p.place, f.bytes || l.bytes as bytes
+    from unnest(${column('name')}::text[], ${column('place')}::int[], ${column('from')}::int[],
+      ${column('to')}::int[]) as p (name, place, lo, hi)
+    cross join lateral (${end} limit 1) f cross join lateral (${end} desc limit 1) l`);
+  return unpack(plans.length, rows);
+}
+
+function unpack(n: number, rows: readonly { place: number; bytes: Buffer }[]): MetricPoint[][] {
+  const series = Array.from({ length: n }, (): MetricPoint[] => []);
+  for (const { place, bytes } of rows)
+    for (let offset = 0; offset < bytes.length; offset += POINT_BYTES)
+      series[place]!.push(unpackPoint(bytes, offset));
+  return series;
 }
 
 /** Bytes of a packed bucket: its level and place, and its extremes. */
 const BUCKET_BYTES = 6 + 2 * POINT_BYTES;
 
-/** The packed buckets of each series in the order of steps: whole ones of its level, behind them what lower levels have. */
+/**
+ * The packed buckets of each series in the order of steps: whole ones of its level, and on both sides of them what is
+ * left to lower levels.
+ */
 async function readBuckets(db: Executor, runId: string, plans: readonly Plan[]): Promise<Buffer[]> {
   if (plans.every(({ level }) => level === 0)) return plans.map(() => Buffer.alloc(0));
-  const column = (values: readonly number[]) => sql.param(values);
-  const { rows } = await db.execute<{ bytes: Buffer | null }>(sql`
-    select b.bytes
-    from unnest(${sql.param(plans.map((plan) => plan.name))}::text[], ${column(plans.map((plan) => plan.level))}::int[],
-      ${column(plans.map((plan) => plan.buckets))}::int[]) with ordinality as p (name, level, buckets, place)
+  const parts = plans.flatMap(({ name, level, buckets }, place) =>
+    level === 0 ? [] : partsOf(buckets, level).map((part) => ({ name, place, ...part })),
+  );
+  const column = (key: 'name' | 'place' | 'level' | 'from' | 'to') =>
+    sql.param(parts.map((part) => part[key]));
+  const { rows } = await db.execute<{ place: number; bytes: Buffer }>(sql`
+    select p.place, b.bytes
+    from unnest(${column('name')}::text[], ${column('place')}::int[], ${column('level')}::int[],
+      ${column('from')}::int[], ${column('to')}::int[]) with ordinality as p (name, place, level, lo, hi, i)
     cross join lateral (
       select string_agg(int2send(level) || int4send(k)
         || ${packPoint('low_step', 'low_value', 'low_at')} || ${packPoint('high_step', 'high_value', 'high_at')}, '') as bytes
       from (
-        select l.* from generate_series(p.level, 1, -1) j cross join lateral (
-          select * from ${metricBuckets} b
-          where b.run_id = ${runId} and b.name = p.name and b.level = j
-            and b.k >= case when j = p.level then 0 else div(p.buckets, ${FAN} ^ j)::int * ${sql.raw(String(FANOUT))} end
-            and b.k < div(p.buckets, ${FAN} ^ (j - 1))::int
-          order by b.k
-        ) l
+        select * from ${metricBuckets} b
+        where b.run_id = ${runId} and b.name = p.name and b.level = p.level and b.k >= p.lo and b.k < p.hi order by b.k
       ) ordered
     ) b
-    order by p.place`);
-  return rows.map(({ bytes }) => bytes ?? Buffer.alloc(0));
+    where b.bytes is not null
+    order by p.i`);
+  const read = plans.map((): Buffer[] => []);
+  for (const { place, bytes } of rows) read[place]!.push(bytes);
+  return read.map((buffers) => Buffer.concat(buffers));
 }
 
-const FAN = sql.raw(`${FANOUT}::numeric`);
+/** Buckets `from` … `to` of the lowest level as whole buckets of the highest level that fits, from left to right. */
+function partsOf(
+  { from, to }: { from: number; to: number },
+  highest: number,
+): { level: number; from: number; to: number }[] {
+  const left = [];
+  const right = [];
+  let [lo, hi] = [from, to];
+  for (let level = 1; level < highest; level += 1) {
+    const [up, down] = [Math.ceil(lo / FANOUT), Math.floor(hi / FANOUT)];
+    if (up >= down) return [...left, { level, from: lo, to: hi }, ...right.reverse()];
+    if (lo < up * FANOUT) left.push({ level, from: lo, to: up * FANOUT });
+    if (down * FANOUT < hi) right.push({ level, from: down * FANOUT, to: hi });
+    [lo, hi] = [up, down];
+  }
+  return [...left, { level: highest, from: lo, to: hi }, ...right.reverse()];
+}
 
-function thin(plan: Plan, points: Buffer, buckets: Buffer, stretches: number): MetricPoint[] {
-  const tail: MetricPoint[] = [];
-  for (let offset = 0; offset < points.length; offset += POINT_BYTES) tail.push(unpackPoint(points, offset));
-  if (plan.whole) return tail;
+function thinShort(points: MetricPoint[], maxPoints: number, stretches: number): MetricPoint[] {
+  if (points.length <= maxPoints) return points;
   const extremes = new Extremes();
+  for (const [i, point] of points.entries())
+    extremes.add(Math.floor((i * stretches) / points.length), point, point);
+  return inOrder([points[0]!, ...extremes.points(), points.at(-1)!]);
+}
+
+function thin(plan: Plan, points: MetricPoint[], ends: MetricPoint[], buckets: Buffer): MetricPoint[] {
+  const extremes = new Extremes();
+  const add = (place: number, low: MetricPoint, high: MetricPoint) =>
+    extremes.add(Math.floor((place - plan.origin) / plan.length), low, high);
+  const [before, after] = [
+    points.filter(({ step }) => step <= plan.before.to),
+    points.filter(({ step }) => step > plan.before.to),
+  ];
+  const first = plan.buckets.from * BASE_POINTS - before.length;
+  for (const [i, point] of before.entries()) add(first + i, point, point);
   for (let offset = 0; offset < buckets.length; offset += BUCKET_BYTES) {
     const from = buckets.readInt32BE(offset + 2) * bucketPoints(buckets.readInt16BE(offset));
     const [low, high] = [offset + 6, offset + 6 + POINT_BYTES].map((place) => unpackPoint(buckets, place));
-    extremes.add(Math.floor(from / plan.length), low!, high!);
+    add(from, low!, high!);
   }
-  const before = plan.buckets * BASE_POINTS;
-  for (const [i, point] of tail.entries()) {
-    const stretch = plan.level ? (before + i) / plan.length : (i * stretches) / plan.n;
-    extremes.add(Math.floor(stretch), point, point);
-  }
-  return inOrder([plan.first, ...extremes.points(), plan.last]);
+  for (const [i, point] of after.entries()) add(plan.buckets.to * BASE_POINTS + i, point, point);
+  return inOrder([...ends, ...extremes.points()]);
 }

@@ -55,7 +55,7 @@ export const MAX_PARTS = 256;
 const MAX_SEED = 2 ** 31 - 1;
 
 export interface NewAlignmentSweep extends NewAlignmentRun {
-  /** All layers of the model, from -1, if left out. */
+  /** All layers of the model, from -1, if left out; the one that the SAE to begin with reads, where there is one. */
   layers?: number[];
   /** The seed of the settings alone if left out. */
   seeds?: number[];
@@ -69,10 +69,17 @@ export interface NewAlignmentSweep extends NewAlignmentRun {
 export async function startAlignmentSweep(db: Executor, input: NewAlignmentSweep): Promise<Run> {
   checkNamedOnce(input);
   const { settings, model, dataset, corpusId } = await planAlignment(db, input);
-  const layers = input.layers ?? layersOf(model.config);
+  const layers = input.layers ?? (isBegun(input) ? [settings.layer] : layersOf(model.config));
   const seeds = input.seeds ?? [settings.seed];
   checkGrid(layers, seeds);
-  for (const [i, layer] of layers.entries()) checkLayer(model, layer, ['layers', String(i)]);
+  for (const [i, layer] of layers.entries()) {
+    checkLayer(model, layer, ['layers', String(i)]);
+    if (isBegun(input) && layer !== settings.layer)
+      throw invalidInput(
+        ['layers', String(i)],
+        `layers must be ${settings.layer} alone, where the SAE to begin with reads, or be left out; got ${layer}`,
+      );
+  }
   const parts = seeds.flatMap((seed) => layers.map((layer) => ({ ...settings, layer, seed })));
   const common = { ...onDataset(dataset), modelId: model.id, corpusId };
   return queueParts(
@@ -84,8 +91,11 @@ export async function startAlignmentSweep(db: Executor, input: NewAlignmentSweep
       seed: seeds[0]!,
     },
     parts.map((part) => ({ ...common, kind: 'ALIGNMENT', settings: part, seed: part.seed })),
+    input.pretrainedSaeId,
   );
 }
+
+const isBegun = ({ pretrainedSaeId }: NewAlignmentSweep) => pretrainedSaeId !== undefined;
 
 /** All that can be studied. */
 function layersOf({ nLayers, captured }: ModelConfig): number[] {

@@ -93,12 +93,14 @@ const CLONING: { [K in RunKind]: Cloning<K> } = {
   },
   ALIGNMENT_SWEEP: {
     changes: { alignment: SETTINGS },
-    start(db, run, { alignment }) {
+    async start(db, run, { alignment }) {
+      const [sae] = await usedSaeOfRuns(db, [run.id]);
       const { layers, seeds, alignment: stored } = settingsOf(run, 'ALIGNMENT_SWEEP');
       const merged = merge(stored, alignment);
       const { layer: _, seed: _1, ...settings } = merged;
       return startAlignmentSweep(db, {
         ...studied(run, merged),
+        pretrainedSaeId: sae?.id,
         layers,
         seeds,
         // Refused there where they are named, for layers and seeds say it.

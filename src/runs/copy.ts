@@ -25,8 +25,8 @@ export async function copyEndedRun(db: Executor, id: string): Promise<Run> {
       `run ${id} is ${run.status}; only what has FAILED or was CANCELLED can be tried again`,
     );
   refusePart(run);
-  if (PARENT_KINDS.includes(run.kind)) return queueParts(db, asNew(run), await copyParts(db, run));
   const [sae] = await usedSaeOfRuns(db, [run.id]);
+  if (PARENT_KINDS.includes(run.kind)) return queueParts(db, asNew(run), await copyParts(db, run), sae?.id);
   const copy = await queueStored(db, asNew(run));
   if (sae) await db.insert(usedSaes).values({ runId: copy.id, saeId: sae.id });
   return copy;

@@ -39,11 +39,21 @@ export async function queueStored(db: Executor, run: NewRun): Promise<Run> {
   });
 }
 
-/** The same for a run without a job of its own and its parts; those that wait for a model are queued when it is there. */
-export async function queueParts(db: Executor, parent: NewRun, parts: readonly NewRun[]): Promise<Run> {
+/**
+ * The same for a run without a job of its own and its parts; those that wait for a model are queued when it is there.
+ * @param saeId The SAE that all of them make use of.
+ */
+export async function queueParts(
+  db: Executor,
+  parent: NewRun,
+  parts: readonly NewRun[],
+  saeId?: string,
+): Promise<Run> {
   return db.transaction(async (tx) => {
     const stored = await insertRun(tx, parent);
     const children = await insertParts(tx, stored, parts);
+    if (saeId !== undefined)
+      await tx.insert(usedSaes).values([stored, ...children].map(({ id }) => ({ runId: id, saeId })));
     const ready = children.filter(({ kind, modelId }) => kind === 'MODEL' || modelId !== null);
     await enqueueNewRuns(tx, ready.map(({ id }) => id).sort());
     return stored;

@@ -4,17 +4,21 @@ import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { type Sae, saesOfRuns, usedSaeOfRuns } from '../../src/db/queries/saes.ts';
-import { latentStats, latentSurveys, saes, slots } from '../../src/db/tables/index.ts';
+import { latentStats, latentSurveys, runs, saes, slots } from '../../src/db/tables/index.ts';
 import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
 import type { AlignmentSettingsInput } from '../../src/engine/contract/alignmentSettings.ts';
 import { initSae } from '../../src/engine/sae/autoencoder.ts';
 import { readSae, writeSae } from '../../src/engine/sae/file.ts';
 import { startAlignmentRun } from '../../src/runs/alignment.ts';
+import { startAlignmentSweep } from '../../src/runs/alignmentSweep.ts';
 import { startBaselineRun } from '../../src/runs/baseline.ts';
+import { startClone } from '../../src/runs/clone.ts';
+import { copyEndedRun } from '../../src/runs/copy.ts';
 import { startModelRun } from '../../src/runs/model.ts';
 import { conceptLatentsOfRuns, faithfulnessOfRuns } from '../../src/runs/sae.ts';
 import { startSaeEvaluation } from '../../src/runs/saeEvaluation.ts';
 import { cellsOfRuns, startSwapSweep } from '../../src/runs/swapSweep.ts';
+import { cancelRun } from '../../src/services/run.ts';
 import { evaluationsOfSaes, measuringRuns } from '../../src/services/sae.ts';
 import { measuresOfRuns } from '../../src/services/slot.ts';
 import { type Farm, openFarm, readValues } from './farm.ts';
@@ -144,6 +148,28 @@ test('what does not fit is refused before anything is queued', async () => {
     refused(['pretrainedSaeId'], /has 6 slots/),
   );
   await expect(start({ pretrainedSaeId: crypto.randomUUID() })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+test('seeds of a sweep begin with an SAE that is there, at its layer alone', async () => {
+  const { db } = farm.database;
+  const given = { modelId, pretrainedSaeId: imported.id, seeds: [1, 2], settings: ALIGNMENT };
+  await expect(startAlignmentSweep(db, { ...given, layers: [0, 1] })).rejects.toMatchObject({
+    ...{ code: 'INVALID_INPUT', path: ['layers', '1'] },
+    message: expect.stringMatching(/layers must be 0 alone, where the SAE to begin with reads.*got 1/),
+  });
+  const { id } = await startAlignmentSweep(db, given);
+  await cancelRun(db, id);
+  const parts = await db.select().from(runs).where(eq(runs.parentId, id)).orderBy(runs.id);
+  expect(parts.map(({ settings }) => settings)).toMatchObject(
+    [1, 2].map((seed) => ({ seed, layer: 0, nFree: 30, activation: 'JUMP_RELU', pretrain: { steps: 0 } })),
+  );
+  for (const { id: again } of [await copyEndedRun(db, id), await startClone(db, id, {})]) {
+    await cancelRun(db, again);
+    const copies = await db.select().from(runs).where(eq(runs.parentId, again));
+    const ids = [id, ...parts.map((part) => part.id), again, ...copies.map((part) => part.id)];
+    const used = await usedSaeOfRuns(db, ids);
+    expect(used.map((sae) => sae?.id)).toEqual(Array(6).fill(imported.id));
+  }
 });
 
 test('an evaluation measures an SAE of a run as its run did, and an imported one', async () => {

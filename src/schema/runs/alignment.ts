@@ -6,7 +6,6 @@ import { resultOf, settingsOf } from '../../services/run.ts';
 import { pageSlotsOfRuns, swapsOfRuns } from '../../services/slot.ts';
 import { AlignmentSettingsTypes } from '../alignmentSettings.ts';
 import { builder } from '../builder.ts';
-import { idOf } from '../ids.ts';
 import { namedInput } from '../labels.ts';
 import { SwapControl, SwapMeasureRef, SwapPopulation } from '../measures.ts';
 import { InterventionConnection, InterventionRef, SlotConnection, SlotRef } from '../refs.ts';
@@ -16,6 +15,8 @@ import {
   addStart,
   corpusInput,
   corpusOf,
+  pretrainedInput,
+  pretrainedOf,
   priorityInput,
   studiedInput,
   studiedOf,
@@ -108,11 +109,7 @@ addStart('startAlignmentRun', {
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
       ),
       ...corpusInput(t, '`pretrainOn` or `silenceOn`'),
-      pretrainedSaeId: t.id({
-        required: false,
-        description:
-          'An SAE of this model without slots, imported or trained here, to begin with: its latents become the free latents, slots are added, and the first stage is left out unless `pretrain.steps` is given. It decides `layer`, `nFree`, `activation` and `k`; `freezeFree` keeps its latents as they are. Encoder and decoder keep their numbers; activations count in units of the new normalisation. Default: weights are drawn.',
-      }),
+      ...pretrainedInput(t),
       settings: t.field({
         type: AlignmentSettingsTypes.input,
         required: false,
@@ -121,13 +118,11 @@ addStart('startAlignmentRun', {
       }),
     }),
   }),
-  start: (db, { settings, pretrainedSaeId, ...named }) =>
+  start: (db, { settings, ...named }) =>
     startAlignmentRun(db, {
       ...studiedOf(named),
       ...corpusOf(named),
-      ...(pretrainedSaeId !== undefined && {
-        pretrainedSaeId: idOf(pretrainedSaeId, ['Sae'], ['pretrainedSaeId']),
-      }),
+      ...pretrainedOf(named),
       settings,
     }),
 });

@@ -19,6 +19,8 @@ import {
   addStart,
   corpusInput,
   corpusOf,
+  pretrainedInput,
+  pretrainedOf,
   priorityInput,
   studiedInput,
   studiedOf,
@@ -177,9 +179,11 @@ addStart('startAlignmentSweep', {
         'The dataset whose prompts are asked and whose concepts get slots. Default: the one that the model was trained on.',
       ),
       ...corpusInput(t, '`pretrainOn` or `silenceOn`'),
+      ...pretrainedInput(t),
       layers: t.intList({
         required: false,
-        description: 'Layers, each once. Default: all, from -1 (before the first block) to the last block.',
+        description:
+          'Layers, each once. Default: all, from -1 (before the first block) to the last block; with `pretrainedSaeId` the one that the SAE reads, which is then the only one accepted.',
       }),
       seeds: t.intList({
         required: false,
@@ -193,5 +197,11 @@ addStart('startAlignmentSweep', {
       }),
     }),
   }),
-  start: (db, input) => startAlignmentSweep(db, { ...input, ...studiedOf(input), ...corpusOf(input) }),
+  start: (db, input) =>
+    startAlignmentSweep(db, {
+      ...input,
+      ...studiedOf(input),
+      ...corpusOf(input),
+      ...pretrainedOf(input),
+    }),
 });

@@ -112,6 +112,21 @@ export const corpusOf = ({ corpusId }: { corpusId?: string }) => ({
   corpusId: corpusId && idOf(corpusId, ['Corpus'], ['corpusId']),
 });
 
+/** The SAE that alignments begin with. */
+export function pretrainedInput(t: PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>) {
+  return {
+    pretrainedSaeId: t.id({
+      required: false,
+      description:
+        'An SAE of this model without slots, imported or trained here, to begin with: its latents become the free latents, slots are added, and the first stage is left out unless `pretrain.steps` is given. It decides `layer`, `nFree`, `activation` and `k`; `freezeFree` keeps its latents as they are. Encoder and decoder keep their numbers; activations count in units of the new normalisation. Default: weights are drawn.',
+    }),
+  };
+}
+
+export const pretrainedOf = ({ pretrainedSaeId }: { pretrainedSaeId?: string }) => ({
+  pretrainedSaeId: pretrainedSaeId && idOf(pretrainedSaeId, ['Sae'], ['pretrainedSaeId']),
+});
+
 /** The uuids of what `studiedInput` names. */
 export function studiedOf({ modelId, datasetId }: { modelId: string; datasetId?: string }) {
   return {

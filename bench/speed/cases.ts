@@ -10,7 +10,7 @@ import {
   SMOLLM2,
   TWO_HOP,
 } from './recipes.ts';
-import type { GivenWork, SweepWork } from './work.ts';
+import type { GivenWork, ServedWork, SweepWork } from './work.ts';
 
 /** One way in which a peer can do the work; the fastest of a case's counts. */
 export interface Peer {
@@ -23,7 +23,7 @@ export interface Case {
   /** Names the case on the command line and its file of results. */
   name: string;
   title: string;
-  work: GivenWork | SweepWork;
+  work: GivenWork | ServedWork | SweepWork;
   peers: Peer[];
   /** What the time should be at most, as a share of the peer's. */
   goal: number | null;
@@ -193,6 +193,23 @@ export const CASES: readonly Case[] = [
     peers: [{ by: 'OURS', variant: "the model alone, up to the SAE's block" }],
     goal: 1.2,
     tolerance: 1e-5,
+  },
+  {
+    name: 'activations-http',
+    title: 'the same over HTTP, of SmolLM2 itself, warm, five latents a token told',
+    work: { kind: 'SERVED', what: 'ACTIVATIONS', layer: 21, nFree: 1030, tokens: 256, newTokens: 0 },
+    peers: [{ by: 'OURS', variant: "the model alone, up to the SAE's block" }],
+    goal: 1.2,
+    tolerance: 1e-3,
+  },
+  {
+    name: 'steer-http',
+    title:
+      'a latent set at 8 strengths and the baseline, 16 tokens after 32, over HTTP, SmolLM2 itself, warm',
+    work: { kind: 'SERVED', what: 'STEER', layer: 21, nFree: 1030, tokens: 32, newTokens: 16 },
+    peers: [{ by: 'OURS', variant: 'the same in the engine alone' }],
+    goal: 1.2,
+    tolerance: 1e-3,
   },
   {
     name: 'model-smollm2',

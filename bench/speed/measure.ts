@@ -50,10 +50,13 @@ export async function measureCase(each: Case, options: MeasureOptions): Promise<
     const versions = await prepare(sides, each, directory, options);
     const runsInTurn = await warmUp(sides);
     await takeTurns(sides, runsInTurn, options);
-    for (const { contestant, measured } of sides) {
-      measured.workingBytes = await contestant.peakBytes();
-      measured.peakBytes = Math.max(measured.peakBytes ?? 0, measured.workingBytes ?? 0) || null;
-    }
+    // A server's memory is not that of the worker that asks it.
+    if (each.work.kind === 'SERVED') for (const { measured } of sides) measured.peakBytes = null;
+    else
+      for (const { contestant, measured } of sides) {
+        measured.workingBytes = await contestant.peakBytes();
+        measured.peakBytes = Math.max(measured.peakBytes ?? 0, measured.workingBytes ?? 0) || null;
+      }
     const at = new Date().toISOString();
     const measured = sides.map((side) => side.measured);
     return { name: each.name, at, threads: options.threads, versions, runsInTurn, measured };
@@ -118,6 +121,7 @@ async function prepare(
 
 async function prepareInputs({ work }: Case, directory: string, { cache, log }: MeasureOptions) {
   if (work.kind === 'SWEEP') return join(cache, 'bench', 'sweep'); // the worker trains its model there
+  if (work.kind === 'SERVED') return join(cache, 'bench', 'served'); // the server has its data there
   log('drawing weights and a batch');
   const path = join(directory, 'inputs.safetensors');
   await writeInputs(path, work);

@@ -88,6 +88,17 @@ export interface ActivationsWork extends ReadingWork {
   kind: 'ACTIVATIONS';
 }
 
+/** The same asked of a running server over HTTP, on SmolLM2 itself. */
+export interface ServedWork {
+  kind: 'SERVED';
+  what: 'ACTIVATIONS' | 'STEER';
+  layer: number;
+  nFree: number;
+  /** Of the text. */
+  tokens: number;
+  newTokens: number;
+}
+
 /** Concept swaps of every pair of six concepts, whole answers generated. */
 export interface SweepWork {
   kind: 'SWEEP';
@@ -109,4 +120,4 @@ export type GivenWork =
   | GenerateWork
   | SteerWork
   | ActivationsWork;
-export type Work = GivenWork | SweepWork | MachineWork;
+export type Work = GivenWork | ServedWork | SweepWork | MachineWork;

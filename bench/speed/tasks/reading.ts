@@ -12,7 +12,7 @@ import { loadModel } from './model.ts';
 import type { Task } from './task.ts';
 
 /** Strongest latents of a token that are compared. */
-const CHECKED_LATENTS = 3;
+export const CHECKED_LATENTS = 3;
 
 /** Held to the peer's generation by an edit that adds nothing; timed with one that sets a slot. */
 export async function steerTask(work: SteerWork, inputs: string): Promise<Task> {
@@ -30,7 +30,7 @@ export async function steerTask(work: SteerWork, inputs: string): Promise<Task> 
   };
 }
 
-const SLOT: Omit<SteeringEdit, 'action' | 'strength'> = {
+export const SLOT: Omit<SteeringEdit, 'action' | 'strength'> = {
   target: { concept: 0 },
   source: null,
   method: 'LATENT_DECODE',
@@ -61,7 +61,8 @@ export async function activationsTask(work: ActivationsWork, inputs: string, var
   };
 }
 
-function strongestOf(sae: Sae, h: Float32Array): number[] {
+/** The strongest latents of each row, strongest first. */
+export function strongestOf(sae: Sae, h: Float32Array): number[] {
   const z = sae.latents(h);
   return Array.from({ length: z.length / sae.nLatents }, (_, row) =>
     [...z.subarray(row * sae.nLatents, (row + 1) * sae.nLatents)].sort((a, b) => b - a),

@@ -3,6 +3,7 @@ import { machineTask } from './machine.ts';
 import { captureTask, generateTask, modelStepTask } from './model.ts';
 import { activationsTask, steerTask } from './reading.ts';
 import { saeTask } from './sae.ts';
+import { servedTask } from './served.ts';
 import { sweepTask } from './sweep.ts';
 
 /** A piece of work that is ready to be done again and again. */
@@ -14,7 +15,7 @@ export interface Task {
   units: number;
 }
 
-/** @param inputs Path of the weights and the batch; a sweep keeps its model and SAE in this directory. */
+/** @param inputs Path of the weights and the batch; a sweep and a server keep what they need in this directory. */
 export async function createTask(work: Work, inputs: string, variant: string): Promise<Task> {
   switch (work.kind) {
     case 'POSTTRAIN':
@@ -30,6 +31,8 @@ export async function createTask(work: Work, inputs: string, variant: string): P
       return steerTask(work, inputs);
     case 'ACTIVATIONS':
       return activationsTask(work, inputs, variant);
+    case 'SERVED':
+      return servedTask(work, inputs, variant);
     case 'SWEEP':
       return sweepTask(work, inputs, variant);
     case 'MACHINE':

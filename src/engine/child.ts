@@ -93,6 +93,7 @@ const WORK: { [K in EngineRunKind]: () => Promise<Work<K>> } = {
   CHECKPOINT_ANALYSIS: async () => (await import('./grok/analyse.ts')).runCheckpointAnalysis,
   HOP_SWAP: async () => (await import('./edits/hopSwaps.ts')).runHopSwaps,
   SAE_EVALUATION: async () => (await import('./align/evaluate.ts')).runSaeEvaluation,
+  KNOWLEDGE: async () => (await import('./edits/measureKnowledge.ts')).runKnowledge,
 };
 
 async function execute<K extends EngineRunKind>(

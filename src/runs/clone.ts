@@ -10,6 +10,7 @@ import type { GrokSettingsInput } from '../engine/contract/analysisSettings.ts';
 import { asAlignmentSettings, type BaselineSettingsInput } from '../engine/contract/baselineSettings.ts';
 import { usesOfTexts } from '../engine/contract/corpus.ts';
 import type { HopSwapSettingsInput } from '../engine/contract/hopSwapSettings.ts';
+import type { KnowledgeSettingsInput } from '../engine/contract/knowledge.ts';
 import type { ModelSettingsInput } from '../engine/contract/modelSettings.ts';
 import type { RunKind } from '../engine/contract/runs.ts';
 import type { SweepSettingsInput } from '../engine/contract/swapSweepSettings.ts';
@@ -21,6 +22,7 @@ import { readConcepts } from './concepts.ts';
 import { refusePart } from './copy.ts';
 import { startGrokkingRun } from './grokking.ts';
 import { startHopSwapRun } from './hopSwap.ts';
+import { startKnowledgeRun } from './knowledge.ts';
 import { startModelRun } from './model.ts';
 import { startSaeEvaluation } from './saeEvaluation.ts';
 import { startSwapSweep } from './swapSweep.ts';
@@ -33,6 +35,7 @@ export interface Changes {
   swapSweep?: SweepSettingsInput;
   hopSwap?: HopSwapSettingsInput;
   analysis?: GrokSettingsInput;
+  knowledge?: KnowledgeSettingsInput;
 }
 
 interface Cloning<K extends RunKind> {
@@ -158,6 +161,13 @@ const CLONING: { [K in RunKind]: Cloning<K> } = {
     async start(db, run) {
       const [sae] = await usedSaeOfRuns(db, [run.id]);
       return startSaeEvaluation(db, { saeId: sae!.id, datasetId: run.datasetId });
+    },
+  },
+  KNOWLEDGE: {
+    changes: { knowledge: SETTINGS },
+    start(db, run, { knowledge }) {
+      const settings = merge(settingsOf(run, 'KNOWLEDGE'), knowledge);
+      return startKnowledgeRun(db, { modelId: run.modelId!, datasetId: run.datasetId, settings });
     },
   },
 };

@@ -13,6 +13,7 @@ import { checkpointAnalysis } from './checkpointAnalysis.ts';
 import { grokking } from './grokking.ts';
 import { hopSwap } from './hopSwap.ts';
 import type { EngineKind, Outcome, ParentKind } from './kind.ts';
+import { knowledge } from './knowledge.ts';
 import { model } from './model.ts';
 import { saeEvaluation } from './saeEvaluation.ts';
 import { swapSweep } from './swapSweep.ts';
@@ -28,6 +29,7 @@ const KINDS = {
   CHECKPOINT_ANALYSIS: checkpointAnalysis,
   HOP_SWAP: hopSwap,
   SAE_EVALUATION: saeEvaluation,
+  KNOWLEDGE: knowledge,
 } satisfies { [K in RunKind]: K extends EngineRunKind ? EngineKind<K> : ParentKind };
 
 const WITH_JOB: { [K in EngineRunKind]: EngineKind<K> } = KINDS;

@@ -5,6 +5,8 @@ import type { Share } from '../stats.ts';
 /** Every measure, with what it means. */
 export const MEASURES = {
   MODEL_ACCURACY: 'Share of prompts that the model, made or studied, answers exactly; `Model.accuracy`.',
+  KNOWN_PROMPTS:
+    'Share of a sample of prompts that the model answers right by itself, by `concept`; of a knowledge run.',
   BINDING_ACCURACY: "Share of prompts whose strongest slot is their concept's; `Binding.accuracy`.",
   BINDING_TOP3: "Share of prompts whose concept's slot is among the three strongest; `Binding.top3`.",
   BINDING_TOP5: "Share of prompts whose concept's slot is among the five strongest; `Binding.top5`.",

@@ -430,6 +430,85 @@ describe('a swap sweep', () => {
   });
 });
 
+describe('a knowledge run', () => {
+  const START = /* GraphQL */ `
+    mutation ($input: StartKnowledgeRunInput!) {
+      startKnowledgeRun(input: $input) {
+        __typename
+        ... on StartRunSuccess { run { id } }
+        ... on InputError { path message }
+      }
+    }
+  `;
+  const RUN = /* GraphQL */ `
+    query ($id: ID!) {
+      run(id: $id) {
+        kind exports { name }
+        ... on KnowledgeRun {
+          settings { seed promptsPerConcept }
+          concepts { concept { key } split known { trials successes interval { low } } }
+          train: concepts(split: TRAIN) { split }
+        }
+      }
+    }
+  `;
+  let modelId: string;
+  beforeAll(async () => {
+    const query = 'query ($id: ID!) { run(id: $id) { ... on ModelRun { model { id } } } }';
+    modelId = (await api.ask(query, { id: modelRunId })).run.model.id;
+  });
+
+  it('counts what the model answers right, by concept and split, and is compared and done again', async () => {
+    const started = await api.ask(START, { input: { modelId, settings: { promptsPerConcept: 5, seed: 3 } } });
+    const { id } = started.startKnowledgeRun.run;
+    for await (const _ of await api.subscribe(contract('RunEvents'), { id }));
+    const { run } = await api.ask(RUN, { id });
+    expect(run).toMatchObject({ kind: 'KNOWLEDGE', settings: { seed: 3, promptsPerConcept: 5 } });
+    expect(run.exports).toContainEqual({ name: 'known' });
+    expect(run.concepts).toHaveLength(18);
+    expect(run.concepts.slice(0, 3).map(({ split }: Data) => split)).toEqual([
+      'TRAIN',
+      'VALIDATION',
+      'TEST_OOD',
+    ]);
+    expect(run.train).toEqual(Array(6).fill({ split: 'TRAIN' }));
+    for (const { known } of run.concepts) {
+      expect(known.trials).toBe(5);
+      expect(known.successes).toBeLessThanOrEqual(5);
+    }
+    expect(run.concepts.some(({ known }: Data) => known.successes > 0)).toBe(true);
+
+    const CLONE = /* GraphQL */ `
+      mutation ($input: CloneRunInput!) {
+        cloneRun(input: $input) { ... on StartRunSuccess { run { id } } ... on Error { message } }
+      }
+    `;
+    const { cloneRun } = await api.ask(CLONE, { input: { id, knowledge: { promptsPerConcept: 2 } } });
+    const again = cloneRun.run.id;
+    for await (const _ of await api.subscribe(contract('RunEvents'), { id: again }));
+    const { run: clone } = await api.ask(RUN, { id: again });
+    expect(clone.settings).toEqual({ seed: 3, promptsPerConcept: 2 });
+    const COMPARE = /* GraphQL */ `
+      query ($ids: [ID!]!) {
+        compareRuns(ids: $ids) { measures { name split values { value } } }
+      }
+    `;
+    const { compareRuns } = await api.ask(COMPARE, { ids: [id, again] });
+    const measured = compareRuns.measures.filter(({ name }: Data) => name === 'KNOWN_PROMPTS');
+    expect(measured).toHaveLength(18);
+  });
+
+  it('refuses what cannot be, with the path', async () => {
+    for (const [input, path] of [
+      [{ modelId, settings: { promptsPerConcept: 0 } }, ['settings', 'promptsPerConcept']],
+      [{ modelId: 'nonsense' }, ['modelId']],
+    ] as const) {
+      const { startKnowledgeRun } = await api.ask(START, { input });
+      expect(startKnowledgeRun).toMatchObject({ __typename: 'InputError', path });
+    }
+  });
+});
+
 describe('an alignment that withholds', () => {
   it('refuses a concept that the dataset does not have', async () => {
     const { run } = await api.ask(

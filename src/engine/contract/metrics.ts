@@ -83,4 +83,5 @@ export const MAIN_METRICS: Readonly<Record<RunKind, string | null>> = {
   CHECKPOINT_ANALYSIS: null,
   HOP_SWAP: null,
   SAE_EVALUATION: null,
+  KNOWLEDGE: null,
 };

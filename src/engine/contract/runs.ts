@@ -9,6 +9,12 @@ import { withDefaults } from './describe.ts';
 import type { StopRule } from './grokkingSettings.ts';
 import type { HopSwapJob, HopSwapResult, StoredHopSwapSettings } from './hopSwap.ts';
 import { hopSwapSettings } from './hopSwapSettings.ts';
+import {
+  type KnowledgeJob,
+  type KnowledgeResult,
+  type KnowledgeSettings,
+  knowledgeSettings,
+} from './knowledge.ts';
 import type { ModelJob, ModelResult } from './model.ts';
 import { type ModelSettings, modelSettings } from './modelSettings.ts';
 import {
@@ -29,6 +35,7 @@ export interface EngineJobs {
   CHECKPOINT_ANALYSIS: { job: CheckpointAnalysisJob; result: CheckpointAnalysisResult };
   HOP_SWAP: { job: HopSwapJob; result: HopSwapResult };
   SAE_EVALUATION: { job: SaeEvaluationJob; result: SaeEvaluationResult };
+  KNOWLEDGE: { job: KnowledgeJob; result: KnowledgeResult };
 }
 export type EngineRunKind = keyof EngineJobs;
 
@@ -43,6 +50,7 @@ const WORK = {
   CHECKPOINT_ANALYSIS: 'ENGINE',
   HOP_SWAP: 'ENGINE',
   SAE_EVALUATION: 'ENGINE',
+  KNOWLEDGE: 'ENGINE',
 } as const satisfies { [K in RunKind]: K extends EngineRunKind ? 'ENGINE' : 'PARTS' };
 
 export const RUN_KINDS = Object.keys(WORK) as RunKind[];
@@ -61,6 +69,7 @@ export interface RunSettings {
   CHECKPOINT_ANALYSIS: GrokSettings;
   HOP_SWAP: StoredHopSwapSettings;
   SAE_EVALUATION: SaeEvaluationSettings;
+  KNOWLEDGE: KnowledgeSettings;
 }
 export type RunKind = keyof RunSettings;
 
@@ -75,6 +84,7 @@ const DESCRIBED: Readonly<Record<RunKind, z.ZodObject>> = {
   CHECKPOINT_ANALYSIS: grokSettings,
   HOP_SWAP: z.object({ analysis: grokSettings, swaps: hopSwapSettings }),
   SAE_EVALUATION: saeEvaluationSettings,
+  KNOWLEDGE: knowledgeSettings,
 };
 
 /** A run's settings as this version reads them, also those that an older one stored: see `withDefaults`. */
@@ -93,6 +103,7 @@ export interface RunResults {
   CHECKPOINT_ANALYSIS: never;
   HOP_SWAP: never;
   SAE_EVALUATION: never;
+  KNOWLEDGE: Pick<KnowledgeResult, 'known'>;
 }
 
 /** Absent of runs from before they were counted. */

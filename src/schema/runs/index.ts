@@ -8,6 +8,7 @@ import { baselineRun } from './baseline.ts';
 import { checkpointAnalysisRun } from './checkpointAnalysis.ts';
 import { grokkingRun } from './grokking.ts';
 import { hopSwapRun } from './hopSwap.ts';
+import { knowledgeRun } from './knowledge.ts';
 import { modelRun } from './model.ts';
 import type { RunNode } from './node.ts';
 import { saeEvaluationRun } from './saeEvaluation.ts';
@@ -23,6 +24,7 @@ const NODES: Record<RunKind, RunNode> = {
   CHECKPOINT_ANALYSIS: checkpointAnalysisRun,
   HOP_SWAP: hopSwapRun,
   SAE_EVALUATION: saeEvaluationRun,
+  KNOWLEDGE: knowledgeRun,
 };
 
 export const RunKindRef = builder.enumType('RunKind', {

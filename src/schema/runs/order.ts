@@ -10,6 +10,7 @@ import { builder } from '../builder.ts';
 import { HopSwapSettingsTypes } from '../hopSwapSettings.ts';
 import { idOf, RUN_TYPES } from '../ids.ts';
 import { withoutNulls } from '../input.ts';
+import { KnowledgeSettingsTypes } from '../knowledgeSettings.ts';
 import { namedInput } from '../labels.ts';
 import { ModelSettingsTypes } from '../modelSettings.ts';
 import { addMutation } from '../mutation.ts';
@@ -94,6 +95,11 @@ addMutation('cloneRun', {
         type: AnalysisSettingsTypes.input,
         required: false,
         description: 'Of a grokking run, or of two-hop swaps that train SAEs of their own.',
+      }),
+      knowledge: t.field({
+        type: KnowledgeSettingsTypes.input,
+        required: false,
+        description: 'Of a measurement of what a model knows.',
       }),
     }),
   }),

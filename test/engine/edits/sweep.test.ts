@@ -13,7 +13,14 @@ import { createWithheld } from '../../../src/engine/align/withheld.ts';
 import type { SwapMeasure } from '../../../src/engine/contract/alignment.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
 import { resolveBaselineSettings } from '../../../src/engine/contract/baselineSettings.ts';
-import type { Prompt } from '../../../src/engine/contract/dataset.ts';
+import {
+  type EngineDataset,
+  isQuestion,
+  type Prompt,
+  SPLITS,
+  type Split,
+} from '../../../src/engine/contract/dataset.ts';
+import { knowledgeSettings } from '../../../src/engine/contract/knowledge.ts';
 import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
 import { SWAP_METHODS, type SwapMethod, swapMethod } from '../../../src/engine/contract/swap.ts';
 import type { SwapSweepJob, SweepBaseline, SweepCell } from '../../../src/engine/contract/swapSweep.ts';
@@ -29,6 +36,7 @@ import { freeScales } from '../../../src/engine/edits/controls.ts';
 import { applyEdits } from '../../../src/engine/edits/edit.ts';
 import { createEditor, randomSwap, slotSwap } from '../../../src/engine/edits/editors.ts';
 import { evaluateSwaps } from '../../../src/engine/edits/evaluation.ts';
+import { runKnowledge } from '../../../src/engine/edits/measureKnowledge.ts';
 import { METHODS, type Swap } from '../../../src/engine/edits/methods.ts';
 import { createRowEdits } from '../../../src/engine/edits/rows.ts';
 import { sumsOf } from '../../../src/engine/edits/sums.ts';
@@ -461,6 +469,53 @@ test('the evaluation after an alignment tries what the model knows alone where i
   }
   expect(some.some(({ trials }) => trials === swapTrials)).toBe(true);
   tf.dispose([model.weights, trained.weights, sae.weights]);
+});
+
+describe('what a model knows of a dataset', () => {
+  const measure = (given: EngineDataset, promptsPerConcept: number) =>
+    runKnowledge(
+      {
+        ...{ kind: 'KNOWLEDGE', model: studied.model, dataset: given },
+        settings: knowledgeSettings.parse({ promptsPerConcept }),
+      },
+      createRecorder(workDir),
+    );
+
+  test('is counted by concept and split, whole answers', async () => {
+    const { model, sae } = await load();
+    // What the model says to every third prompt does not count, and one more is not asked.
+    const prompts = dataset.prompts.map((prompt, i) => {
+      return i === 0
+        ? { ...prompt, answer: null }
+        : i % 3 === 0
+          ? { ...prompt, answer: 'no such thing' }
+          : prompt;
+    });
+    const questions = prompts.filter(isQuestion);
+    const right = await askAll(model, questions);
+    const { known } = await measure({ ...dataset, prompts }, 10_000);
+    const count = (concept: number, split: Split) => {
+      const own = questions.flatMap((prompt, i) =>
+        prompt.concepts[0] === concept && prompt.split === split ? [right[i]!] : [],
+      );
+      return { concept, split, asked: own.length, right: own.filter(Boolean).length };
+    };
+    const splits = SPLITS.filter((split) => questions.some((prompt) => prompt.split === split));
+    expect(known).toEqual(
+      dataset.concepts.flatMap((_, concept) => splits.map((split) => count(concept, split))),
+    );
+    expect(known.some(({ asked, right }) => right > 0 && right < asked)).toBe(true);
+    tf.dispose([model.weights, sae.weights]);
+  });
+
+  test('is a sample of each, and nothing where nothing is asked', async () => {
+    const { known } = await measure(dataset, 3);
+    expect(known.map(({ asked }) => asked)).toEqual(known.map(() => 3));
+    const told = dataset.prompts.map((prompt) => ({ ...prompt, answer: null }));
+    await expect(measure({ ...dataset, prompts: told }, 3)).rejects.toMatchObject({
+      ...{ code: 'INVALID_INPUT', message: 'the dataset asks nothing about one concept' },
+    });
+  });
 });
 
 describe('an armed swap of one prompt', () => {

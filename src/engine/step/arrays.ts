@@ -12,6 +12,11 @@ export function layoutOf(arrays: Arrays): Layout {
   return mapValues(arrays, (value) => ({ dtype: dtypeOf(value), shape: [...value.shape] }));
 }
 
+/** What arrays of that layout take; both types have four bytes. */
+export function bytesOf(layout: Layout): number {
+  return Object.values(layout).reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+}
+
 /** Type and shape as errors show them: `int32 [64, 16]`. */
 export function describe({ dtype, shape }: { dtype: string; shape: readonly number[] }): string {
   return `${dtype} [${shape.join(', ')}]`;

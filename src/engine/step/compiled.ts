@@ -2,8 +2,9 @@
 
 import type { Arrays } from '../contract/arrays.ts';
 import { updateScalars } from './adamw.ts';
-import { copyArrays, type Layout, layoutOf, zeros } from './arrays.ts';
+import { bytesOf, copyArrays, type Layout, layoutOf, zeros } from './arrays.ts';
 import { BatchCheck, checkOptions, checkState, entry } from './check.ts';
+import { collectLarge } from './collect.ts';
 import { Evaluation } from './evaluation.ts';
 import { programKey, type StepProgram, traceEval, traceStep } from './program.ts';
 import { release } from './session.ts';
@@ -52,7 +53,7 @@ export class CompiledStepper implements Stepper {
       this.#steps.set(key, program);
     }
     const scalars = updateScalars(optimizer, this.#updates + 1, learningRate);
-    const reported = this.#load().step(this.#steps.get(key)!, batch, scalars);
+    const reported = this.#loaded().step(this.#steps.get(key)!, batch, scalars);
     this.#updates += 1;
     return reported;
   }
@@ -86,7 +87,7 @@ export class CompiledStepper implements Stepper {
 
   resetOptimizer(): void {
     this.#assertAlive();
-    if (this.#session) this.#session.resetMoments();
+    if (this.#session) this.#session.setMoments(null);
     else this.#alive().moments = null;
     this.#updates = 0;
   }
@@ -101,7 +102,7 @@ export class CompiledStepper implements Stepper {
     checkState(this.#layout, state);
     const { weights, m, v } = state;
     const moments = { m, v };
-    if (this.#session) this.#session.write({ weights, moments });
+    if (this.#session) this.#session.write(weights, moments);
     else this.#parked = { weights: copyArrays(weights), moments: { m: copyArrays(m), v: copyArrays(v) } };
     this.#updates = state.updates;
   }
@@ -139,15 +140,22 @@ export class CompiledStepper implements Stepper {
     this.#session = null;
   }
 
-  #load(): TrainingSession {
+  #loaded(): TrainingSession {
     if (this.#session) return this.#session;
-    this.#session = new TrainingSession(
-      this.#layout,
-      this.#steps.values(),
-      this.#options.optimizer,
-      this.#alive(),
-    );
+    const { moments } = this.#alive();
+    const session = this.#load();
+    // Weights are let go of before there are moments; and not in there, where the stack still holds them.
+    collectLarge(bytesOf(this.#layout));
+    session.setMoments(moments);
+    this.#session = session;
+    return session;
+  }
+
+  /** Begins a session with the weights that are parked, which are let go of. */
+  #load(): TrainingSession {
+    const { weights } = this.#alive();
+    const session = new TrainingSession(this.#layout, this.#steps.values(), this.#options.optimizer, weights);
     this.#parked = null;
-    return this.#session;
+    return session;
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Arrays } from '../contract/arrays.ts';
 import type { UpdateScalars } from './adamw.ts';
-import { type Layout, zeros } from './arrays.ts';
+import type { Layout } from './arrays.ts';
 import { Graph, type Output } from './graph.ts';
 import { batchFeeds, type StepProgram, writeStep } from './program.ts';
 import { type NativeTensor, Session } from './session.ts';
@@ -12,28 +12,29 @@ import { PARTS, type Part, updateFeeds, Variables } from './variables.ts';
 /** Weights and moments. */
 export type State = Record<Part, Arrays>;
 
+export type Moments = Pick<State, 'm' | 'v'>;
+
 /** The same outside a session; moments are null as long as all are 0. */
 export interface ParkedState {
   weights: Arrays;
-  moments: { m: Arrays; v: Arrays } | null;
+  moments: Moments | null;
 }
 
 export class TrainingSession {
-  readonly #layout: Layout;
   readonly #names: readonly string[];
   readonly #variables: Variables;
   readonly #scalars = new Map<StepProgram, Output>();
   readonly #session: Session;
 
-  constructor(layout: Layout, programs: Iterable<StepProgram>, settings: AdamWSettings, state: ParkedState) {
+  /** With these weights; moments are to be set before the first step. */
+  constructor(layout: Layout, programs: Iterable<StepProgram>, settings: AdamWSettings, weights: Arrays) {
     const graph = new Graph();
-    this.#layout = layout;
     this.#names = Object.keys(layout);
     this.#variables = new Variables(graph, layout);
     for (const program of programs)
       this.#scalars.set(program, writeStep(graph, this.#variables, program, settings));
     this.#session = new Session(graph.toSavedModel());
-    this.write(state);
+    this.#assign('weights', weights);
   }
 
   /** Updates the weights once; returns what the loss reports. */
@@ -60,18 +61,19 @@ export class TrainingSession {
     return Object.fromEntries(this.#names.map((name, i) => [name, values[i]!]));
   }
 
-  write({ weights, moments }: ParkedState): void {
+  write(weights: Arrays, moments: Moments): void {
     this.#assign('weights', weights);
-    if (moments) {
-      this.#assign('m', moments.m);
-      this.#assign('v', moments.v);
-    } else this.resetMoments();
+    this.setMoments(moments);
   }
 
-  /** Sets all moments to 0. */
-  resetMoments(): void {
-    for (const part of ['m', 'v'] as const)
-      for (const name of this.#names) this.#assign(part, zeros({ [name]: this.#layout[name]! }));
+  /** Null sets all to 0. */
+  setMoments(moments: Moments | null): void {
+    if (!moments) {
+      this.#session.run({}, this.#variables.resets);
+      return;
+    }
+    this.#assign('m', moments.m);
+    this.#assign('v', moments.v);
   }
 
   #assign(part: Part, values: Arrays): void {

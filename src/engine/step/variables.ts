@@ -1,7 +1,7 @@
 /** The part of a graph that holds weights and moments: their variables, and how they are written, read and updated. */
 
 import type { ArrayValue } from '../contract/arrays.ts';
-import { attribute, hasKernels } from '../native/rawOps.ts';
+import { attribute, hasKernels, type OpAttribute } from '../native/rawOps.ts';
 import { isDecayed, type UpdateScalars } from './adamw.ts';
 import { type Layout, mapValues } from './arrays.ts';
 import { type Gradient, whole } from './gradient.ts';
@@ -46,7 +46,21 @@ export class Variables {
       const copy = graph.node(`${node}/copy`, 'DeepCopy', [fed], [attribute.type('T', variable.dtype)]);
       const assign = graph.node(`${node}/assign`, 'AssignVariableOp', [handle, copy], [dtype]);
       after(graph, `${node}/assigned`, graph.scalar(0), [assign]);
+      if (part !== 'weights') this.#declareZeros(node, handle, variable, dtype);
     });
+  }
+
+  /**
+   * Zeros are made where they are kept, for those of JavaScript would wait for its collector, large as they may be; by an
+   * op that makes new memory each time, for kernels write to it.
+   */
+  #declareZeros(node: string, handle: Output, { dtype, shape }: Layout[string], type: OpAttribute): void {
+    const graph = this.#graph;
+    const sizes = graph.constant({ dtype: 'int32', shape: [shape.length], values: Int32Array.from(shape) });
+    const attributes = [attribute.type('dtype', dtype), attribute.bool('init', true)];
+    const zeros = graph.node(`${node}/zeros`, 'Empty', [sizes], attributes);
+    const assign = graph.node(`${node}/zeroed`, 'AssignVariableOp', [handle, zeros], [type]);
+    after(graph, `${node}/reset`, graph.scalar(0), [assign]);
   }
 
   /** What to feed and to fetch in order to set one variable: one at a time, for what is fed is there twice meanwhile. */
@@ -57,6 +71,11 @@ export class Variables {
   ): { feeds: Record<string, ArrayValue>; fetch: Output } {
     const node = this.#variable(part, name);
     return { feeds: { [`${node}/new`]: value }, fetch: `${node}/assigned` };
+  }
+
+  /** What to fetch in order to set all moments to 0. */
+  get resets(): Output[] {
+    return PARTS.slice(1).flatMap((part) => this.#names.map((name) => `${this.#variable(part, name)}/reset`));
   }
 
   /** What to fetch for the values of a part, in the order of the layout. */

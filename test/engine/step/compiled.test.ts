@@ -229,6 +229,26 @@ describe.skipIf(!inject('native').available)('on TensorFlow', () => {
     expect(binding.getNumOfSavedModels()).toBe(sessions);
   });
 
+  test('keeps no second copy of large weights once it steps', async () => {
+    const rows = 2 ** 20;
+    const { stepper, given } = (() => {
+      const data = new Float32Array(rows * 17).fill(0.5);
+      const stepper = new CompiledStepper({
+        weights: { w: { data, shape: [rows, 17] } },
+        optimizer: adamW,
+        losses: { first: ({ w }, { row }) => ({ loss: tf.mean(tf.gather(w!, row as tf.Tensor1D)) }) },
+      });
+      return { stepper, given: new WeakRef(data) };
+    })();
+    // What a reference was made to stays there until the end of the turn.
+    await new Promise(setImmediate);
+    const batch = { row: { data: Int32Array.of(3), shape: [1] } };
+    expect(stepper.step('first', batch, 1e-3).loss).toBeCloseTo(0.5, 6);
+    expect(given.deref()).toBeUndefined();
+    expect(stepper.step('first', batch, 1e-3).loss).toBeLessThan(0.5);
+    stepper.dispose();
+  });
+
   test('does not grow over 10,000 steps', () => {
     const stepper = new CompiledStepper({
       weights: randomArrays(1, { w: [64, 8] }),

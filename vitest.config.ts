@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import { nativeEnvironment } from './src/engine/contract/native.ts';
 
 export default defineConfig({
@@ -6,6 +6,8 @@ export default defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     include: ['test/**/*.test.ts'],
+    // These run with kernels for other processors: `npm run test:portable`.
+    exclude: [...configDefaults.exclude, 'test/portable/**'],
     globalSetup: ['test/helpers/globalSetup.ts', 'test/helpers/nativeSetup.ts', 'test/helpers/pageSetup.ts'],
     // Test files load TensorFlow into their own process; it shall run as it does in an engine child.
     env: nativeEnvironment({ available: false, reason: 'not built yet' }, process.env),

@@ -15,16 +15,23 @@
 namespace alignsae {
 namespace {
 
-// Numbers too small to be normal slow a core down a hundredfold; moments of Adam fade into them.
+// Numbers too small to be normal slow a core down a hundredfold; moments of Adam fade into them. TensorFlow's own threads
+// do the same, on both kinds of processor: what a weight becomes must not depend on which thread updates it.
 void flushDenormals() {
 #ifdef __SSE__
   _mm_setcsr(_mm_getcsr() | 0x8040);
+#elif defined(__aarch64__)
+  uint64_t control;
+  asm volatile("mrs %0, fpcr" : "=r"(control));
+  asm volatile("msr fpcr, %0" : : "r"(control | 1 << 24));
 #endif
 }
 
 void pause() {
 #ifdef __SSE__
   _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
 #endif
 }
 

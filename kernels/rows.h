@@ -7,7 +7,7 @@
 
 namespace alignsae {
 
-typedef int32_t IntVec __attribute__((vector_size(64)));
+typedef int32_t IntVec __attribute__((vector_size(VECTOR_BYTES)));
 
 // The first n < WIDTH floats, zero behind them.
 inline Vec loadSome(const float* from, int64_t n) {
@@ -30,7 +30,8 @@ inline void storeUpTo(float* to, Vec value, int64_t n) { n == WIDTH ? store(to, 
 
 // Lanes below n of a, the others of b.
 inline Vec firstLanes(int64_t n, Vec a, Vec b) {
-  const IntVec lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  IntVec lane;
+  for (int i = 0; i < WIDTH; i++) lane[i] = i;
   return lane < int32_t(n) ? a : b;
 }
 

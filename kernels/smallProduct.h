@@ -39,7 +39,8 @@ inline void smallRows(int64_t N, int64_t K, const float* a, int64_t row, int64_t
 inline void smallProduct(int64_t M, int64_t N, int64_t K, const float* a, int64_t row, int64_t column, const float* b,
                          int64_t rowB, float* c, int64_t rowC, bool add) {
   int64_t i = 0;
-  for (; i + 8 <= M; i += 8) smallRows<8>(N, K, a + i * row, row, column, b, rowB, c + i * rowC, rowC, add);
+  if (MANY_REGISTERS)
+    for (; i + 8 <= M; i += 8) smallRows<8>(N, K, a + i * row, row, column, b, rowB, c + i * rowC, rowC, add);
   for (; i + 4 <= M; i += 4) smallRows<4>(N, K, a + i * row, row, column, b, rowB, c + i * rowC, rowC, add);
   for (; i < M; i++) smallRows<1>(N, K, a + i * row, row, column, b, rowB, c + i * rowC, rowC, add);
 }

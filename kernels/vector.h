@@ -1,16 +1,33 @@
-// Sixteen floats at a time, on any processor: GCC and Clang cut them to what the processor has.
+// As many floats at a time as the processor has in a register. Longer vectors would be correct anywhere, but compilers keep
+// in memory what fits no register.
 #pragma once
 #include <cmath>
 #include <cstdint>
-#ifdef __AVX512F__
+#if defined(__SSE__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace alignsae {
 
-constexpr int WIDTH = 16;
-typedef float Vec __attribute__((vector_size(64)));
-typedef float LooseVec __attribute__((vector_size(64), aligned(4), may_alias));
+#if defined(__AVX512F__)
+constexpr int VECTOR_BYTES = 64;
+#elif defined(__AVX__)
+constexpr int VECTOR_BYTES = 32;
+#else
+constexpr int VECTOR_BYTES = 16;
+#endif
+// Whether there are 32 such registers, and not 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool MANY_REGISTERS = true;
+#else
+constexpr bool MANY_REGISTERS = false;
+#endif
+
+constexpr int WIDTH = VECTOR_BYTES / sizeof(float);
+typedef float Vec __attribute__((vector_size(VECTOR_BYTES)));
+typedef float LooseVec __attribute__((vector_size(VECTOR_BYTES), aligned(4), may_alias));
 
 inline Vec load(const float* from) { return *reinterpret_cast<const LooseVec*>(from); }
 inline void store(float* to, Vec value) { *reinterpret_cast<LooseVec*>(to) = value; }
@@ -26,6 +43,12 @@ inline Vec overRoot(Vec change, Vec square, Vec epsilon) {
   const Vec divisor = x * inverse + epsilon;
   const Vec reciprocal = (Vec)_mm512_maskz_rcp14_ps(0xffff, (__m512)divisor);
   return change * (reciprocal * (2.0f - divisor * reciprocal));
+#elif defined(__AVX__)
+  return change / ((Vec)_mm256_sqrt_ps((__m256)square) + epsilon);
+#elif defined(__SSE__)
+  return change / ((Vec)_mm_sqrt_ps((__m128)square) + epsilon);
+#elif defined(__aarch64__)
+  return change / ((Vec)vsqrtq_f32((float32x4_t)square) + epsilon);
 #else
   for (int i = 0; i < WIDTH; i++) change[i] /= std::sqrt(square[i]) + epsilon[i];
   return change;

@@ -18,10 +18,12 @@ const KERNELS = fileURLToPath(new URL('../../../kernels', import.meta.url));
 /** For the processor that compiles, which is named in the key: a cache may be shared by machines of several kinds. */
 const PROCESSOR = arch() === 'x64' ? '-march=native' : '-mcpu=native';
 
-const FLAGS = [
-  ...['-O3', PROCESSOR, '-fno-math-errno', '-fno-trapping-math', '-pthread'],
-  ...['-fPIC', '-shared', '-std=c++17', '-DNAPI_VERSION=8'],
+/** For any processor; vectors that one lacks are passed between inlined functions alone, so their ABI does not matter. */
+export const KERNEL_FLAGS = [
+  ...['-O3', '-fno-math-errno', '-fno-trapping-math', '-Wno-psabi', '-pthread', '-std=c++17'],
 ];
+
+const FLAGS = [...KERNEL_FLAGS, PROCESSOR, '-fPIC', '-shared', '-DNAPI_VERSION=8'];
 
 /** The addon's C++ files, the headers of Node's C interface, and a key that changes whenever they or the CPU do. */
 export interface BindingSource {

@@ -50,7 +50,7 @@ describe.skipIf(!executable)('an empty server', () => {
       await page.getByRole('button', { name: 'Generate data' }).click();
       await page.getByRole('button', { name: 'Train a model' }).click();
       await page.getByRole('link', { name: /^Model / }).click();
-      await page.getByRole('img', { name: /^loss: loss goes from/ }).waitFor();
+      await page.getByRole('img', { name: /^training loss: training loss goes from/ }).waitFor();
       await page.getByRole('button', { name: 'Cancel this run' }).click();
       await page.getByText('Cancelled').waitFor();
       expect(faults).toEqual([]);
@@ -129,9 +129,17 @@ describe.skipIf(!executable)('every view', () => {
     await close();
   });
 
-  it('marks runs and compares them', async () => {
+  it('searches runs, marks them and compares them', async () => {
     const { page, faults, close } = await openWindow(browser, server.url);
     await page.goto('/app');
+    await page.getByRole('link', { name: 'a film' }).waitFor();
+    await page.getByLabel('Search runs').fill('TINY eight');
+    await page.getByText('No run fits this filter').waitFor();
+    await page.getByLabel('Search runs').fill('TINY biographies');
+    await page.getByRole('link', { name: 'a film' }).waitFor({ state: 'detached' });
+    await page.getByRole('row', { name: /tiny alignment.*nFree 32/ }).waitFor();
+    expect(new URL(page.url()).searchParams.get('text')).toBe('TINY biographies');
+    await page.getByLabel('Search runs').fill('');
     for (const name of ['tiny alignment', 'a film']) await page.getByLabel(`Compare ${name}`).check();
     await page.getByRole('button', { name: 'Compare 2' }).click();
     await page.getByRole('heading', { name: 'Compare 2 runs' }).waitFor();
@@ -185,10 +193,18 @@ describe.skipIf(!executable)('a run that is watched', () => {
     'shows each point once, though its sockets are cut',
     async () => {
       const proxy = await startProxy(server.url);
+      const list = await openWindow(browser, proxy.url);
+      const asked: string[] = [];
+      list.page.on('request', (request) =>
+        asked.push(/query (\w+)/.exec(request.postData() ?? '')?.[1] ?? ''),
+      );
+      await list.page.goto('/app');
+      await list.page.getByRole('link', { name: 'a film' }).waitFor();
       const id = await startLongRun(server, runs.dataset, 400);
+      await list.page.getByRole('row', { name: /a long run.*Running.*training loss from/ }).waitFor();
       const { page, close } = await openWindow(browser, proxy.url);
       await page.goto(run(id));
-      const points = () => page.getByRole('img', { name: /^loss: loss goes from/ });
+      const points = () => page.getByRole('img', { name: /^training loss: training loss goes from/ });
       for (const step of [40, 150]) {
         await stepAtLeast(page, step);
         proxy.cut();
@@ -198,7 +214,7 @@ describe.skipIf(!executable)('a run that is watched', () => {
       await points().waitFor();
       await page.locator('figure', { has: points() }).getByRole('button', { name: 'Table' }).click();
       const rows = await page
-        .getByRole('region', { name: 'loss as a table' })
+        .getByRole('region', { name: 'training loss as a table' })
         .locator('tbody th')
         .allTextContents();
       const query = 'query ($id: ID!) { run(id: $id) { metrics(names: ["loss"]) { points { step } } } }';
@@ -207,7 +223,11 @@ describe.skipIf(!executable)('a run that is watched', () => {
         body.data.run.metrics[0].points.map(({ step }: { step: number }) => step),
       );
       expect(rows).toHaveLength(400);
+      await list.page.getByRole('row', { name: /a long run.*Succeeded/ }).waitFor();
+      // It was told of the run: it asked at its beginning, and once more when there was one more.
+      expect(asked.filter((name) => name === 'Runs')).toHaveLength(2);
       await close();
+      await list.close();
       await proxy.close();
     },
     PATIENCE_MS,
@@ -218,7 +238,7 @@ describe.skipIf(!executable)('a run that is watched', () => {
 async function stepAtLeast(page: Page, step: number): Promise<void> {
   await page.waitForFunction((least) => {
     const label =
-      document.querySelector('[role=img][aria-label^="loss: "]')?.getAttribute('aria-label') ?? '';
+      document.querySelector('[role=img][aria-label^="training loss: "]')?.getAttribute('aria-label') ?? '';
     return Number(/and (\d+),/.exec(label)?.[1] ?? 0) >= least;
   }, step);
 }

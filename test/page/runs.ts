@@ -83,7 +83,7 @@ async function startGrokking(server: ServerProcess): Promise<string> {
 /** A model run that lasts for some seconds, each step of which is logged. */
 export function startLongRun(server: ServerProcess, datasetId: string, steps: number): Promise<string> {
   return startRun(server, 'startModelRun', {
-    datasetId,
+    ...{ datasetId, name: 'a long run' },
     settings: { ...MODEL, steps, dModel: 64, batchSize: 32 },
   });
 }

@@ -3,12 +3,13 @@ import { useEffect, useMemo } from 'preact/hooks';
 import type { RunHeadFragment } from '../api/documents.ts';
 import { ago, bytes, clock, words } from '../format.ts';
 import { isOver, nameOf, Progress, Status, timing } from '../parts/run.tsx';
+import { Settings } from '../parts/settings.tsx';
 import { Failed, Loading } from '../parts/states.tsx';
 import { RunTabs } from '../parts/tabs.tsx';
 import { now } from '../state/query.ts';
 import { LiveRun } from '../state/run.ts';
 import { CurveGroups } from './runCurves.tsx';
-import { Cancel } from './runs.tsx';
+import { Cancel } from './runTable.tsx';
 
 export function Run({ id }: { id: string }) {
   const live = useMemo(() => new LiveRun(id), [id]);
@@ -29,6 +30,7 @@ export function Run({ id }: { id: string }) {
       {run.error && <Failed title={`It failed: ${words(run.error.code)}`} message={run.error.message} />}
       <CurveGroups curves={live.curves} run={run} />
       <Log live={live} />
+      <Settings all={run.settingValues} changed={run.changedSettings} />
       <Facts run={run} />
     </>
   );

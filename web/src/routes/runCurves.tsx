@@ -4,29 +4,37 @@ import type { RunStatus } from '../api/documents.ts';
 import { Lines } from '../charts/lines.tsx';
 import { words } from '../format.ts';
 import { isOver } from '../parts/run.tsx';
-import { type Curves, smooth } from '../state/curves.ts';
+import { type About, type Curves, smooth } from '../state/curves.ts';
 
 interface Group {
-  prefix: string;
-  names: string[];
+  title: string;
+  /** The metrics of each figure. */
+  figures: About[][];
 }
 
-/** `loss` and `loss/bind` are of one group; what stands alone is in the last. */
-function groupsOf(names: readonly string[]): Group[] {
-  const groups = new Map<string, string[]>();
-  const prefixes = new Set(names.filter((name) => name.includes('/')).map((name) => name.split('/')[0]!));
+/** What the server puts into one group; the loss first, and last what stands alone in its own. */
+function groupsOf(names: readonly string[], about: ReadonlyMap<string, About>): Group[] {
+  const groups = new Map<string, About[]>();
   for (const name of names) {
-    const prefix = name.split('/')[0]!;
-    const key = prefixes.has(prefix) ? prefix : '';
-    groups.set(key, [...(groups.get(key) ?? []), name]);
+    const metric = about.get(name);
+    // One that has only just appeared is drawn as soon as it is known what it is.
+    if (metric) groups.set(metric.group, [...(groups.get(metric.group) ?? []), metric]);
   }
-  return [...groups].map(([prefix, of]) => ({ prefix, names: of })).sort((a, b) => order(a) - order(b));
+  const all = [...groups].map(([title, metrics]) => ({ title, figures: figuresOf(title, metrics) }));
+  const large = all.filter(({ title, figures }) => figures.length > 1 || title === 'loss');
+  const single = all.filter((group) => !large.includes(group)).flatMap(({ figures }) => figures);
+  return [
+    ...large.sort((a, b) => Number(b.title === 'loss') - Number(a.title === 'loss')),
+    ...(single.length > 0 ? [{ title: large.length > 0 ? 'more' : 'measured', figures: single }] : []),
+  ];
 }
 
-const order = ({ prefix }: Group) => (prefix === 'loss' ? 0 : prefix === '' ? 2 : 1);
+function figuresOf(group: string, metrics: About[]): About[][] {
+  return TOGETHER.has(group) ? [metrics] : metrics.map((metric) => [metric]);
+}
 
 /** Shares of one kind are read together, in one figure. */
-const TOGETHER = new Set(['accuracy']);
+const TOGETHER = new Set(['accuracy', 'binding by concept']);
 
 export function CurveGroups({ curves, run }: { curves: Curves; run: { status: RunStatus } }) {
   const weight = useSignal(0);
@@ -69,12 +77,15 @@ export function CurveGroups({ curves, run }: { curves: Curves; run: { status: Ru
           </button>
         )}
       </div>
-      {groupsOf(names).map(({ prefix, names: own }) => (
-        <div key={prefix}>
-          <h3>{prefix === '' ? 'Other' : words(prefix)}</h3>
+      {groupsOf(names, curves.about.value).map(({ title, figures }) => (
+        <div key={title}>
+          <h3>{words(title)}</h3>
           <div class="small-multiples">
-            {(TOGETHER.has(prefix) ? [own] : own.map((name) => [name])).map((of) => (
-              <Figure key={of.join()} {...{ curves, names: of, prefix, weight, isLog, range }} />
+            {figures.map((of) => (
+              <Figure
+                key={of.map(({ name }) => name).join()}
+                {...{ curves, metrics: of, weight, isLog, range }}
+              />
             ))}
           </div>
         </div>
@@ -85,20 +96,20 @@ export function CurveGroups({ curves, run }: { curves: Curves; run: { status: Ru
 
 interface FigureProps {
   curves: Curves;
-  names: string[];
-  prefix: string;
+  metrics: About[];
   weight: ReadonlySignal<number>;
   isLog: ReadonlySignal<boolean>;
   range: Signal<[number, number] | null>;
 }
 
-function Figure({ curves, names, prefix, weight, isLog, range }: FigureProps) {
+const DIRECTIONS = { LOWER: 'lower is better', HIGHER: 'higher is better' };
+
+function Figure({ curves, metrics, weight, isLog, range }: FigureProps) {
   curves.version.value;
-  const short = (name: string) => name.slice(name.indexOf('/') + 1);
+  const [first] = metrics;
   const lines = () =>
-    names.map((name) => {
+    metrics.map(({ name, label }) => {
       const { steps, values } = curves.get(name);
-      const label = names.length > 1 ? short(name) : name;
       return {
         label,
         steps,
@@ -106,9 +117,11 @@ function Figure({ curves, names, prefix, weight, isLog, range }: FigureProps) {
         ...(weight.value > 0 ? { smoothed: smooth(values, weight.value) } : {}),
       };
     });
+  const { unit, better } = first!;
   return (
     <Lines
-      title={names.length > 1 ? words(prefix) : names[0]!}
+      title={metrics.length > 1 ? words(first!.group) : first!.label}
+      unit={[unit, better && DIRECTIONS[better]].filter(Boolean).join(', ')}
       lines={lines}
       isLog={isLog.value}
       range={range.value}

@@ -6,8 +6,19 @@ export interface Points {
   values: (number | null)[];
 }
 
+/** What a metric is, as the server describes it. */
+export interface About {
+  name: string;
+  label: string;
+  unit: string | null;
+  better: 'LOWER' | 'HIGHER' | null;
+  /** Metrics of one group belong together. */
+  group: string;
+}
+
 export interface Series {
   name: string;
+  metric: About;
   points: { step: number; value: number | null }[];
 }
 
@@ -19,6 +30,8 @@ const REDRAW_MS = 250;
 export class Curves {
   /** Names in alphabetical order; changes only when there is a new one. */
   readonly names: Signal<readonly string[]> = signal([]);
+  /** What is known of each, by name; of one that has only just appeared, nothing. */
+  readonly about: Signal<ReadonlyMap<string, About>> = signal(new Map());
   /** Counts up when points have changed, at most four times a second: faster, nobody reads a curve. */
   readonly version: Signal<number> = signal(0);
   readonly #series = new Map<string, Points>();
@@ -31,6 +44,7 @@ export class Curves {
   /** Takes the place of what was there. */
   reset(series: readonly Series[]): void {
     this.#series.clear();
+    this.describe(series.map(({ metric }) => metric));
     for (const { name, points } of series)
       this.#series.set(name, {
         steps: points.map(({ step }) => step),
@@ -38,6 +52,12 @@ export class Curves {
       });
     this.#named();
     this.version.value += 1;
+  }
+
+  describe(metrics: readonly About[]): void {
+    const about = new Map(this.about.peek());
+    for (const metric of metrics) about.set(metric.name, metric);
+    this.about.value = about;
   }
 
   /** A step that was seen already changes nothing. True when it is time to ask for thinned curves again. */

@@ -5,13 +5,14 @@ import {
   RunEvents,
   type RunEventsSubscription,
   type RunHeadFragment,
+  RunMetrics,
   Run as RunQuery,
   RunSummary,
 } from '../api/documents.ts';
 import { ApiError, request } from '../api/graphql.ts';
 import { follow } from '../api/live.ts';
 import { isOver } from '../parts/run.tsx';
-import { Curves } from './curves.ts';
+import { type About, Curves } from './curves.ts';
 
 export interface LogLine {
   at: string;
@@ -28,6 +29,8 @@ export class LiveRun {
   readonly curves = new Curves();
   #stop: () => void = () => undefined;
   #isClosed = false;
+  #isDescribing = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly id: string) {
     void this.open();
@@ -55,6 +58,7 @@ export class LiveRun {
 
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#timer);
     this.#stop();
   }
 
@@ -74,6 +78,7 @@ export class LiveRun {
     switch (event.__typename) {
       case 'MetricsLogged':
         if (this.curves.append(event.step, event.metrics)) void this.open();
+        if (event.metrics.some(({ name }) => !this.curves.about.peek().has(name))) this.#describe();
         break;
       case 'RunStatusChanged':
         this.run.value = {
@@ -89,6 +94,20 @@ export class LiveRun {
           { at, level: event.level, message: event.message },
         ];
     }
+  }
+
+  /** Metrics that have only now been logged are asked what they are, all of a moment at once, and none twice. */
+  #describe(): void {
+    if (this.#isDescribing) return;
+    this.#isDescribing = true;
+    this.#timer = setTimeout(async () => {
+      const { run } = await request(RunMetrics, { id: this.id }).catch(() => ({ run: null }));
+      if (run) this.curves.describe(run.lastMetrics.map(({ metric }) => metric));
+      const unknown = this.curves.names.peek().filter((name) => !this.curves.about.peek().has(name));
+      // What the server has nothing to say of, such as metrics of single concepts, is called by its name.
+      this.curves.describe(unknown.map(nameless));
+      this.#isDescribing = false;
+    }, SETTLE_MS);
   }
 
   /** Asked before the run's end and answered after it was told here: a run that is over stays so. */
@@ -109,3 +128,9 @@ export class LiveRun {
 }
 
 const MOST_LINES = 1_000;
+const SETTLE_MS = 300;
+
+function nameless(name: string): About {
+  const group = name.includes('/') ? name.slice(0, name.lastIndexOf('/')) : 'other';
+  return { name, label: name, unit: null, better: null, group };
+}

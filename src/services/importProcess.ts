@@ -158,6 +158,8 @@ export class ImportProcesses {
         this.#log.debug({ import: child.pid }, text.trimEnd());
       });
       child.once('message', (reply: ImportReply) => {
+        // It is ended when it has answered, which is no news.
+        child.removeAllListeners('exit');
         if (reply.type === 'read') return resolve(reply.read as ReadBy<O>);
         const error = toAppError(reply.error);
         if (reply.error.stack) this.#log.warn({ err: error.cause }, 'an import tripped over its files');

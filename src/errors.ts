@@ -43,6 +43,8 @@ export class AppError extends Error {
   readonly issues: readonly InputIssue[];
   /** What stands in the way of a deletion. */
   readonly dependants: readonly Dependant[];
+  /** What was looked for in vain: a kind of thing, and its row's uuid. */
+  readonly missing: { what: string; id: string } | null;
 
   constructor(
     code: AppErrorCode,
@@ -51,6 +53,7 @@ export class AppError extends Error {
       path?: readonly string[];
       issues?: readonly InputIssue[];
       dependants?: readonly Dependant[];
+      missing?: { what: string; id: string };
       cause?: unknown;
     } = {},
   ) {
@@ -58,6 +61,7 @@ export class AppError extends Error {
     this.name = 'AppError';
     this.code = code;
     this.dependants = options.dependants ?? [];
+    this.missing = options.missing ?? null;
     this.path = options.path ?? options.issues?.[0]?.path ?? [];
     const own = code === 'INVALID_INPUT' ? [{ path: this.path, message }] : [];
     this.issues = options.issues ?? own;
@@ -76,7 +80,7 @@ export function invalidInputs(issues: readonly InputIssue[]): AppError {
 
 /** Nothing of that kind has this id. */
 export function notFound(what: string, id: string): AppError {
-  return new AppError('NOT_FOUND', `${what} ${id} does not exist`);
+  return new AppError('NOT_FOUND', `${what} ${id} does not exist`, { missing: { what, id } });
 }
 
 /** Throws all that `schema` finds as one `AppError`, each with its own path below `path`. */

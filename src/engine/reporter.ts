@@ -18,7 +18,7 @@ export class ChildReporter implements JobReporter {
   readonly #progress = new Throttle(PROGRESS_EVERY_MS, () => this.#sendProgress());
   #rows: MetricRow[] = [];
   #unstoredRows = 0;
-  #phase: string | null = null;
+  #phase: Progress['phase'] | null = null;
   #latest: Progress | null = null;
   /** Null until training begins: what comes before is done again faster than a checkpoint is read. */
   #lastCheckpointAt: number | null = null;

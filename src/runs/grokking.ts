@@ -134,7 +134,7 @@ async function train(
   const dataset = await readDataset(db, datasetId);
   await checkTwoHops(db, dataset);
   const training = { kind: 'MODEL', settings: { ...model, keepSteps: steps }, seed: model.seed } as const;
-  const analyses = steps.map((step) => ({ step, modelId: null, phase: 'AWAITING_CHECKPOINT' }));
+  const analyses = steps.map((step) => ({ step, modelId: null, phase: 'AWAITING_CHECKPOINT' as const }));
   return queueAll(db, dataset, { ...common, steps, model }, analyses, [training]);
 }
 

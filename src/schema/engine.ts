@@ -4,7 +4,7 @@ import { countQueue, listWorkers, readBackend, runsOfWorkers, workersByIds } fro
 import { builder } from './builder.ts';
 import { RunRef, WorkerRef } from './refs.ts';
 
-const EngineBackend = builder.enumType('EngineBackend', {
+export const EngineBackend = builder.enumType('EngineBackend', {
   description: 'The library that multiplies the matrices.',
   values: {
     TENSORFLOW: { description: 'Native TensorFlow, on CPU or GPU.' },
@@ -121,6 +121,6 @@ builder.queryField('engine', (t) =>
   }),
 );
 
-function backendOf({ backend }: { backend: string }): 'TENSORFLOW' | 'WASM' {
+export function backendOf({ backend }: { backend: string }): 'TENSORFLOW' | 'WASM' {
   return backend === 'wasm' ? 'WASM' : 'TENSORFLOW';
 }

@@ -1,9 +1,12 @@
 /** What a grokking run measures of a checkpoint. */
+
+import { conceptsOfDatasets } from '../runs/concepts.ts';
 import { type GrokkingPoint, type HopBinding, slotCosinesOfRuns, slotKey } from '../services/grokking.ts';
+import { runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
 import { RateRef } from './rate.ts';
-import { GrokkingPointRef } from './refs.ts';
+import { ConceptRef, GrokkingPointRef } from './refs.ts';
 
 /** A hop's binding, with the number of questions behind its shares. */
 interface HopShape extends HopBinding {
@@ -45,6 +48,14 @@ const HopBindingRef = builder.objectRef<HopShape>('HopBinding').implement({
     diagonalStrength: t.exposeFloat('diagonalStrength', {
       description:
         'Mean of the row-normalised diagonal of `matrix`, 0–1: how far each slot is its relation’s.',
+    }),
+    concepts: t.field({
+      type: [ConceptRef],
+      description: 'The relations behind the rows and columns of `matrix`, in the order of the ontology.',
+      resolve: async ({ runId }, _args, { loaders }) => {
+        const run = await loaders.load(runsByIds, runId);
+        return loaders.load(conceptsOfDatasets, run!.datasetId);
+      },
     }),
     matrix: t.field({
       type: t.listRef(t.listRef('Float')),

@@ -5,6 +5,7 @@ import { recordMutation } from './audit.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { TYPED_ERRORS, TypedError, type TypedErrorCode, toTypedError } from './errors.ts';
+import { asSent } from './missing.ts';
 import { argumentIssues } from './texts.ts';
 
 type Builder = typeof builder extends PothosSchemaTypes.SchemaBuilder<infer T> ? T : never;
@@ -45,9 +46,10 @@ export function addMutation<Input, Success extends object>(
             if (issues.length > 0) throw invalidInputs(issues);
             return await resolve(given, context);
           } catch (error) {
-            const typed = toTypedError(error, errors);
+            const told = asSent(error, given);
+            const typed = toTypedError(told, errors);
             if (typed) return typed;
-            throw error;
+            throw told;
           }
         };
         try {

@@ -7,6 +7,7 @@ import {
   isObjectType,
 } from 'graphql';
 import { AppError, invalidInputs } from '../errors.ts';
+import { asSent } from './missing.ts';
 import { argumentIssues, takesTexts } from './texts.ts';
 
 /**
@@ -45,14 +46,15 @@ function exposing(
     try {
       check?.(args[1]);
       const result = resolve(...args);
-      return result instanceof Promise ? result.catch(rethrow) : result;
+      return result instanceof Promise ? result.catch((error) => rethrow(error, args[1])) : result;
     } catch (error) {
-      return rethrow(error);
+      return rethrow(error, args[1]);
     }
   };
 }
 
-function rethrow(error: unknown): never {
+function rethrow(thrown: unknown, args: object): never {
+  const error = asSent(thrown, args);
   if (!(error instanceof AppError) || error.code === 'INTERNAL') throw error;
   throw new GraphQLError(error.message, { originalError: error, extensions: extensionsOf(error) });
 }

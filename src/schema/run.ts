@@ -4,9 +4,11 @@ import { workersByIds } from '../services/engine.ts';
 import { modelsByIds } from '../services/model.ts';
 import { ALL_STEPS, getMetrics, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
+import { backendOf, EngineBackend } from './engine.ts';
 import { encodeEventCursor } from './eventCursor.ts';
 import { typenameOf } from './ids.ts';
 import { MetricSeriesRef } from './metrics.ts';
+import { PhaseRef } from './phases.ts';
 import { DatasetRef, ModelRef, RunRef, WorkerRef } from './refs.ts';
 import { ExportFileRef, exportFilesOf } from './runExports.ts';
 
@@ -30,10 +32,29 @@ export const RunStatusRef = builder.enumType('RunStatus', {
   },
 });
 
+const RUN_ERRORS = {
+  INVALID_INPUT: { description: 'Its settings do not go with its data or its model.' },
+  NOT_FOUND: { description: 'Something that it works on is gone.' },
+  CONFLICT: { description: 'The state of things did not allow it.' },
+  LIMIT_EXCEEDED: { description: 'It needs more than this machine has, or than is allowed.' },
+  UNAVAILABLE: { description: 'Something outside could not be reached.' },
+  ENGINE_FAILED: { description: 'Training diverged, or the engine ended, as for want of memory.' },
+  INTERNAL: { description: 'A fault of this server.' },
+} as const;
+
+const RunErrorCode = builder.enumType('RunErrorCode', {
+  description: 'Why runs fail.',
+  values: RUN_ERRORS,
+});
+
 const RunError = builder.objectRef<{ code: string; message: string }>('RunError').implement({
   description: 'Why a run failed.',
   fields: (t) => ({
-    code: t.exposeString('code', { description: 'Machine-readable kind of error, such as ENGINE_FAILED.' }),
+    code: t.field({
+      type: RunErrorCode,
+      description: 'Machine-readable kind of error.',
+      resolve: ({ code }) => (code in RUN_ERRORS ? (code as keyof typeof RUN_ERRORS) : 'INTERNAL'),
+    }),
     message: t.exposeString('message', { description: 'What happened, in English.' }),
   }),
 });
@@ -49,8 +70,10 @@ RunRef.implement({
       description: 'Where it is in its life.',
       resolve: (r) => r.status,
     }),
-    phase: t.exposeString('phase', {
-      description: 'The part of the work that runs now, in upper case, such as PRETRAIN; DONE at the end.',
+    phase: t.field({
+      type: PhaseRef,
+      description: 'The part of the work that runs now; DONE when it has succeeded, the last one when not.',
+      resolve: (run) => run.phase,
     }),
     progress: t.exposeFloat('progress', { description: 'How much is done, 0–1 over the whole run.' }),
     etaSeconds: t.exposeFloat('etaSeconds', {
@@ -84,10 +107,12 @@ RunRef.implement({
       description:
         'SHA-256 of the weights that it ended with; null before the end, and where there are none or an SAE for each hop.',
     }),
-    backend: t.exposeString('backend', {
+    backend: t.field({
+      type: EngineBackend,
       nullable: true,
       description:
         'Backend that computes it; null before it first runs. Only the same backend gives the same numbers.',
+      resolve: ({ backend }) => (backend === null ? null : backendOf({ backend })),
     }),
     codeVersion: t.exposeString('codeVersion', {
       description: 'Version of the server that it was started with.',

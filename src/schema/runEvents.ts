@@ -17,6 +17,7 @@ import { encodeEventCursor, startOf } from './eventCursor.ts';
 import { finiteOrNull } from './finite.ts';
 import { idOf, RUN_TYPES } from './ids.ts';
 import { cursorOfEvent, oneByOne } from './oneByOne.ts';
+import { PhaseRef } from './phases.ts';
 import { GrokkingPointRef, RunRef } from './refs.ts';
 import { RunStatusRef } from './run.ts';
 import { SweepCellRef } from './sweepCell.ts';
@@ -25,7 +26,11 @@ const RunStatusChanged = builder.objectRef<StatusEvent>('RunStatusChanged').impl
   description: 'The state or the progress of the run changed.',
   fields: (t) => ({
     status: t.field({ type: RunStatusRef, description: 'Its state from now on.', resolve: (e) => e.status }),
-    phase: t.exposeString('phase', { description: 'The part of the work that runs now, such as PRETRAIN.' }),
+    phase: t.field({
+      type: PhaseRef,
+      description: 'The part of the work that runs now.',
+      resolve: (e) => e.phase,
+    }),
     progress: t.exposeFloat('progress', { description: 'How much is done, 0–1 over the whole run.' }),
     etaSeconds: t.exposeFloat('etaSeconds', {
       nullable: true,

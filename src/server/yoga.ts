@@ -16,6 +16,7 @@ import { useLiveStreams } from './live/useLiveStreams.ts';
 import { useCompression } from './useCompression.ts';
 import { useRefusals } from './useRefusals.ts';
 import { useRequestLog } from './useRequestLog.ts';
+import { WELCOME_QUERY } from './welcome.ts';
 
 export const GRAPHQL_PATH = '/graphql';
 
@@ -57,12 +58,3 @@ export function createApi({ schema, limits, log, mask, keys, streams }: YogaOpti
     ],
   });
 }
-
-const WELCOME_QUERY = `# The runs of this server, newest first. Press the play button.
-query Runs {
-  runs(first: 10) {
-    totalCount
-    edges { node { id kind status phase progress createdAt } }
-  }
-}
-`;

@@ -138,7 +138,7 @@ describe('a void claim', () => {
   const attempts: [string, (claim: Claim) => Promise<boolean>][] = [
     ['metrics', (held) => appendMetrics(db, held, [step(1)])],
     ['logs', (held) => appendLogs(db, held, [{ level: 'INFO', message: 'x', at: 0 }])],
-    ['progress', (held) => reportProgress(db, held, { phase: 'X', progress: 1, etaSeconds: null })],
+    ['progress', (held) => reportProgress(db, held, { phase: 'TRAIN', progress: 1, etaSeconds: null })],
   ];
 
   test.each(attempts)('stores no %s for an earlier attempt', async (_, write) => {

@@ -55,7 +55,7 @@ const DETAILS = /* GraphQL */ `
         points {
           step trainAccuracy oneHopAccuracy logitMargin oneHop { trials }
           heldOut { successes trials interval { low high } }
-          binding { hop ablationEffect matrix slotCosines top1Rate { successes trials } }
+          binding { hop ablationEffect matrix concepts { key } slotCosines top1Rate { successes trials } }
         }
       }
     }
@@ -101,6 +101,7 @@ test('a grokking run over given models tells points in order, onsets as they com
     heldOut: { successes: 40, trials: 100, interval: { low: expect.closeTo(0.3094, 3) } },
   });
   expect(points[1].binding[1]).toMatchObject({
+    concepts: [{ key: expect.any(String) }, ...Array(points[1].binding[1].concepts.length - 1).fill({})],
     ...{ hop: 2, ablationEffect: 0.25, matrix: [[0.8]], top1Rate: { successes: 80, trials: 100 } },
   });
   expect(points.map(({ binding }: Data) => binding[0].slotCosines[0])).toEqual([

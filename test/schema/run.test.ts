@@ -76,8 +76,10 @@ describe('startModelRun', () => {
   });
 
   it('refuses a dataset that does not exist', async () => {
-    const result = await start('StartModelRun', { datasetId: encodeGlobalId('Dataset', NOBODY) });
-    expect(result.__typename).toBe('NotFoundError');
+    const id = encodeGlobalId('Dataset', NOBODY);
+    const result = await start('StartModelRun', { datasetId: id });
+    // By the id that was sent, which is all that a client knows of it.
+    expect(result).toEqual({ __typename: 'NotFoundError', message: `Dataset "${id}" does not exist` });
   });
 
   it('refuses numbers that are none', async () => {

@@ -9,11 +9,13 @@ import {
   isIntrospectionType,
   isObjectType,
   isSpecifiedScalarType,
+  Kind,
   parse,
   validate,
 } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { buildSchema, renderSchema } from '../../src/schema/schema.ts';
+import { WELCOME_QUERY } from '../../src/server/welcome.ts';
 import { contractOperations } from './contract.ts';
 
 const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -36,6 +38,19 @@ describe('schema.graphql', () => {
       'Default: 0 in PAPER, 0 in AUTHORS, 3 in COUNTERFACTUAL.',
     );
   });
+});
+
+it('says at its head what to do first, and GraphiQL opens on operations that it takes', () => {
+  expect(schema.description).toContain('First steps');
+  const { definitions } = parse(WELCOME_QUERY);
+  // One by one, as they are played.
+  for (const definition of definitions)
+    expect(validate(schema, { kind: Kind.DOCUMENT, definitions: [definition] })).toEqual([]);
+  for (const [field] of schema.description!.matchAll(/(?<=`)[a-z]\w+(?=`)/gi)) {
+    const known = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
+    const isRoot = known.some((type) => field in type!.getFields());
+    expect(isRoot || ['slots', 'swaps', 'input'].includes(field), field).toBe(true);
+  }
 });
 
 describe('the contract', () => {

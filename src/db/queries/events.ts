@@ -4,6 +4,7 @@
  */
 import { and, desc, eq, sql } from 'drizzle-orm';
 import { isOfConcept } from '../../engine/contract/metrics.ts';
+import type { Phase } from '../../engine/contract/phases.ts';
 import type { MetricRow } from '../../engine/contract/protocol.ts';
 import type { Executor } from '../client.ts';
 import { metricPoints, type RunStatus, runEvents, runs } from '../tables/index.ts';
@@ -31,7 +32,7 @@ interface EventBase {
 export interface StatusEvent extends EventBase {
   type: 'STATUS';
   status: RunStatus;
-  phase: string;
+  phase: Phase;
   progress: number;
   etaSeconds: number | null;
 }

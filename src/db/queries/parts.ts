@@ -106,7 +106,7 @@ function statusOf(
 function working({ progress }: Standing) {
   const elapsed = sql`extract(epoch from now() - ${runs.startedAt})`;
   return {
-    phase: 'PARTS',
+    phase: 'PARTS' as const,
     etaSeconds: progress > 0 ? sql`${elapsed} * ${(1 - progress) / progress}::float8` : null,
   };
 }
@@ -114,7 +114,7 @@ function working({ progress }: Standing) {
 async function endingOf(tx: Executor, parentId: string, status: RunStatus, standing: Standing) {
   const { total, failed, training } = standing;
   const ending = { etaSeconds: null, finishedAt: sql`now()` };
-  if (status === 'SUCCEEDED') return { ...ending, phase: 'DONE' };
+  if (status === 'SUCCEEDED') return { ...ending, phase: 'DONE' as const };
   if (status === 'CANCELLED') return ending;
   const [first] = await tx
     .select({ code: runs.errorCode, message: runs.errorMessage })

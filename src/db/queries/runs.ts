@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { and, count, eq, gt, inArray, not, notInArray, type SQL, sql } from 'drizzle-orm';
+import type { Phase } from '../../engine/contract/phases.ts';
 import { PARENT_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { AppError, notFound } from '../../errors.ts';
 import { shownText } from '../../storedText.ts';
@@ -138,7 +139,7 @@ export async function forgetDeaths(tx: Executor, runId: string): Promise<void> {
 export async function reportProgress(
   db: Executor,
   claim: Claim,
-  { phase, progress, etaSeconds }: { phase: string; progress: number; etaSeconds: number | null },
+  { phase, progress, etaSeconds }: { phase: Phase; progress: number; etaSeconds: number | null },
 ): Promise<boolean> {
   return (await change(db, heldBy(claim), { phase, progress, etaSeconds })) !== null;
 }

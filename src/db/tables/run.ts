@@ -17,6 +17,7 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core';
+import type { Phase } from '../../engine/contract/phases.ts';
 import { RUN_KINDS, type RunKind, type RunResults, type RunSettings } from '../../engine/contract/runs.ts';
 import { apiKeys } from './apiKey.ts';
 import { artifacts } from './artifact.ts';
@@ -45,7 +46,7 @@ export const runs = pgTable(
     name: text('name').notNull().default(''),
     ...labels(),
     status: text('status').$type<RunStatus>().notNull().default('QUEUED'),
-    phase: text('phase').notNull().default('QUEUED'),
+    phase: text('phase').$type<Phase>().notNull().default('QUEUED'),
     progress: real('progress').notNull().default(0),
     etaSeconds: real('eta_seconds'),
     /** The validated settings, whole, defaults filled in. */

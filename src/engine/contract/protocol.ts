@@ -3,6 +3,7 @@
  * `serialization: 'advanced'`, so typed arrays travel as they are. The child does one job, or serves calls;
  * it reads files by the paths it is given and writes files only into `workDir`.
  */
+
 import type { SteerCall, SteerResult } from './edits.ts';
 import type { GenerationCall, GenerationItem } from './generation.ts';
 import type {
@@ -18,6 +19,7 @@ import type {
 } from './latents.ts';
 import type { ModelSnapshot } from './model.ts';
 import type { NativeAddon } from './native.ts';
+import type { Phase } from './phases.ts';
 import type { EngineJobs, EngineRunKind } from './runs.ts';
 import type { SwapCall, SwapResult } from './swap.ts';
 import type { SweepCell } from './swapSweep.ts';
@@ -44,7 +46,7 @@ export interface MetricRow {
 
 export interface Progress {
   /** Upper-case name of the part of the job that runs now, such as `PRETRAIN`. */
-  phase: string;
+  phase: Phase;
   /** 0–1 over the whole job. */
   progress: number;
   etaSeconds: number | null;

@@ -35,7 +35,7 @@ export async function runHopSwaps(
   context: JobContext,
 ): Promise<HopSwapResult> {
   const { reporter, workDir } = context;
-  const report = (phase: string) => (progress: number) =>
+  const report = (phase: 'SAE' | 'SWAP') => (progress: number) =>
     reporter.progress({ phase, progress, etaSeconds: null });
   const model = await loadLanguageModel(ref);
   try {

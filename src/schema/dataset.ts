@@ -13,7 +13,9 @@ import {
 } from '../services/dataset.ts';
 import { conceptsByIds, ontologiesByIds } from '../services/ontology.ts';
 import { builder } from './builder.ts';
+import { foundInput, NamedOrderRef } from './found.ts';
 import { idOf } from './ids.ts';
+import { orderOf } from './order.ts';
 import {
   ConceptRef,
   DatasetConnection,
@@ -96,6 +98,16 @@ builder.node(DatasetRef, {
         args: {
           split: t.arg({ type: SplitRef, required: false, description: 'Only those of this part.' }),
           conceptId: t.arg.id({ required: false, description: 'Only those about this concept.' }),
+          kind: t.arg({ type: ExampleKind, required: false, description: 'Only questions, or only texts.' }),
+          entity: t.arg.string({
+            required: false,
+            description: 'Only those about this entity, written exactly so.',
+          }),
+          text: t.arg.string({
+            required: false,
+            description:
+              'Only those with all these words in their prompt or their answer, in capitals or not.',
+          }),
         },
         resolve: (dataset, { conceptId, ...args }, { loaders }) => {
           const concept = conceptId == null ? null : idOf(conceptId, ['Concept'], ['conceptId']);
@@ -108,7 +120,22 @@ builder.node(DatasetRef, {
       {
         type: FactRef,
         description: 'Its facts, in stored order.',
-        resolve: (dataset, args, { loaders }) => loaders.loadPage(pageFactsOfDatasets, dataset.id, args),
+        args: {
+          conceptId: t.arg.id({ required: false, description: 'Only those of this concept.' }),
+          entity: t.arg.string({
+            required: false,
+            description: 'Only those of this entity, written exactly so.',
+          }),
+          text: t.arg.string({
+            required: false,
+            description:
+              'Only those with all these words in their entity or their value, in capitals or not.',
+          }),
+        },
+        resolve: (dataset, { conceptId, ...args }, { loaders }) => {
+          const concept = conceptId == null ? null : idOf(conceptId, ['Concept'], ['conceptId']);
+          return loaders.loadPage(pageFactsOfDatasets, dataset.id, { ...args, conceptId: concept });
+        },
       },
       FactConnection,
     ),
@@ -171,6 +198,7 @@ const DatasetFilter = builder.inputType('DatasetFilter', {
   fields: (t) => ({
     ontologyId: t.id({ required: false, description: 'Those about the concepts of this ontology.' }),
     kind: t.field({ type: DatasetKind, required: false, description: 'Those of this kind.' }),
+    ...foundInput(t),
   }),
 });
 
@@ -178,12 +206,15 @@ builder.queryField('datasets', (t) =>
   t.connection(
     {
       type: DatasetRef,
-      description: 'Datasets, newest first.',
-      args: { filter: t.arg({ type: DatasetFilter, required: false, description: 'Which datasets.' }) },
-      resolve: (_root, { filter, ...args }, { db }) => {
+      description: 'Datasets, newest first unless another order is given.',
+      args: {
+        filter: t.arg({ type: DatasetFilter, required: false, description: 'Which datasets.' }),
+        orderBy: t.arg({ type: NamedOrderRef, required: false, description: 'In which order.' }),
+      },
+      resolve: (_root, { filter, orderBy, ...args }, { db }) => {
         const ontologyId =
           filter?.ontologyId && idOf(filter.ontologyId, ['Ontology'], ['filter', 'ontologyId']);
-        return listDatasets(db, { ontologyId, kind: filter?.kind }, args);
+        return listDatasets(db, { ...filter, ontologyId }, args, orderOf(orderBy));
       },
     },
     DatasetConnection,

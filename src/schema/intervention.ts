@@ -155,6 +155,12 @@ const InterventionFilter = builder.inputType('InterventionFilter', {
     method: t.field({ type: SwapMethod, required: false, description: 'Those of this method.' }),
     sourceConceptId: t.id({ required: false, description: 'Those that turned this concept off.' }),
     targetConceptId: t.id({ required: false, description: 'Those that turned this concept on.' }),
+    text: t.string({
+      required: false,
+      description:
+        'Those with all these words, in capitals or not, in their prompt, in what the model said or in what was expected.',
+    }),
+    since: t.field({ type: 'DateTime', required: false, description: 'Those done then or later.' }),
   }),
 });
 

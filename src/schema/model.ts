@@ -10,9 +10,11 @@ import {
   trainingStepsOfModels,
 } from '../services/model.ts';
 import { builder } from './builder.ts';
+import { foundInput, NamedOrderRef } from './found.ts';
 import { idOf } from './ids.ts';
 import { ModelFileRef, modelFilesOf } from './modelExport.ts';
 import { ModelSourceRef } from './modelImport.ts';
+import { orderOf } from './order.ts';
 import {
   AlignmentRunConnection,
   AlignmentRunRef,
@@ -131,6 +133,7 @@ const ModelFilter = builder.inputType('ModelFilter', {
       required: false,
       description: 'True: those kept along a training; false: none of them. Default: false.',
     }),
+    ...foundInput(t),
   }),
 });
 
@@ -138,11 +141,14 @@ builder.queryField('models', (t) =>
   t.connection(
     {
       type: ModelRef,
-      description: 'Language models, newest first.',
-      args: { filter: t.arg({ type: ModelFilter, required: false, description: 'Which models.' }) },
-      resolve: (_root, { filter, ...args }, { db }) => {
+      description: 'Language models, newest first unless another order is given.',
+      args: {
+        filter: t.arg({ type: ModelFilter, required: false, description: 'Which models.' }),
+        orderBy: t.arg({ type: NamedOrderRef, required: false, description: 'In which order.' }),
+      },
+      resolve: (_root, { filter, orderBy, ...args }, { db }) => {
         const datasetId = filter?.datasetId && idOf(filter.datasetId, ['Dataset'], ['filter', 'datasetId']);
-        return listModels(db, { datasetId, isCheckpoint: filter?.isCheckpoint }, args);
+        return listModels(db, { ...filter, datasetId }, args, orderOf(orderBy));
       },
     },
     ModelConnection,

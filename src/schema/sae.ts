@@ -17,8 +17,10 @@ import { measuresOfRuns } from '../services/slot.ts';
 import { EncoderActivationRef } from './alignmentSettings.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
+import { foundInput, NamedOrderRef } from './found.ts';
 import { idOf } from './ids.ts';
 import { FaithfulnessRef, ReconstructionRef } from './measures.ts';
+import { orderOf } from './order.ts';
 import {
   AlignmentRunRef,
   BaselineRunRef,
@@ -109,6 +111,7 @@ const SaeFilterInput = builder.inputType('SaeFilter', {
       required: false,
       description: 'True: those that were imported; false: those that were trained here.',
     }),
+    ...foundInput(t),
   }),
 });
 
@@ -123,11 +126,14 @@ builder.queryFields((t) => ({
   saes: t.connection(
     {
       type: SaeRef,
-      description: 'SAEs, newest first.',
-      args: { filter: t.arg({ type: SaeFilterInput, required: false, description: 'Which SAEs.' }) },
-      resolve: (_root, { filter, ...args }, { db }) => {
+      description: 'SAEs, newest first unless another order is given.',
+      args: {
+        filter: t.arg({ type: SaeFilterInput, required: false, description: 'Which SAEs.' }),
+        orderBy: t.arg({ type: NamedOrderRef, required: false, description: 'In which order.' }),
+      },
+      resolve: (_root, { filter, orderBy, ...args }, { db }) => {
         const modelId = filter?.modelId && idOf(filter.modelId, ['Model'], ['filter', 'modelId']);
-        return listSaes(db, { ...filter, modelId }, args);
+        return listSaes(db, { ...filter, modelId }, args, orderOf(orderBy));
       },
     },
     SaeConnection,

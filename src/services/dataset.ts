@@ -1,12 +1,14 @@
 /** Datasets as they are stored: lists, pages of their facts and examples, sizes of their splits. */
-import { and, asc, count, eq, exists, inArray } from 'drizzle-orm';
+import { and, asc, count, eq, exists, inArray, sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { groupRows, readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
+import { type Found, hasWords, type NamedOrder, orderFound, whereFound } from '../db/queries/search.ts';
 import {
   concepts,
   type DatasetKind,
   datasets,
+  type ExampleKind,
   exampleConcepts,
   examples,
   facts,
@@ -18,7 +20,7 @@ export type Dataset = typeof datasets.$inferSelect;
 export type Example = typeof examples.$inferSelect;
 export type Fact = typeof facts.$inferSelect;
 
-export interface DatasetFilter {
+export interface DatasetFilter extends Found {
   ontologyId?: string | null;
   kind?: DatasetKind | null;
 }
@@ -26,8 +28,22 @@ export interface DatasetFilter {
 /** Which examples, besides which page of them. */
 export interface ExamplePageArgs extends PageArgs {
   split?: Split | null;
+  kind?: ExampleKind | null;
+  /** Exactly as it is written. */
+  entity?: string | null;
+  /** Words of its prompt or its answer. */
+  text?: string | null;
   /** About this concept, at any hop. */
   conceptId?: string | null;
+}
+
+/** Which facts, besides which page of them. */
+export interface FactPageArgs extends PageArgs {
+  conceptId?: string | null;
+  /** Exactly as it is written. */
+  entity?: string | null;
+  /** Words of its entity or its value. */
+  text?: string | null;
 }
 
 /** Questions and texts of one split. */
@@ -54,12 +70,18 @@ export function factsByIds(db: Executor, ids: readonly string[]): Promise<(Fact 
 }
 
 /** Datasets that fit the filter, newest first. */
-export function listDatasets(db: Executor, filter: DatasetFilter, args: PageArgs): Promise<Page<Dataset>> {
+export function listDatasets(
+  db: Executor,
+  filter: DatasetFilter,
+  args: PageArgs,
+  order?: NamedOrder,
+): Promise<Page<Dataset>> {
   const where = and(
     filter.ontologyId ? eq(datasets.ontologyId, filter.ontologyId) : undefined,
     filter.kind ? eq(datasets.kind, filter.kind) : undefined,
+    whereFound(datasets, filter),
   );
-  return readPage(db, datasets, { where, order: NEWEST_FIRST }, args);
+  return readPage(db, datasets, { where, order: orderFound(datasets, order) }, args);
 }
 
 /** For each ontology one page of its datasets, newest first. */
@@ -81,19 +103,27 @@ export function pageExamplesOfDatasets(
   const where = and(
     args.split ? eq(examples.split, args.split) : undefined,
     args.conceptId ? isAbout(db, args.conceptId) : undefined,
+    args.kind ? eq(examples.kind, args.kind) : undefined,
+    args.entity ? eq(examples.entity, args.entity) : undefined,
+    hasWords(sql`concat_ws(' ', ${examples.prompt}, ${examples.answer})`, args.text),
   );
   const order = { columns: [examples.position], direction: 'asc' } as const;
   return readPages(db, examples, { where, by: examples.datasetId, values: datasetIds, order }, args);
 }
 
-/** For each dataset one page of its facts, in stored order. */
+/** For each dataset one page of the facts that fit, in stored order. */
 export function pageFactsOfDatasets(
   db: Executor,
   datasetIds: readonly string[],
-  args: PageArgs,
+  args: FactPageArgs,
 ): Promise<Map<string, Page<Fact>>> {
+  const where = and(
+    args.conceptId ? eq(facts.conceptId, args.conceptId) : undefined,
+    args.entity ? eq(facts.entity, args.entity) : undefined,
+    hasWords(sql`concat_ws(' ', ${facts.entity}, ${facts.value})`, args.text),
+  );
   const order = { columns: [facts.position], direction: 'asc' } as const;
-  return readPages(db, facts, { by: facts.datasetId, values: datasetIds, order }, args);
+  return readPages(db, facts, { where, by: facts.datasetId, values: datasetIds, order }, args);
 }
 
 /** For each dataset the size of each split, empty ones included. */

@@ -1,8 +1,9 @@
 /** Concept swaps as they were stored. */
-import { and, eq, type SQL } from 'drizzle-orm';
+import { and, eq, gte, type SQL, sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
+import { hasWords } from '../db/queries/search.ts';
 import { interventions } from '../db/tables/index.ts';
 import type { SwapMethod } from '../engine/contract/swap.ts';
 
@@ -14,6 +15,10 @@ export interface InterventionFilter {
   method?: SwapMethod | null;
   sourceConceptId?: string | null;
   targetConceptId?: string | null;
+  /** Words of its prompt, or of one of its answers. */
+  text?: string | null;
+  /** Done at this time or later. */
+  since?: Date | null;
 }
 
 /** For each id its intervention, or null. */
@@ -23,19 +28,24 @@ export function interventionsByIds(db: Executor, ids: readonly string[]): Promis
 
 const NEWEST_FIRST = { columns: [interventions.createdAt, interventions.id], direction: 'desc' } as const;
 
+const SEARCHED = sql`concat_ws(' ', ${interventions.prompt}, ${interventions.expectedAnswer},
+  ${interventions.baseline}->>'text', ${interventions.result}->>'text')`;
+
 /** Interventions that fit the filter, newest first. */
 export function listInterventions(
   db: Executor,
   filter: InterventionFilter,
   args: PageArgs,
 ): Promise<Page<Intervention>> {
-  const { runId, success, method, sourceConceptId, targetConceptId } = filter;
+  const { runId, success, method, sourceConceptId, targetConceptId, text, since } = filter;
   const where: (SQL | undefined)[] = [
     runId == null ? undefined : eq(interventions.runId, runId),
     success == null ? undefined : eq(interventions.success, success),
     method == null ? undefined : eq(interventions.method, method),
     sourceConceptId == null ? undefined : eq(interventions.sourceConceptId, sourceConceptId),
     targetConceptId == null ? undefined : eq(interventions.targetConceptId, targetConceptId),
+    since == null ? undefined : gte(interventions.createdAt, since),
+    hasWords(SEARCHED, text),
   ];
   return readPage(db, interventions, { where: and(...where), order: NEWEST_FIRST }, args);
 }

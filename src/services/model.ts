@@ -4,13 +4,14 @@ import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
+import { type Found, type NamedOrder, orderFound, whereFound } from '../db/queries/search.ts';
 import { modelCheckpoints, models, runs } from '../db/tables/index.ts';
 
 export type { ModelSource } from '../db/tables/index.ts';
 
 export type Model = typeof models.$inferSelect;
 
-export interface ModelFilter {
+export interface ModelFilter extends Found {
   /** Models trained on this dataset. */
   datasetId?: string | null;
   /** Those kept along a training, or (by default) none of them. */
@@ -23,14 +24,19 @@ export function modelsByIds(db: Executor, ids: readonly string[]): Promise<(Mode
 }
 
 /** Models, newest first. */
-export function listModels(db: Executor, filter: ModelFilter, args: PageArgs): Promise<Page<Model>> {
+export function listModels(
+  db: Executor,
+  filter: ModelFilter,
+  args: PageArgs,
+  order?: NamedOrder,
+): Promise<Page<Model>> {
   const isKept = sql`exists (select from ${modelCheckpoints} c where c.model_id = ${models.id})`;
   const where = and(
     filter.datasetId ? eq(models.datasetId, filter.datasetId) : undefined,
     filter.isCheckpoint ? isKept : sql`not ${isKept}`,
+    whereFound(models, filter),
   );
-  const order = { columns: [models.createdAt, models.id], direction: 'desc' } as const;
-  return readPage(db, models, { where, order }, args);
+  return readPage(db, models, { where, order: orderFound(models, order) }, args);
 }
 
 /** For each model the run that trained it, or kept it along its training; or null. */

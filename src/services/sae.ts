@@ -6,6 +6,7 @@ import { readPrompted } from '../db/queries/engineDataset.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { type Sae, saesOfRuns } from '../db/queries/saes.ts';
+import { type Found, type NamedOrder, orderFound, whereFound } from '../db/queries/search.ts';
 import { runs, saes, usedSaes } from '../db/tables/index.ts';
 import type { ModelRef } from '../engine/contract/model.ts';
 import { loadModelRef } from '../runs/studied.ts';
@@ -17,7 +18,7 @@ export { readSae } from '../runs/pretrained.ts';
 
 const NEWEST_FIRST = { columns: [saes.createdAt, saes.id], direction: 'desc' } as const;
 
-export interface SaeFilter {
+export interface SaeFilter extends Found {
   /** Those of this model's activations. */
   modelId?: string | null;
   layer?: number | null;
@@ -36,13 +37,19 @@ export async function saeOfRuns(db: Executor, runIds: readonly string[]): Promis
 }
 
 /** SAEs, newest first. */
-export function listSaes(db: Executor, filter: SaeFilter, args: PageArgs): Promise<Page<Sae>> {
+export function listSaes(
+  db: Executor,
+  filter: SaeFilter,
+  args: PageArgs,
+  order?: NamedOrder,
+): Promise<Page<Sae>> {
   const where = and(
     filter.modelId ? eq(saes.modelId, filter.modelId) : undefined,
     filter.layer == null ? undefined : eq(saes.layer, filter.layer),
     filter.isImported == null ? undefined : filter.isImported ? isNull(saes.runId) : isNotNull(saes.runId),
+    whereFound(saes, filter),
   );
-  return readPage(db, saes, { where, order: NEWEST_FIRST }, args);
+  return readPage(db, saes, { where, order: orderFound(saes, order) }, args);
 }
 
 /** For each model one page of the SAEs of its activations, newest first. */

@@ -2,6 +2,7 @@
 import { and, arrayContains, eq, gte, inArray, isNotNull, isNull, type SQL, sql } from 'drizzle-orm';
 import type { RunKind } from '../../engine/contract/runs.ts';
 import { datasets, models, type RunStatus, runs } from '../tables/index.ts';
+import { hasWords } from './search.ts';
 
 export interface RunFilter {
   status?: readonly RunStatus[] | null;
@@ -25,7 +26,7 @@ export function whereRuns(filter: RunFilter): SQL | undefined {
     filter.status ? inArray(runs.status, [...filter.status]) : undefined,
     filter.modelId ? eq(runs.modelId, filter.modelId) : undefined,
     filter.tag ? arrayContains(runs.tags, [filter.tag]) : undefined,
-    ...wordsOf(filter.text).map((word) => contains(SEARCHED, word)),
+    hasWords(SEARCHED, filter.text),
   );
 }
 
@@ -42,13 +43,3 @@ export function whereBorn(filter: RunFilter): SQL | undefined {
 const SEARCHED = sql`concat_ws(' ', ${runs.name}, ${runs.notes}, array_to_string(${runs.tags}, ' '),
   (select m.name from ${models} m where m.id = ${runs.modelId}),
   (select d.name from ${datasets} d where d.id = ${runs.datasetId}))`;
-
-/** Every word must be there, in whatever order. */
-export function wordsOf(text: string | null | undefined): string[] {
-  return text?.split(/\s+/).filter(Boolean) ?? [];
-}
-
-/** Whether a text has the word in it, in capitals or not; a word is no pattern. */
-export function contains(text: SQL, word: string): SQL {
-  return sql`strpos(lower(${text}), lower(${word}::text)) > 0`;
-}

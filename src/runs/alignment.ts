@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { isOfKind, type RunOf } from '../db/queries/runOf.ts';
 import { type Run, readRun } from '../db/queries/runs.ts';
-import { slots, swapMeasures } from '../db/tables/index.ts';
+import { slotKnocks, slots, swapMeasures } from '../db/tables/index.ts';
 import { resolveAlignmentSettings } from '../engine/contract/alignmentPresets.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
 import { needsModel } from '../engine/contract/captured.ts';
@@ -11,12 +11,22 @@ import { invalidInput, notFound } from '../errors.ts';
 import { findConcept, readConcepts } from './concepts.ts';
 import { chooseCorpus, loadCorpusRef } from './corpus.ts';
 import type { EngineKind } from './kind.ts';
-import { share } from './measure.ts';
+import { plain, share } from './measure.ts';
 import { loadUsedSae, settingsFor } from './pretrained.ts';
 import { noteSae, SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
 import { checkLayer, chooseStudied, type Dataset, loadSettled, type Model, type Studied } from './studied.ts';
-import { booleans, json, knownRate, numbers, type ResultTable, successRate, texts, times } from './table.ts';
+import {
+  booleans,
+  conceptsOf,
+  json,
+  knownRate,
+  numbers,
+  type ResultTable,
+  successRate,
+  texts,
+  times,
+} from './table.ts';
 
 /** Success of swaps, of `swap_measures m`. */
 export const SWAPS = {
@@ -81,8 +91,40 @@ const interventions: ResultTable = {
 
 const { binding, concepts, matrix, faithfulness, latents } = SAE_TABLES;
 
+type KnockRow = Omit<typeof slotKnocks.$inferSelect, 'conceptId' | 'others'> & {
+  slot: string;
+  concept: string;
+  asked: boolean;
+  answers: number;
+  change: number | null;
+};
+
+const knocks: ResultTable = {
+  description:
+    'Change of the log-odds of answers where single slots are knocked out or in: of the answer asked for, and of each concept’s where another is asked.',
+  columns: {
+    ...texts('edit slot split'),
+    ...numbers('prompts'),
+    ...booleans('asked'),
+    ...texts('concept'),
+    ...numbers('answers change'),
+  },
+  key: ['edit', 'position', 'i'],
+  rows: (runIds) => sql`
+    select k.run_id as "runId", k.edit, s.position, s.key as slot, k.split, k.prompts, o.i, o.i = 0 as asked,
+      c.key as concept, o.answers, o.change
+    from slot_knocks k join concepts s on s.id = k.concept_id cross join lateral (
+      select 0 as i, k.asked_answers as answers, k.asked_change as change union all
+      select e.i, (e.other ->> 'answers')::int, (e.other ->> 'change')::float8
+      from jsonb_array_elements(k.others) with ordinality e (other, i)) o
+      left join ${conceptsOf(runIds)} c on c.run_id = k.run_id and c.position = o.i - 1
+    where k.run_id in ${runIds}`,
+  measures: ({ edit, slot, split, asked, change }: KnockRow) =>
+    asked && change !== null ? [plain(edit, change, { split, of: { slot } })] : [],
+};
+
 export const alignment: EngineKind<'ALIGNMENT'> = {
-  tables: { binding, concepts, matrix, swaps, interventions, faithfulness, latents },
+  tables: { binding, concepts, matrix, swaps, knocks, interventions, faithfulness, latents },
   checkpoints: true,
   load: async (source, run) => ({
     kind: 'ALIGNMENT',
@@ -102,6 +144,16 @@ export const alignment: EngineKind<'ALIGNMENT'> = {
         conceptId: conceptIds[concept]!,
       })),
     );
+    if (result.knocks.length > 0)
+      await tx.insert(slotKnocks).values(
+        result.knocks.map(({ slot, asked, ...knock }) => ({
+          ...knock,
+          runId: run.id,
+          conceptId: conceptIds[slot]!,
+          askedAnswers: asked.answers,
+          askedChange: asked.change,
+        })),
+      );
     if (result.swaps.length > 0)
       await tx
         .insert(swapMeasures)

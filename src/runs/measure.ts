@@ -26,6 +26,10 @@ export const MEASURES = {
     'Share of concept swaps whose whole answer is the target’s fact. Of an alignment run: at the alpha that it chose on validation, by `population` and by what was `edited`. Of a swap sweep: by what was `edited`, `method` and `alpha`. Of a hop-swap run: by `hop`, what was `edited`, `method` and `pairs`, at the alpha that it chose on TRAIN questions.',
   KNOWN_SWAP_SUCCESS:
     'SWAP_SUCCESS over the swaps of which the model answers both prompts right unedited, the swap’s own and its target’s; of alignment runs and swap sweeps.',
+  KNOCK_OUT:
+    'Mean change of the log-odds of the answer where the slot of its concept, a `slot`, is set to 0; `AlignmentRun.knocks`.',
+  KNOCK_IN:
+    'Mean change of the log-odds of the answer where the slot of another concept, a `slot`, is set to 1; `AlignmentRun.knocks`.',
   PROMPT_ISOLATION:
     'Share of prompts about other concepts that an armed swap leaves as they are, in a swap sweep or a hop-swap run.',
   TEXT_ISOLATION: 'Share of texts that ask nothing that an armed swap leaves as they are, in a swap sweep.',

@@ -1,15 +1,24 @@
 /** Slots of alignment runs and the measures taken of them. */
-import { asc, eq, inArray } from 'drizzle-orm';
+import { asc, desc, eq, inArray } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readByIds, readGroups } from '../db/queries/byIds.ts';
 import { type MetricSeries, readMetrics } from '../db/queries/metrics.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
-import { concepts, datasets, runs, slots, splitMeasures, swapMeasures } from '../db/tables/index.ts';
+import {
+  concepts,
+  datasets,
+  runs,
+  slotKnocks,
+  slots,
+  splitMeasures,
+  swapMeasures,
+} from '../db/tables/index.ts';
 import { bindingMetric } from '../engine/contract/alignment.ts';
 
 export type Slot = typeof slots.$inferSelect;
 export type SplitMeasures = typeof splitMeasures.$inferSelect;
 export type SwapMeasure = typeof swapMeasures.$inferSelect;
+export type SlotKnock = typeof slotKnocks.$inferSelect;
 
 /** For each id its slot, or null. */
 export function slotsByIds(db: Executor, ids: readonly string[]): Promise<(Slot | null)[]> {
@@ -45,6 +54,17 @@ export function measuresOfRuns(db: Executor, runIds: readonly string[]): Promise
 export function swapsOfRuns(db: Executor, runIds: readonly string[]): Promise<SwapMeasure[][]> {
   const { control, population, split, alpha } = swapMeasures;
   return readGroups(db, swapMeasures, swapMeasures.runId, runIds, [control, population, split, alpha]);
+}
+
+/** For each run what its slots do to answers one by one, in the order of the ontology, KNOCK_OUT before KNOCK_IN. */
+export async function knocksOfRuns(db: Executor, runIds: readonly string[]): Promise<SlotKnock[][]> {
+  const rows = await db
+    .select({ knock: slotKnocks })
+    .from(slotKnocks)
+    .innerJoin(concepts, eq(concepts.id, slotKnocks.conceptId))
+    .where(inArray(slotKnocks.runId, [...runIds]))
+    .orderBy(asc(concepts.position), desc(slotKnocks.edit));
+  return runIds.map((id) => rows.flatMap(({ knock }) => (knock.runId === id ? [knock] : [])));
 }
 
 /** For each run the concepts of its dataset's ontology, in their order there, which is that of the slots. */

@@ -206,6 +206,41 @@ describe('an alignment run', () => {
     expect(run.latents[0].separability).toBeGreaterThanOrEqual(university);
   });
 
+  it('says what each slot does to answers by itself', async () => {
+    const KNOCKS = /* GraphQL */ `
+      query ($id: ID!) {
+        run(id: $id) {
+          ... on AlignmentRun {
+            binding(split: TEST_OOD) { concepts { key } }
+            knocks {
+              edit split prompts concept { key }
+              asked { answers change }
+              others { concept { key } answers change }
+            }
+            knockedIn: knocks(edit: KNOCK_IN) { concept { key } }
+          }
+        }
+      }
+    `;
+    const { run } = await api.ask(KNOCKS, { id: runId });
+    const keys = run.binding.concepts.map(({ key }: Data) => key);
+    const own = run.knocks.map(({ concept, edit }: Data) => [concept.key, edit]);
+    expect(own).toEqual(
+      keys.flatMap((key: string) => [
+        [key, 'KNOCK_OUT'],
+        [key, 'KNOCK_IN'],
+      ]),
+    );
+    expect(run.knockedIn.map(({ concept }: Data) => concept.key)).toEqual(keys);
+    for (const { split, prompts, asked, others, ...knock } of run.knocks) {
+      expect(split).toBe('TEST_OOD');
+      expect(asked).toEqual({ answers: prompts, change: expect.any(Number) });
+      expect(others.map(({ concept }: Data) => concept.key)).toEqual(keys);
+      const same = others.find(({ concept }: Data) => concept.key === knock.concept.key);
+      expect(same.answers > 0).toBe(knock.edit === 'KNOCK_IN');
+    }
+  });
+
   it('says which latents stand for the concepts, and what the model answers without the activation', async () => {
     const { run } = await api.ask(MEASURES('AlignmentRun'), { id: runId });
     expectMeasures(run);

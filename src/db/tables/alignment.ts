@@ -16,10 +16,12 @@ import {
 import type {
   Faithfulness,
   Replacement,
+  SlotKnock,
   SlotReport,
   SplitMeasures,
   SwapMeasure,
 } from '../../engine/contract/alignment.ts';
+import { KNOCK_EDITS } from '../../engine/contract/alignment.ts';
 import { SPLITS, type Split } from '../../engine/contract/dataset.ts';
 import { id, oneOf } from './columns.ts';
 import { concepts } from './ontology.ts';
@@ -105,6 +107,31 @@ export const swapMeasures = pgTable(
       'swap_measures_known',
       sql`${t.knownTrials} between 0 and ${t.trials} and ${t.knownSuccesses} between 0 and least(${t.knownTrials}, ${t.successes})`,
     ),
+  ],
+);
+
+/** What the slot of a concept, set to 0 or to 1 by itself, does to answers. */
+export const slotKnocks = pgTable(
+  'slot_knocks',
+  {
+    runId: runId(),
+    conceptId: uuid('concept_id')
+      .notNull()
+      .references(() => concepts.id),
+    edit: text('edit').$type<SlotKnock['edit']>().notNull(),
+    split: text('split').$type<Split>().notNull(),
+    prompts: integer('prompts').notNull(),
+    /** Change of the log-odds of the answer that is asked for, over so many. */
+    askedAnswers: integer('asked_answers').notNull(),
+    askedChange: doublePrecision('asked_change'),
+    /** By concept index, where something else is asked. */
+    others: jsonb('others').$type<SlotKnock['others']>().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.conceptId, t.edit] }),
+    index('slot_knocks_concept').on(t.conceptId),
+    check('slot_knocks_edit', oneOf(t.edit, KNOCK_EDITS)),
+    check('slot_knocks_split', oneOf(t.split, SPLITS)),
   ],
 );
 

@@ -21,6 +21,7 @@ import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/
 import type { ModelRef } from '../contract/model.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { evaluateSwaps } from '../edits/evaluation.ts';
+import { measureKnocks } from '../edits/knocks.ts';
 import { promptsOfCaptured } from '../latents/capture.ts';
 import { surveyLatents } from '../latents/survey.ts';
 import { computes } from '../model/captured.ts';
@@ -53,7 +54,7 @@ import { type PromptTraining, type Trained, trainOnPrompts } from './training.ts
  */
 export function runAlignment(job: AlignmentJob, context: JobContext): Promise<AlignmentResult> {
   return withTrainedSae({ ...job, slots: true }, context, async (study) => {
-    const { model, dataset, sae, captured, best, phases } = study;
+    const { model, dataset, sae, captured, best, breathe, phases } = study;
     const kept = `kept the weights of step ${sae.bestStep} of ${sae.settings.posttrain.steps}`;
     const reached = `validation binding ${best.accuracy.toFixed(4)}, loss ${best.loss.toFixed(4)}`;
     context.reporter.log('INFO', `${kept}: ${reached}`);
@@ -61,10 +62,11 @@ export function runAlignment(job: AlignmentJob, context: JobContext): Promise<Al
     const measures = await measure(study);
     const slots = reportSlots(model, sae, examplesOf(captured));
     phases.at('EVALUATE', 0.3);
-    const swaps = !computes(model)
-      ? NO_SWAPS
-      : await evaluateSwaps({ model, sae }, dataset, captured, context.reporter);
-    return { kind: 'ALIGNMENT', ...measures, bestStep: sae.bestStep, slots, ...swaps };
+    const result = { kind: 'ALIGNMENT', ...measures, bestStep: sae.bestStep, slots } as const;
+    if (!computes(model)) return { ...result, ...NO_EDITS };
+    const knocks = await measureKnocks({ model, sae }, dataset.facts, captured, breathe);
+    phases.at('EVALUATE', 0.35);
+    return { ...result, knocks, ...(await evaluateSwaps({ model, sae }, dataset, captured, context.reporter)) };
   });
 }
 
@@ -78,7 +80,7 @@ export function runBaseline(job: BaselineJob, context: JobContext): Promise<Base
 }
 
 /** Nobody answers. */
-const NO_SWAPS = { swaps: [], chosenAlpha: null };
+const NO_EDITS = { knocks: [], swaps: [], chosenAlpha: null };
 
 /** A trained SAE with all that it is measured on. */
 interface Study extends Trained {

@@ -101,6 +101,28 @@ export interface SwapMeasure {
   leftOut: number;
 }
 
+export const KNOCK_EDITS = ['KNOCK_OUT', 'KNOCK_IN'] as const;
+export type KnockEdit = (typeof KNOCK_EDITS)[number];
+
+/** Change of answers' log-odds, in nats; null where no answer was measured. */
+export interface AnswerChange {
+  answers: number;
+  change: number | null;
+}
+
+/** What one slot does to answers: set to 0 on prompts about its concept, or to 1 on prompts about others. */
+export interface SlotKnock {
+  split: Split;
+  /** Its concept. */
+  slot: number;
+  edit: KnockEdit;
+  prompts: number;
+  /** Mean change of the log-odds of the first token of the answer that is asked for. */
+  asked: AnswerChange;
+  /** The same of the entity's value for each concept, over the prompts that ask for something else. */
+  others: AnswerChange[];
+}
+
 /** A trained SAE's file. */
 export interface SaeFile {
   weights: WrittenFile;
@@ -126,6 +148,7 @@ export interface AlignmentResult extends SaeFile, TrainedMeasures {
   /** Post-training step of the kept (best) weights. */
   bestStep: number;
   slots: SlotReport[];
+  knocks: SlotKnock[];
   swaps: SwapMeasure[];
   /** Alpha with the most successes on validation, for `CONCEPT`; null when the dataset allows no swap. */
   chosenAlpha: number | null;

@@ -3,9 +3,10 @@
 import { startAlignmentRun } from '../../runs/alignment.ts';
 import { pageInterventionsOfRuns } from '../../services/intervention.ts';
 import { resultOf, settingsOf } from '../../services/run.ts';
-import { pageSlotsOfRuns, swapsOfRuns } from '../../services/slot.ts';
+import { knocksOfRuns, pageSlotsOfRuns, swapsOfRuns } from '../../services/slot.ts';
 import { AlignmentSettingsTypes } from '../alignmentSettings.ts';
 import { builder } from '../builder.ts';
+import { KnockEdit, SlotKnockRef } from '../knock.ts';
 import { namedInput } from '../labels.ts';
 import { SwapControl, SwapMeasureRef, SwapPopulation } from '../measures.ts';
 import { InterventionConnection, InterventionRef, SlotConnection, SlotRef } from '../refs.ts';
@@ -45,6 +46,15 @@ export const alignmentRun = addRunNode('ALIGNMENT', {
       description:
         'The alpha with the most successful swaps on validation entities, the default of `swapConcept`; null before the end, and where the dataset allows no swap.',
       resolve: (run) => resultOf(run, 'ALIGNMENT')?.chosenAlpha,
+    }),
+    knocks: t.field({
+      type: [SlotKnockRef],
+      description:
+        'What each slot does to answers by itself, in the order of the ontology; empty before the end, for a model without weights or a dataset without facts, and of runs older than the measure.',
+      args: { edit: t.arg({ type: KnockEdit, required: false, description: 'Only this edit.' }) },
+      complexity: { field: 10, multiplier: 12 },
+      resolve: async (run, { edit }, { loaders }) =>
+        (await loaders.load(knocksOfRuns, run.id)).filter((knock) => (edit ?? knock.edit) === knock.edit),
     }),
     bestStep: t.int({
       nullable: true,

@@ -15,23 +15,39 @@ export function isAnswer(
   accepted: readonly string[],
   end: string | null | undefined = null,
 ): boolean {
+  const said = new Set(readingsOf(text, end));
+  return accepted.some((answer) => said.has(normalizeAnswer(answer)));
+}
+
+/** What the text may be taken to answer, in the form in which answers compare; see `isAnswer`. */
+export function readingsOf(text: string, end: string | null | undefined): string[] {
   const candidates = [text];
   if (end)
     for (let at = text.indexOf(end); at >= 0; at = text.indexOf(end, at + 1))
       candidates.push(text.slice(0, at));
-  const said = new Set(candidates.map(normalizeAnswer));
-  return accepted.some((answer) => said.has(normalizeAnswer(answer)));
+  return candidates.map(normalizeAnswer);
+}
+
+/** Whether one of the two is a part of the other, without regard to case and spacing: the match of the paper's authors. */
+export function overlaps(a: string, b: string): boolean {
+  const [first, second] = [wordsOf(a).join(' '), wordsOf(b).join(' ')];
+  return first !== '' && second !== '' && (first.includes(second) || second.includes(first));
 }
 
 /** The form in which answers compare: a date as `yyyy-mm-dd`, anything else as lower-case words and marks. */
 export function normalizeAnswer(answer: string): string {
-  // Word-level decoding puts a space on either side of a mark, so words and marks are compared one by one.
-  const tokens =
+  const tokens = wordsOf(answer);
+  return parseDate(tokens) ?? tokens.join(' ');
+}
+
+/** Word-level decoding puts a space on either side of a mark, so words and marks are compared one by one. */
+function wordsOf(answer: string): string[] {
+  return (
     answer
       .normalize('NFC')
       .toLowerCase()
-      .match(/[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]/gu) ?? [];
-  return parseDate(tokens) ?? tokens.join(' ');
+      .match(/[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]/gu) ?? []
+  );
 }
 
 const MONTH_NUMBERS = new Map(

@@ -11,7 +11,7 @@ import { invalidInput, notFound } from '../errors.ts';
 import { findConcept, readConcepts } from './concepts.ts';
 import { chooseCorpus, loadCorpusRef } from './corpus.ts';
 import type { EngineKind } from './kind.ts';
-import { plain, share } from './measure.ts';
+import { looseShares, plain, share } from './measure.ts';
 import { loadUsedSae, settingsFor } from './pretrained.ts';
 import { noteSae, SAE_TABLES, storeMeasures } from './sae.ts';
 import { queueRun } from './start.ts';
@@ -21,6 +21,7 @@ import {
   conceptsOf,
   json,
   knownRate,
+  looseRate,
   numbers,
   type ResultTable,
   successRate,
@@ -35,10 +36,11 @@ export const SWAPS = {
     ...numbers('alpha'),
     ...booleans('chosen'),
     ...successRate,
+    ...looseRate,
     ...knownRate,
   },
   select: sql.raw(
-    'm.population, m.split, m.control as edited, m.alpha, m.chosen, m.trials, m.successes, m.known_trials as "knownTrials", m.known_successes as "knownSuccesses", m.left_out as "leftOut"',
+    'm.population, m.split, m.control as edited, m.alpha, m.chosen, m.trials, m.successes, m.loose_successes as "looseSuccesses", m.category_kept as "categoryKept", m.known_trials as "knownTrials", m.known_successes as "knownSuccesses", m.left_out as "leftOut"',
   ),
 };
 
@@ -57,6 +59,7 @@ const swaps: ResultTable = {
     const where = { split, of: { population, edited }, alpha };
     return [
       ...share('SWAP_SUCCESS', row.successes, row.trials, where),
+      ...looseShares(row, where),
       ...share('KNOWN_SWAP_SUCCESS', row.knownSuccesses, row.knownTrials, where),
     ];
   },

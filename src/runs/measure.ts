@@ -24,6 +24,10 @@ export const MEASURES = {
   DEAD_LATENTS: 'Share of free latents that never fired; `Reconstruction.deadLatents`.',
   SWAP_SUCCESS:
     'Share of concept swaps whose whole answer is the target’s fact. Of an alignment run: at the alpha that it chose on validation, by `population` and by what was `edited`. Of a swap sweep: by what was `edited`, `method` and `alpha`. Of a hop-swap run: by `hop`, what was `edited`, `method` and `pairs`, at the alpha that it chose on TRAIN questions.',
+  LOOSE_SWAP_SUCCESS:
+    'SWAP_SUCCESS by the looser match of the paper’s authors, where one of the two answers is a part of the other; of alignment runs and swap sweeps.',
+  CATEGORY_KEPT:
+    'Share of the swaps that fail whose answer is a value of the target concept; of alignment runs and swap sweeps.',
   KNOWN_SWAP_SUCCESS:
     'SWAP_SUCCESS over the swaps of which the model answers both prompts right unedited, the swap’s own and its target’s; of alignment runs and swap sweeps.',
   KNOCK_OUT:
@@ -77,6 +81,23 @@ export function share(
 ): Measure[] {
   if (!trials || successes === null) return [];
   return [{ ...plain(name, successes / trials, where), rate: { successes, trials } }];
+}
+
+/** What else the answers of swaps are judged by. */
+export function looseShares(
+  swaps: {
+    trials: number;
+    successes: number;
+    looseSuccesses: number | null;
+    categoryKept: number | null;
+  },
+  where: Where,
+): Measure[] {
+  const { trials, successes, looseSuccesses, categoryKept } = swaps;
+  return [
+    ...share('LOOSE_SWAP_SUCCESS', looseSuccesses, trials, where),
+    ...share('CATEGORY_KEPT', categoryKept, trials - successes, where),
+  ];
 }
 
 /** A share that is stored without its count of successes. */

@@ -18,13 +18,14 @@ import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { readAlignment } from './alignment.ts';
 import { type Concept, findConcept, readConcepts } from './concepts.ts';
 import type { EngineKind, JobSource } from './kind.ts';
-import { share } from './measure.ts';
+import { looseShares, share } from './measure.ts';
 import { loadUsedSae, readSae, type Sae } from './pretrained.ts';
 import { queueRun } from './start.ts';
 import { checkComputes, loadStudied, readModel } from './studied.ts';
 import {
   conceptsOf,
   knownRate,
+  looseRate,
   numbers,
   type ResultTable,
   rate,
@@ -43,6 +44,7 @@ const sweep: ResultTable = {
   ...storedIn(sweepCells, {
     ...CELL,
     ...successRate,
+    ...looseRate,
     ...knownRate,
     ...numbers('otherPrompts otherPromptsKept texts textsKept statements statementsKept'),
     ...rate('promptIsolation', 'otherPromptsKept', 'otherPrompts'),
@@ -53,6 +55,7 @@ const sweep: ResultTable = {
     const of = { edited, method, alpha };
     return [
       ...share('SWAP_SUCCESS', row.successes, row.trials, { of }),
+      ...looseShares(row, { of }),
       ...share('KNOWN_SWAP_SUCCESS', row.knownSuccesses, row.knownTrials, { of }),
       ...share('PROMPT_ISOLATION', row.otherPromptsKept, row.otherPrompts, { of }),
       ...share('TEXT_ISOLATION', row.textsKept, row.texts, { of }),
@@ -63,11 +66,12 @@ const sweep: ResultTable = {
 
 const pairs: ResultTable = {
   description: 'Success by method, alpha, source and target concept.',
-  columns: { ...CELL, ...texts('source target'), ...successRate, ...knownRate },
+  columns: { ...CELL, ...texts('source target'), ...successRate, ...looseRate, ...knownRate },
   key: ['position', 'i'],
   rows: (runIds) => sql`
     select s.position, s.edited, s.method, s.alpha, p.i, a.key as source, b.key as target,
       (p.pair ->> 'trials')::int as trials, (p.pair ->> 'successes')::int as successes,
+      (p.pair ->> 'looseSuccesses')::int as "looseSuccesses", (p.pair ->> 'categoryKept')::int as "categoryKept",
       (p.pair ->> 'knownTrials')::int as "knownTrials", (p.pair ->> 'knownSuccesses')::int as "knownSuccesses",
       coalesce((p.pair ->> 'leftOut')::int, 0) as "leftOut"
     from sweep_cells s cross join jsonb_array_elements(s.pairs) with ordinality p (pair, i)

@@ -44,11 +44,12 @@ export const json = ofType('json');
 export function rate(
   name: string,
   successes: string | ((row: Row) => number),
-  trials: string,
+  trials: string | ((row: Row) => number),
 ): Record<string, Column> {
   const count = typeof successes === 'string' ? (row: Row) => Number(row[successes]) : successes;
-  const interval = (row: Row) => wilsonInterval(count(row), Number(row[trials]));
-  const value = (row: Row) => (Number(row[trials]) === 0 ? null : count(row) / Number(row[trials]));
+  const of = typeof trials === 'string' ? (row: Row) => Number(row[trials]) : trials;
+  const interval = (row: Row) => wilsonInterval(count(row), of(row));
+  const value = (row: Row) => (of(row) === 0 ? null : count(row) / of(row));
   return {
     [name]: { type: 'number', from: value },
     [`${name}Low`]: { type: 'number', from: (row) => interval(row)?.low ?? null },
@@ -62,7 +63,19 @@ export const successRate = {
   ...rate('successRate', 'successes', 'trials'),
 };
 
-/** The same over the swaps that the model knows, and the number of those left out. */
+/** Success by the looser match, and failures that answer with a value of the target; no share where it was not counted. */
+export const looseRate = {
+  ...numbers('looseSuccesses'),
+  ...rate('looseSuccessRate', 'looseSuccesses', (row) =>
+    row.looseSuccesses === null ? 0 : Number(row.trials),
+  ),
+  ...numbers('categoryKept'),
+  ...rate('categoryKeptRate', 'categoryKept', (row) =>
+    row.categoryKept === null ? 0 : Number(row.trials) - Number(row.successes),
+  ),
+};
+
+/** Success over the swaps that the model knows, and the number of those left out. */
 export const knownRate = {
   ...numbers('knownTrials knownSuccesses'),
   ...rate('knownSuccessRate', 'knownSuccesses', 'knownTrials'),

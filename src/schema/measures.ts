@@ -6,6 +6,7 @@ import type { SplitMeasures, SwapMeasure } from '../services/slot.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
+import { CATEGORY_KEPT, categoryKeptOf, LOOSE, looseOf } from './judged.ts';
 import { KNOWN, knownOf, LEFT_OUT } from './known.ts';
 import { RateRef } from './rate.ts';
 import { ConceptRef } from './refs.ts';
@@ -217,6 +218,13 @@ export const SwapMeasureRef = builder.objectRef<SwapMeasure>('SwapMeasure').impl
       type: RateRef,
       description: '`successRate` with its uncertainty.',
       resolve: ({ trials, successes }) => ({ trials, successes }),
+    }),
+    loose: t.field({ type: RateRef, nullable: true, description: LOOSE, resolve: looseOf }),
+    categoryKept: t.field({
+      type: RateRef,
+      nullable: true,
+      description: CATEGORY_KEPT,
+      resolve: categoryKeptOf,
     }),
     known: t.field({
       type: RateRef,

@@ -4,6 +4,7 @@ import type { SweepCell } from '../runs/swapSweep.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { CellMethod } from './intervention.ts';
+import { CATEGORY_KEPT, categoryKeptOf, LOOSE, looseOf } from './judged.ts';
 import { KNOWN, knownOf, LEFT_OUT } from './known.ts';
 import { RateRef } from './rate.ts';
 import { ConceptRef } from './refs.ts';
@@ -39,6 +40,13 @@ export const SweepCellRef = builder.interfaceRef<SweepCell>('SweepCell').impleme
       description: '`successRate` with its counts and confidence interval.',
       resolve: ({ successes, trials }) => ({ successes, trials }),
     }),
+    loose: t.field({ type: RateRef, nullable: true, description: LOOSE, resolve: looseOf }),
+    categoryKept: t.field({
+      type: RateRef,
+      nullable: true,
+      description: CATEGORY_KEPT,
+      resolve: categoryKeptOf,
+    }),
     known: t.field({
       type: RateRef,
       nullable: true,
@@ -51,6 +59,15 @@ export const SweepCellRef = builder.interfaceRef<SweepCell>('SweepCell').impleme
       description:
         'Share of prompts about other concepts, and of texts, whose greedy continuation the armed swap leaves as it is, 0–1; null where it was left out. `otherPrompts` and `texts` tell the two apart.',
       resolve: (cell) => rateOf(isolationOf(cell).successes, isolationOf(cell).trials),
+    }),
+    disentangle: t.float({
+      nullable: true,
+      description:
+        'RAVEL’s score (Huang et al. 2024): the mean of cause, which is `successRate`, and of isolation on `otherPrompts`, 0–1; null without either.',
+      resolve: ({ successes, trials, otherPrompts, otherPromptsKept }) => {
+        const [cause, isolation] = [rateOf(successes, trials), rateOf(otherPromptsKept, otherPrompts)];
+        return cause === null || isolation === null ? null : (cause + isolation) / 2;
+      },
     }),
     isolationRate: t.field({
       type: RateRef,
@@ -121,6 +138,13 @@ export const SwapPair = builder.objectRef<PairShape>('SwapPairResult').implement
       type: RateRef,
       description: '`successRate` with its counts and confidence interval.',
       resolve: (pair) => pair,
+    }),
+    loose: t.field({ type: RateRef, nullable: true, description: LOOSE, resolve: looseOf }),
+    categoryKept: t.field({
+      type: RateRef,
+      nullable: true,
+      description: CATEGORY_KEPT,
+      resolve: categoryKeptOf,
     }),
     known: t.field({
       type: RateRef,

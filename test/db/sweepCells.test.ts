@@ -14,7 +14,8 @@ afterAll(() => database.close());
 
 const cell = (position: number) => ({
   ...{ position, edited: 'CONCEPT' as const, method: 'LATENT_DECODE' as const, alpha: position },
-  ...{ trials: 2, successes: 1, knownTrials: 1, knownSuccesses: 0, leftOut: 0 },
+  ...{ trials: 2, successes: 1, looseSuccesses: 1, categoryKept: 0 },
+  ...{ knownTrials: 1, knownSuccesses: 0, leftOut: 0 },
   ...{ otherPrompts: 0, otherPromptsKept: 0 },
   ...{ texts: 0, textsKept: 0, statements: 0, statementsKept: 0, pairs: [] },
 });

@@ -92,6 +92,9 @@ export const swapMeasures = pgTable(
     alpha: doublePrecision('alpha').notNull(),
     trials: integer('trials').notNull(),
     successes: integer('successes').notNull(),
+    /** Successes by the looser match, and failures whose answer is a value of the target concept; null of older ones. */
+    looseSuccesses: integer('loose_successes'),
+    categoryKept: integer('category_kept'),
     /** Of these, the swaps of which the model answers both prompts right unedited; null where nobody had asked yet. */
     knownTrials: integer('known_trials'),
     knownSuccesses: integer('known_successes'),
@@ -103,6 +106,8 @@ export const swapMeasures = pgTable(
   (t) => [
     primaryKey({ columns: [t.runId, t.control, t.population, t.split, t.alpha] }),
     check('swap_measures_counts', sql`${t.successes} between 0 and ${t.trials}`),
+    check('swap_measures_loose', sql`${t.looseSuccesses} between ${t.successes} and ${t.trials}`),
+    check('swap_measures_category', sql`${t.categoryKept} between 0 and ${t.trials} - ${t.successes}`),
     check(
       'swap_measures_known',
       sql`${t.knownTrials} between 0 and ${t.trials} and ${t.knownSuccesses} between 0 and least(${t.knownTrials}, ${t.successes})`,

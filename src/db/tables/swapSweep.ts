@@ -14,7 +14,7 @@ import { SWEEP_EDITS, type SweepCell, type SweepPair } from '../../engine/contra
 import { oneOf } from './columns.ts';
 import { runId } from './run.ts';
 
-/** Cells that were measured before what a model knows was asked lack those counts. */
+/** Cells of older versions lack the later counts. */
 type StoredPair = Pick<SweepPair, 'source' | 'target' | 'trials' | 'successes'> & Partial<SweepPair>;
 
 /** One method at one alpha in a swap sweep, for the slots or for a control. */
@@ -29,6 +29,9 @@ export const sweepCells = pgTable(
     alpha: doublePrecision('alpha').notNull(),
     trials: integer('trials').notNull(),
     successes: integer('successes').notNull(),
+    /** Successes by the looser match, and failures whose answer is a value of the target concept; null of older ones. */
+    looseSuccesses: integer('loose_successes'),
+    categoryKept: integer('category_kept'),
     /** Of these, the swaps of which the model answers both prompts right unedited; null where nobody had asked yet. */
     knownTrials: integer('known_trials'),
     knownSuccesses: integer('known_successes'),
@@ -50,6 +53,8 @@ export const sweepCells = pgTable(
     unique('sweep_cells_what').on(t.runId, t.edited, t.method, t.alpha),
     check('sweep_cells_edited', oneOf(t.edited, SWEEP_EDITS)),
     check('sweep_cells_successes', sql`${t.successes} between 0 and ${t.trials}`),
+    check('sweep_cells_loose', sql`${t.looseSuccesses} between ${t.successes} and ${t.trials}`),
+    check('sweep_cells_category', sql`${t.categoryKept} between 0 and ${t.trials} - ${t.successes}`),
     check(
       'sweep_cells_known',
       sql`${t.knownTrials} between 0 and ${t.trials} and ${t.knownSuccesses} between 0 and least(${t.knownTrials}, ${t.successes})`,

@@ -94,7 +94,11 @@ export interface SwapMeasure {
   alpha: number;
   trials: number;
   successes: number;
-  /** Of these, the swaps of which the model answers both prompts right unedited: the swap's own and its target's. */
+  /** Swaps whose answer is a part of the one expected, or the other way round: the looser match of the paper's authors. */
+  looseSuccesses: number;
+  /** Of the swaps that fail, those whose answer is a value of the target concept. */
+  categoryKept: number;
+  /** Of the trials, the swaps of which the model answers both prompts right unedited: the swap's own and its target's. */
   knownTrials: number;
   knownSuccesses: number;
   /** Swaps that were not tried because the model does not know them; 0 without `knownOnly`. */

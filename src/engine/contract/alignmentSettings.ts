@@ -241,6 +241,12 @@ export const alignmentSettings = namedObject(
       .max(64)
       .describe('Alphas tried; the best on validation is the one reported on unseen entities.')
       .default([0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10]),
+    everyAlpha: z
+      .boolean()
+      .describe(
+        'Whether unseen entities are asked at all `alphas`, beside the one chosen: of an alignment sweep, alpha × layer in one table. Nothing is chosen by them.',
+      )
+      .default(false),
     swapTrials: count(100_000).describe('Swaps tried for each alpha and population.').default(400),
     knownOnly,
     validateEvery: count(1_000_000)

@@ -8,9 +8,10 @@ import type { JobReporter } from '../contract/protocol.ts';
 import { laterAlpha } from '../contract/swap.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
-import { ANSWER, type AskedTrials, askTrials, isExpected } from './answers.ts';
+import { ANSWER, type AskedTrials, askTrials } from './answers.ts';
 import { freeScales } from './controls.ts';
 import { createEditor, randomSwap, slotSwap } from './editors.ts';
+import { createJudge, type Judge, NOT_JUDGED, note } from './judge.ts';
 import { askKnown, Knowledge, takeKnown } from './knowledge.ts';
 import { REPLACED, REPLACEMENTS } from './replacements.ts';
 import { type Sums, sumsOf } from './sums.ts';
@@ -44,8 +45,8 @@ interface Tried {
 
 /**
  * Tries every alpha on validation entities asked in validation phrasings (training ones where there are none), and
- * the best of them on the other entities, on unseen ones beside the controls. Edits stand where the SAE was trained.
- * Nothing is chosen on what is reported.
+ * the best of them on the other entities, on unseen ones beside the controls and, where `everyAlpha` is set, all others.
+ * Edits stand where the SAE was trained. Nothing is chosen on what is reported.
  */
 export async function evaluateSwaps(
   pair: { model: LanguageModel; sae: Sae },
@@ -66,19 +67,21 @@ export async function evaluateSwaps(
     return { swaps: [], chosenAlpha: null };
   }
   const scales = freeScales(pair.sae, captured.SEEN);
-  const given = { ...pair, scales, targetOf, sums: sumsOf(captured, dataset.concepts.length) };
+  const judge = createJudge(pair.model, dataset.facts);
+  const given = { ...pair, scales, targetOf, sums: sumsOf(captured, dataset.concepts.length), judge };
   const tryAll = (asked: Asked, tried: readonly Tried[]) => measure(given, asked, tried, breathe);
-  const swaps = await tryAll(
-    chosenBy,
-    pair.sae.settings.alphas.map((alpha) => ({ control: 'CONCEPT', alpha })),
-  );
+  const { alphas, everyAlpha } = pair.sae.settings;
+  const slotsAt = (some: readonly number[]) => some.map((alpha): Tried => ({ control: 'CONCEPT', alpha }));
+  const swaps = await tryAll(chosenBy, slotsAt(alphas));
   const alpha = bestAlpha(swaps);
+  const others = everyAlpha ? slotsAt(alphas.filter((other) => other !== alpha)) : [];
   for (const population of ['UNSEEN', 'SEEN'] as const) {
     for (const split of SPLITS) {
       const reported = await draw(population, split);
-      const slots = { control: 'CONCEPT', alpha } as const;
-      const tried: Tried[] = CONTROLS.map((control) => ({ control, alpha }));
-      swaps.push(...(await tryAll(reported, population === 'UNSEEN' ? [slots, ...tried] : [slots])));
+      const slots = slotsAt([alpha]);
+      const controls: Tried[] = CONTROLS.map((control) => ({ control, alpha }));
+      const tried = population === 'UNSEEN' ? [...slots, ...controls, ...others] : slots;
+      swaps.push(...(await tryAll(reported, tried)));
     }
   }
   return { swaps, chosenAlpha: alpha };
@@ -129,6 +132,7 @@ interface Given {
   scales: Float32Array;
   targetOf: TargetPromptOf<Prompt>;
   sums: Sums;
+  judge: Judge;
 }
 
 /** The same swaps in all the ways tried; none where there is no swap to try. */
@@ -143,7 +147,7 @@ async function measure(
   try {
     const swaps: SwapMeasure[] = [];
     for (const one of tried)
-      swaps.push({ ...one, ...countAnswers(given.model, asked, await answerBy.answers(one)) });
+      swaps.push({ ...one, ...countAnswers(given.judge, asked, await answerBy.answers(one)) });
     return swaps;
   } finally {
     answerBy.dispose();
@@ -152,17 +156,21 @@ async function measure(
 
 /** Null answers are of swaps that could not be tried. */
 function countAnswers(
-  model: LanguageModel,
+  judge: Judge,
   { population, split, trials, known, leftOut }: Asked,
   answers: readonly (string | null)[],
 ): Omit<SwapMeasure, keyof Tried> {
-  const tried = [...trials.keys()].filter((i) => answers[i] !== null);
-  const right = tried.filter((i) => isExpected(model, answers[i]!, trials[i]!.expected));
-  const isKnown = (i: number) => known[i]!;
-  return {
-    ...{ population, split, trials: tried.length, successes: right.length },
-    ...{ knownTrials: tried.filter(isKnown).length, knownSuccesses: right.filter(isKnown).length, leftOut },
-  };
+  const counts = { ...NOT_JUDGED, knownTrials: 0, knownSuccesses: 0 };
+  trials.forEach((trial, i) => {
+    const answer = answers[i]!;
+    if (answer === null) return;
+    const verdict = judge(answer, trial);
+    note(counts, verdict);
+    if (!known[i]) return;
+    counts.knownTrials++;
+    if (verdict.whole) counts.knownSuccesses++;
+  });
+  return { population, split, ...counts, leftOut };
 }
 
 /** The model's answers to some swaps, by who edits them; the caller disposes. */

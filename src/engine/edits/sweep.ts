@@ -229,10 +229,10 @@ async function measureCell(
 ): Promise<Omit<SweepCell, 'position'>> {
   if (typeof cell === 'string') {
     const answers = await REPLACED[cell](replaced, placement === 'ARMED' ? 'ANSWER' : placement, breathe);
-    const counts = countSwaps(drawn, asked.model, answers);
+    const counts = countSwaps(drawn, answers);
     return { edited: cell, method: 'REPLACEMENT', alpha: 1, ...counts, ...NO_ISOLATION };
   }
-  const counts = countSwaps(drawn, asked.model, await ANSWER[placement](asked, cell, breathe));
+  const counts = countSwaps(drawn, await ANSWER[placement](asked, cell, breathe));
   const { PROMPT, TEXT, STATEMENT } = await isolation.measure(cell);
   return {
     edited: cell.editor.edited,

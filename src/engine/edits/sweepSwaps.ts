@@ -6,7 +6,7 @@ import type { JobReporter } from '../contract/protocol.ts';
 import type { SwapSweepJob, SweepCell, SweepPair } from '../contract/swapSweep.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
-import { isExpected } from './answers.ts';
+import { createJudge, type Judge, type Judged, NOT_JUDGED, note } from './judge.ts';
 import { askKnown, Knowledge, takeKnown } from './knowledge.ts';
 import { indexTargetPrompts } from './targetPrompts.ts';
 import { choosePrompts, type SweepTrial, sweepDraw } from './trials.ts';
@@ -20,6 +20,7 @@ export interface SweepSwap extends SweepTrial {
 
 export interface DrawnSwaps {
   swaps: readonly SweepSwap[];
+  judge: Judge;
   /** Swaps of each pair that the model does not know, where those were to be left out. */
   pairs: readonly { source: number; target: number; leftOut: number }[];
 }
@@ -52,7 +53,8 @@ export async function drawSwaps(
   }
   reportLeftOut(job, swaps.length, pairs, reporter);
   const known = await askKnown(knowledge, swaps, promptsOf);
-  return { swaps: swaps.map((swap, i) => ({ ...swap, known: known[i]! })), pairs };
+  const judge = createJudge(model, dataset.facts);
+  return { swaps: swaps.map((swap, i) => ({ ...swap, known: known[i]! })), pairs, judge };
 }
 
 /** @throws {AppError} INVALID_INPUT when nothing is left to try. */
@@ -78,32 +80,31 @@ function reportLeftOut(
     reporter.log('INFO', `${leftOut} swaps are left out, whose answers the model does not know by itself`);
 }
 
-type Counts = Pick<SweepCell, 'trials' | 'successes' | 'knownTrials' | 'knownSuccesses' | 'leftOut'>;
+type Counts = Judged & Pick<SweepCell, 'knownTrials' | 'knownSuccesses' | 'leftOut'>;
 
 /** What a cell's answers come to, over all pairs and by pair; null answers are of swaps that could not be tried. */
 export function countSwaps(
-  { swaps, pairs }: DrawnSwaps,
-  model: LanguageModel,
+  { swaps, pairs, judge }: DrawnSwaps,
   answers: readonly (string | null)[],
 ): Counts & Pick<SweepCell, 'pairs'> {
   const counts = pairs.map((pair): SweepPair => ({ ...NOTHING, ...pair }));
   swaps.forEach(({ pair, expected, known }, i) => {
     const answer = answers[i]!;
     if (answer === null) return;
-    const right = Number(isExpected(model, answer, expected));
     const count = counts[pair]!;
-    count.trials++;
-    count.successes += right;
+    const verdict = judge(answer, { target: pairs[pair]!.target, expected });
+    note(count, verdict);
     if (!known) return;
     count.knownTrials++;
-    count.knownSuccesses += right;
+    if (verdict.whole) count.knownSuccesses++;
   });
   const sum = (key: keyof Counts) => counts.reduce((total, count) => total + count[key], 0);
   return {
     ...{ trials: sum('trials'), successes: sum('successes') },
+    ...{ looseSuccesses: sum('looseSuccesses'), categoryKept: sum('categoryKept') },
     ...{ knownTrials: sum('knownTrials'), knownSuccesses: sum('knownSuccesses') },
     ...{ leftOut: sum('leftOut'), pairs: counts },
   };
 }
 
-const NOTHING: Counts = { trials: 0, successes: 0, knownTrials: 0, knownSuccesses: 0, leftOut: 0 };
+const NOTHING: Counts = { ...NOT_JUDGED, knownTrials: 0, knownSuccesses: 0, leftOut: 0 };

@@ -188,17 +188,20 @@ export async function startAlignmentRun(db: Executor, input: NewAlignmentRun): P
   );
 }
 
+/** The settings in force; an SAE to begin with decides some. @throws AppError as `startAlignmentRun` does. */
+export async function settleSettings(db: Executor, input: NewAlignmentRun): Promise<AlignmentSettings> {
+  const { settings = {}, pretrainedSaeId } = input;
+  return resolveAlignmentSettings(
+    pretrainedSaeId === undefined ? settings : await settingsFor(db, { ...input, pretrainedSaeId }),
+  );
+}
+
 /** What an alignment is made of; `checkLayer` is the caller's part. @throws AppError as `startAlignmentRun` does. */
 export async function planAlignment(
   db: Executor,
   input: NewAlignmentRun,
 ): Promise<{ settings: AlignmentSettings; model: Model; dataset: Dataset; corpusId: string | undefined }> {
-  const given = input.settings ?? {};
-  const settings = resolveAlignmentSettings(
-    input.pretrainedSaeId === undefined
-      ? given
-      : await settingsFor(db, { ...input, pretrainedSaeId: input.pretrainedSaeId }),
-  );
+  const settings = await settleSettings(db, input);
   if (settings.activation === 'JUMP_RELU' && input.pretrainedSaeId === undefined)
     throw invalidInput(
       ['settings', 'activation'],

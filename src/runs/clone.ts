@@ -12,7 +12,7 @@ import { usesOfTexts } from '../engine/contract/corpus.ts';
 import type { HopSwapSettingsInput } from '../engine/contract/hopSwapSettings.ts';
 import type { KnowledgeSettingsInput } from '../engine/contract/knowledge.ts';
 import type { ModelSettingsInput } from '../engine/contract/modelSettings.ts';
-import type { RunKind } from '../engine/contract/runs.ts';
+import type { RunKind, SweepAxes } from '../engine/contract/runs.ts';
 import type { SweepSettingsInput } from '../engine/contract/swapSweepSettings.ts';
 import { AppError, invalidInput, invalidInputs, notFound } from '../errors.ts';
 import { startAlignmentRun } from './alignment.ts';
@@ -26,6 +26,7 @@ import { startKnowledgeRun } from './knowledge.ts';
 import { startModelRun } from './model.ts';
 import { startSaeEvaluation } from './saeEvaluation.ts';
 import { startSwapSweep } from './swapSweep.ts';
+import { pathsOf } from './sweepAxes.ts';
 
 /** Settings to be other than they were; each goes with certain kinds of runs. */
 export interface Changes {
@@ -98,7 +99,8 @@ const CLONING: { [K in RunKind]: Cloning<K> } = {
     changes: { alignment: SETTINGS },
     async start(db, run, { alignment }) {
       const [sae] = await usedSaeOfRuns(db, [run.id]);
-      const { layers, seeds, alignment: stored } = settingsOf(run, 'ALIGNMENT_SWEEP');
+      const { layers, seeds, alignment: stored, axes: varied } = settingsOf(run, 'ALIGNMENT_SWEEP');
+      if (varied) return cloneAxes(db, run, varied, alignment);
       const merged = merge(stored, alignment);
       const { layer: _, seed: _1, ...settings } = merged;
       return startAlignmentSweep(db, {
@@ -214,6 +216,35 @@ function inOwnTerms(error: unknown, changes: Cloning<RunKind>['changes']): unkno
     return fitting ? [fitting[0], ...path.slice(fitting[1].length)] : ['id'];
   };
   return invalidInputs(error.issues.map(({ path, message }) => ({ message, path: translate(path) })));
+}
+
+/** The sweep's own lists again, and the changes over the settings that all parts were given. */
+async function cloneAxes(
+  db: Executor,
+  run: Run,
+  { axes, combination, base }: SweepAxes,
+  changes: AlignmentSettingsInput = {},
+): Promise<Run> {
+  const { layers, seeds } = settingsOf(run, 'ALIGNMENT_SWEEP');
+  const varied = pathsOf(axes);
+  const twice = pathsOf([{ values: [changes] }]).find((path) => varied.includes(path));
+  if (twice !== undefined)
+    throw invalidInput(
+      ['settings', ...twice.split('.')],
+      `${twice} must be left out: the sweep varies it by its axes; start a new one to vary it otherwise`,
+    );
+  const [sae] = await usedSaeOfRuns(db, [run.id]);
+  const { layer: _, seed: _1, ...settings } = merge(base, changes);
+  return startAlignmentSweep(db, {
+    pretrainedSaeId: sae?.id,
+    modelId: run.modelId!,
+    datasetId: run.datasetId,
+    corpusId: run.corpusId ?? undefined,
+    ...{ axes, combination },
+    ...(!varied.includes('layer') && { layers }),
+    ...(!varied.includes('seed') && { seeds }),
+    settings: { ...settings, layer: changes.layer, seed: changes.seed },
+  });
 }
 
 function studied({ modelId, datasetId, corpusId }: Run, settings: AlignmentSettings) {

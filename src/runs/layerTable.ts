@@ -1,5 +1,8 @@
-/** What the parts of an alignment sweep have measured, layer by layer: tables ready to plot, also while it goes on. */
-import { and, eq } from 'drizzle-orm';
+/**
+ * What the parts of an alignment sweep have measured, by what it varies: tables ready to plot, also while it goes on. A row
+ * is one part's, or, without a part, of all seeds of a point together.
+ */
+import { and, asc, eq } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { settingsOf } from '../db/queries/runOf.ts';
 import type { Run } from '../db/queries/runs.ts';
@@ -7,10 +10,13 @@ import { runs, splitMeasures, swapMeasures } from '../db/tables/index.ts';
 import type { SwapMeasure as MeasuredSwap } from '../engine/contract/alignment.ts';
 import type { Split } from '../engine/contract/dataset.ts';
 import type { Share } from '../stats.ts';
+import type { SettingValue } from './settingValues.ts';
+import { valuesAt } from './sweepAxes.ts';
 
-/** One part's figure, or, without a part, all seeds of a layer together. */
 interface LayerRow {
   layer: number;
+  /** What else the sweep varies, as JSON; empty without axes. */
+  settings: Omit<SettingValue, 'fallback'>[];
   /** Null: over the seeds. */
   part: Run | null;
   /** How many parts are behind it. */
@@ -29,50 +35,42 @@ export interface LayerSwaps extends LayerRow {
   random: Share | null;
 }
 
-/** Binding on a split: by layer and seed, and behind each layer's seeds the layer as a whole. */
-export async function bindingByLayer(db: Executor, sweepId: string, split: Split): Promise<LayerBinding[]> {
+export interface LayerAlpha extends LayerRow {
+  alpha: number;
+}
+
+type Asked = Pick<MeasuredSwap, 'population' | 'split'>;
+
+/** Binding on a split: by point, layer and seed, and behind each layer's seeds the layer as a whole. */
+export async function bindingByLayer(db: Executor, sweep: Run, split: Split): Promise<LayerBinding[]> {
   const rows = await db
     .select({ part: runs, accuracy: splitMeasures.accuracy, examples: splitMeasures.examples })
     .from(runs)
     .innerJoin(splitMeasures, eq(splitMeasures.runId, runs.id))
-    .where(and(eq(runs.parentId, sweepId), eq(splitMeasures.split, split)));
+    .where(and(eq(runs.parentId, sweep.id), eq(splitMeasures.split, split)))
+    .orderBy(asc(runs.id));
   const binding = rows.map(({ part, accuracy, examples }) => ({
-    ...rowOf(part),
+    ...rowOf(sweep, part),
     rate: { successes: Math.round(accuracy * examples), trials: examples },
   }));
-  return byLayer(binding).flatMap((layer) => [...layer, overSeeds(layer)]);
+  return grouped(binding).flatMap((layer) => [...layer, overSeeds(layer)]);
 }
 
 /** Success of swaps at the alpha that each part chose on validation, in the same order. */
-export async function swapsByLayer(
-  db: Executor,
-  sweepId: string,
-  { population, split }: Pick<MeasuredSwap, 'population' | 'split'>,
-): Promise<LayerSwaps[]> {
-  const rows = await db
-    .select({ part: runs, swap: swapMeasures })
-    .from(runs)
-    .innerJoin(swapMeasures, eq(swapMeasures.runId, runs.id))
-    .where(
-      and(
-        eq(runs.parentId, sweepId),
-        eq(swapMeasures.chosen, true),
-        eq(swapMeasures.population, population),
-        eq(swapMeasures.split, split),
-      ),
-    );
+export async function swapsByLayer(db: Executor, sweep: Run, asked: Asked): Promise<LayerSwaps[]> {
+  const rows = (await readSwaps(db, sweep, asked)).filter(({ swap }) => swap.chosen);
   const randomOf = new Map(
     rows.filter(({ swap }) => swap.control === 'RANDOM_LATENT').map(({ part, swap }) => [part.id, swap]),
   );
   const swaps = rows
     .filter(({ swap }) => swap.control === 'CONCEPT')
     .map(({ part, swap }) => ({
-      ...rowOf(part),
+      ...rowOf(sweep, part),
       alpha: swap.alpha,
       rate: shareOf(swap),
       random: shareOf(randomOf.get(part.id)),
     }));
-  return byLayer(swaps).flatMap((layer) => [
+  return grouped(swaps).flatMap((layer) => [
     ...layer,
     {
       ...overSeeds(layer),
@@ -82,8 +80,39 @@ export async function swapsByLayer(
   ]);
 }
 
-function rowOf(part: Run) {
-  return { layer: settingsOf(part, 'ALIGNMENT').layer, part, parts: 1, deviation: null };
+/** Success of swaps at every alpha that was measured there, in the same order, alpha by alpha within a layer. */
+export async function swapsByAlpha(db: Executor, sweep: Run, asked: Asked): Promise<LayerAlpha[]> {
+  const swaps = (await readSwaps(db, sweep, asked))
+    .filter(({ swap }) => swap.control === 'CONCEPT')
+    .map(({ part, swap }) => ({ ...rowOf(sweep, part), alpha: swap.alpha, rate: shareOf(swap) }));
+  return grouped(swaps)
+    .flatMap((layer) => byAlpha(layer))
+    .flatMap((cell) => [...cell, { ...overSeeds(cell), alpha: cell[0]!.alpha }]);
+}
+
+/** Of all controls and alphas, in the order of work. */
+function readSwaps(db: Executor, sweep: Run, { population, split }: Asked) {
+  return db
+    .select({ part: runs, swap: swapMeasures })
+    .from(runs)
+    .innerJoin(swapMeasures, eq(swapMeasures.runId, runs.id))
+    .where(
+      and(
+        eq(runs.parentId, sweep.id),
+        eq(swapMeasures.population, population),
+        eq(swapMeasures.split, split),
+      ),
+    )
+    .orderBy(asc(runs.id));
+}
+
+function rowOf(sweep: Run, part: Run) {
+  const settings = settingsOf(part, 'ALIGNMENT');
+  const paths = settingsOf(sweep, 'ALIGNMENT_SWEEP').axes?.paths ?? [];
+  return {
+    ...{ layer: settings.layer, settings: valuesAt(settings, paths) },
+    ...{ part, parts: 1, deviation: null },
+  };
 }
 
 function shareOf<T extends Share | undefined>(measured: T): T extends Share ? Share : null;
@@ -91,18 +120,34 @@ function shareOf(measured: Share | undefined): Share | null {
   return measured ? { successes: measured.successes, trials: measured.trials } : null;
 }
 
-/** Rows of one layer each, both sorted. */
-function byLayer<Row extends { layer: number; part: Run }>(rows: readonly Row[]): Row[][] {
-  const layers = [...new Set(rows.map(({ layer }) => layer))].sort((a, b) => a - b);
-  return layers.map((layer) =>
-    rows.filter((row) => row.layer === layer).sort((a, b) => a.part.seed - b.part.seed),
-  );
+/** Rows of one point and layer each: points in the order of work, layers and seeds sorted. */
+function grouped<Row extends Pick<LayerRow, 'layer' | 'settings'> & { part: Run }>(
+  rows: readonly Row[],
+): Row[][] {
+  const points = [...new Set(rows.map(pointOf))];
+  return points.flatMap((point) => {
+    const own = rows.filter((row) => pointOf(row) === point);
+    const layers = [...new Set(own.map(({ layer }) => layer))].sort((a, b) => a - b);
+    return layers.map((layer) =>
+      own.filter((row) => row.layer === layer).sort((a, b) => a.part.seed - b.part.seed),
+    );
+  });
+}
+
+function pointOf({ settings }: Pick<LayerRow, 'settings'>): string {
+  return JSON.stringify(settings);
+}
+
+function byAlpha<Row extends { alpha: number }>(rows: readonly Row[]): Row[][] {
+  const alphas = [...new Set(rows.map(({ alpha }) => alpha))].sort((a, b) => a - b);
+  return alphas.map((alpha) => rows.filter((row) => row.alpha === alpha));
 }
 
 function overSeeds(rows: readonly LayerRow[]): LayerRow {
   const shares = rows.flatMap(({ rate: { successes, trials } }) => (trials === 0 ? [] : successes / trials));
   return {
     layer: rows[0]!.layer,
+    settings: rows[0]!.settings,
     part: null,
     parts: rows.length,
     rate: pool(rows.map(({ rate }) => rate))!,

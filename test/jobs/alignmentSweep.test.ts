@@ -39,7 +39,7 @@ test('two workers share the parts of a sweep, whose table shows them all at the 
   const parts = await partsOf(id);
   expect(parts.map(({ status }) => status)).toEqual(Array(4).fill('SUCCEEDED'));
   expect(new Set(parts.map(({ workerId }) => workerId)).size).toBe(2);
-  const table = await bindingByLayer(db, id, 'TRAIN');
+  const table = await bindingByLayer(db, run, 'TRAIN');
   expect(table.map(({ layer, part }) => [layer, part?.seed])).toEqual([
     ...[
       [-1, 0],

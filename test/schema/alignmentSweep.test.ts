@@ -2,6 +2,8 @@ import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { claimRun, failRun } from '../../src/db/queries/runs.ts';
 import { runs, splitMeasures, swapMeasures } from '../../src/db/tables/index.ts';
+import { alignmentSweep } from '../../src/runs/alignmentSweep.ts';
+import { listOf } from '../../src/runs/index.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
 import { generateDataset } from '../../src/services/datasetCreation.ts';
 import { finishQueuedRun, insertModel, insertWorker } from '../helpers/fixtures.ts';
@@ -122,7 +124,100 @@ describe('startAlignmentSweep', () => {
     ]);
   });
 
+  it('varies any settings, each with each, or pair by pair', async () => {
+    const of = async (input: object) => {
+      const { run } = await start(input);
+      const parts = await api.database.db
+        .select()
+        .from(runs)
+        .where(eq(runs.parentId, rowId(run.id)))
+        .orderBy(runs.id);
+      const shown = parts.map(({ settings, seed }) => {
+        const { layer, nFree, weights, bindLogitScale: _, preset } = settings as Data;
+        return [seed, preset, layer, nFree, weights.ortho, weights.indep];
+      });
+      return { run, shown };
+    };
+    const axes = [
+      { values: [{ nFree: 8 }, { preset: 'AUTHORS', nFree: 9 }] },
+      { values: [{ weights: { ortho: 0 } }, { weights: { ortho: 2, indep: 1 } }] },
+    ];
+    const grid = await of({ axes, layers: [1, 0], seeds: [3], settings: { weights: { indep: 0.5 } } });
+    expect(grid.run).toMatchObject({ layers: [1, 0], seeds: [3] });
+    const point = (preset: string, nFree: number, ortho: number, indep: number) =>
+      [1, 0].map((layer) => [3, preset, layer, nFree, ortho, indep]);
+    expect(grid.shown).toEqual([
+      ...point('PAPER', 8, 0, 0.5),
+      ...point('PAPER', 8, 2, 1),
+      ...point('AUTHORS', 9, 0, 0.5),
+      ...point('AUTHORS', 9, 2, 1),
+    ]);
+    const paired = await of({ axes, combination: 'PAIRED', settings: { layer: 1, seed: 4 } });
+    expect(paired.shown).toEqual([
+      [4, 'PAPER', 1, 8, 0, 0],
+      [4, 'AUTHORS', 1, 9, 2, 1],
+    ]);
+    const own = await of({
+      axes: [
+        {
+          values: [
+            { layer: 0, seed: 7 },
+            { layer: 1, seed: 6 },
+          ],
+        },
+      ],
+    });
+    expect(own.run).toMatchObject({ layers: [0, 1], seeds: [7, 6] });
+    expect(own.shown.map(([seed, , layer]) => [seed, layer])).toEqual([
+      [7, 0],
+      [6, 1],
+    ]);
+    const all = await of({ axes: [{ values: [{ nFree: 8 }, { nFree: 9 }] }] });
+    expect(all.shown.map(([, , layer, nFree]) => [nFree, layer])).toEqual(
+      [8, 9].flatMap((nFree) => [-1, 0, 1].map((layer) => [nFree, layer])),
+    );
+  });
+
   it.each([
+    [{ axes: [{ values: [] }] }, ['axes', '0', 'values'], /one or more/],
+    [{ axes: [{ values: [{}] }] }, ['axes', '0', 'values', '0'], /one or more settings/],
+    [
+      { axes: [{ values: [{ nFree: 8 }] }, { values: [{ nFree: 9 }] }] },
+      ['axes', '1'],
+      /nFree is set by axes\[0\] too/,
+    ],
+    [
+      {
+        combination: 'PAIRED',
+        axes: [{ values: [{ nFree: 8 }, { nFree: 9 }] }, { values: [{ k: 2 }] }],
+      },
+      ['axes', '1', 'values'],
+      /equally long; axes\[0\] has 2 values, axes\[1\] 1/,
+    ],
+    [
+      { axes: [{ values: [{ nFree: 8 }, { nFree: 0 }] }] },
+      ['axes', '0', 'values', '1', 'nFree'],
+      /at least 1|1–/,
+    ],
+    [
+      { axes: [{ values: [{ weights: { ortho: 1 } }, { weights: { ortho: -1 } }] }] },
+      ['axes', '0', 'values', '1', 'weights', 'ortho'],
+      /got -1/,
+    ],
+    [
+      { axes: [{ values: [{ activation: 'TOPK' }] }], settings: { k: 5, nFree: 4 } },
+      ['settings', 'k'],
+      /at most nFree/,
+    ],
+    [{ axes: [{ values: [{ layer: 7 }] }] }, ['axes', '0', 'values', '0', 'layer'], /to 1/],
+    [{ axes: [{ values: [{ layer: 0 }] }], layers: [0] }, ['axes', '0'], /layer must be left out/],
+    [{ axes: [{ values: [{ seed: 0 }] }], seeds: [0] }, ['axes', '0'], /seed must be left out/],
+    [{ axes: [{ values: [{ nFree: 8 }, { nFree: 8 }] }] }, ['axes'], /same settings/],
+    [
+      { axes: [{ values: Array.from({ length: 257 }, (_, i) => ({ nFree: i + 1 })) }] },
+      ['axes'],
+      /256 parts; the axes alone make 257/,
+    ],
     [{ layers: [0, 2] }, ['layers', '1'], /-1 .* to 1/],
     [{ layers: [0, 0] }, ['layers', '1'], /twice/],
     [{ layers: [] }, ['layers'], /one or more/],
@@ -205,6 +300,118 @@ describe('an alignment sweep', () => {
       row(1, 0, 1, 9),
       row(1, null, 1, 9),
     ]);
+  });
+
+  it('tells of points apart, of alpha by layer, and as a file', async () => {
+    const axes = [{ values: [{ weights: { ortho: 0 } }, { weights: { ortho: 2 } }] }];
+    const { run } = await start({ axes, layers: [0], seeds: [0, 1] });
+    for (const [i, { id }] of partsOf(run).entries()) await finishPart(id, { bound: 5 * i, swapped: i });
+    const POINTS = /* GraphQL */ `
+      query ($id: ID!) {
+        run(id: $id) {
+          ... on AlignmentSweepRun {
+            varied
+            bindingByLayer { layer seed settings { key value } rate { successes } }
+            swapSuccessByAlpha { layer seed alpha settings { value } parts rate { successes trials } deviation }
+          }
+        }
+      }
+    `;
+    const shown = (await api.ask(POINTS, { id: run.id })).run;
+    expect(shown.varied).toEqual(['weights.ortho']);
+    expect(
+      shown.bindingByLayer.map(({ settings, seed, rate }: Data) => [settings, seed, rate.successes]),
+    ).toEqual(
+      ['0', '2'].flatMap((value, point) => {
+        const settings = [{ key: 'weights.ortho', value }];
+        const [first, second] = [5 * point, 5 * (point + 2)]; // seed by seed
+        return [
+          [settings, 0, first],
+          [settings, 1, second],
+          [settings, null, first! + second!],
+        ];
+      }),
+    );
+    expect(
+      shown.swapSuccessByAlpha.map(({ settings, alpha, seed, rate }: Data) => [
+        settings[0].value,
+        alpha,
+        seed,
+        rate.successes,
+      ]),
+    ).toEqual([
+      ...[
+        ['0', 2, 0, 0],
+        ['0', 2, 1, 2],
+        ['0', 2, null, 2],
+      ],
+      ...[
+        ['0', 9, 0, 10],
+        ['0', 9, 1, 10],
+        ['0', 9, null, 20],
+      ],
+      ...[
+        ['2', 2, 0, 1],
+        ['2', 2, 1, 3],
+        ['2', 2, null, 4],
+      ],
+      ...[
+        ['2', 9, 0, 10],
+        ['2', 9, 1, 10],
+        ['2', 9, null, 20],
+      ],
+    ]);
+    expect(shown.swapSuccessByAlpha[2]).toMatchObject({
+      parts: 2,
+      deviation: expect.closeTo(0.2 / Math.SQRT2),
+    });
+    const { rows } = await api.database.db.execute(
+      alignmentSweep.tables['part-swaps']!.rows(listOf([rowId(run.id)])),
+    );
+    expect(new Set(rows.map(({ settings }) => JSON.stringify(settings)))).toEqual(
+      new Set(['{"weights.ortho":0}', '{"weights.ortho":2}']),
+    );
+  });
+
+  it('is cloned with its axes, and other settings beside them', async () => {
+    const CLONE = /* GraphQL */ `
+      mutation ($input: CloneRunInput!) {
+        cloneRun(input: $input) {
+          __typename
+          ... on StartRunSuccess { run { id ... on AlignmentSweepRun { layers seeds varied parts(first: 9) { edges { node { settings { nFree layer seed } } } } } } }
+          ... on InputError { message path }
+        }
+      }
+    `;
+    const axes = [
+      {
+        values: [
+          { preset: 'AUTHORS', nFree: 8 },
+          { preset: 'PAPER', nFree: 9 },
+        ],
+      },
+    ];
+    const { run } = await start({ axes, seeds: [5], settings: { layer: 1 } });
+    const settingsOf = async (id: string) => {
+      const parts = await api.database.db
+        .select()
+        .from(runs)
+        .where(eq(runs.parentId, rowId(id)))
+        .orderBy(runs.id);
+      return parts.map(({ settings }) => settings as Data);
+    };
+    const { cloneRun } = await api.ask(CLONE, { input: { id: run.id, alignment: { deadAfter: 7 } } });
+    expect(cloneRun.run).toMatchObject({ layers: [1], seeds: [5], varied: ['nFree', 'preset'] });
+    expect(await settingsOf(cloneRun.run.id)).toEqual(
+      (await settingsOf(run.id)).map((settings) => ({ ...settings, deadAfter: 7 })),
+    );
+    expect(await api.ask(CLONE, { input: { id: run.id, alignment: { nFree: 7 } } })).toMatchObject({
+      cloneRun: {
+        __typename: 'InputError',
+        path: ['alignment', 'nFree'],
+        message: expect.stringContaining('by its axes'),
+      },
+    });
   });
 
   it('takes its parts along when it is cancelled, and off the queue', async () => {

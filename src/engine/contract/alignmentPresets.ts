@@ -47,7 +47,7 @@ export function resolveAlignmentSettings(input: AlignmentSettingsInput): Alignme
 }
 
 /** `input` over `base`, one level deep; undefined counts as left out. */
-function merge(base: object, input: object): Record<string, unknown> {
+export function merge(base: object, input: object): Record<string, unknown> {
   const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(input)) {
     if (value === undefined) continue;

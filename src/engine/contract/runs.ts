@@ -1,7 +1,11 @@
 /** The kinds of runs: what each stores as its settings and its result, and the engine's job behind it. */
 import { z } from 'zod';
 import type { AlignmentJob, AlignmentResult, BaselineJob, BaselineResult } from './alignment.ts';
-import { type AlignmentSettings, alignmentSettings } from './alignmentSettings.ts';
+import {
+  type AlignmentSettings,
+  type AlignmentSettingsInput,
+  alignmentSettings,
+} from './alignmentSettings.ts';
 import type { CheckpointAnalysisJob, CheckpointAnalysisResult } from './analysis.ts';
 import { type GrokSettings, grokSettings } from './analysisSettings.ts';
 import { type BaselineSettings, baselineSettings } from './baselineSettings.ts';
@@ -121,8 +125,20 @@ export type StoredModelSettings = ModelSettings & { keepSteps?: number[] };
 export interface AlignmentSweepSettings {
   layers: number[];
   seeds: number[];
-  /** Of every part, but for `layer` and `seed`, which are those of the first. */
+  /** Of every part, but for `layer`, `seed` and what axes set, which are those of the first. */
   alignment: AlignmentSettings;
+  /** Where more than layers and seeds is varied. */
+  axes?: SweepAxes;
+}
+
+/** Lists of settings that a sweep varies, as they were given. */
+export interface SweepAxes {
+  combination: 'GRID' | 'PAIRED';
+  /** The settings that all parts were given, over which those of an axis go. */
+  base: AlignmentSettingsInput;
+  axes: { values: AlignmentSettingsInput[] }[];
+  /** Dotted, of all settings that the axes set but for `layer` and `seed`. */
+  paths: string[];
 }
 
 /** What a grokking run stores as its settings. */

@@ -5,7 +5,15 @@ import {
   pagePartsOfRuns,
   startAlignmentSweep,
 } from '../../runs/alignmentSweep.ts';
-import { bindingByLayer, type LayerBinding, type LayerSwaps, swapsByLayer } from '../../runs/layerTable.ts';
+import {
+  bindingByLayer,
+  type LayerAlpha,
+  type LayerBinding,
+  type LayerSwaps,
+  swapsByAlpha,
+  swapsByLayer,
+} from '../../runs/layerTable.ts';
+import type { COMBINATIONS } from '../../runs/sweepAxes.ts';
 import { type Run, settingsOf } from '../../services/run.ts';
 import { AlignmentSettingsTypes } from '../alignmentSettings.ts';
 import { builder } from '../builder.ts';
@@ -31,12 +39,26 @@ const TABLE_COMPLEXITY = { field: 10, multiplier: 10 };
 const DEFAULT_SPLIT = 'TEST_OOD';
 const DEFAULT_POPULATION = 'UNSEEN';
 
+const VariedSetting = builder.objectRef<LayerBinding['settings'][number]>('VariedSetting').implement({
+  description: 'A setting that a sweep varies, as one of its parts has it.',
+  fields: (t) => ({
+    key: t.exposeString('key', { description: 'Which setting; dotted, such as `weights.ortho`.' }),
+    value: t.exposeString('value', { description: 'Its value, as JSON.' }),
+  }),
+});
+
 const LayerRow = builder.interfaceRef<LayerBinding>('LayerRow').implement({
   description:
     'A row of a table by layer: of one part of a sweep, or, behind them, of all seeds of a layer together.',
   fields: (t) => ({
     layer: t.exposeInt('layer', {
       description: 'Layer of the part; -1 is the stream before the first block.',
+    }),
+    settings: t.field({
+      type: [VariedSetting],
+      description:
+        'What else the sweep varies, in the order of its axes; empty without axes. Rows of one layer with other settings are rows apart.',
+      resolve: ({ settings }) => settings,
     }),
     seed: t.int({
       nullable: true,
@@ -86,6 +108,36 @@ const LayerSwapsRef = builder.objectRef<LayerSwaps>('LayerSwaps').implement({
   }),
 });
 
+const LayerAlphaRef = builder.objectRef<LayerAlpha>('LayerAlphaSwaps').implement({
+  description: 'How often concept swaps at a layer succeed at an alpha.',
+  interfaces: [LayerRow],
+  fields: (t) => ({
+    alpha: t.exposeFloat('alpha', { description: 'The alpha.' }),
+  }),
+});
+
+const SweepCombination = builder.enumType('SweepCombination', {
+  description: 'How the axes of a sweep go together.',
+  values: {
+    GRID: { description: 'Each value of an axis with each value of every other.' },
+    PAIRED: {
+      description: 'The first values of all axes together, then the second ones; all are equally long.',
+    },
+  } satisfies Record<(typeof COMBINATIONS)[number], object>,
+});
+
+const SweepAxisInput = builder.inputType('SweepAxisInput', {
+  description: 'A list that a sweep varies.',
+  fields: (t) => ({
+    values: t.field({
+      type: [AlignmentSettingsTypes.input],
+      required: true,
+      description:
+        'Each value is one or more settings, such as `{ nFree: 64 }` or `{ weights: { ortho: 0, indep: 0 } }`, in which its parts differ from `settings`; also a `preset`, a `layer` or a `seed`. No two axes may set the same.',
+    }),
+  }),
+});
+
 const PartCounts = builder.objectRef<Record<Run['status'], number>>('PartCounts').implement({
   description: 'How many parts of a sweep are in each state.',
   fields: (t) => ({
@@ -104,9 +156,9 @@ const PartCounts = builder.objectRef<Record<Run['status'], number>>('PartCounts'
 });
 
 export const alignmentSweepRun = addRunNode('ALIGNMENT_SWEEP', {
-  does: 'Repeats an alignment over layers and seeds, each a run of its own; an `AlignmentSweepRun`.',
+  does: 'Repeats an alignment over layers, seeds and any lists of settings, each a run of its own; an `AlignmentSweepRun`.',
   description:
-    'Repeats one alignment over layers and seeds. Each part is an `AlignmentRun` of its own, which any worker may take; this run follows them: RUNNING from the first part’s start, its progress is their mean, and it has SUCCEEDED when all have ended and one or more succeeded, FAILED when none did. A part that is cancelled alone does not end the others; cancelling this run cancels all. `runEvents` tells of each part that ends.',
+    'Repeats one alignment over layers, seeds and any lists of settings. Each part is an `AlignmentRun` of its own, which any worker may take; this run follows them: RUNNING from the first part’s start, its progress is their mean, and it has SUCCEEDED when all have ended and one or more succeeded, FAILED when none did. A part that is cancelled alone does not end the others; cancelling this run cancels all. `runEvents` tells of each part that ends.',
   fields: (t) => ({
     layers: t.intList({
       description: 'Its layers, in the order of work.',
@@ -118,8 +170,12 @@ export const alignmentSweepRun = addRunNode('ALIGNMENT_SWEEP', {
     }),
     settings: t.field({
       type: AlignmentSettingsTypes.output,
-      description: 'Settings of every part; `layer` and `seed` are those of the first.',
+      description: 'Settings of every part; `layer`, `seed` and `varied` are those of the first.',
       resolve: (run) => settingsOf(run, 'ALIGNMENT_SWEEP').alignment,
+    }),
+    varied: t.stringList({
+      description: 'Which settings its axes vary besides `layer` and `seed`, dotted; empty without axes.',
+      resolve: (run) => settingsOf(run, 'ALIGNMENT_SWEEP').axes?.paths ?? [],
     }),
     partCounts: t.field({
       type: PartCounts,
@@ -129,7 +185,8 @@ export const alignmentSweepRun = addRunNode('ALIGNMENT_SWEEP', {
     parts: t.connection(
       {
         type: AlignmentRunRef,
-        description: 'Its parts, seed by seed and within a seed in the order of `layers`.',
+        description:
+          'Its parts, seed by seed, within a seed in the order of the axes, the first changing slowest, and then of `layers`.',
         resolve: (run, args, { loaders }) => loaders.loadPage(pagePartsOfRuns, run.id, args),
       },
       AlignmentRunConnection,
@@ -137,12 +194,12 @@ export const alignmentSweepRun = addRunNode('ALIGNMENT_SWEEP', {
     bindingByLayer: t.field({
       type: [LayerBindingRef],
       description:
-        'Binding accuracy of the parts that have succeeded so far: by layer and seed, each layer followed by a row over its seeds.',
+        'Binding accuracy of the parts that have succeeded so far: by settings, layer and seed, each layer followed by a row over its seeds.',
       complexity: TABLE_COMPLEXITY,
       args: {
         split: t.arg({ type: SplitRef, defaultValue: DEFAULT_SPLIT, description: 'On which prompts.' }),
       },
-      resolve: (run, { split }, { db }) => bindingByLayer(db, run.id, split ?? DEFAULT_SPLIT),
+      resolve: (run, { split }, { db }) => bindingByLayer(db, run, split ?? DEFAULT_SPLIT),
     }),
     swapSuccessByLayer: t.field({
       type: [LayerSwapsRef],
@@ -158,7 +215,26 @@ export const alignmentSweepRun = addRunNode('ALIGNMENT_SWEEP', {
         split: t.arg({ type: SplitRef, defaultValue: DEFAULT_SPLIT, description: 'On which phrasings.' }),
       },
       resolve: (run, { population, split }, { db }) =>
-        swapsByLayer(db, run.id, {
+        swapsByLayer(db, run, {
+          population: population ?? DEFAULT_POPULATION,
+          split: split ?? DEFAULT_SPLIT,
+        }),
+    }),
+    swapSuccessByAlpha: t.field({
+      type: [LayerAlphaRef],
+      description:
+        'Success of concept swaps at every alpha that the parts measured there, alpha × layer, in the order of `bindingByLayer`: on UNSEEN all alphas where `settings.everyAlpha` is set, and the chosen one otherwise; on VALIDATION always all, in the VALIDATION split, or TRAIN where that is empty.',
+      complexity: { field: 10, multiplier: 64 },
+      args: {
+        population: t.arg({
+          type: SwapPopulation,
+          defaultValue: DEFAULT_POPULATION,
+          description: 'On which entities.',
+        }),
+        split: t.arg({ type: SplitRef, defaultValue: DEFAULT_SPLIT, description: 'On which phrasings.' }),
+      },
+      resolve: (run, { population, split }, { db }) =>
+        swapsByAlpha(db, run, {
           population: population ?? DEFAULT_POPULATION,
           split: split ?? DEFAULT_SPLIT,
         }),
@@ -168,9 +244,9 @@ export const alignmentSweepRun = addRunNode('ALIGNMENT_SWEEP', {
 
 addStart('startAlignmentSweep', {
   description:
-    'Queues one alignment for each layer and seed, and returns the run that follows them all at once.',
+    'Queues one alignment for each layer, seed and point of the axes, and returns the run that follows them all at once.',
   input: builder.inputType('StartAlignmentSweepInput', {
-    description: `Which model to study at which layers, with which seeds; at most ${MAX_PARTS} parts.`,
+    description: `Which model to study at which layers, with which seeds and settings; at most ${MAX_PARTS} parts.`,
     fields: (t) => ({
       ...namedInput(t),
       ...priorityInput(t),
@@ -180,10 +256,20 @@ addStart('startAlignmentSweep', {
       ),
       ...corpusInput(t, '`pretrainOn` or `silenceOn`'),
       ...pretrainedInput(t),
+      axes: t.field({
+        type: [SweepAxisInput],
+        required: false,
+        description: 'Lists of settings to vary besides layers and seeds. Default: none.',
+      }),
+      combination: t.field({
+        type: SweepCombination,
+        required: false,
+        description: 'How the axes go together; layers and seeds go with every point of them. Default: GRID.',
+      }),
       layers: t.intList({
         required: false,
         description:
-          'Layers, each once. Default: all, from -1 (before the first block) to the last block; with `pretrainedSaeId` the one that the SAE reads, which is then the only one accepted.',
+          'Layers, each once. Default: all, from -1 (before the first block) to the last block; with axes, where an axis or `settings` says the layer, that; with `pretrainedSaeId` the one that the SAE reads, which is then the only one accepted.',
       }),
       seeds: t.intList({
         required: false,
@@ -193,7 +279,7 @@ addStart('startAlignmentSweep', {
         type: AlignmentSettingsTypes.input,
         required: false,
         description:
-          'Settings of every part, as in `startAlignmentRun`; leave `layer` out, and `seed` where `seeds` are given.',
+          'Settings of every part, as in `startAlignmentRun`, over which those of an axis go; leave `layer` out without axes and where `layers` are given, and `seed` where `seeds` are given.',
       }),
     }),
   }),

@@ -229,10 +229,18 @@ describe('an alignment', () => {
 
   test('of a dataset with one split and without texts takes training prompts for the rest', async () => {
     const prompts = dataset.prompts.filter(({ split }) => split === 'TRAIN');
-    const single = await run({ posttrain: { steps: 20 } }, { ...dataset, prompts, texts: [] });
+    const settings = { posttrain: { steps: 20 }, everyAlpha: true };
+    const single = await run(settings, { ...dataset, prompts, texts: [] });
     expect(single.measures.map(({ split }) => split)).toEqual(['TRAIN']);
     expect(new Set(single.swaps.map(({ split }) => split))).toEqual(new Set(['TRAIN']));
     expect(single.chosenAlpha).not.toBeNull();
+    const alphasOf = (population: string, control: string) =>
+      single.swaps.flatMap((swap) =>
+        swap.population === population && swap.control === control ? [swap.alpha] : [],
+      );
+    expect(alphasOf('UNSEEN', 'CONCEPT').sort()).toEqual([1, 2]);
+    expect(alphasOf('UNSEEN', 'RANDOM_LATENT')).toEqual([single.chosenAlpha]);
+    expect(alphasOf('SEEN', 'CONCEPT')).toEqual([single.chosenAlpha]);
   });
 
   test('without a value term has no value accuracy', async () => {

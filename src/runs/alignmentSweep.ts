@@ -8,7 +8,7 @@ import type { AlignmentSettings } from '../engine/contract/alignmentSettings.ts'
 import { usesOfTexts } from '../engine/contract/corpus.ts';
 import type { ModelConfig } from '../engine/contract/model.ts';
 import { invalidInput } from '../errors.ts';
-import { type NewAlignmentRun, planAlignment, settleSettings, SWAPS } from './alignment.ts';
+import { type NewAlignmentRun, planAlignment, SWAPS, settleSettings } from './alignment.ts';
 import type { ParentKind } from './kind.ts';
 import { BINDING_COLUMNS, BINDING_SOURCES } from './sae.ts';
 import { onDataset, queueParts } from './start.ts';

@@ -22,6 +22,7 @@ import { looseShares, share } from './measure.ts';
 import { loadUsedSae, readSae, type Sae } from './pretrained.ts';
 import { queueRun } from './start.ts';
 import { checkComputes, loadStudied, readModel } from './studied.ts';
+import { trials } from './sweepTrials.ts';
 import {
   conceptsOf,
   knownRate,
@@ -81,7 +82,7 @@ const pairs: ResultTable = {
 };
 
 export const swapSweep: EngineKind<'SWAP_SWEEP'> = {
-  tables: { sweep, pairs },
+  tables: { sweep, pairs, trials },
   checkpoints: false,
   async load(source, run) {
     const { pairs, ...settings } = run.settings;

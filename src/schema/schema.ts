@@ -28,6 +28,7 @@ import './sae.ts';
 import './saeImport.ts';
 import './compareRuns.ts';
 import './slot.ts';
+import './sweepTrial.ts';
 import './latent.ts';
 import './latentList.ts';
 import './intervention.ts';

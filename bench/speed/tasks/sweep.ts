@@ -135,6 +135,7 @@ function sweepSettings(promptsPerPair: number, alphas: number[]): SweepSettings 
     withheldOnly: false,
     knownOnly: false,
     placement: 'LAST_TOKEN',
+    keepTrials: false,
     promptsPerPair,
     isolationPerPair: 0,
   };

@@ -140,7 +140,8 @@ function planPage(query: PageQuery, args: PageArgs): Plan {
   };
 }
 
-function checkSize(argument: string, size: number): number {
+/** @throws AppError INVALID_INPUT naming the argument. */
+export function checkSize(argument: string, size: number): number {
   if (Number.isInteger(size) && size >= 0 && size <= MAX_PAGE) return size;
   throw invalidInput([argument], `${argument} must be 0–${MAX_PAGE}, got ${size}`);
 }

@@ -18,4 +18,5 @@ export * from './run.ts';
 export * from './sae.ts';
 export * from './steering.ts';
 export * from './swapSweep.ts';
+export * from './sweepTrial.ts';
 export * from './worker.ts';

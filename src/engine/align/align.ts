@@ -66,7 +66,11 @@ export function runAlignment(job: AlignmentJob, context: JobContext): Promise<Al
     if (!computes(model)) return { ...result, ...NO_EDITS };
     const knocks = await measureKnocks({ model, sae }, dataset.facts, captured, breathe);
     phases.at('EVALUATE', 0.35);
-    return { ...result, knocks, ...(await evaluateSwaps({ model, sae }, dataset, captured, context.reporter)) };
+    return {
+      ...result,
+      knocks,
+      ...(await evaluateSwaps({ model, sae }, dataset, captured, context.reporter)),
+    };
   });
 }
 

@@ -3,6 +3,7 @@ import type { EngineDataset } from './dataset.ts';
 import type { ModelRef } from './model.ts';
 import type { CellMethod } from './swap.ts';
 import { type SweepControl, type SweepSettings, sweepControl } from './swapSweepSettings.ts';
+import type { KeptAnswers } from './sweepTrials.ts';
 
 /** An unsupervised SAE and the latents that stand for the concepts in it. */
 export interface SweepBaseline {
@@ -63,6 +64,8 @@ export interface SweepCell {
   statements: number;
   statementsKept: number;
   pairs: SweepPair[];
+  /** Its swaps one by one, where the settings keep them. */
+  kept?: KeptAnswers;
 }
 
 /** A cell's counts of one pair. */

@@ -60,6 +60,12 @@ export const sweepSettings = namedObject(
       .describe('Where success is measured; isolation is always ARMED.')
       .default('LAST_TOKEN'),
     alphaLater,
+    keepTrials: z
+      .boolean()
+      .describe(
+        'Whether every swap of every cell is kept, with what it made the model answer: `trials` shows them, and an export has them all. 100,000 take a few megabytes.',
+      )
+      .default(false),
     promptsPerPair: whole(1, 10_000)
       .describe('Swaps tried for each pair, as far as there are prompts.')
       .default(20),

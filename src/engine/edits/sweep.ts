@@ -32,6 +32,7 @@ import {
 } from './replacements.ts';
 import { sumsOf } from './sums.ts';
 import { countSwaps, type DrawnSwaps, drawSwaps, type SweepSwap } from './sweepSwaps.ts';
+import { createTrialKeeper, type TrialKeeper } from './sweepTrials.ts';
 import { choosePrompts, drawIsolationCases, ISOLATION_KINDS } from './trials.ts';
 
 /** Tokens by which continuations of texts are compared. */
@@ -68,6 +69,8 @@ interface Lab {
   asked: AskedTrials;
   replaced: ReplacedTrials;
   isolation: Isolation<(typeof ISOLATION_KINDS)[number]>;
+  /** Null where swaps are not kept one by one. */
+  keep: TrialKeeper | null;
 }
 
 async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, context: JobContext): Promise<Lab> {
@@ -104,7 +107,8 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
     trials: replacedTrials(drawn.swaps, job, model),
     sums: settings.controls.includes('SUM') ? sumsOf(await capture(), dataset.concepts.length) : null,
   };
-  return { editors, drawn, asked, replaced, isolation };
+  const keep = settings.keepTrials ? await createTrialKeeper(drawn, asked, breathe) : null;
+  return { editors, drawn, asked, replaced, isolation, keep };
 }
 
 /** What replacements need to know of the trials. */
@@ -222,17 +226,18 @@ async function measureCells(
 }
 
 async function measureCell(
-  { drawn, asked, replaced, isolation }: Lab,
+  { drawn, asked, replaced, isolation, keep }: Lab,
   cell: Planned,
   placement: SwapPlacement,
   breathe: () => Promise<void>,
 ): Promise<Omit<SweepCell, 'position'>> {
   if (typeof cell === 'string') {
     const answers = await REPLACED[cell](replaced, placement === 'ARMED' ? 'ANSWER' : placement, breathe);
-    const counts = countSwaps(drawn, answers);
+    const counts = { ...countSwaps(drawn, answers), ...(keep && { kept: keep(answers) }) };
     return { edited: cell, method: 'REPLACEMENT', alpha: 1, ...counts, ...NO_ISOLATION };
   }
-  const counts = countSwaps(drawn, await ANSWER[placement](asked, cell, breathe));
+  const answers = await ANSWER[placement](asked, cell, breathe);
+  const counts = { ...countSwaps(drawn, answers), ...(keep && { kept: keep(answers) }) };
   const { PROMPT, TEXT, STATEMENT } = await isolation.measure(cell);
   return {
     edited: cell.editor.edited,

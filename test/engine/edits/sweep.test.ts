@@ -380,6 +380,41 @@ describe('a swap sweep', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  test('keeps every swap where it is asked to, with outcomes that come to the counts', async () => {
+    const cells = await sweep({ keepTrials: true, alphas: [1], controls: ['TRUE_ACTIVATION'] });
+    const swaps = cells[0]!.kept!.swaps!;
+    expect(cells.slice(1).every(({ kept }) => kept!.swaps === null)).toBe(true);
+    for (const { trials, successes, looseSuccesses, kept, pairs, knownTrials } of cells) {
+      const count = (outcome: string) => kept!.outcomes.filter((one) => one === outcome).length;
+      expect(kept!.outcomes).toHaveLength(swaps.length);
+      expect(kept!.outcomes.map((outcome) => outcome === null)).toEqual(
+        kept!.answers.map((answer) => answer === null),
+      );
+      expect(kept!.answers.filter((answer) => answer !== null)).toHaveLength(trials);
+      expect([count('WHOLE'), count('WHOLE') + count('PART')]).toEqual([successes, looseSuccesses]);
+      for (const { source, target, trials: own } of pairs)
+        expect(
+          swaps.filter((swap, i) => {
+            return swap.source === source && swap.target === target && kept!.answers[i] !== null;
+          }),
+        ).toHaveLength(own);
+      expect(swaps.filter(({ known }, i) => known && kept!.answers[i] !== null)).toHaveLength(knownTrials);
+      kept!.answers.forEach((answer, i) => {
+        if (kept!.outcomes[i] === 'WHOLE')
+          expect(swaps[i]!.expected.some((value) => sameAnswer(answer!, value))).toBe(true);
+        if (kept!.outcomes[i] === 'UNCHANGED') expect(answer).toBe(swaps[i]!.before);
+      });
+    }
+    const promptOf = new Map(dataset.prompts.map((prompt) => [prompt.id, prompt]));
+    const { model } = await load();
+    for (const { promptId, before } of swaps.slice(0, 5)) {
+      const tokens = model.tokenizer.encode(promptOf.get(promptId)!.prompt);
+      const [answer] = await generate(model, [tokens], { maxNewTokens: 8 });
+      expect(answer!.text.startsWith(before)).toBe(true);
+    }
+    expect((await sweep())[0]!.kept).toBeUndefined();
+  });
+
   test('says when the dataset has no such prompts', async () => {
     await expect(
       sweep({ split: 'VALIDATION', population: 'VALIDATION', promptsPerPair: 1 }),

@@ -4,6 +4,7 @@ import type { SaeEvaluationJob, SaeEvaluationResult } from '../contract/saeEvalu
 import { promptsOfCaptured } from '../latents/capture.ts';
 import { surveyLatents } from '../latents/survey.ts';
 import { loadLanguageModel } from '../model/languageModel.ts';
+import { promptedBy } from '../model/prompting.ts';
 import { readSae } from '../sae/file.ts';
 import { Sae } from '../sae/sae.ts';
 import { measureSae } from './align.ts';
@@ -25,9 +26,10 @@ export async function runSaeEvaluation(
   const phases = createPhases(context.reporter);
   const breathe = () => context.reporter.breathe();
   phases.at('CAPTURE', 0);
-  const model = await loadLanguageModel(ref);
+  const loaded = await loadLanguageModel(ref);
   const sae = new Sae(stored);
   try {
+    const model = promptedBy(loaded, dataset);
     const captured = await capturePrompts(model, populations, settings, context);
     phases.at('EVALUATE', 0);
     const measured = await measureSae({ model, sae, captured, breathe });
@@ -37,6 +39,6 @@ export async function runSaeEvaluation(
     return { kind: 'SAE_EVALUATION', ...measured, survey };
   } finally {
     sae.dispose();
-    model.dispose();
+    loaded.dispose();
   }
 }

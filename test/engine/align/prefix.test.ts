@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runAlignment } from '../../../src/engine/align/align.ts';
 import { capturePrompts } from '../../../src/engine/align/captured.ts';
+import { runSaeEvaluation } from '../../../src/engine/align/evaluate.ts';
 import { measureFaithfulness } from '../../../src/engine/align/faithfulness.ts';
 import { splitPopulations } from '../../../src/engine/align/population.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
@@ -86,6 +87,24 @@ describe('behind a prefix', () => {
       expect(accuracy).toBe(whole.measures[i]!.accuracy);
       expect(fvu).toBeCloseTo(whole.measures[i]!.fvu, 4);
     }
+  });
+
+  it('an SAE is evaluated as it would be with prompts that say it', async () => {
+    const run = (of: EngineDataset) => {
+      const job = { kind: 'SAE_EVALUATION', settings: { seed: 0 }, model: pair.model } as const;
+      return runSaeEvaluation({ ...job, sae: pair.sae.path, dataset: of }, context());
+    };
+    const told = async (of: EngineDataset) => {
+      const { measures, faithfulness } = await run(of);
+      return [...measures.map(({ fvu }) => fvu), ...faithfulness.map(({ crossEntropy }) => crossEntropy)];
+    };
+    const [behind, whole] = [await told(dataset), await told(spelledOut)];
+    expect(behind.length).toBeGreaterThan(4);
+    behind.forEach((value, i) => {
+      expect(value).toBeCloseTo(whole[i]!, 4);
+    });
+    const { prefix: _, ...alone } = dataset;
+    expect((await told(alone))[0]).not.toBeCloseTo(whole[0]!, 4);
   });
 
   it('a sweep measures what it would with prompts that say it', async () => {

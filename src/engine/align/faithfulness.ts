@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { createRandom } from '../../random.ts';
 import type { Faithfulness, Replacement } from '../contract/alignment.ts';
-import { answersOf, isQuestion, SPLITS } from '../contract/dataset.ts';
+import { isQuestion, SPLITS } from '../contract/dataset.ts';
 import { longestInput, padBatch, questionSequence, type Sequence } from '../model/batches.ts';
 import { logitsFromResid, residPost } from '../model/decoder.ts';
 import { replacing } from '../model/edit.ts';
@@ -81,53 +81,104 @@ function answerTokens({ tokenizer }: LanguageModel, { answer }: CapturedPrompt):
 interface Answered extends Sequence {
   /** Number of the prompt. */
   prompt: number;
-  isUsual: boolean;
 }
 
-function answerEach(model: LanguageModel, prompts: readonly CapturedPrompt[]): Answered[] {
-  return prompts.flatMap((asked, prompt) =>
-    answersOf(asked).flatMap((answer, i): Answered[] => {
+/** Each prompt with its usual answer, and with every other one that fits. */
+function answerEach(
+  model: LanguageModel,
+  prompts: readonly CapturedPrompt[],
+): { usual: Answered[]; others: Answered[] } {
+  const sequenceOf = (asked: CapturedPrompt, prompt: number) => ({
+    ...questionSequence(model.tokenizer, asked),
+    prompt,
+  });
+  const others = prompts.flatMap((asked, prompt) =>
+    (asked.otherAnswers ?? []).flatMap((answer) => {
       const one = { ...asked, answer };
-      if (i > 0 && !fits(model, one)) return [];
-      return [{ ...questionSequence(model.tokenizer, one), prompt, isUsual: i === 0 }];
+      return fits(model, one) ? [sequenceOf(one, prompt)] : [];
     }),
   );
+  return { usual: prompts.map(sequenceOf), others };
 }
 
+/**
+ * All prompts with their usual answers, and with another only where the model begins as that does and has not said the
+ * usual one: countries have a dozen neighbours.
+ */
 async function answerAll(
   model: LanguageModel,
   sae: Sae,
   prompts: readonly CapturedPrompt[],
   breathe: () => Promise<void>,
 ): Promise<Map<Replacement, Tally>> {
-  const { dModel, dVocab } = model.config;
-  const sequences = answerEach(model, prompts);
-  const values = replacementsOf(sae, stackRows(prompts, dModel));
-  const T = longestInput(sequences);
-  const B = Math.max(1, Math.min(MAX_BATCH, Math.floor(MAX_LOGITS / (T * dVocab))));
+  const { usual, others } = answerEach(model, prompts);
+  const values = replacementsOf(sae, stackRows(prompts, model.config.dModel));
+  const ask = createJudge(model, sae, longestInput([...usual, ...others]), breathe);
+  const judged = await ask(usual, values);
   const tallies = new Map<Replacement, Tally>();
-  for (const [replacement, h] of Object.entries(values) as [Replacement, Float32Array | null][]) {
-    const right = new Set<number>();
-    let loss = 0;
-    for (let start = 0; start < sequences.length; start += B) {
-      const batch = sequences.slice(start, start + B);
-      const rows =
-        h &&
-        takeRows(
-          h,
-          batch.map(({ prompt }) => prompt),
-          dModel,
-        );
-      const judged = judge(model, answerBatch(model, sae.settings.layer, batch, T, rows), batch, T);
-      batch.forEach(({ prompt, isUsual }, i) => {
-        if (judged[i]!.right) right.add(prompt);
-        if (isUsual) loss += judged[i]!.loss;
-      });
-      await breathe();
-    }
-    tallies.set(replacement, { right: prompts.map((_, i) => right.has(i)), loss });
+  for (const [replacement, answers] of judged) {
+    const right = answers.map((answer) => answer.right);
+    const open = others.filter(
+      ({ prompt, tokens, from }) => !right[prompt] && answers[prompt]!.first === tokens[from],
+    );
+    const again = await ask(open, { [replacement]: values[replacement] });
+    again.get(replacement)!.forEach((answer, i) => {
+      if (answer.right) right[open[i]!.prompt] = true;
+    });
+    tallies.set(replacement, { right, loss: answers.reduce((sum, { loss }) => sum + loss, 0) });
   }
   return tallies;
+}
+
+/** What the model says to a sequence's question: whether it is the answer, and the cross-entropy of that. */
+interface Judged {
+  right: boolean;
+  loss: number;
+  /** The first token that it says. */
+  first: number;
+}
+
+type Values = Partial<Record<Replacement, Float32Array | null>>;
+
+/** Judges sequences of up to `T` tokens under each replacement; each runs once up to the SAE's layer. */
+function createJudge(
+  model: LanguageModel,
+  { settings: { layer } }: Sae,
+  T: number,
+  breathe: () => Promise<void>,
+) {
+  const { dModel, dVocab } = model.config;
+  const B = Math.max(1, Math.min(MAX_BATCH, Math.floor(MAX_LOGITS / (T * dVocab))));
+  return async (sequences: readonly Answered[], values: Values): Promise<Map<Replacement, Judged[]>> => {
+    const replacements = Object.entries(values) as [Replacement, Float32Array | null][];
+    const judged = new Map(replacements.map(([replacement]) => [replacement, [] as Judged[]]));
+    for (let start = 0; start < sequences.length; start += B) {
+      const batch = sequences.slice(start, start + B);
+      const places = batch.map(({ prompt }) => prompt);
+      const { tokens } = padBatch(batch, T);
+      const trunk = runTo(model, layer, tf.tensor2d(tokens!.data, [batch.length, T], 'int32'));
+      try {
+        for (const [replacement, h] of replacements) {
+          const rows = h && takeRows(h, places, dModel);
+          judged
+            .get(replacement)!
+            .push(...judge(model, answerBatch(model, layer, trunk, batch, T, rows), batch, T));
+          await breathe();
+        }
+      } finally {
+        trunk.dispose();
+      }
+    }
+    return judged;
+  };
+}
+
+/** The residual stream behind the layer, `[B, T, C]`; disposes the tokens, and the caller the result. */
+function runTo(model: LanguageModel, layer: number, tokens: tf.Tensor2D): tf.Tensor3D {
+  const { config, weights } = model;
+  const resid = tf.tidy(() => residPost(config, weights, tokens, layer, prefixOf(model)));
+  tokens.dispose();
+  return resid;
 }
 
 /** What replaces raw activations `h [n, dModel]`; null leaves them. */
@@ -141,23 +192,21 @@ function replacementsOf(sae: Sae, h: Float32Array): Record<Replacement, Float32A
   };
 }
 
-/** The likeliest next token and the cross-entropy of the true one at every position, `[B · T]`. */
+/** The likeliest next token and the cross-entropy of the true one at every position, `[B · T]`, from the trunk `[B, T, C]`. */
 function answerBatch(
   model: LanguageModel,
   layer: number,
+  trunk: tf.Tensor3D,
   batch: readonly Sequence[],
   T: number,
   values: Float32Array | null,
 ): { best: ArrayLike<number>; losses: ArrayLike<number> } {
   const { config, weights } = model;
-  const prefix = prefixOf(model);
-  const B = batch.length;
-  const { tokens, targets } = padBatch(batch, T);
+  const { targets } = padBatch(batch, T);
   const tensors = tf.tidy(() => {
-    const resid = residPost(config, weights, tf.tensor2d(tokens!.data, [B, T], 'int32'), layer, prefix); // [B, T, C]
-    const replaced = values ? replaceLast(resid, layer, batch, values) : resid;
-    const z = logitsFromResid(config, weights, replaced, layer, prefix);
-    const flat = tf.reshape(z, [B * T, config.dVocab]) as tf.Tensor2D;
+    const replaced = values ? replaceLast(trunk, layer, batch, values) : trunk;
+    const z = logitsFromResid(config, weights, replaced, layer, prefixOf(model));
+    const flat = tf.reshape(z, [batch.length * T, config.dVocab]) as tf.Tensor2D;
     const expected = tf.tensor1d(targets!.data as Int32Array, 'int32');
     return [tf.argMax(flat, 1), softmaxCrossEntropy(flat, expected)];
   });
@@ -184,7 +233,7 @@ function judge(
   { best, losses }: ReturnType<typeof answerBatch>,
   batch: readonly Sequence[],
   T: number,
-): { right: boolean; loss: number }[] {
+): Judged[] {
   const answerEnd = prompting?.answerEnd;
   const ends = (token: number, endToken: number) =>
     token === endToken || (answerEnd != null && decode([token]).startsWith(answerEnd));
@@ -197,6 +246,6 @@ function judge(
       if (best[place] !== tokens[position]) right = false;
       loss += losses[place]!;
     }
-    return { right, loss };
+    return { right, loss, first: best[i * T + from - 1]! };
   });
 }

@@ -1,5 +1,5 @@
 /** Runs that swap relations at either hop of two-hop questions. */
-import { and, asc, eq, isNotNull } from 'drizzle-orm';
+import { and, asc, eq, isNotNull, sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readGroups } from '../db/queries/byIds.ts';
 import { listHopSaeHashes } from '../db/queries/hopSaes.ts';
@@ -19,7 +19,7 @@ import type { EngineKind } from './kind.ts';
 import { share } from './measure.ts';
 import { queueRun } from './start.ts';
 import { checkComputes, checkLayer, checkTwoHops, chooseStudied, loadStudied } from './studied.ts';
-import { json, numbers, type ResultTable, rate, storedIn, texts } from './table.ts';
+import { conceptsOf, json, numbers, type ResultTable, rate, storedIn, texts } from './table.ts';
 
 export type HopSwap = typeof hopSwaps.$inferSelect;
 
@@ -49,8 +49,33 @@ const swaps: ResultTable = {
   },
 };
 
+const relations: ResultTable = {
+  description: 'Success at either hop by method and relation, as the source and as the target of swaps.',
+  columns: {
+    ...numbers('position hop'),
+    ...texts('edited method'),
+    ...numbers('alpha'),
+    ...texts('relation side'),
+    ...numbers('shownTrials shownSuccesses'),
+    ...rate('shownRate', 'shownSuccesses', 'shownTrials'),
+    ...numbers('withheldTrials withheldSuccesses'),
+    ...rate('withheldRate', 'withheldSuccesses', 'withheldTrials'),
+  },
+  key: ['position', 'number', 'side'],
+  rows: (runIds) => sql`
+    select h.position, h.hop, h.edited, h.method, h.alpha, c.position as number, c.key as relation, s.side,
+      (r.counts -> s.side #>> '{shown,trials}')::int as "shownTrials",
+      (r.counts -> s.side #>> '{shown,successes}')::int as "shownSuccesses",
+      (r.counts -> s.side #>> '{withheld,trials}')::int as "withheldTrials",
+      (r.counts -> s.side #>> '{withheld,successes}')::int as "withheldSuccesses"
+    from hop_swaps h cross join jsonb_array_elements(h.relations) r (counts)
+      cross join (values ('source'), ('target')) s (side)
+      join ${conceptsOf(runIds)} c on c.run_id = h.run_id and c.position = (r.counts ->> 'relation')::int
+    where h.run_id in ${runIds}`,
+};
+
 export const hopSwap: EngineKind<'HOP_SWAP'> = {
-  tables: { 'hop-swaps': swaps },
+  tables: { 'hop-swaps': swaps, 'hop-relations': relations },
   checkpoints: false,
   async load(source, run) {
     const { analysis, swaps } = run.settings;

@@ -1,8 +1,10 @@
 /** What swaps at the hops of two-hop questions reach. */
 import type { HopSwap, HopSwapSummary } from '../runs/hopSwap.ts';
+import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { SwapMethod } from './intervention.ts';
 import { RateRef } from './rate.ts';
+import { ConceptRef } from './refs.ts';
 
 export const HopSwapEdit = builder.enumType('HopSwapEdit', {
   description: 'What stands for the relations in a swap: the slots, or a control.',
@@ -32,6 +34,35 @@ const HopSwapAlpha = builder.objectRef<HopSwap['choosing'][number]>('HopSwapAlph
       description: 'Swaps on TRAIN questions, to pairs that were shown.',
       resolve: ({ trials, successes }) => ({ trials, successes }),
     }),
+  }),
+});
+
+interface RelationSwaps {
+  runId: string;
+  counts: NonNullable<HopSwap['relations']>[number];
+}
+
+const rateOfSide = (side: 'source' | 'target', pairs: 'shown' | 'withheld', description: string) => ({
+  type: RateRef,
+  description,
+  resolve: ({ counts }: RelationSwaps) => counts[side][pairs],
+});
+
+const HopSwapRelation = builder.objectRef<RelationSwaps>('HopSwapRelation').implement({
+  description: 'Swaps at one hop that turn a relation off or on.',
+  fields: (t) => ({
+    relation: t.field({
+      type: ConceptRef,
+      description: 'The relation.',
+      resolve: async ({ runId, counts }, _args, { loaders }) =>
+        (await loaders.load(conceptsOfRuns, runId))[counts.relation]!,
+    }),
+    shownAsSource: t.field(
+      rateOfSide('source', 'shown', 'Those that turn it off, to pairs that were shown.'),
+    ),
+    withheldAsSource: t.field(rateOfSide('source', 'withheld', 'Those that turn it off, to withheld pairs.')),
+    shownAsTarget: t.field(rateOfSide('target', 'shown', 'Those that turn it on, to pairs that were shown.')),
+    withheldAsTarget: t.field(rateOfSide('target', 'withheld', 'Those that turn it on, to withheld pairs.')),
   }),
 });
 
@@ -65,6 +96,13 @@ export const HopSwapResultRef = builder.objectRef<HopSwap>('HopSwapResult').impl
       description:
         'Questions that ask about the source at neither hop and that the model answers rightly, whose answer the armed swap (ready at every position, firing where the source is on) leaves as it is.',
       resolve: (r) => ({ trials: r.otherQuestions, successes: r.otherQuestionsKept }),
+    }),
+    relations: t.field({
+      type: [HopSwapRelation],
+      description:
+        '`shown` and `withheld` relation by relation, in the order of the ontology; empty of runs older than the measure.',
+      complexity: { field: 1, multiplier: 10 },
+      resolve: ({ runId, relations }) => (relations ?? []).map((counts) => ({ runId, counts })),
     }),
     alphas: t.field({
       type: [HopSwapAlpha],

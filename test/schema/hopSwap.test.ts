@@ -1,6 +1,8 @@
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { hopSwaps, runs } from '../../src/db/tables/index.ts';
+import { hopSwap } from '../../src/runs/hopSwap.ts';
+import { listOf } from '../../src/runs/index.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
 import { finishQueuedRun, insertModel } from '../helpers/fixtures.ts';
 import { storeTwoHops } from '../helpers/twoHops.ts';
@@ -58,12 +60,19 @@ async function startOnModel(analysis: object): Promise<string> {
   return startHopSwapRun.run.id;
 }
 
+const RELATION = {
+  relation: 1,
+  source: { shown: { trials: 5, successes: 1 }, withheld: { trials: 4, successes: 2 } },
+  target: { shown: { trials: 6, successes: 3 }, withheld: { trials: 0, successes: 0 } },
+};
+
 async function measure(id: string): Promise<void> {
   const runId = decodeGlobalId(id).id;
   await api.database.db.insert(hopSwaps).values(
     MEASURED.map(({ tried, withheld, ...what }, position) => ({
       ...{ ...what, runId, position, alpha: 2, shownTrials: 40, shownSuccesses: 10 },
       ...{ withheldTrials: 40, withheldSuccesses: withheld, otherQuestions: 40, otherQuestionsKept: 38 },
+      relations: position === 0 ? [RELATION] : null,
       choosing: [
         { alpha: 1, trials: 20, successes: 0 },
         { alpha: 2, trials: 20, successes: tried },
@@ -91,6 +100,25 @@ test('a hop-swap run tells what was reached at either hop, with intervals, and t
   expect(results[2].alphas).toEqual([
     { alpha: 1, success: { value: 0 } },
     { alpha: 2, success: { value: 0.6 } },
+  ]);
+  const RELATIONS =
+    'query ($id: ID!) { run(id: $id) { ... on HopSwapRun { results { relations { relation { key } shownAsSource { trials successes } withheldAsSource { trials successes } shownAsTarget { trials successes } withheldAsTarget { trials value } } } } } }';
+  const told = (await api.ask(RELATIONS, { id })).run.results.map(({ relations }: Data) => relations);
+  expect(told.slice(1)).toEqual(told.slice(1).map(() => []));
+  expect(told[0]).toEqual([
+    {
+      relation: { key: expect.any(String) },
+      ...{ shownAsSource: { trials: 5, successes: 1 }, withheldAsSource: { trials: 4, successes: 2 } },
+      ...{ shownAsTarget: { trials: 6, successes: 3 }, withheldAsTarget: { trials: 0, value: null } },
+    },
+  ]);
+  const { rows } = await api.database.db.execute(
+    hopSwap.tables['hop-relations']!.rows(listOf([decodeGlobalId(id).id])),
+  );
+  expect(rows).toHaveLength(2);
+  expect(rows.map(({ side, shownTrials }) => `${side} ${shownTrials}`).sort()).toEqual([
+    'source 5',
+    'target 6',
   ]);
   expect(slots).toMatchObject([
     {

@@ -54,6 +54,8 @@ export const hopSwaps = pgTable(
     /** Armed swaps on held-out questions about other relations, and how many left the answer as it was. */
     otherQuestions: integer('other_questions').notNull(),
     otherQuestionsKept: integer('other_questions_kept').notNull(),
+    /** Success by relation, as source and as target; null of runs from before it was told apart. */
+    relations: jsonb('relations').$type<HopSwapMeasure['relations']>(),
     /** On TRAIN questions, alpha by alpha. */
     choosing: jsonb('choosing').$type<HopSwapMeasure['choosing']>().notNull(),
   },

@@ -34,6 +34,11 @@ interface Trials {
   successes: number;
 }
 
+export interface HopCounts {
+  shown: Trials;
+  withheld: Trials;
+}
+
 /** A method of one edit at one hop, at the alpha that did best on TRAIN questions. */
 export interface HopSwapMeasure {
   /** 1: the answer is to follow the target from E1, so both tokens may change. 2: E2 stays, E3 is to follow the target. */
@@ -45,6 +50,8 @@ export interface HopSwapMeasure {
   shown: Trials;
   /** Those withheld from them. */
   withheld: Trials;
+  /** The same by relation: of swaps that turn it off, its being the source, and of those that turn it on. */
+  relations: { relation: number; source: HopCounts; target: HopCounts }[];
   /**
    * The swap armed at every position of held-out questions that ask about the source at neither hop: those asked, and
    * those whose greedy answer stays the same. Only questions that the model answers rightly are asked.

@@ -228,13 +228,12 @@ export function longestAnswer({ tokenizer }: LanguageModel, expected: readonly s
   return Math.max(...expected.map((value) => tokenizer.encode(` ${value}`).length));
 }
 
-/** Trials whose edited answer is the target's; by default only the last prompt token is edited. */
-export async function countSuccesses(
+/** For each trial whether its answer is the target's, the last prompt token alone being edited. */
+export async function findSuccesses(
   asked: AskedTrials,
   edits: CellEdits,
   breathe: () => Promise<void>,
-  placement: SweepSettings['placement'] = 'LAST_TOKEN',
-): Promise<number> {
-  const answers = await ANSWER[placement](asked, edits, breathe);
-  return answers.filter((answer, i) => isExpected(asked.model, answer, asked.trials[i]!.expected)).length;
+): Promise<boolean[]> {
+  const answers = await ANSWER.LAST_TOKEN(asked, edits, breathe);
+  return answers.map((answer, i) => isExpected(asked.model, answer, asked.trials[i]!.expected));
 }

@@ -15,9 +15,9 @@ import { type TwoHopQuestion, twoHopQuestions } from '../grok/questions.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { readSae, type StoredSae, writeSae } from '../sae/file.ts';
 import { Sae } from '../sae/sae.ts';
-import { type AskedTrials, askTrials, type CellEdits, countSuccesses } from './answers.ts';
+import { type AskedTrials, askTrials, type CellEdits, findSuccesses } from './answers.ts';
 import { type Editors, freeScales, prepareEditors, trainUnsupervised } from './controls.ts';
-import { randomSwap } from './editors.ts';
+import { type Editor, randomSwap } from './editors.ts';
 import { drawHopTrials, type HopTrial, relationPairs } from './hopTrials.ts';
 import { type Isolation, prepareIsolation } from './isolation.ts';
 
@@ -212,12 +212,10 @@ async function measureMethod(
   alphas: readonly number[],
   breathe: Breathe,
 ): Promise<HopSwapMeasure> {
-  const tryAll = async (own: AskedTrials | null, alpha: number) => ({
-    trials: own?.trials.length ?? 0,
-    successes: own ? await countSuccesses(own, { editor, method, alpha }, breathe) : 0,
-  });
+  const tryAll = async (own: AskedTrials | null, alpha: number) =>
+    own ? await findSuccesses(own, { editor, method, alpha }, breathe) : [];
   const choosing = [];
-  for (const alpha of alphas) choosing.push({ alpha, ...(await tryAll(asked.choosing, alpha)) });
+  for (const alpha of alphas) choosing.push({ alpha, ...count(await tryAll(asked.choosing, alpha)) });
   const { alpha } = choosing.reduce((best, each) => (each.successes > best.successes ? each : best));
   const shown = await tryAll(asked.shown, alpha);
   const withheld = await tryAll(asked.withheld, alpha);
@@ -227,11 +225,40 @@ async function measureMethod(
     edited: editor.edited,
     method,
     alpha,
-    shown,
-    withheld,
+    shown: count(shown),
+    withheld: count(withheld),
+    relations: byRelation(
+      editor,
+      { asked: asked.shown, right: shown },
+      { asked: asked.withheld, right: withheld },
+    ),
     isolation: { questions: QUESTION.asked, kept: QUESTION.kept },
     choosing,
   };
+}
+
+const count = (right: readonly boolean[]) => ({
+  trials: right.length,
+  successes: right.filter(Boolean).length,
+});
+
+/** Trials with whether each succeeded. */
+interface Tried {
+  asked: AskedTrials | null;
+  right: readonly boolean[];
+}
+
+/** Counts of each relation, where it is turned off and where it is turned on. */
+function byRelation({ swaps, sae }: Editor, shown: Tried, withheld: Tried): HopSwapMeasure['relations'] {
+  const of = ({ asked, right }: Tried, side: 'off' | 'on', relation: number) =>
+    count(right.filter((_, i) => swaps[asked!.trials[i]!.pair]![side].concept === relation));
+  return sae.concepts.map((_, relation) => {
+    const counts = (side: 'off' | 'on') => ({
+      shown: of(shown, side, relation),
+      withheld: of(withheld, side, relation),
+    });
+    return { relation, source: counts('off'), target: counts('on') };
+  });
 }
 
 /** The form in which one-hop questions are captured, so that baselines and their latents are found the same way. */

@@ -14,7 +14,7 @@ import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
 import type { SwapMethod } from '../../../src/engine/contract/swap.ts';
 import { armedEdit, armedHook } from '../../../src/engine/edits/armed.ts';
 import { applyEdits } from '../../../src/engine/edits/edit.ts';
-import { createEditor, slotSwap } from '../../../src/engine/edits/editors.ts';
+import { type ConceptPair, createEditor, slotSwap } from '../../../src/engine/edits/editors.ts';
 import { measureHopSwaps } from '../../../src/engine/edits/hopSwaps.ts';
 import { drawHopTrials, relationPairs } from '../../../src/engine/edits/hopTrials.ts';
 import { METHODS } from '../../../src/engine/edits/methods.ts';
@@ -275,6 +275,10 @@ async function countOneByOne(sae: Sae, method: SwapMethod, alpha: number, hop: 0
   const { h } = await captureHop(trained, questions, hop, settings, noWait);
   const isWithheld = createWithheld(dataset, sae.settings);
   const counts = { shown: 0, withheld: 0 };
+  const trials: Record<'shown' | 'withheld', (ConceptPair & { right: boolean })[]> = {
+    shown: [],
+    withheld: [],
+  };
   for (const [kind, of] of [
     ['shown', (entity: string, concept: number) => !isWithheld(entity, concept)],
     ['withheld', isWithheld],
@@ -283,9 +287,11 @@ async function countOneByOne(sae: Sae, method: SwapMethod, alpha: number, hop: 0
       const edit = METHODS[method].prepare(sae, slotSwap(sae, trial))(alpha);
       const values = applyEdits(sae, trial.h, [edit]);
       const [made] = await generate(trained, [trial.tokens], { maxNewTokens: 5, edit: { layer, values } });
-      if (sameAnswer(made!.text, trial.expected[0]!)) counts[kind]++;
+      const right = sameAnswer(made!.text, trial.expected[0]!);
+      if (right) counts[kind]++;
+      trials[kind].push({ source: trial.source, target: trial.target, right });
     }
-  return counts;
+  return { counts, trials };
 }
 
 /** Every armed swap in a teacher-forced pass over a right answer. */
@@ -323,10 +329,18 @@ test.each(['LATENT_DECODE', 'MEAN_DIFFERENCE'] as const)(
     const sae = new Sae(last.saes[0]!);
     for (const hop of [0, 1] as const) {
       const measure = measures.find((one) => one.hop === hop + 1 && one.edited === edited)!;
-      const { shown, withheld, isolation } = measure;
-      const counted = await countOneByOne(sae, method, 2, hop);
+      const { shown, withheld, isolation, relations } = measure;
+      const { counts: counted, trials } = await countOneByOne(sae, method, 2, hop);
       expect({ shown: shown.successes, withheld: withheld.successes }).toEqual(counted);
       expect(counted.shown).toBeGreaterThan(0);
+      expect(relations.map(({ relation }) => relation)).toEqual(dataset.concepts.map((_, i) => i));
+      for (const { relation, ...sides } of relations)
+        for (const side of ['source', 'target'] as const)
+          for (const kind of ['shown', 'withheld'] as const) {
+            const own = trials[kind].filter((trial) => trial[side] === relation);
+            const successes = own.filter(({ right }) => right).length;
+            expect(sides[side][kind]).toEqual({ trials: own.length, successes });
+          }
       expect(isolation).toEqual(await keepOneByOne(sae, method, 2, hop));
       expect(isolation.kept).toBeLessThan(isolation.questions);
     }

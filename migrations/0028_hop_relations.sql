@@ -1,0 +1,1 @@
+ALTER TABLE "hop_swaps" ADD COLUMN "relations" jsonb;

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { storeArtifact } from '../../src/db/queries/artifacts.ts';
 import { type Sae, saesOfRuns, usedSaeOfRuns } from '../../src/db/queries/saes.ts';
 import { latentStats, latentSurveys, runs, saes, slots } from '../../src/db/tables/index.ts';
+import type { Concentration } from '../../src/engine/contract/alignment.ts';
 import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
 import type { AlignmentSettingsInput } from '../../src/engine/contract/alignmentSettings.ts';
 import { initSae } from '../../src/engine/sae/autoencoder.ts';
@@ -172,6 +173,11 @@ test('seeds of a sweep begin with an SAE that is there, at its layer alone', asy
   }
 });
 
+const closely = (concentrations: (Concentration | null)[] | null) =>
+  concentrations?.map(
+    (one) => one && { effFeat: expect.closeTo(one.effFeat, 4), top1Conc: expect.closeTo(one.top1Conc, 5) },
+  ) ?? null;
+
 test('an evaluation measures an SAE of a run as its run did, and an imported one', async () => {
   const { db } = farm.database;
   const evaluate = async (saeId: string) => {
@@ -187,7 +193,13 @@ test('an evaluation measures an SAE of a run as its run did, and an imported one
   const [measures] = await measuresOfRuns(db, [trained.runId!]);
   // A stored scale is a float32.
   expect(own.measures).toEqual(
-    measures!.map(({ runId: _, ...row }) => ({ ...row, fvu: expect.closeTo(row.fvu, 6) })),
+    measures!.map(({ runId: _, ...row }) => ({
+      ...row,
+      fvu: expect.closeTo(row.fvu, 6),
+      slotMargin: row.slotMargin && expect.closeTo(row.slotMargin, 5),
+      concentration: closely(row.concentration),
+      slotConcentration: closely(row.slotConcentration),
+    })),
   );
   const [replaced] = await faithfulnessOfRuns(db, [trained.runId!]);
   expect(own.replaced).toEqual(

@@ -1,0 +1,66 @@
+/** What the comparison asks of the API. */
+
+const imports = (mutation: string, noun: string) => {
+  const type = `${mutation[0]!.toUpperCase()}${mutation.slice(1)}`;
+  return /* GraphQL */ `
+    mutation ($input: ${type}Input!) {
+      ${mutation}(input: $input) {
+        __typename
+        ... on ${type}Success { ${noun} { id } }
+        ... on Error { message }
+        ... on InputError { path }
+      }
+    }
+  `;
+};
+
+export const IMPORT_MODEL = imports('importModel', 'model');
+export const IMPORT_CORPUS = imports('importCorpus', 'corpus');
+export const IMPORT_SAE = imports('importSae', 'sae');
+
+const RATE = 'trials successes value interval { low high }';
+
+export const BASELINE = /* GraphQL */ `
+  query Baseline($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on BaselineRun { sae { saeLens { cfgUrl weightsUrl } } }
+    }
+  }
+`;
+
+export const ALIGNMENT = /* GraphQL */ `
+  query Alignment($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on AlignmentRun {
+        chosenAlpha
+        known: binding(split: TRAIN) { examples accuracy }
+        heldOut: binding(split: TEST_OOD) { examples accuracy }
+        reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
+        swaps(chosen: true) { control population split trials successes }
+        faithfulness(split: TEST_OOD) { replacement accuracy { ${RATE} } }
+      }
+    }
+  }
+`;
+
+const CELL = `alpha success { ${RATE} } otherPrompts { ${RATE} } texts { ${RATE} }`;
+
+export const SWEEP = /* GraphQL */ `
+  query Sweep($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on SwapSweepRun { results { ${CELL} } controls { kind ${CELL} } }
+    }
+  }
+`;
+
+export const PHASES = /* GraphQL */ `
+  subscription Phases($id: ID!, $after: String) {
+    runEvents(id: $id, after: $after) { cursor at event { __typename ... on RunStatusChanged { phase } } }
+  }
+`;

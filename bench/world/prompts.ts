@@ -25,7 +25,7 @@ export const ANSWER_END = '.';
 /** Every country in every phrasing; training phrasings are TRAIN, held-out ones TEST_OOD. */
 export async function readCountries(directory: string): Promise<EngineDataset> {
   const read = (name: string) => readFile(join(directory, name), 'utf8');
-  const { prefix, shots, phrasings } = JSON.parse(await read('prompts.json')) as PromptsFile;
+  const { prefix, shots, phrasings } = JSON.parse(await read('countries-prompts.json')) as PromptsFile;
   const lines = (await read('countries.jsonl')).split('\n').filter((line) => line !== '');
   const countries = lines
     .map((line) => JSON.parse(line) as Country)

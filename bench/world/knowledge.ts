@@ -5,7 +5,6 @@ import { isAnswer } from '../../src/data/answers.ts';
 import { answersOf, type EngineDataset, type Prompt } from '../../src/engine/contract/dataset.ts';
 import { continueAll, longestAnswer } from '../../src/engine/edits/answers.ts';
 import type { LanguageModel } from '../../src/engine/model/languageModel.ts';
-import { ANSWER_END } from './prompts.ts';
 
 const AT_ONCE = 128;
 /** Training phrasings by which a fact counts as known: that it answers most of them right. */
@@ -16,17 +15,17 @@ const LEAST = 2;
 /** Whether the model answers prompts right, whole answers; what was asked once is kept in the file. */
 export async function openKnowledge(model: LanguageModel, file: string) {
   const kept = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as Record<string, boolean>;
-  const isRight = ({ id }: Prompt) => kept[id]!;
+  const isRight = ({ prompt }: Prompt) => kept[prompt]!;
   return {
     isRight,
     /** Asks those prompts that were not asked yet. */
     async ask(prompts: readonly Prompt[]): Promise<void> {
-      const open = prompts.filter(({ id }) => kept[id] === undefined);
+      const open = prompts.filter(({ prompt }) => kept[prompt] === undefined);
       for (let start = 0; start < open.length; start += AT_ONCE) {
         const batch = open.slice(start, start + AT_ONCE);
         const right = await answerRight(model, batch);
-        batch.forEach(({ id }, i) => {
-          kept[id] = right[i]!;
+        batch.forEach(({ prompt }, i) => {
+          kept[prompt] = right[i]!;
         });
         await mkdir(dirname(file), { recursive: true });
         await writeFile(file, JSON.stringify(kept));
@@ -49,7 +48,7 @@ async function answerRight(model: LanguageModel, prompts: readonly Prompt[]): Pr
     async () => {},
   );
   return prompts.map((prompt, i) =>
-    isAnswer(model.tokenizer.decode(made[i]!).trim(), answersOf(prompt), ANSWER_END),
+    isAnswer(model.tokenizer.decode(made[i]!).trim(), answersOf(prompt), model.prompting?.answerEnd),
   );
 }
 

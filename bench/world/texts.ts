@@ -1,14 +1,13 @@
 /** Plain text, which asks nothing: some to keep slots silent on, and other, the licence of the data, to see whether they are. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Text } from '../../src/engine/contract/dataset.ts';
 
 /** Characters of a paragraph that is more than a heading, and those of which is read. */
 const LEAST = 60;
 const MOST = 500;
 
-export async function readTexts(directory: string): Promise<{ quiet: Text[]; judged: string[] }> {
-  const licence = await readFile(join(directory, 'LICENSE-countries.txt'), 'utf8');
+export async function readTexts(): Promise<{ quiet: Text[]; judged: string[] }> {
+  const licence = await readFile(new URL('../../data/world/LICENSE-countries.txt', import.meta.url), 'utf8');
   const readme = await readFile(new URL('../../ARCHITECTURE.md', import.meta.url), 'utf8');
   const split = (text: string) =>
     text

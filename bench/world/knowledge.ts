@@ -36,7 +36,7 @@ export async function openKnowledge(model: LanguageModel, file: string) {
 export type Knowledge = Awaited<ReturnType<typeof openKnowledge>>;
 
 async function answerRight(model: LanguageModel, prompts: readonly Prompt[]): Promise<boolean[]> {
-  const tokens = prompts.map(({ prompt }) => model.tokenizer.encode(prompt));
+  const tokens = prompts.map(({ prompt }) => model.asking.prompt(prompt));
   // One more token shows whether the answer ends there.
   const limits = prompts.map((prompt) => longestAnswer(model, answersOf(prompt)) + 1);
   const none = () => undefined;

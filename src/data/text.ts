@@ -67,4 +67,10 @@ export const promptedFields = {
     .describe(
       "What ends an answer besides the model's end token, such as the full stop that ends the answers of the prefix; whatever follows it is no part of the answer.",
     ),
+  chat: z
+    .boolean()
+    .optional()
+    .describe(
+      "Whether every prompt is put as a user's message of a chat, by the model's chat template, with the prefix at the beginning of the message; the answer is what the model says to it.",
+    ),
 };

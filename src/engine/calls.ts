@@ -48,7 +48,7 @@ async function answer(pair: LoadedPair, { method, params }: EngineCall): Promise
     case 'conceptDifference':
       return { method, result: await readDifference(pair, params) };
     case 'activations':
-      return { method, result: await readActivations(pair, params.text) };
+      return { method, result: await readActivations(pair, params.text, params.chat) };
     case 'latentTokens':
       return { method, result: await readLatentTokens(pair, params.requests) };
   }

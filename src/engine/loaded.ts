@@ -1,5 +1,6 @@
 /** Models and SAEs, which stay on the device between calls, as many as the memory allows. */
 import { stat } from 'node:fs/promises';
+import type { TokenizerJson } from '../formats/tokenizer.ts';
 import { MemoryBudget } from './budget.ts';
 import type { ModelRef } from './contract/model.ts';
 import { type LanguageModel, loadLanguageModel } from './model/languageModel.ts';
@@ -35,7 +36,7 @@ export function createLoadedPairs(bytes: number): LoadedPairs {
   const reserve = async (model: ModelRef, sae: string) => {
     const [modelBytes, saeBytes] = await Promise.all([sizeOf(model.weights), sizeOf(sae)]);
     return budget.reserve<[LanguageModel, Sae]>(
-      { key: `model ${model.weights}`, bytes: modelBytes, load: () => loadLanguageModel(model) },
+      { key: keyOf(model), bytes: modelBytes, load: () => loadLanguageModel(model) },
       { key: `sae ${sae}`, bytes: saeBytes, load: () => loadSae(sae) },
     );
   };
@@ -58,6 +59,12 @@ export function createLoadedPairs(bytes: number): LoadedPairs {
     },
     dispose: () => budget.clear(),
   };
+}
+
+/** Models of the same weights may differ in how messages are put to them. */
+function keyOf({ weights, tokenizer }: ModelRef): string {
+  const { chat = null } = (tokenizer ?? {}) as Partial<TokenizerJson>;
+  return `model ${weights} ${JSON.stringify(chat)}`;
 }
 
 /** Files hold the weights as the device does, as float32, and little else. */

@@ -3,6 +3,7 @@
  * the reference library by `test/formats/tokenizer/reference.test.ts`; what is not computed is refused by its name.
  */
 import { shownText } from '../storedText.ts';
+import type { ChatTemplate } from './chatTemplate.ts';
 import { type AddedToken, createSections, readAddedTokens, textOfAdded } from './tokenizer/addedTokens.ts';
 import { shown } from './tokenizer/config.ts';
 import { cleanUp, createDecoder } from './tokenizer/decoders.ts';
@@ -21,6 +22,8 @@ export interface TokenizerJson {
   model: { type: string; vocab: Record<string, number>; unk_token?: string | null; [key: string]: unknown };
   /** The added token that ends a text; not part of the format, which leaves it to `tokenizer_config.json`. */
   eos_token?: string;
+  /** How it puts messages; not part of the format, which leaves it to `tokenizer_config.json` and files beside it. */
+  chat?: ChatTemplate;
   [key: string]: unknown;
 }
 
@@ -46,6 +49,10 @@ export interface Tokenizer {
   eosId: number;
   /** Stands for what the tokenizer does not know; null where it knows everything, as byte-level ones do. */
   unkId: number | null;
+  /** How messages are put to the model; null where its files do not say. */
+  chat: ChatTemplate | null;
+  /** The special token that the text begins with; null where it begins with none. */
+  startsWith(text: string): number | null;
 }
 
 /**
@@ -71,7 +78,7 @@ export function buildWordLevelTokenizer(texts: Iterable<string>): TokenizerJson 
  * @throws Error when it names no end-of-text token, is malformed, or has a part that is not computed here.
  */
 export function loadTokenizer(json: unknown): Tokenizer {
-  const { eos_token: eosToken, ...parts } = (json ?? {}) as Partial<TokenizerJson>;
+  const { eos_token: eosToken, chat = null, ...parts } = (json ?? {}) as Partial<TokenizerJson>;
   const { encode: encodeWord, vocab, unkToken } = createModel(parts.model);
   const added = readAddedTokens(parts.added_tokens);
   checkIds(added, vocab);
@@ -100,6 +107,9 @@ export function loadTokenizer(json: unknown): Tokenizer {
     padId: idOf(PAD, '[PAD]') ?? eosId,
     eosId,
     unkId: unkToken === null ? null : vocab.get(unkToken)!,
+    chat,
+    startsWith: (text) =>
+      added.find(({ special, content }) => special && text.startsWith(content))?.id ?? null,
   };
 }
 

@@ -9,7 +9,7 @@ import { invalidInput } from '../errors.ts';
 import { checkpointSteps } from './checkpointSchedule.ts';
 import type { EngineKind } from './kind.ts';
 import { queueRun } from './start.ts';
-import { checkComputes, countTraining, loadModelRef, readDataset, readModel } from './studied.ts';
+import { checkChat, checkComputes, countTraining, loadModelRef, readDataset, readModel } from './studied.ts';
 
 export const model: EngineKind<'MODEL'> = {
   tables: {},
@@ -71,6 +71,7 @@ export async function startModelRun(db: Executor, input: NewModelRun): Promise<R
   if (initial) checkComputes(initial, 'training', ['modelId']);
   const settings = resolveModelSettings(input.settings ?? {}, initial?.config ?? null);
   const dataset = await readDataset(db, input.datasetId);
+  checkChat(initial, dataset);
   if ((await countTraining(db, dataset.id, 'LEARNED')) === 0)
     throw invalidInput(
       ['datasetId'],

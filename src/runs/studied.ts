@@ -28,6 +28,7 @@ export async function chooseStudied(
   const model = await readModel(db, modelId);
   const dataset = await chooseDataset(db, model, datasetId);
   checkCapturedDataset(model, dataset);
+  checkChat(model, dataset);
   if ((await countTraining(db, dataset.id, 'PROMPT')) === 0)
     throw invalidInput(
       ['datasetId'],
@@ -43,6 +44,27 @@ function checkCapturedDataset({ name, config, datasetId }: Model, dataset: Datas
     ['datasetId'],
     `datasetId must be left out: of model "${name}" only the activations of the prompts that it was imported with are known`,
   );
+}
+
+/**
+ * @param model Null where one is yet to be made.
+ * @throws AppError INVALID_INPUT for a dataset of chats with a model that has no chat template.
+ */
+export function checkChat(
+  model: Pick<Model, 'name' | 'config' | 'tokenizer'> | null,
+  { name, chat }: Pick<Dataset, 'name' | 'chat'>,
+): void {
+  if (!chat || model?.config.captured || (model && hasChatTemplate(model))) return;
+  const who = model ? `model "${model.name}" has none` : 'a new model has none; name one in modelId';
+  throw invalidInput(
+    ['datasetId'],
+    `the prompts of dataset "${name}" are put by a chat template, and ${who}`,
+  );
+}
+
+/** Whether the model's files say how messages are put to it. */
+export function hasChatTemplate({ tokenizer }: Pick<Model, 'tokenizer'>): boolean {
+  return (tokenizer as { chat?: unknown } | null)?.chat != null;
 }
 
 /**

@@ -76,9 +76,14 @@ builder.queryField('activations', (t) =>
     args: {
       saeId: t.arg.id({ required: true, description: 'Id of the SAE.' }),
       text: t.arg.string({ required: true, description: 'The text, as it is.' }),
+      chat: t.arg.boolean({
+        required: false,
+        description:
+          "True: the text is a user's message, put by the model's chat template; the tokens are all that the model reads, up to where it is to answer. Default: false.",
+      }),
     },
-    resolve: (_root, { saeId, text }, work) =>
-      readActivations(work, { saeId: idOf(saeId, ['Sae'], ['saeId']), text }),
+    resolve: (_root, { saeId, ...given }, work) =>
+      readActivations(work, { saeId: idOf(saeId, ['Sae'], ['saeId']), ...given }),
   }),
 );
 

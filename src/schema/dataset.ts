@@ -82,6 +82,9 @@ builder.node(DatasetRef, {
       nullable: true,
       description: "What ends an answer besides the model's end token; null where nothing else does.",
     }),
+    chat: t.exposeBoolean('chat', {
+      description: "Whether its prompts are put as users' messages of a chat, by the model's chat template.",
+    }),
     contentHash: t.exposeString('contentHash', {
       description: 'SHA-256 over its facts and examples: equal hashes mean equal data.',
     }),

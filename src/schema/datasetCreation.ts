@@ -18,6 +18,7 @@ const NAME = 'Name for people, at most 200 characters.';
 
 const PREFIX = promptedFields.prefix.description!;
 const ANSWER_END = promptedFields.answerEnd.description!;
+const CHAT = promptedFields.chat.description!;
 
 const ImportFormat = builder.enumType('ImportFormat', {
   description: 'What the files of an import look like.',
@@ -103,6 +104,7 @@ addMutation('importDataset', {
       }),
       prefix: t.string({ required: false, description: `${PREFIX} Default: nothing.` }),
       answerEnd: t.string({ required: false, description: `${ANSWER_END} Default: nothing else.` }),
+      chat: t.boolean({ required: false, description: `${CHAT} Default: false, they are read as they are.` }),
       stepwise: t.boolean({
         required: false,
         description:

@@ -1,5 +1,6 @@
 /** The subscription that watches a model speak, and steers it. */
 import {
+  chatSettings,
   editSettings,
   type GeneratedToken,
   type GenerationEvent,
@@ -46,6 +47,7 @@ const GenerationInput = builder.inputType('GenerationInput', {
       description: "An example of the SAE's dataset, whose prompt is continued.",
     }),
     prompt: t.string({ required: false, description: 'A prompt of your own.' }),
+    ...settingFields(t, chatSettings),
     ...settingFields(t, samplingSettings),
     interventions: t.field({
       type: [GenerationIntervention],

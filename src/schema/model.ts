@@ -1,6 +1,7 @@
 /** Language models. */
 import type { ModelConfig } from '../engine/contract/model.ts';
 import { architectureOf, decoderOf } from '../engine/contract/modelDecoder.ts';
+import { hasChatTemplate } from '../runs/studied.ts';
 import { datasetsByIds } from '../services/dataset.ts';
 import {
   listModels,
@@ -65,6 +66,11 @@ builder.node(ModelRef, {
       type: ModelConfigRef,
       description: 'Its shape.',
       resolve: (model) => model.config,
+    }),
+    hasChatTemplate: t.boolean({
+      description:
+        'Whether its files say how messages of a chat are put to it, so that prompts can be asked with `chat`.',
+      resolve: hasChatTemplate,
     }),
     nParams: t.exposeFloat('nParams', {
       description: 'Number of weights; a whole number, which may be too large for Int.',

@@ -67,6 +67,9 @@ builder.node(SteeringRef, {
       resolve: async ({ saeId }, _args, { loaders }) => (await loaders.load(saesByIds, saeId))!,
     }),
     prompt: t.exposeString('prompt', { description: 'What was continued.' }),
+    chat: t.exposeBoolean('chat', {
+      description: "Whether it was put as a user's message, by the model's chat template.",
+    }),
     edits: t.field({
       type: [EditRef],
       description: 'The edits, each of which edited what the one before it made.',
@@ -151,9 +154,17 @@ builder.queryField('steerings', (t) =>
   ),
 );
 
-function requestFrom({ saeId, prompt, edits, alphas, maxNewTokens }: typeof ApplyEditsInput.$inferInput) {
+function requestFrom({
+  saeId,
+  prompt,
+  edits,
+  alphas,
+  maxNewTokens,
+  chat,
+}: typeof ApplyEditsInput.$inferInput) {
   return {
     ...{ saeId: idOf(saeId, ['Sae'], ['saeId']), prompt, edits: editsFrom(edits) },
     ...{ alphas: alphas ?? undefined, maxNewTokens: maxNewTokens ?? undefined },
+    ...{ chat: chat ?? undefined },
   };
 }

@@ -97,6 +97,7 @@ export interface NewImport extends ImportSource {
   /** How its prompts are put to a model. */
   prefix?: string | null;
   answerEnd?: string | null;
+  chat?: boolean | null;
   /** For `TWO_HOP`: answer with both people, E2 and E3, and state every fact in sentences of ours. */
   stepwise?: boolean | null;
 }
@@ -113,6 +114,7 @@ export async function importDataset(db: Db, input: NewImport, importDir: string)
   const prompted = parseOrThrow(z.object(promptedFields), {
     prefix: input.prefix ?? undefined,
     answerEnd: input.answerEnd ?? undefined,
+    chat: input.chat ?? undefined,
   });
   const known = input.ontologyId ? await getOntologyDefinition(db, input.ontologyId) : null;
   if (known && format === 'TWO_HOP') {

@@ -26,6 +26,7 @@ export interface NewDataset {
   /** How its prompts are put to a model. */
   prefix?: string | undefined;
   answerEnd?: string | undefined;
+  chat?: boolean | undefined;
   /** How it was made. */
   settings: Record<string, unknown>;
 }
@@ -48,14 +49,16 @@ export async function storeDataset(
     .returning();
   const batch = new Batch(dataset!.id, new Map(concepts!.map(({ key, id }) => [key, id])));
   const hash = createHash('sha256').update(JSON.stringify(concepts!.map(({ key, label }) => [key, label])));
-  const { prefix, answerEnd } = row;
-  if (prefix !== undefined || answerEnd !== undefined)
-    hash.update(`\n${JSON.stringify(['prompted', prefix ?? null, answerEnd ?? null])}`);
+  const { prefix, answerEnd, chat = false } = row;
+  if (prefix !== undefined || answerEnd !== undefined || chat)
+    hash.update(
+      `\n${JSON.stringify(['prompted', prefix ?? null, answerEnd ?? null, ...(chat ? ['chat'] : [])])}`,
+    );
   let count = 0;
   for await (const item of items) {
     count += 1;
     if (count > MAX_ITEMS) throw tooMany();
-    if (prefix !== undefined && item.type === 'prompt' && item.concepts.length > 1) throw oneHopOnly(item);
+    if (item.type === 'prompt' && item.concepts.length > 1) checkTwoHops(item, row);
     hash.update(`\n${JSON.stringify(canonical(item))}`);
     batch.add(item);
     if (batch.size >= BATCH) await batch.flush(tx);
@@ -146,7 +149,8 @@ function tooMany() {
   return invalidInput([], `A dataset holds at most ${MAX_ITEMS} facts and examples; this one has more.`);
 }
 
-function oneHopOnly({ prompt }: PromptItem) {
-  const message = `a prefix is for prompts of one concept; "${prompt}" asks about two`;
-  return invalidInput(['prefix'], message);
+function checkTwoHops({ prompt }: PromptItem, { prefix, chat }: NewDataset): void {
+  const field = prefix !== undefined ? 'prefix' : chat ? 'chat' : null;
+  if (field !== null)
+    throw invalidInput([field], `a ${field} is for prompts of one concept; "${prompt}" asks about two`);
 }

@@ -16,7 +16,7 @@ import { editsInput } from './editInput.ts';
 import { inEditsTerms, readSteered, resolveEdits, type Steered } from './editResolution.ts';
 import type { EngineWork } from './engine.ts';
 import type { Concept } from './ontology.ts';
-import { loadSaePair, readSae, type Sae, saeOfRuns } from './sae.ts';
+import { chatSetting, loadSaePair, readSae, type Sae, saeOfRuns } from './sae.ts';
 
 export const MAX_INTERVENTIONS = 16;
 const MAX_NEW_TOKENS = 256;
@@ -70,12 +70,16 @@ export const samplingSettings = z.strictObject({
   seed: withFallback(seed.describe('Seeds the draws: the same seed gives the same text.').optional(), '0'),
 });
 
+/** How a prompt of one's own is put to the model. */
+export const chatSettings = z.strictObject({ chat: chatSetting });
+
 const generationRequest = samplingSettings
   .extend({
     runId: z.uuid().optional(),
     saeId: z.uuid().optional(),
     exampleId: z.uuid().optional(),
     prompt: longText.optional(),
+    chat: chatSetting,
     interventions: z.array(intervention).max(MAX_INTERVENTIONS).default([]),
     edits: editsInput.default([]),
   })
@@ -83,6 +87,11 @@ const generationRequest = samplingSettings
     path: ['runId'],
     error: 'give either runId or saeId',
     ...reading('runId', 'saeId'),
+  })
+  .refine(({ chat, exampleId }) => !chat || exampleId === undefined, {
+    path: ['chat'],
+    error: 'goes with a prompt; an example is put as its dataset says',
+    ...reading('chat', 'exampleId'),
   })
   .refine((input) => (input.exampleId === undefined) !== (input.prompt === undefined), {
     path: ['prompt'],
@@ -115,7 +124,7 @@ export async function startGeneration(
   const swaps = input.interventions.map((given, i) => toEdit(given, i, steered.concepts, alpha));
   const resolved = await resolveEdits(work, steered, input.edits);
   const items = engine.stream('generate', {
-    ...(await loadSaePair(work, steered.sae)),
+    ...(await loadSaePair(work, steered.sae, input.chat ? 'CHAT' : undefined)),
     ...{ prompt, maxNewTokens: input.maxNewTokens, sampling: samplingOf(input) },
     edits: [...swaps, ...resolved.map(({ edit }) => edit)],
   });

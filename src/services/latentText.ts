@@ -21,11 +21,12 @@ export const wholeText = z.string().min(1).max(10_000);
  */
 export async function readActivations(
   work: EngineWork,
-  request: { saeId: string; text: string },
+  request: { saeId: string; text: string; chat?: boolean | null },
 ): Promise<{ sae: Sae; tokens: ActiveToken[] }> {
   const text = parseOrThrow(wholeText, request.text, ['text']);
   const sae = await readSae(work.db, request.saeId);
-  return { sae, tokens: await work.engine.call('activations', { ...(await loadSaePair(work, sae)), text }) };
+  const call = { ...(await loadSaePair(work, sae)), text, chat: request.chat ?? false };
+  return { sae, tokens: await work.engine.call('activations', call) };
 }
 
 /** A direction as callers name it. */

@@ -1,5 +1,6 @@
 /** Sparse autoencoders, whatever made them: as they are found, listed, and handed to the engine. */
 import { and, desc, eq, inArray, isNotNull, isNull } from 'drizzle-orm';
+import { z } from 'zod';
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { readPrompted } from '../db/queries/engineDataset.ts';
@@ -15,6 +16,14 @@ import type { EngineWork } from './engine.ts';
 export { type Sae, saesOfRuns, usedSaeOfRuns } from '../db/queries/saes.ts';
 export type { SaeSource } from '../db/tables/index.ts';
 export { readSae } from '../runs/pretrained.ts';
+
+/** Of prompts of a caller's own. */
+export const chatSetting = z
+  .boolean()
+  .describe(
+    "True: the prompt is put as a user's message, by the model's chat template, behind no prefix, and what follows is the answer. False: it is read as those of the SAE's dataset are.",
+  )
+  .default(false);
 
 const NEWEST_FIRST = { columns: [saes.createdAt, saes.id], direction: 'desc' } as const;
 
@@ -63,7 +72,7 @@ export function pageSaesOfModels(
 
 /**
  * The files of an SAE and of its model, as the engine takes them; prompts are put to the model as the dataset says, by
- * default the one that the SAE was trained on. @throws AppError UNAVAILABLE without the files.
+ * default the one that the SAE was trained on; or each as a message of a chat of its own. @throws AppError UNAVAILABLE without the files.
  */
 export async function loadSaePair(
   { db, store }: Pick<EngineWork, 'db' | 'store'>,
@@ -71,8 +80,9 @@ export async function loadSaePair(
   promptsOf: string | null = datasetId,
 ): Promise<{ model: ModelRef; sae: string }> {
   const model = await loadModelRef(db, store, modelId);
+  const prompted = promptsOf === 'CHAT' ? { chat: true } : promptsOf && (await readPrompted(db, promptsOf));
   return {
-    model: promptsOf === null ? model : { ...model, prompted: await readPrompted(db, promptsOf) },
+    model: prompted ? { ...model, prompted } : model,
     sae: await store.path(artifactHash, `the SAE ${id}`),
   };
 }

@@ -11,7 +11,7 @@ import { type EditInput, editsInput } from './editInput.ts';
 import { inEditsTerms, readSteered, resolveEdits } from './editResolution.ts';
 import type { EngineWork } from './engine.ts';
 import { wholeText } from './latentText.ts';
-import { loadSaePair, readSae } from './sae.ts';
+import { chatSetting, loadSaePair, readSae } from './sae.ts';
 
 export type { NamedEdit, NamedTarget } from '../db/tables/index.ts';
 export { MAX_STEERED_TOKENS } from '../engine/contract/edits.ts';
@@ -22,6 +22,7 @@ export const steerSettings = z.strictObject({
     .describe('The prompt is continued once for each; it multiplies the strength of every edit.')
     .default([1]),
   maxNewTokens: whole(1, 256).describe('Longest continuation in tokens.').default(16),
+  chat: chatSetting,
 });
 
 const steerRequest = steerSettings.extend({
@@ -47,21 +48,21 @@ export async function steerPrompt(work: EngineWork, request: SteerRequest): Prom
 /** The same, stored. */
 export async function applyEdits(work: EngineWork, request: SteerRequest): Promise<Steering> {
   const { result, edits, input } = await steer(work, request);
-  const { saeId, prompt, maxNewTokens } = input;
+  const { saeId, prompt, maxNewTokens, chat } = input;
   const [stored] = await work.db
     .insert(steerings)
-    .values({ saeId, prompt, maxNewTokens, edits, ...result })
+    .values({ saeId, prompt, chat, maxNewTokens, edits, ...result })
     .returning();
   return stored!;
 }
 
 async function steer(work: EngineWork, request: SteerRequest) {
   const input = parseOrThrow(steerRequest, request);
-  const { prompt, alphas, maxNewTokens } = input;
+  const { prompt, alphas, maxNewTokens, chat } = input;
   const steered = await readSteered(work, await readSae(work.db, input.saeId));
   const resolved = await resolveEdits(work, steered, input.edits);
   const call = {
-    ...(await loadSaePair(work, steered.sae)),
+    ...(await loadSaePair(work, steered.sae, chat ? 'CHAT' : undefined)),
     ...{ prompt, alphas, maxNewTokens, edits: resolved.map(({ edit }) => edit) },
   };
   const { baseline, results } = await work.engine.call('steer', call).catch((error) => {

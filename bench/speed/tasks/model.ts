@@ -64,7 +64,7 @@ function numberTokenizer(dVocab: number): Tokenizer {
   return {
     encode: (text) => text.split(' ').map(Number),
     decode: (ids) => ids.join(' '),
-    ...{ spell, dVocab, padId: 0, eosId: -1, unkId: null },
+    ...{ spell, dVocab, padId: 0, eosId: -1, unkId: null, chat: null, startsWith: () => null },
   };
 }
 

@@ -35,8 +35,13 @@ export async function readPrompted(db: Executor, datasetId: string): Promise<Pro
 function promptedOf({
   prefix,
   answerEnd,
-}: Pick<typeof datasets.$inferSelect, 'prefix' | 'answerEnd'>): Prompted {
-  return { ...(prefix !== null && { prefix }), ...(answerEnd !== null && { answerEnd }) };
+  chat,
+}: Pick<typeof datasets.$inferSelect, 'prefix' | 'answerEnd' | 'chat'>): Prompted {
+  return {
+    ...(prefix !== null && { prefix }),
+    ...(answerEnd !== null && { answerEnd }),
+    ...(chat && { chat }),
+  };
 }
 
 async function loadFacts(db: Executor, datasetId: string, indexOf: ReadonlyMap<string, number>) {

@@ -1,6 +1,7 @@
 /** Datasets: their facts, and the prompts and texts about them. */
 import { sql } from 'drizzle-orm';
 import {
+  boolean,
   check,
   index,
   integer,
@@ -39,6 +40,8 @@ export const datasets = pgTable(
     prefix: text('prefix'),
     /** What ends an answer besides the model's end token; null where nothing else does. */
     answerEnd: text('answer_end'),
+    /** Whether its prompts are messages of a chat. */
+    chat: boolean('chat').notNull().default(false),
     /** SHA-256 over facts and examples, so that a run can say exactly what it was trained on. */
     contentHash: text('content_hash').notNull(),
     createdAt: createdAt(),

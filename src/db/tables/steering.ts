@@ -1,5 +1,5 @@
 /** Prompts that were continued under edits of any latents and directions, and kept. */
-import { index, integer, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { boolean, index, integer, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
 import type { SteeringEdit } from '../../engine/contract/edits.ts';
 import type { Continuation } from '../../engine/contract/swap.ts';
 import { createdAt, id } from './columns.ts';
@@ -27,6 +27,8 @@ export const steerings = pgTable(
       .notNull()
       .references(() => saes.id, { onDelete: 'cascade' }),
     prompt: text('prompt').notNull(),
+    /** Whether it was put as a message of a chat. */
+    chat: boolean('chat').notNull().default(false),
     edits: jsonb('edits').$type<NamedEdit[]>().notNull(),
     maxNewTokens: integer('max_new_tokens').notNull(),
     baseline: jsonb('baseline').$type<Continuation>().notNull(),

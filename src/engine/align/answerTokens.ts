@@ -54,7 +54,7 @@ export async function captureAnswerTokens(
     const batch = prompts.slice(start, start + PROMPTS_AT_ONCE);
     const own = sayings.filter(({ prompt }) => prompt >= start && prompt < start + batch.length);
     if (own.length === 0) continue;
-    const tokens = batch.map(({ prompt }) => model.tokenizer.encode(prompt));
+    const tokens = batch.map(({ prompt }) => model.asking.prompt(prompt));
     const trunk = runTrunk(model, tokens, layer);
     try {
       const branches = own.map((saying) => ({ ...saying, prompt: saying.prompt - start }));
@@ -74,7 +74,7 @@ export async function captureAnswerTokens(
 
 /** Prompt by prompt; an answer that leaves no room for another token is left out. */
 function listSayings(
-  { config, tokenizer }: LanguageModel,
+  { config, asking }: LanguageModel,
   prompts: readonly CapturedPrompt[],
   facts: readonly Fact[],
 ): Saying[] {
@@ -84,10 +84,10 @@ function listSayings(
     if (!asked.has(`${concept} ${entity}`)) continue;
     const own = values.get(entity) ?? new Map<number, Tokens>();
     values.set(entity, own);
-    if (!own.has(concept)) own.set(concept, tokenizer.encode(` ${value}`));
+    if (!own.has(concept)) own.set(concept, asking.answer(value));
   }
   return prompts.flatMap(({ prompt: text, entity }, prompt) => {
-    const length = tokenizer.encode(text).length;
+    const length = asking.prompt(text).length;
     return [...(values.get(entity) ?? [])]
       .filter(([, tokens]) => tokens.length > 0 && length + tokens.length < config.nCtx)
       .map(([said, tokens]): Saying => ({ prompt, said, tokens }));

@@ -83,7 +83,7 @@ export async function captureLastTokens(
   options: { layer: number; breathe?: () => Promise<unknown> },
 ): Promise<Float32Array> {
   if (!computes(model)) return capturedRows(model, options.layer, all, chosen);
-  const tokens = chosen.map(({ prompt }) => model.tokenizer.encode(prompt));
+  const tokens = chosen.map(({ prompt }) => model.asking.prompt(prompt));
   checkLengths(model, chosen, tokens);
   return captureResidPost(model, tokens, options);
 }
@@ -167,12 +167,12 @@ export function numberNames(names: readonly string[]): Int32Array {
 /** Token ids of the first tokens of answers, as they follow their prompts; zeros where there is no tokenizer. */
 export function firstTokens(model: LanguageModel, prompts: readonly Prompt[]): Int32Array {
   if (!computes(model)) return new Int32Array(prompts.length);
-  return Int32Array.from(prompts, ({ answer }) => firstToken(model.tokenizer, answer));
+  return Int32Array.from(prompts, ({ answer }) => firstToken(model, answer));
 }
 
 /** Token id of the first token of an answer, as it follows a prompt; the end token where there is no answer to give. */
-export function firstToken({ encode, eosId }: LanguageModel['tokenizer'], answer: string | null): number {
-  return (answer === null ? undefined : encode(` ${answer}`)[0]) ?? eosId;
+export function firstToken({ asking }: LanguageModel, answer: string | null): number {
+  return (answer === null ? undefined : asking.answer(answer)[0]) ?? asking.endId;
 }
 
 /** Mean of each concept's raw activations `h [n, dModel]`, `[nConcepts, dModel]`. */

@@ -69,12 +69,12 @@ function countRight(
   return { prompts: prompts.length, correct: right.filter(Boolean).length, concepts };
 }
 
-function fits({ tokenizer, config }: LanguageModel, prompt: CapturedPrompt): boolean {
-  return questionSequence(tokenizer, prompt).tokens.length - 1 <= config.nCtx;
+function fits({ asking, config }: LanguageModel, prompt: CapturedPrompt): boolean {
+  return questionSequence(asking, prompt).tokens.length - 1 <= config.nCtx;
 }
 
-function answerTokens({ tokenizer }: LanguageModel, { answer }: CapturedPrompt): number {
-  return tokenizer.encode(` ${answer}`).length;
+function answerTokens({ asking }: LanguageModel, { answer }: CapturedPrompt): number {
+  return asking.answer(answer!).length;
 }
 
 /** A prompt with one of the answers that it accepts. */
@@ -89,7 +89,7 @@ function answerEach(
   prompts: readonly CapturedPrompt[],
 ): { usual: Answered[]; others: Answered[] } {
   const sequenceOf = (asked: CapturedPrompt, prompt: number) => ({
-    ...questionSequence(model.tokenizer, asked),
+    ...questionSequence(model.asking, asked),
     prompt,
   });
   const others = prompts.flatMap((asked, prompt) =>

@@ -4,7 +4,7 @@ import { createRandom } from '../../random.ts';
 import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
-import { aloneOf, type LanguageModel, prefixOf } from '../model/languageModel.ts';
+import { aloneOf, type LanguageModel } from '../model/languageModel.ts';
 import type { Tokens } from '../model/tokens.ts';
 import { captureResidPost } from './capture.ts';
 
@@ -31,7 +31,7 @@ export async function captureSilent(
     'silent-texts',
     texts.filter(({ split }) => split === 'TRAIN'),
   ).map(({ text }) => model.tokenizer.encode(text));
-  const asked = draw('silent-prompts', learned).map(({ prompt }) => model.tokenizer.encode(prompt));
+  const asked = draw('silent-prompts', learned).map(({ prompt }) => model.asking.prompt(prompt));
   const inTexts = stated.map((tokens) => tokens.map((_, position) => position));
   const inPrompts = asked.map((tokens) => tokens.slice(1).map((_, position) => position));
   if ([...inTexts, ...inPrompts].every((chosen) => chosen.length === 0)) {
@@ -44,8 +44,8 @@ export async function captureSilent(
   const breathe = () => reporter.breathe();
   const capture = (reader: LanguageModel, sequences: Tokens[], positions: number[][]) =>
     captureResidPost(reader, sequences, { layer, positions, breathe });
-  if (!prefixOf(model)) return capture(model, [...stated, ...asked], [...inTexts, ...inPrompts]);
-  // Texts stand alone, prompts behind the prefix.
+  if (!model.prompting) return capture(model, [...stated, ...asked], [...inTexts, ...inPrompts]);
+  // Texts stand alone, prompts as their dataset puts them.
   const rows = [await capture(aloneOf(model), stated, inTexts), await capture(model, asked, inPrompts)];
   return Float32Array.from(rows.flatMap((part) => [...part]));
 }

@@ -27,7 +27,7 @@ export interface Fact {
   value: string;
 }
 
-/** A prompt about an entity; where it is a question, the model continues `prompt` with ` ${answer}`. */
+/** A prompt about an entity; where it is a question, the model continues `prompt` with ` ${answer}`, or as its chat template says. */
 export interface Prompt {
   /** The caller's id of this example; handed back in results. */
   id: string;
@@ -72,6 +72,8 @@ export interface Prompted {
   prefix?: string;
   /** What ends an answer besides the model's end token, such as a full stop. */
   answerEnd?: string;
+  /** True: each is a user's message of a chat, the prefix at its beginning, and is answered as the model's chat template says. */
+  chat?: boolean;
 }
 
 export interface EngineDataset extends Prompted {

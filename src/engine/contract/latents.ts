@@ -91,6 +91,8 @@ export interface ActivationsCall {
   model: ModelRef;
   sae: string;
   text: string;
+  /** The text is a message of a chat: what the model reads is that, up to where it is to answer. */
+  chat: boolean;
 }
 
 /** A token of a text with the latents that are above 0 on it, at most `TOP_LATENTS`, strongest first. */

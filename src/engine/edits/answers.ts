@@ -224,8 +224,8 @@ export function isExpected(
 }
 
 /** Tokens of the longest of these answers, as they follow a prompt. */
-export function longestAnswer({ tokenizer }: LanguageModel, expected: readonly string[]): number {
-  return Math.max(...expected.map((value) => tokenizer.encode(` ${value}`).length));
+export function longestAnswer({ asking }: LanguageModel, expected: readonly string[]): number {
+  return Math.max(...expected.map((value) => asking.answer(value).length));
 }
 
 /** For each trial whether its answer is the target's, the last prompt token alone being edited. */

@@ -194,18 +194,18 @@ function openTrials(
       swaps: trials.map((trial) => randomSwap(random, scales, trial)),
     }),
   };
-  const { tokenizer } = model;
+  const { asking } = model;
   const asked: AskedTrials = askTrials(
     model,
     layer,
-    trials.map(({ prompt, h, expected }, pair) => ({ tokens: tokenizer.encode(prompt), h, pair, expected })),
+    trials.map(({ prompt, h, expected }, pair) => ({ tokens: asking.prompt(prompt), h, pair, expected })),
   );
   const replaced = {
     asked,
     sums,
     trials: trials.map(({ example, source, target }) => {
       const prompt = targetOf(example, target)?.prompt;
-      const targetTokens = prompt === undefined ? null : tokenizer.encode(prompt);
+      const targetTokens = prompt === undefined ? null : asking.prompt(prompt);
       return { source, target, entity: example.entity, targetTokens };
     }),
   };

@@ -82,7 +82,7 @@ function drawQuestions(
       const concept = prompt.concepts[0]!;
       const tokens = Array.from({ length: nConcepts }, (_, c) => {
         const value = answerOf.get(`${c} ${prompt.entity}`);
-        return value === undefined ? null : firstToken(model.tokenizer, value);
+        return value === undefined ? null : firstToken(model, value);
       });
       const right = tokens[concept]!;
       const answers = tokens.map((token, c) => (c !== concept && token === right ? null : token));
@@ -107,7 +107,7 @@ async function createLogOdds(
   breathe: () => Promise<void>,
 ): Promise<LogOdds & { dispose(): void }> {
   const { dModel, dVocab } = model.config;
-  const prompts = questions.map(({ prompt }) => model.tokenizer.encode(prompt.prompt));
+  const prompts = questions.map(({ prompt }) => model.asking.prompt(prompt.prompt));
   const h = stackRows(
     questions.map(({ prompt }) => prompt),
     dModel,

@@ -25,11 +25,11 @@ export class Knowledge {
     );
     const questions = open.filter((prompt) => prompt.answer !== null);
     for (const { id } of open) this.#right.set(id, false);
-    const { tokenizer } = this.#model;
+    const { tokenizer, asking } = this.#model;
     const limits = questions.map((prompt) => longestAnswer(this.#model, answersOf(prompt)) + 1); // one more shows whether it ends there
     const made = await continueAll(
       this.#model,
-      questions.map(({ prompt }) => tokenizer.encode(prompt)),
+      questions.map(({ prompt }) => asking.prompt(prompt)),
       () => undefined,
       (row) => limits[row]!,
       this.#breathe,

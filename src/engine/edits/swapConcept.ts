@@ -137,11 +137,11 @@ function laterHook(
 
 /** Token ids of a prompt that leaves room for an answer. */
 export function readPrompt(model: LanguageModel, prompt: string): number[] {
-  const { config, tokenizer } = model;
-  const tokens = tokenizer.encode(prompt);
+  const { config, tokenizer, asking } = model;
+  const tokens = asking.prompt(prompt);
   if (tokens.length >= 1 && tokens.length < config.nCtx) return tokens;
   const most = config.nCtx - 1;
-  const where = tokens.length > most ? `; ${firstTooMany(tokenizer, prompt, tokens, most)}` : '';
+  const where = tokens.length > most ? `; ${firstTooMany(tokenizer, asking.said(prompt), tokens, most)}` : '';
   const accepted = `1 to ${most} tokens${behindPrefix(model)}`;
   throw invalidInput(['prompt'], `prompt must be ${accepted}, got ${tokens.length}${where}`);
 }

@@ -8,7 +8,7 @@ import type { JobContext } from '../contract/protocol.ts';
 import { laterAlpha, type SwapPlacement } from '../contract/swap.ts';
 import type { SwapSweepJob, SwapSweepResult, SweepBaseline, SweepCell } from '../contract/swapSweep.ts';
 import type { SweepSettings } from '../contract/swapSweepSettings.ts';
-import { aloneOf, type LanguageModel, loadLanguageModel, prefixOf } from '../model/languageModel.ts';
+import { aloneOf, type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { promptedBy } from '../model/prompting.ts';
 import { readSae } from '../sae/file.ts';
 import { loadSae, Sae } from '../sae/sae.ts';
@@ -84,11 +84,11 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
     prepareIsolation(
       reader,
       ISOLATION_KINDS,
-      own.map(({ text, ...rest }) => ({ ...rest, tokens: model.tokenizer.encode(text) })),
+      own.map(({ text, ...rest }) => ({ ...rest, tokens: reader.asking.prompt(text) })),
       { layer, maxNewTokens: ISOLATION_TOKENS, breathe },
     );
   const isPrompt = ({ kind }: (typeof cases)[number]) => kind === 'PROMPT';
-  const isolation = prefixOf(model)
+  const isolation = model.prompting
     ? joinIsolations(
         await isolate(model, cases.filter(isPrompt)),
         await isolate(
@@ -115,10 +115,10 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
 function replacedTrials(
   swaps: readonly SweepSwap[],
   { pairs }: SwapSweepJob,
-  { tokenizer }: LanguageModel,
+  { asking }: LanguageModel,
 ): ReplacedTrial[] {
   return swaps.map(({ prompt, pair, targetPrompt }) => {
-    const targetTokens = targetPrompt && tokenizer.encode(targetPrompt.prompt);
+    const targetTokens = targetPrompt && asking.prompt(targetPrompt.prompt);
     return { ...pairs[pair]!, entity: prompt.entity, targetTokens };
   });
 }
@@ -130,7 +130,7 @@ async function captureTrials(
   breathe: () => Promise<void>,
 ): Promise<Trial[]> {
   const texts = [...new Set(swaps.map(({ prompt }) => prompt.prompt))];
-  const tokens = texts.map((text) => model.tokenizer.encode(text));
+  const tokens = texts.map((text) => model.asking.prompt(text));
   const h = await captureResidPost(model, tokens, { layer: sae.settings.layer, breathe });
   const { dModel } = model.config;
   const places = new Map(

@@ -3,6 +3,7 @@ import { invalidInput } from '../../errors.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import { createRandom } from '../../random.ts';
 import type { EngineDataset, Split } from '../contract/dataset.ts';
+import { askingOf } from '../model/asking.ts';
 import { questionSequence, type Sequence } from '../model/batches.ts';
 
 export interface TwoHopQuestion extends Sequence {
@@ -48,7 +49,7 @@ export function twoHopQuestions(
     const middle = lookUp(prompt.entity, relations[0]);
     if (middle === undefined)
       throw invalidInput(['dataset'], `the dataset has no fact for the first hop of "${prompt.prompt}"`);
-    const sequence = questionSequence(tokenizer, prompt);
+    const sequence = questionSequence(askingOf(tokenizer, {}), prompt);
     const spoken = tokenizer.encode(` ${middle}`);
     const e2 = sequence.from + spoken.length;
     // Behind E2 come a token of E3 and the end token, at least.
@@ -81,7 +82,7 @@ export function oneHopQuestions(
       .shuffle([...items])
       .slice(0, maxQuestions);
   const asked = prompts.filter(({ concepts }) => concepts.length === 1);
-  if (asked.length > 0) return draw(asked).map((prompt) => questionSequence(tokenizer, prompt));
+  if (asked.length > 0) return draw(asked).map((prompt) => questionSequence(askingOf(tokenizer, {}), prompt));
   const valuesOf = new Map<string, Set<string>>();
   for (const { entity, value } of facts) valuesOf.set(entity, (valuesOf.get(entity) ?? new Set()).add(value));
   return draw(texts).flatMap(({ text, entity }) => {

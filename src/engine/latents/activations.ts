@@ -4,6 +4,7 @@ import { firstTooMany, textsOfTokens } from '../../formats/tokenTexts.ts';
 import { captureResidPost } from '../align/capture.ts';
 import { type ActiveToken, TOP_LATENTS } from '../contract/latents.ts';
 import type { LoadedPair } from '../loaded.ts';
+import { askingOf } from '../model/asking.ts';
 import { aloneOf, type LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
 
@@ -11,14 +12,16 @@ import type { Sae } from '../sae/sae.ts';
 const LATENTS_AT_ONCE = 2 ** 23;
 
 /**
- * The text stands alone, behind no prefix.
- * @throws {AppError} INVALID_INPUT for a text without tokens or longer than the model reads.
+ * The text stands alone, behind no prefix; as a message of a chat, what is told is all that the template makes of it.
+ * @throws {AppError} INVALID_INPUT for a chat without a template, a text without tokens or longer than the model reads.
  */
 export async function readActivations(
   { model: asked, sae }: LoadedPair,
-  text: string,
+  given: string,
+  chat = false,
 ): Promise<ActiveToken[]> {
   const model = aloneOf(asked);
+  const text = chat ? askingOf(model.tokenizer, { chat }).said(given) : given;
   const tokens = model.tokenizer.encode(text);
   checkLength(model, text, tokens);
   const positions = [tokens.map((_, position) => position)];

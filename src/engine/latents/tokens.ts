@@ -9,7 +9,7 @@ export async function readLatentTokens(
 ): Promise<LatentTokens[]> {
   const latents = [...new Set(requests.map(({ latent }) => latent))];
   const prompts = [...new Set(requests.map(({ prompt }) => prompt))];
-  const sequences = prompts.map((prompt) => model.tokenizer.encode(prompt));
+  const sequences = prompts.map((prompt) => model.asking.prompt(prompt));
   const positions = sequences.map((tokens) => tokens.map((_, i) => i));
   const h = await captureResidPost(model, sequences, { layer: sae.settings.layer, positions });
   const columns = sae.only(h, latents); // [tokens of all prompts, latents]

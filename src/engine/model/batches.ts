@@ -3,14 +3,9 @@ import { invalidInput } from '../../errors.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import { createRandom } from '../../random.ts';
 import type { Arrays } from '../contract/arrays.ts';
-import {
-  type EngineDataset,
-  isQuestion,
-  type Prompt,
-  type Prompted,
-  type Text,
-} from '../contract/dataset.ts';
+import { type EngineDataset, isQuestion, type Prompt, type Text } from '../contract/dataset.ts';
 import type { ModelSettings } from '../contract/modelSettings.ts';
+import { type Asking, askingOf } from './asking.ts';
 
 /** Tokens with the end token last; the loss counts `tokens[from]` and all after it as targets. */
 export interface Sequence {
@@ -21,36 +16,26 @@ export interface Sequence {
 }
 
 /**
- * `prompt` + ` answer` + end token, behind the tokens `before`; only the answer and the end are targets.
+ * Prompt, answer and what ends it, behind the tokens `before`; only the answer and its end are targets.
  * @throws Error for a prompt that is no question.
  */
 export function questionSequence(
-  tokenizer: Tokenizer,
+  asking: Pick<Asking, 'prompt' | 'answer' | 'endId'>,
   { id, prompt, answer }: Pick<Prompt, 'id' | 'prompt' | 'answer'>,
   before: readonly number[] = [],
 ): Sequence {
   if (answer === null) throw new Error(`prompt ${id} has no answer`);
-  const question = [...before, ...tokenizer.encode(prompt)];
-  return { tokens: [...question, ...tokenizer.encode(` ${answer}`), tokenizer.eosId], from: question.length };
+  const question = [...before, ...asking.prompt(prompt)];
+  return { tokens: [...question, ...asking.answer(answer), asking.endId], from: question.length };
 }
 
-/** The same with the other accepted answers beside it, as far as they fit into `nCtx` tokens. */
-export function judgedSequence(
-  tokenizer: Tokenizer,
-  prompt: Prompt,
-  nCtx: number,
-  before: readonly number[] = [],
-): Sequence {
-  const sequence = questionSequence(tokenizer, prompt, before);
+/** The same behind the prefix, with the other accepted answers beside it, as far as they fit into `nCtx` tokens. */
+export function judgedSequence(asking: Asking, prompt: Prompt, nCtx: number): Sequence {
+  const sequence = questionSequence(asking, prompt, asking.prefix);
   const others = (prompt.otherAnswers ?? [])
-    .map((answer) => questionSequence(tokenizer, { ...prompt, answer }, before))
+    .map((answer) => questionSequence(asking, { ...prompt, answer }, asking.prefix))
     .filter(({ tokens }) => tokens.length - 1 <= nCtx);
   return others.length > 0 ? { ...sequence, others } : sequence;
-}
-
-/** What stands before every prompt of a dataset, in tokens. */
-export function prefixTokens(tokenizer: Tokenizer, { prefix }: Prompted): number[] {
-  return prefix === undefined ? [] : tokenizer.encode(prefix);
 }
 
 /** A text + end token; every token but the first is a target. */
@@ -69,12 +54,12 @@ export function trainingSequences(
 ): { questions: Sequence[]; texts: Sequence[] } {
   const prompts = dataset.prompts.filter((prompt) => prompt.split === 'TRAIN' && isQuestion(prompt));
   const texts = dataset.texts.filter(({ split }) => split === 'TRAIN');
-  const before = prefixTokens(tokenizer, dataset);
+  const asking = askingOf(tokenizer, dataset);
   if (prompts.length + texts.length === 0) {
     throw invalidInput(['dataset'], 'the dataset has no question and no text in its TRAIN split');
   }
   return {
-    questions: prompts.map((p) => fitting(questionSequence(tokenizer, p, before), p.prompt, nCtx)),
+    questions: prompts.map((p) => fitting(questionSequence(asking, p, asking.prefix), p.prompt, nCtx)),
     texts: texts.map((t) => fitting(textSequence(tokenizer, t), t.text, nCtx)),
   };
 }

@@ -10,6 +10,7 @@ import type { Prompt } from '../contract/dataset.ts';
 import { CAPTURED_TENSOR, type ModelConfig, type ModelRef } from '../contract/model.ts';
 import { takeRows } from '../rows.ts';
 import type { Tensors } from '../step/stepper.ts';
+import { askingOf } from './asking.ts';
 
 /** Loads it; its activations stand in the place of weights. The caller disposes it. */
 export async function loadCaptured({ weights: path, config }: ModelRef) {
@@ -17,7 +18,8 @@ export async function loadCaptured({ weights: path, config }: ModelRef) {
   const { data, shape } = arrays[CAPTURED_TENSOR]!;
   const weights: Tensors = { [CAPTURED_TENSOR]: tf.tensor(data, [...shape], 'float32') };
   const dispose = () => tf.dispose(weights);
-  return { config, weights, tokenizer: NO_TOKENIZER, prompting: null, prefixes: new Map(), dispose };
+  const asking = askingOf(NO_TOKENIZER, {});
+  return { config, weights, tokenizer: NO_TOKENIZER, asking, prompting: null, prefixes: new Map(), dispose };
 }
 
 /** Whether a model computes; the others have captured activations. */
@@ -64,6 +66,6 @@ function refuse(): never {
 }
 
 const NO_TOKENIZER: Tokenizer = {
-  ...{ encode: refuse, decode: refuse, spell: refuse },
-  ...{ dVocab: 0, padId: 0, eosId: 0, unkId: null },
+  ...{ encode: refuse, decode: refuse, spell: refuse, startsWith: refuse },
+  ...{ dVocab: 0, padId: 0, eosId: 0, unkId: null, chat: null },
 };

@@ -11,6 +11,7 @@ import { countWeights, modelWeights, type WeightRow, type WeightTable } from '..
 import { isNative, nativeBackend } from '../native/rawOps.ts';
 import { mapValues } from '../step/arrays.ts';
 import type { Tensors } from '../step/stepper.ts';
+import { type Asking, askingOf } from './asking.ts';
 import type { SharedPrefix } from './attention.ts';
 import { loadCaptured } from './captured.ts';
 
@@ -18,9 +19,11 @@ export interface LanguageModel {
   config: ModelConfig;
   weights: Tensors;
   tokenizer: Tokenizer;
+  /** How prompts and answers become its tokens. */
+  asking: Asking;
   /** How a dataset's prompts are put to it; null: as they are. Made by `promptedBy`. */
   prompting: Prompting | null;
-  /** What has been computed of prefixes, by their text. */
+  /** What has been computed of prefixes, by their tokens. */
   prefixes: Map<string, SharedPrefix>;
   /** Frees the weights, and what has been computed of prefixes. */
   dispose(): void;
@@ -72,7 +75,8 @@ function modelOf(config: ModelConfig, weights: Tensors, tokenizer: Tokenizer): L
     tf.dispose(weights);
     for (const { keyValues } of prefixes.values()) tf.dispose(keyValues.flat());
   };
-  return { config, weights, tokenizer, prompting: null, prefixes, dispose };
+  const asking = askingOf(tokenizer, {});
+  return { config, weights, tokenizer, asking, prompting: null, prefixes, dispose };
 }
 
 /** Bytes of a model's weights as float32. */

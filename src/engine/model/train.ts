@@ -19,12 +19,12 @@ import type { JobContext } from '../contract/protocol.ts';
 import { createStepper } from '../step/create.ts';
 import type { Stepper } from '../step/stepper.ts';
 import { measureAccuracy } from './accuracy.ts';
+import { askingOf } from './asking.ts';
 import {
   createBatches,
   fitting,
   judgedSequence,
   longestInput,
-  prefixTokens,
   type Sequence,
   trainingSequences,
 } from './batches.ts';
@@ -91,11 +91,11 @@ function planTraining(job: ModelJob): Plan {
   const json = initial ? (initial.tokenizer as TokenizerJson) : tokenizerOf(dataset);
   const tokenizer = loadTokenizer(json);
   if (initial) checkAnswers(tokenizer, dataset);
-  const before = prefixTokens(tokenizer, dataset);
+  const asking = askingOf(tokenizer, dataset);
   const questions = new Map<Split, Sequence[]>();
   for (const split of SPLITS) {
     const asked = prompts.filter((prompt) => prompt.split === split && isQuestion(prompt));
-    const sequences = asked.map((p) => fitting(judgedSequence(tokenizer, p, nCtx, before), p.prompt, nCtx));
+    const sequences = asked.map((p) => fitting(judgedSequence(asking, p, nCtx), p.prompt, nCtx));
     if (sequences.length > 0) questions.set(split, sequences);
   }
   return {

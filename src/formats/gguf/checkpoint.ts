@@ -10,7 +10,7 @@ import {
   readGgufHeader,
   refuse,
 } from './file.ts';
-import { readGgufTokenizer } from './tokenizer.ts';
+import { readGgufChat, readGgufTokenizer } from './tokenizer.ts';
 import { type Heads, undoConversion } from './undo.ts';
 
 export interface GgufWeight {
@@ -27,6 +27,10 @@ export interface GgufCheckpoint {
   /** What `config.json` would say. */
   config: Record<string, unknown>;
   tokenizer: TokenizerJson;
+  /** What `tokenizer_config.json` would say of special tokens. */
+  settings: Record<string, string>;
+  /** The chat template; null where there is none. */
+  template: string | null;
   weights: readonly GgufWeight[];
 }
 
@@ -48,7 +52,7 @@ export async function openGguf(source: ByteSource, label: string): Promise<GgufC
   const weights = [...file.tensors.values()].map((tensor) =>
     weightOf(source, tensor, architecture, heads, label),
   );
-  return { config, tokenizer, weights };
+  return { config, tokenizer, ...readGgufChat(file.metadata), weights };
 }
 
 function architectureOf(metadata: GgufMetadata, label: string): GgufArchitecture {

@@ -7,6 +7,12 @@ const CONTROL = 3;
 const USER_DEFINED = 4;
 const BYTE = 6;
 
+/** Special tokens in a GGUF file's words and in those of `tokenizer_config.json`. */
+const SPECIAL = {
+  ...{ bos: 'bos_token', eos: 'eos_token', unknown: 'unk_token', padding: 'pad_token' },
+  ...{ seperator: 'sep_token', cls: 'cls_token', mask: 'mask_token' },
+};
+
 /** How text is cut before byte pairs are merged, by `tokenizer.ggml.pre`, in the words of `tokenizer.json`. */
 const BYTE_LEVEL = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
 const cut = (pattern: string) => ({
@@ -62,6 +68,20 @@ export function readGgufTokenizer(metadata: GgufMetadata, label: string): Tokeni
   if (kind === 'gpt2') return { ...common, ...byteLevel(metadata, vocab, label) };
   if (kind === 'llama') return { ...common, ...sentencePiece(metadata, { tokens, types, vocab }, label) };
   throw refuse(label, `tokenizer.ggml.model is ${String(kind)}; supported are gpt2 and llama`);
+}
+
+/** The chat template and the special tokens that it may name. */
+export function readGgufChat(metadata: GgufMetadata) {
+  const tokens = metadata['tokenizer.ggml.tokens'] as readonly string[];
+  const template = metadata['tokenizer.chat_template'];
+  const named = Object.entries(SPECIAL).flatMap(([key, name]) => {
+    const token = tokens[Number(metadata[`tokenizer.ggml.${key}_token_id`] ?? -1)];
+    return token === undefined ? [] : [[name, token] as const];
+  });
+  return {
+    template: typeof template === 'string' ? template : null,
+    settings: Object.fromEntries(named) as Record<string, string>,
+  };
 }
 
 function byteLevel(metadata: GgufMetadata, vocab: Record<string, number>, label: string) {

@@ -23,6 +23,8 @@ export interface Checkpoint {
   tokenizer: string;
   /** `tokenizer_config.json`; empty where there is none. */
   settings: Record<string, unknown>;
+  /** The chat template, where a file of its own or the GGUF metadata has it. */
+  template: string | null;
   tensors: readonly StoredTensor[];
 }
 
@@ -36,16 +38,17 @@ export async function readCheckpoint(files: CheckpointFiles): Promise<Checkpoint
   const tokenizer = await readText(files, 'tokenizer.json');
   if (tokenizer === null) throw missing('tokenizer.json');
   const settings = (await readJson(files, 'tokenizer_config.json')) ?? {};
-  return { raw, tokenizer, settings, tensors: await findTensors(files) };
+  const template = await readText(files, 'chat_template.jinja');
+  return { raw, tokenizer, settings, template, tensors: await findTensors(files) };
 }
 
 /** The same of a GGUF file, which holds all of it. @throws {AppError} INVALID_INPUT as `openGguf` does. */
 export async function readGguf(files: CheckpointFiles, name: string): Promise<Checkpoint> {
   const source = await files.open(name);
   if (!source) throw missing(name);
-  const { config, tokenizer, weights } = await openGguf(source, name);
+  const { config, tokenizer, template, settings, weights } = await openGguf(source, name);
   const tensors = weights.map((weight) => ({ ...weight, label: name, refusal: null }));
-  return { raw: config, tokenizer: JSON.stringify(tokenizer), settings: {}, tensors };
+  return { raw: config, tokenizer: JSON.stringify(tokenizer), settings, template, tensors };
 }
 
 /** Every tensor of the checkpoint, be it one file or several. */

@@ -29,10 +29,13 @@ export interface ImportedModel {
  */
 export async function openCheckpoint(files: CheckpointFiles, gguf?: string): Promise<ImportedModel> {
   const checkpoint = gguf === undefined ? await readCheckpoint(files) : await readGguf(files, gguf);
-  const { raw, settings } = checkpoint;
+  const { raw, settings, template } = checkpoint;
   const config = readConfig(raw);
   const eosId = raw.eos_token_id;
-  const tokenizer = readTokenizer(checkpoint.tokenizer, { eosId, settings, dVocab: config.dVocab });
+  const tokenizer = readTokenizer(checkpoint.tokenizer, {
+    ...{ eosId, settings, template },
+    dVocab: config.dVocab,
+  });
   const chosen = chooseTensors(checkpoint.tensors, config);
   if (chosen.unembedding) await checkTied(chosen.unembedding, chosen.weights[0]!.tensors[0]!);
   const head = headOf(config);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
+import { askingOf } from '../../../src/engine/model/asking.ts';
 import {
   createBatches,
   padBatch,
@@ -22,9 +23,10 @@ const question = {
 const text = { id: 't', text: 'fay guy', entity: 'ada', split: 'TRAIN' as const };
 const idsOf = (words: string) => tinyTokenizer.encode(words);
 const { eosId } = tinyTokenizer;
+const asking = askingOf(tinyTokenizer, {});
 
 test('a question counts its answer and the end, a text everything after its first token', () => {
-  expect(questionSequence(tinyTokenizer, question)).toEqual({
+  expect(questionSequence(asking, question)).toEqual({
     tokens: [...idsOf('ada bo cy di eve'), eosId],
     from: 3,
   });
@@ -32,7 +34,7 @@ test('a question counts its answer and the end, a text everything after its firs
 });
 
 test('a padded batch shifts targets by one and masks prompts and padding', () => {
-  const batch = padBatch([questionSequence(tinyTokenizer, question), textSequence(tinyTokenizer, text)], 6);
+  const batch = padBatch([questionSequence(asking, question), textSequence(tinyTokenizer, text)], 6);
   expect(batch.tokens).toEqual({
     shape: [2, 6],
     data: Int32Array.of(...idsOf('ada bo cy di eve'), 0, ...idsOf('fay guy'), 0, 0, 0, 0),

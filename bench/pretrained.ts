@@ -2,7 +2,7 @@
  * An alignment on SmolLM2 that begins with an imported SAE, beside one that is trained here from nothing, through the API.
  * The SAE learns without labels, from a stream of text; it leaves the server as files of SAELens and comes back by
  * `importSae`. The dataset is what SmolLM2 knows of the countries of `data/world`.
- * `npx tsx bench/pretrained.ts [--data data/world] [--trial]` writes `.data/pretrained/report.md`; `--trial` takes a few
+ * `npx tsx bench/pretrained.ts [--trial]` writes `.data/pretrained/report.md`; `--trial` takes a few
  * steps of everything, and its figures mean nothing.
  */
 import { fork } from 'node:child_process';
@@ -20,14 +20,13 @@ import { compare } from './pretrained/study.ts';
 
 const { values: options } = parseArgs({
   options: {
-    data: { type: 'string', default: fileURLToPath(new URL('../data/world', import.meta.url)) },
     trial: { type: 'boolean', default: false },
   },
 });
 const STORE = fileURLToPath(new URL('../.data/pretrained', import.meta.url));
 const importDir = join(STORE, 'import');
 await mkdir(importDir, { recursive: true });
-const inputs = await writeInputs(importDir, options.data);
+const inputs = await writeInputs(importDir);
 // Of the server that is started here, so that nobody's own is touched.
 Object.assign(process.env, { IMPORT_DIR: importDir, DATA_DIR: join(STORE, 'server'), PORT: '0' });
 const server = await startOwnServer();
@@ -46,8 +45,8 @@ try {
 }
 
 /** In a process of its own, which takes the model's memory with it. */
-async function writeInputs(...args: [importDir: string, data: string]): Promise<Inputs> {
-  const child = fork(fileURLToPath(new URL('pretrained/inputs.ts', import.meta.url)), args);
+async function writeInputs(importDir: string): Promise<Inputs> {
+  const child = fork(fileURLToPath(new URL('pretrained/inputs.ts', import.meta.url)), [importDir]);
   const [message] = await Promise.race([
     once(child, 'message'),
     once(child, 'exit').then(([code]) =>

@@ -1,6 +1,6 @@
 /**
  * Writes the files that the comparison imports: the model, what it knows as JSONL, and plain text. A process of its own:
- * `inputs.ts IMPORT_DIR DATA`, which tells `Inputs` over IPC.
+ * `inputs.ts IMPORT_DIR`, which tells `Inputs` over IPC.
  */
 import { createWriteStream } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from '../../src/config.ts';
+import { readWorldDataset } from '../../src/data/world.ts';
 import { fetchSmolLm2 } from '../../src/demo/smollm2.ts';
 import type { EngineDataset, Text } from '../../src/engine/contract/dataset.ts';
 import { loadLanguageModel } from '../../src/engine/model/languageModel.ts';
@@ -18,7 +19,7 @@ import { writeChunks } from '../../src/formats/safetensors.ts';
 import { loadBenchBackend } from '../backend.ts';
 import { documents } from '../texts/documents.ts';
 import { knownPart, openKnowledge } from '../world/knowledge.ts';
-import { readCountries } from '../world/prompts.ts';
+
 import { readTexts } from '../world/texts.ts';
 
 /** Names of files in the import directory, and what the dataset's prompts stand behind. */
@@ -33,23 +34,23 @@ export interface Inputs {
 }
 
 /** What was asked of the model; `bench/world.ts` keeps it there too. */
-const KNOWN = fileURLToPath(new URL('../../.data/world/known.json', import.meta.url));
+const KNOWN = fileURLToPath(new URL('../../.data/world/countries/known.json', import.meta.url));
 
 /** Countries of each dataset: few, for the model runs on every prompt of each run. */
 const COUNTRIES = { dataset: 90, elsewhere: 12 };
 /** Of each split, so many phrasings. */
 const PHRASINGS = { TRAIN: 3, VALIDATION: 0, TEST_OOD: 2 };
 
-const [importDir, data] = process.argv.slice(2) as [string, string];
+const importDir = process.argv[2]!;
 process.send!(await writeInputs(), () => process.exit(0));
 
 async function writeInputs(): Promise<Inputs> {
   const { cacheDir } = readConfig();
   const model = 'smollm2.gguf';
   await copyFile(await fetchSmolLm2(cacheDir, process.env, console.log), join(importDir, model));
-  const countries = await readCountries(data);
+  const countries = await readWorldDataset({ subject: 'COUNTRIES' });
   const known = fewPhrasings(await knownBy(join(importDir, model), countries, cacheDir));
-  const { quiet } = await readTexts(data);
+  const { quiet } = await readTexts();
   const entities = [...new Set(known.prompts.map(({ entity }) => entity))];
   const [files, counts] = [{ dataset: 'countries.jsonl', elsewhere: 'others.jsonl' }, COUNTRIES];
   await writePart(files.dataset, known, entities.slice(0, counts.dataset), quiet);

@@ -1,7 +1,6 @@
 /** Stores what a running job reports, in batches as large as the database's pace makes them. */
 import type { Db } from '../db/client.ts';
 import { appendLogs, appendMetrics, type Claim, type LogLevel } from '../db/queries/events.ts';
-import { extendLadder } from '../db/queries/metricLadder.ts';
 import { reportProgress } from '../db/queries/runs.ts';
 import { appendCell } from '../db/queries/sweepCells.ts';
 import type { MetricRow, Progress } from '../engine/contract/protocol.ts';
@@ -9,9 +8,6 @@ import type { SweepCell } from '../engine/contract/swapSweep.ts';
 import type { Logger } from '../log.ts';
 import { shownText } from '../storedText.ts';
 import { withRetry } from './retry.ts';
-
-/** Rows after which what they fill of the ladder over metrics is made. */
-const LADDER_EVERY_ROWS = 1024;
 
 /** The run is no longer ours to write to: cancelled, or given to another worker. */
 export class RunLost extends Error {
@@ -47,8 +43,6 @@ export class RunWriter {
   readonly #stop = new AbortController();
   #next = emptyBatch();
   #working: Promise<void> | null = null;
-  /** Rows stored, and their metrics' names, since the ladder was last extended. */
-  #offLadder = { rows: 0, names: new Set<string>() };
 
   /** `onFailure` is told once: `RunLost`, or what else made writing impossible. */
   constructor(db: Db, claim: Claim, log: Logger, onFailure: (error: unknown) => void) {
@@ -115,7 +109,7 @@ export class RunWriter {
   /** Each part is forgotten once it is stored, so that a retry does not store it twice. */
   async #store(batch: Batch): Promise<void> {
     if (batch.rows.length > 0) this.#check(await appendMetrics(this.#db, this.#claim, batch.rows));
-    for (const row of batch.rows.splice(0)) this.#noteForLadder(row);
+    batch.rows = [];
     for (const stored of batch.stored.splice(0)) stored();
     if (batch.logs.length > 0) this.#check(await appendLogs(this.#db, this.#claim, batch.logs));
     batch.logs = [];
@@ -124,19 +118,6 @@ export class RunWriter {
       batch.cells.shift();
     }
     if (batch.progress) this.#check(await reportProgress(this.#db, this.#claim, batch.progress));
-    if (this.#offLadder.rows >= LADDER_EVERY_ROWS) await this.#extendLadder();
-  }
-
-  #noteForLadder(row: MetricRow): void {
-    this.#offLadder.rows += 1;
-    for (const name of Object.keys(row.values)) this.#offLadder.names.add(name);
-  }
-
-  /** In large pieces: a batch may hold a single row. What a run's last rows would add, readers do without. */
-  async #extendLadder(): Promise<void> {
-    const { names } = this.#offLadder;
-    await extendLadder(this.#db, this.#claim.runId, [...names]);
-    this.#offLadder = { rows: 0, names: new Set() };
   }
 
   #check(held: boolean): void {

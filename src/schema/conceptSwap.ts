@@ -32,6 +32,11 @@ const SwapConceptInput = builder.inputType('SwapConceptInput', {
         'The concept to turn off: its key or its id. Default: that of the strongest slot on the prompt.',
     }),
     ...settingFields(t, swapSettings),
+    store: t.boolean({
+      required: false,
+      description:
+        'False: nothing is kept, so that one may try as often as one likes; the `id` of what comes back names nothing then. Default: true.',
+    }),
   }),
 });
 

@@ -29,6 +29,7 @@ import './saeImport.ts';
 import './compareRuns.ts';
 import './slot.ts';
 import './sweepTrial.ts';
+import './bindingLook.ts';
 import './latent.ts';
 import './latentList.ts';
 import './intervention.ts';

@@ -1,4 +1,5 @@
 /** A concept swap on one prompt: done by the engine while the caller waits, judged, and kept. */
+import { randomUUID } from 'node:crypto';
 import { and, asc, eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { isAnswer } from '../data/answers.ts';
@@ -56,6 +57,7 @@ const swapRequest = swapSettings
     /** Key or id; the prompt's strongest slot if left out. */
     sourceConcept: z.string().optional(),
     targetConcept: z.string(),
+    store: z.boolean().default(true),
   })
   .refine((input) => (input.exampleId === undefined) !== (input.prompt === undefined), {
     path: ['prompt'],
@@ -91,7 +93,7 @@ interface Question {
 }
 
 /**
- * Swaps the concept of one prompt and stores what came of it. The edit is made in the run's layer; both continuations are greedy.
+ * Swaps the concept of one prompt and stores what came of it, unless `store` is false. The edit is made in the run's layer; both continuations are greedy.
  * @throws AppError INVALID_INPUT, NOT_FOUND; UNAVAILABLE when the engine cannot be had.
  */
 export async function swapConcept(
@@ -121,23 +123,18 @@ export async function swapConcept(
   });
   const expected = await readExpected(db, run.datasetId, question.entity, target.id);
   const { baseline, result, slots, known } = answer;
-  const [stored] = await db
-    .insert(interventions)
-    .values({
-      ...{
-        runId: run.id,
-        exampleId: example?.id,
-        prompt: question.prompt,
-        method: input.method,
-        alpha,
-        placement,
-        alphaLater: placement === 'LAST_TOKEN' ? null : later,
-      },
-      ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
-      ...{ baseline, result, slots, known, expectedAnswer: expected[0] ?? null },
-      success: expected.length === 0 ? null : isAnswer(result.text, expected, pair.model.prompted?.answerEnd),
-    })
-    .returning();
+  const made: Intervention = {
+    ...{ id: randomUUID(), createdAt: new Date(), runId: run.id, exampleId: example?.id ?? null },
+    ...{ prompt: question.prompt, method: input.method, alpha, placement },
+    alphaLater: placement === 'LAST_TOKEN' ? null : later,
+    ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
+    ...{ baseline, result, slots, known, expectedAnswer: expected[0] ?? null },
+    success: expected.length === 0 ? null : isAnswer(result.text, expected, pair.model.prompted?.answerEnd),
+  };
+  if (!input.store) return made;
+  // The database's clock orders lists.
+  const { createdAt: _, ...values } = made;
+  const [stored] = await db.insert(interventions).values(values).returning();
   return stored!;
 }
 

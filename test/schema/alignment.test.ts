@@ -564,6 +564,21 @@ describe('an alignment that withholds', () => {
   });
 });
 
+it('says how the slots bound at every look that training took', async () => {
+  const { run } = await api.ask(
+    `query ($id: ID!) { run(id: $id) {
+      metrics(names: ["validation/binding"]) { points { step value } }
+      ... on AlignmentRun { bindingSteps bindingLook { step rate { value } matrix } }
+    } }`,
+    { id: runId },
+  );
+  const { points } = run.metrics[0];
+  expect(points.length).toBeGreaterThan(0);
+  expect(run.bindingSteps).toEqual(points.map(({ step }: Data) => step));
+  expect(run.bindingLook.step).toBe(points.at(-1).step);
+  expect(run.bindingLook.rate.value).toBeCloseTo(points.at(-1).value, 9);
+});
+
 describe('swapConcept', () => {
   const swap = async (input: object) =>
     (await api.ask(contract('SwapConcept'), { input })).swapConcept as Data;
@@ -588,6 +603,21 @@ describe('swapConcept', () => {
     const factOf = (key: string) =>
       facts.find((fact: Data) => fact.entity === node.entity && fact.concept.key === key).value;
     example = { ...node, university: factOf('university'), universityId: ontology.concepts[2].id };
+  });
+
+  it('keeps nothing of a swap that is only tried', async () => {
+    const count = async () => (await api.ask('{ interventions { totalCount } }')).interventions.totalCount;
+    const before = await count();
+    const input = { runId, exampleId: example.id, targetConcept: 'university' };
+    const { intervention } = await swap({ ...input, store: false });
+    expect(intervention).toMatchObject({ targetConcept: { key: 'university' }, prompt: example.prompt });
+    expect(await count()).toBe(before);
+    expect(await api.ask('query ($id: ID!) { node(id: $id) { id } }', { id: intervention.id })).toEqual({
+      node: null,
+    });
+    const kept = await swap(input);
+    expect(kept.intervention.result).toEqual(intervention.result);
+    expect(await count()).toBe(before + 1);
   });
 
   it('edits one slot of an example’s prompt and judges the answer', async () => {

@@ -1,6 +1,8 @@
 /** The phases of runs: what is planned, and what has come of it. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { appendMetrics } from '../../src/db/queries/events.ts';
 import { cancelRun, failRun, finishRun, releaseRun, reportProgress } from '../../src/db/queries/runs.ts';
+import { concepts, datasets, ontologies } from '../../src/db/tables/index.ts';
 import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { insertDataset, insertModel, insertQueuedRun, insertRunningRun } from '../helpers/fixtures.ts';
@@ -90,4 +92,54 @@ test('a run that goes on from a checkpoint is in its phase from the first time t
   await releaseRun(db, claim);
   const [waiting] = await phasesOf('ModelRun', id);
   expect(waiting).toEqual({ ...before, finishedAt: expect.any(String) });
+});
+
+test('the slots of an alignment are looked at while it is trained, and at any step afterwards', async () => {
+  const { db } = api.database;
+  const [ontology] = await db.insert(ontologies).values({ slug: 'o', version: 1, name: 'o' }).returning();
+  const named = ['a', 'b'].map((key, position) => ({ key, label: key, description: '', position }));
+  await db.insert(concepts).values(named.map((concept) => ({ ...concept, ontologyId: ontology!.id })));
+  const [dataset] = await db
+    .insert(datasets)
+    .values({ ontologyId: ontology!.id, name: 'd', kind: 'PROMPTS', settings: {}, contentHash: 'x' })
+    .returning();
+  const modelId = await insertModel(db, dataset!.id);
+  const settings = ALIGNMENT_PRESETS.PAPER;
+  const { id, claim } = await insertRunningRun(db, {
+    ...{ kind: 'ALIGNMENT', datasetId: dataset!.id, modelId, settings },
+  });
+  const look = async (step: number | null) => {
+    const query = `query ($id: ID!, $step: Int) { run(id: $id) { ... on AlignmentRun {
+      bindingSteps bindingLook(step: $step) { step matrix rate { successes trials } concepts { key } } } } }`;
+    return (await api.ask(query, { id: encodeGlobalId('AlignmentRun', id), step })).run;
+  };
+  expect(await look(null)).toEqual({ bindingSteps: [], bindingLook: null });
+  const row = (step: number, binding: number[][]) => ({ step, at: 1, values: { loss: 1 }, binding });
+  const first = row(10, [
+    [1, 3],
+    [0, 0],
+  ]);
+  await appendMetrics(db, claim, [first]);
+  // Again, as of a run that goes on from a checkpoint before it.
+  const second = row(20, [
+    [4, 0],
+    [1, 1],
+  ]);
+  await appendMetrics(db, claim, [first, second]);
+  const newest = {
+    ...{ step: 20, rate: { successes: 5, trials: 6 }, concepts: [{ key: 'a' }, { key: 'b' }] },
+    matrix: [
+      [1, 0],
+      [0.5, 0.5],
+    ],
+  };
+  expect(await look(null)).toEqual({ bindingSteps: [10, 20], bindingLook: newest });
+  expect((await look(19)).bindingLook).toMatchObject({
+    step: 10,
+    matrix: [
+      [0.25, 0.75],
+      [0, 0],
+    ],
+  });
+  expect((await look(9)).bindingLook).toBeNull();
 });

@@ -7,7 +7,7 @@ import { isOfConcept } from '../../engine/contract/metrics.ts';
 import type { Phase } from '../../engine/contract/phases.ts';
 import type { MetricRow } from '../../engine/contract/protocol.ts';
 import type { Executor } from '../client.ts';
-import { metricPoints, type RunStatus, runEvents, runs } from '../tables/index.ts';
+import { bindingLooks, metricPoints, type RunStatus, runEvents, runs } from '../tables/index.ts';
 import { extendLadder } from './metricLadder.ts';
 
 /** Events of a run after which its series are put on the ladder again. */
@@ -146,8 +146,17 @@ async function storeMetrics(
         from fresh f, numbered n
       )
       select last_seq as after from numbered`);
+    await storeLooks(tx, claim.runId, rows);
     return { before, after: Number(numbered[0]?.after ?? before) };
   });
+}
+
+/** A resumed run takes the same looks again. */
+async function storeLooks(tx: Executor, runId: string, rows: readonly MetricRow[]): Promise<void> {
+  const looks = rows.flatMap(({ step, at, binding }) =>
+    binding ? [{ runId, step, at: new Date(at), counts: binding.flat() }] : [],
+  );
+  if (looks.length > 0) await tx.insert(bindingLooks).values(looks).onConflictDoNothing();
 }
 
 /** Stores log lines. Returns false, storing nothing, if the claim no longer holds. */

@@ -48,6 +48,19 @@ export const metricPoints = pgTable(
   ],
 );
 
+/** How the slots of an alignment bound at a look that training took at its validation prompts. */
+export const bindingLooks = pgTable(
+  'binding_looks',
+  {
+    runId: runId(),
+    step: integer('step').notNull(),
+    at: instant('at').notNull(),
+    /** By concept, on how many of its prompts which slot is strongest: `[concept][slot]`, row by row. */
+    counts: integer('counts').array().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.runId, t.step] })],
+);
+
 /**
  * The ladder over a series' points, for curves of long series: bucket `k` of level 1 stands for its points
  * 16k … 16k + 15 in the order of steps, one of the next level for eight of the level below. Only whole buckets are

@@ -42,6 +42,8 @@ export interface MetricRow {
   /** Milliseconds since the epoch, when the engine measured it. */
   at: number;
   values: Record<string, number>;
+  /** Where the slots were looked at: by concept, on how many of its validation prompts which slot is strongest. */
+  binding?: number[][];
 }
 
 export interface Progress {

@@ -124,7 +124,11 @@ async function runStages(
     best = looked.best;
     const logged = step % settings.logEvery === 0 || step === lastPretrain + 1 || step === last;
     const row = { ...(logged && values), ...looked.values };
-    if (Object.keys(row).length > 0) reporter.metrics({ step, at: Date.now(), values: row });
+    if (Object.keys(row).length > 0)
+      reporter.metrics({
+        ...{ step, at: Date.now(), values: row },
+        ...(looked.binding && { binding: looked.binding }),
+      });
     progress(step <= lastPretrain ? 'PRETRAIN' : 'POSTTRAIN', step / last);
     if (reporter.checkpointDue()) {
       const path = join(workDir, `checkpoint-${step}.safetensors`);
@@ -207,16 +211,16 @@ function createLooks(training: SaeTraining, stepper: Stepper, history: LatentHis
   return async (
     step: number,
     best: Best | null,
-  ): Promise<{ best: Best | null; values: Record<string, number> }> => {
+  ): Promise<{ best: Best | null; values: Record<string, number>; binding?: number[][] }> => {
     const [after, last] =
       step <= pretrain.steps ? [step, pretrain.steps] : [step - pretrain.steps, posttrain.steps];
     if (after % validateEvery !== 0 && after !== last) return { best, values: {} };
     const threshold = thresholdOf(config, history);
     if (step <= pretrain.steps) return { best, values: await validate.reconstruction(stepper, threshold) };
-    const { loss, accuracy, values } = await validate.look(stepper, threshold);
+    const { loss, accuracy, values, binding } = await validate.look(stepper, threshold);
     const candidate = { step: after, accuracy, loss };
-    if (!isBetter(candidate, best)) return { best, values };
-    return { best: { ...candidate, weights: await present(training, stepper, history) }, values };
+    if (!isBetter(candidate, best)) return { best, values, binding };
+    return { best: { ...candidate, weights: await present(training, stepper, history) }, values, binding };
   };
 }
 

@@ -13,6 +13,8 @@ export interface Look {
   loss: number;
   /** Metrics by name. */
   values: Record<string, number>;
+  /** By concept, on how many of its prompts which slot is strongest, `[concept][slot]`. */
+  binding: number[][];
 }
 
 export interface Validation {
@@ -45,19 +47,17 @@ export function createValidation(
     async look(stepper, threshold) {
       const tally = createTally(config, variance);
       const bound = { prompts: 0, right: 0, named: 0, loss: 0 };
-      const asked = keys.map(() => ({ prompts: 0, right: 0 }));
+      const binding = keys.map(() => keys.map(() => 0));
       for (const { batch, concepts, fresh } of batches) {
         const measured = await stepper.evaluate('validate', { ...batch, ...threshold });
         tally.add(measured, concepts.length);
         bound.loss += measured.loss!.data[0]! / batches.length;
         fresh.forEach((isFresh, i) => {
           if (!isFresh) return;
-          const own = asked[concepts[i]!]!;
-          const right = Number(strongest(measured.slots!.data, i, config.nConcepts) === concepts[i]);
+          const slot = strongest(measured.slots!.data, i, config.nConcepts);
           bound.prompts++;
-          bound.right += right;
-          own.prompts++;
-          own.right += right;
+          bound.right += Number(slot === concepts[i]);
+          binding[concepts[i]!]![slot]!++;
           if (measured.valueBest?.data[i] === batch.answers!.data[i]) bound.named++;
         });
       }
@@ -66,14 +66,15 @@ export function createValidation(
         'validation/loss': bound.loss,
         'validation/binding': accuracy,
         ...Object.fromEntries(
-          asked.flatMap(({ prompts, right }, concept) =>
-            prompts > 0 ? [[bindingMetric(keys[concept]!), right / prompts]] : [],
-          ),
+          binding.flatMap((row, concept) => {
+            const prompts = row.reduce((sum, count) => sum + count, 0);
+            return prompts > 0 ? [[bindingMetric(keys[concept]!), row[concept]! / prompts]] : [];
+          }),
         ),
         ...(config.valueHeads && { 'validation/value': bound.named / bound.prompts }),
         ...tally.values(),
       };
-      return { accuracy, loss: bound.loss, values };
+      return { accuracy, loss: bound.loss, values, binding };
     },
   };
 }

@@ -129,6 +129,27 @@ describe.skipIf(!executable)('every view', () => {
     await close();
   });
 
+  it('shows the phases of a run, and looks closer at a stretch that is dragged over', async () => {
+    const { page, faults, close } = await openWindow(browser, server.url);
+    await page.goto(run(runs.alignment));
+    const phases = page.getByRole('list', { name: 'Phases' }).getByRole('listitem');
+    expect(await phases.filter({ hasText: 'Posttrain' }).innerText()).toMatch(/done\s+steps 21–60, \d+ s/);
+    const plot = page.getByRole('img', { name: /^training loss: .* between steps 1 and 60/ });
+    const box = (await plot.locator('.u-over').boundingBox())!;
+    await page.mouse.move(box.x + box.width / 2, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.75, box.y + 20, { steps: 3 });
+    await page.mouse.up();
+    await page.getByRole('button', { name: /^Steps 3\d–4\d: show all$/ }).waitFor();
+    await page.getByRole('img', { name: /^training loss: .* between steps 3\d and 4\d/ }).waitFor();
+    await page.reload();
+    await page.getByRole('img', { name: /^training loss: .* between steps 3\d and 4\d/ }).waitFor();
+    await page.getByRole('button', { name: /show all$/ }).click();
+    await plot.waitFor();
+    expect(faults).toEqual([]);
+    await close();
+  });
+
   it('searches runs, marks them and compares them', async () => {
     const { page, faults, close } = await openWindow(browser, server.url);
     await page.goto('/app');

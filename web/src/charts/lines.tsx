@@ -241,12 +241,15 @@ function drawMarks(plot: uPlot, marks: readonly { step: number; label: string }[
   ctx.setLineDash([2, 3]);
   for (const { step, label } of marks) {
     const x = plot.valToPos(step, 'x', true);
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+    // One at the edge divides nothing.
+    if (x <= bbox.left + 1 || x >= bbox.left + bbox.width) continue;
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
-    ctx.fillText(label, x + 3 * devicePixelRatio, bbox.top + 9 * devicePixelRatio);
+    const isLate = x > bbox.left + bbox.width * 0.75;
+    ctx.textAlign = isLate ? 'right' : 'left';
+    ctx.fillText(label, x + (isLate ? -4 : 4) * devicePixelRatio, bbox.top + 9 * devicePixelRatio);
   }
   ctx.restore();
 }

@@ -2,6 +2,7 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import type { RunHeadFragment } from '../api/documents.ts';
 import { ago, bytes, clock, words } from '../format.ts';
+import { Phases } from '../parts/phases.tsx';
 import { isOver, nameOf, Progress, Status, timing } from '../parts/run.tsx';
 import { Settings } from '../parts/settings.tsx';
 import { Failed, Loading } from '../parts/states.tsx';
@@ -28,7 +29,7 @@ export function Run({ id }: { id: string }) {
       <RunTabs id={run.id} kind={run.kind} />
       {error && <Failed title="No longer live" message={error.message} again={() => live.open()} />}
       {run.error && <Failed title={`It failed: ${words(run.error.code)}`} message={run.error.message} />}
-      <CurveGroups curves={live.curves} run={run} />
+      <CurveGroups live={live} run={run} />
       <Log live={live} />
       <Settings all={run.settingValues} changed={run.changedSettings} />
       <Facts run={run} />
@@ -60,6 +61,7 @@ function Head({ run, done }: { run: RunHeadFragment; done(): void }) {
           </>
         )}
       </p>
+      <Phases run={run} now={now.value} />
       {run.notes && <p class="notes">{run.notes}</p>}
     </div>
   );
@@ -86,7 +88,7 @@ function Log({ live }: { live: LiveRun }) {
 function Facts({ run }: { run: RunHeadFragment }) {
   const facts: [string, string][] = [
     ['Seed', String(run.seed)],
-    ['Backend', run.backend ?? '–'],
+    ['Backend', run.backend ? words(run.backend) : '–'],
     ['Worker', run.worker ? `${run.worker.hostname}, process ${run.worker.pid}` : '–'],
     ['Attempts', String(run.attempt)],
     ['Storage', bytes(run.storage)],

@@ -1,10 +1,13 @@
 /** The curves of a run: a group for each prefix of their names, small figures side by side under one cursor. */
-import { type ReadonlySignal, type Signal, useSignal } from '@preact/signals';
-import type { RunStatus } from '../api/documents.ts';
+import { type ReadonlySignal, useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { RunHeadFragment } from '../api/documents.ts';
 import { Lines } from '../charts/lines.tsx';
 import { words } from '../format.ts';
 import { isOver } from '../parts/run.tsx';
-import { type About, type Curves, smooth } from '../state/curves.ts';
+import { query, setQuery } from '../router.ts';
+import { type About, type Curves, type Stretch, smooth } from '../state/curves.ts';
+import type { LiveRun } from '../state/run.ts';
 
 interface Group {
   title: string;
@@ -36,10 +39,22 @@ function figuresOf(group: string, metrics: About[]): About[][] {
 /** Shares of one kind are read together, in one figure. */
 const TOGETHER = new Set(['accuracy', 'binding by concept']);
 
-export function CurveGroups({ curves, run }: { curves: Curves; run: { status: RunStatus } }) {
+/** The steps that the address says, such as `200-400`. */
+function stretchIn(text: string | null): Stretch | null {
+  const [, from, to] = /^(\d{1,9})-(\d{1,9})$/.exec(text ?? '') ?? [];
+  return from !== undefined && Number(from) < Number(to) ? [Number(from), Number(to)] : null;
+}
+
+export function CurveGroups({ live, run }: { live: LiveRun; run: RunHeadFragment }) {
+  const { curves } = live;
   const weight = useSignal(0);
   const isLog = useSignal(false);
-  const range = useSignal<[number, number] | null>(null);
+  const steps = query.value.get('steps');
+  useEffect(() => void live.look(stretchIn(steps)), [live, steps]);
+  const stretch = curves.stretch.value;
+  const marks = run.phases.flatMap(({ name, fromStep }) =>
+    fromStep !== null && fromStep > 1 ? [{ step: fromStep, label: words(name) }] : [],
+  );
   const names = curves.names.value;
   if (names.length === 0)
     return isOver(run.status) ? null : <p class="quiet pad">Its curves appear with its first steps.</p>;
@@ -71,10 +86,12 @@ export function CurveGroups({ curves, run }: { curves: Curves; run: { status: Ru
           />{' '}
           Logarithmic
         </label>
-        {range.value && (
-          <button type="button" class="small" onClick={() => (range.value = null)}>
-            Steps {range.value[0]}–{range.value[1]}: show all
+        {stretch ? (
+          <button type="button" class="small" onClick={() => setQuery({ steps: null })}>
+            Steps {stretch[0]}–{stretch[1]}: show all
           </button>
+        ) : (
+          <span class="quiet">Drag over a curve to look closer.</span>
         )}
       </div>
       {groupsOf(names, curves.about.value).map(({ title, figures }) => (
@@ -84,7 +101,7 @@ export function CurveGroups({ curves, run }: { curves: Curves; run: { status: Ru
             {figures.map((of) => (
               <Figure
                 key={of.map(({ name }) => name).join()}
-                {...{ curves, metrics: of, weight, isLog, range }}
+                {...{ curves, metrics: of, weight, isLog, marks }}
               />
             ))}
           </div>
@@ -99,12 +116,12 @@ interface FigureProps {
   metrics: About[];
   weight: ReadonlySignal<number>;
   isLog: ReadonlySignal<boolean>;
-  range: Signal<[number, number] | null>;
+  marks: readonly { step: number; label: string }[];
 }
 
 const DIRECTIONS = { LOWER: 'lower is better', HIGHER: 'higher is better' };
 
-function Figure({ curves, metrics, weight, isLog, range }: FigureProps) {
+function Figure({ curves, metrics, weight, isLog, marks }: FigureProps) {
   curves.version.value;
   const [first] = metrics;
   const lines = () =>
@@ -124,10 +141,9 @@ function Figure({ curves, metrics, weight, isLog, range }: FigureProps) {
       unit={[unit, better && DIRECTIONS[better]].filter(Boolean).join(', ')}
       lines={lines}
       isLog={isLog.value}
-      range={range.value}
-      onRange={(next) => {
-        range.value = next;
-      }}
+      range={curves.stretch.value}
+      marks={marks}
+      onRange={(next) => setQuery({ steps: next ? next.map((step) => Math.max(0, step)).join('-') : null })}
       sync="run"
     />
   );

@@ -16,11 +16,18 @@ export interface About {
   group: string;
 }
 
-export interface Series {
+/** What the server gives of a metric. */
+export interface PointSeries {
   name: string;
-  metric: About;
   points: { step: number; value: number | null }[];
 }
+
+export interface Series extends PointSeries {
+  metric: About;
+}
+
+/** The first and the last step in sight. */
+export type Stretch = readonly [from: number, to: number];
 
 /** Points that a live curve grows by before it is asked for anew, thinned. */
 const MOST_LIVE_POINTS = 20_000;
@@ -34,22 +41,35 @@ export class Curves {
   readonly about: Signal<ReadonlyMap<string, About>> = signal(new Map());
   /** Counts up when points have changed, at most four times a second: faster, nobody reads a curve. */
   readonly version: Signal<number> = signal(0);
+  /** What is in sight; null is all. */
+  readonly stretch: Signal<Stretch | null> = signal(null);
   readonly #series = new Map<string, Points>();
+  /** The same steps in sight, seen closer: thinned as if there were no others. */
+  #closer: Map<string, Points> | null = null;
   #isChanged = false;
 
   get(name: string): Points {
-    return this.#series.get(name) ?? { steps: [], values: [] };
+    return this.#closer?.get(name) ?? this.#series.get(name) ?? { steps: [], values: [] };
+  }
+
+  /** Shows these steps alone, at first as they are known. */
+  look(stretch: Stretch | null): void {
+    this.#closer = null;
+    this.stretch.value = stretch;
+    this.version.value += 1;
+  }
+
+  /** What is in sight, as it was asked for anew. */
+  refine(series: readonly PointSeries[]): void {
+    this.#closer = new Map(series.map(({ name, points }) => [name, columns(points)]));
+    this.version.value += 1;
   }
 
   /** Takes the place of what was there. */
   reset(series: readonly Series[]): void {
     this.#series.clear();
     this.describe(series.map(({ metric }) => metric));
-    for (const { name, points } of series)
-      this.#series.set(name, {
-        steps: points.map(({ step }) => step),
-        values: points.map(({ value }) => value),
-      });
+    for (const { name, points } of series) this.#series.set(name, columns(points));
     this.#named();
     this.version.value += 1;
   }
@@ -73,10 +93,18 @@ export class Curves {
       if (points.steps.length > 0 && step <= points.steps.at(-1)!) continue;
       points.steps.push(step);
       points.values.push(value);
+      this.#appendCloser(name, step, value);
       isLong ||= points.steps.length > MOST_LIVE_POINTS;
     }
     this.#changed();
     return isLong;
+  }
+
+  #appendCloser(name: string, step: number, value: number | null): void {
+    const closer = this.#closer?.get(name);
+    if (!closer || step > this.stretch.peek()![1] || step <= (closer.steps.at(-1) ?? -1)) return;
+    closer.steps.push(step);
+    closer.values.push(value);
   }
 
   #named(): void {
@@ -91,6 +119,10 @@ export class Curves {
       this.version.value += 1;
     }, REDRAW_MS);
   }
+}
+
+function columns(points: PointSeries['points']): Points {
+  return { steps: points.map(({ step }) => step), values: points.map(({ value }) => value) };
 }
 
 /** Exponential moving average, corrected for its start as TensorBoard does; gaps stay gaps. */

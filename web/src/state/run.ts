@@ -7,12 +7,13 @@ import {
   type RunHeadFragment,
   RunMetrics,
   Run as RunQuery,
+  RunStretch,
   RunSummary,
 } from '../api/documents.ts';
 import { ApiError, request } from '../api/graphql.ts';
 import { follow } from '../api/live.ts';
 import { isOver } from '../parts/run.tsx';
-import { type About, Curves } from './curves.ts';
+import { type About, Curves, type Stretch } from './curves.ts';
 
 export interface LogLine {
   at: string;
@@ -30,6 +31,7 @@ export class LiveRun {
   #stop: () => void = () => undefined;
   #isClosed = false;
   #isDescribing = false;
+  #looking: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(readonly id: string) {
@@ -59,7 +61,22 @@ export class LiveRun {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.#looking?.abort();
     this.#stop();
+  }
+
+  /** Looks at these steps alone, closer than all of them can be seen; null looks at all again. */
+  async look(stretch: Stretch | null): Promise<void> {
+    this.#looking?.abort();
+    this.curves.look(stretch);
+    if (!stretch) return;
+    const looking = new AbortController();
+    this.#looking = looking;
+    const [fromStep, toStep] = stretch;
+    const variables = { id: this.id, maxPoints: MAX_POINTS, fromStep, toStep };
+    const { run } = await request(RunStretch, variables, looking).catch(() => ({ run: null }));
+    // Without an answer what is known stays in sight.
+    if (run && !looking.signal.aborted) this.curves.refine(run.metrics);
   }
 
   #follow(start: string): void {
@@ -75,18 +92,17 @@ export class LiveRun {
   }
 
   #take({ at, event }: RunEventsSubscription['runEvents']): void {
+    const before = this.run.peek()!;
     switch (event.__typename) {
       case 'MetricsLogged':
         if (this.curves.append(event.step, event.metrics)) void this.open();
         if (event.metrics.some(({ name }) => !this.curves.about.peek().has(name))) this.#describe();
         break;
       case 'RunStatusChanged':
-        this.run.value = {
-          ...this.run.peek()!,
-          ...event,
-          __typename: this.run.peek()!.__typename,
-        } as RunHeadFragment;
-        if (event.status === 'RUNNING' && this.run.peek()!.startedAt === null) void this.#refresh();
+        this.run.value = { ...before, ...event, __typename: before.__typename } as RunHeadFragment;
+        // Its times, and those of its phases, are told by the query alone.
+        if (event.phase !== before.phase || (event.status === 'RUNNING' && before.startedAt === null))
+          void this.#refresh();
         break;
       case 'RunLogged':
         this.log.value = [

@@ -168,6 +168,23 @@ describe.skipIf(!executable)('every view', () => {
     await close();
   });
 
+  it('searches the prompts and the facts of a dataset', async () => {
+    const { page, faults, close } = await openWindow(browser, server.url);
+    await page.goto(`/app/datasets/${runs.dataset}`);
+    await page.getByLabel('Search prompts').fill('nothing has these words');
+    await page.getByText('No prompt is of this kind').waitFor();
+    const entity = await page.locator('table').last().getByRole('rowheader').first().innerText();
+    await page.getByLabel('Search facts').fill(entity.toUpperCase());
+    await page.getByText(/^6$/).waitFor();
+    await page.getByLabel('Search prompts').fill(entity);
+    await page
+      .getByRole('rowheader', { name: new RegExp(entity) })
+      .first()
+      .waitFor();
+    expect(faults).toEqual([]);
+    await close();
+  });
+
   it('imports a dataset, says what is wrong with another, and deletes the first', async () => {
     const { page, faults, close } = await openWindow(browser, server.url);
     await page.goto('/app/datasets');
@@ -190,6 +207,8 @@ describe.skipIf(!executable)('every view', () => {
       { type: 'prompt', prompt: 'what is it called', answer: 'rex', concepts: ['name'], split: 'TRAIN' },
     ]);
     await page.getByRole('link', { name: 'pets.jsonl' }).waitFor();
+    await page.getByLabel('Search datasets').fill('PETS');
+    await page.getByRole('link', { name: 'Two hops' }).waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Delete pets.jsonl' }).click();
     await page.getByRole('alert').getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('link', { name: 'pets.jsonl' }).waitFor({ state: 'detached' });

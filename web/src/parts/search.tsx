@@ -31,7 +31,7 @@ export function Search({ label, hint, name = 'text' }: SearchProps) {
       onInput={({ currentTarget: { value } }) => {
         typed.value = value;
         clearTimeout(timer.current);
-        timer.current = setTimeout(() => setQuery({ [name]: value.trim() || null }), PAUSE_MS);
+        timer.current = setTimeout(() => setQuery({ [name]: value.trim() || null, after: null }), PAUSE_MS);
       }}
     />
   );

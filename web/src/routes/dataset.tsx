@@ -2,6 +2,7 @@
 import { DatasetDetail, type DatasetDetailQuery, type Split } from '../api/documents.ts';
 import { words } from '../format.ts';
 import { Scroll } from '../parts/scroll.tsx';
+import { Search } from '../parts/search.tsx';
 import { Empty, Failed, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
@@ -12,7 +13,10 @@ export function Dataset({ id }: { id: string }) {
   const concept = query.value.get('concept');
   const split = query.value.get('split') as Split | null;
   const after = query.value.get('after');
-  const { data, error, again } = useQuery(DatasetDetail, { id, first: 25, after, concept, split });
+  const { data, error, again } = useQuery(DatasetDetail, {
+    ...{ id, first: 25, after, concept, split, text: query.value.get('text') },
+    fact: query.value.get('fact'),
+  });
   if (!data) return <Waiting what="Loading the dataset" error={error} again={again} />;
   const dataset = data.node?.__typename === 'Dataset' ? data.node : null;
   if (!dataset)
@@ -46,6 +50,7 @@ function Examples({
     <section>
       <div class="tools">
         <h2>Prompts</h2>
+        <Search label="Search prompts" hint="prompt or answer" />
         <select aria-label="Concept" value={concept ?? ''} onChange={choose('concept')}>
           <option value="">All concepts</option>
           {dataset.ontology.concepts.map(({ id, label }) => (
@@ -100,15 +105,16 @@ function Examples({
 
 function Facts({ dataset }: { dataset: Detail }) {
   const { edges, totalCount } = dataset.facts;
-  if (totalCount === 0) return null;
+  if (totalCount === 0 && !query.value.has('fact')) return null;
   return (
     <section>
-      <h2>
-        Facts{' '}
-        <small class="quiet">
-          the first {edges.length} of {totalCount}
-        </small>
-      </h2>
+      <div class="tools">
+        <h2>Facts</h2>
+        <Search label="Search facts" hint="entity or value" name="fact" />
+        <span class="quiet">
+          {edges.length < totalCount ? `the first ${edges.length} of ${totalCount}` : totalCount}
+        </span>
+      </div>
       <table>
         <thead>
           <tr>

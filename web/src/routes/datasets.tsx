@@ -12,6 +12,7 @@ import { ago, bytes, words } from '../format.ts';
 import { Delete } from '../parts/delete.tsx';
 import { Progress } from '../parts/run.tsx';
 import { Scroll } from '../parts/scroll.tsx';
+import { Search } from '../parts/search.tsx';
 import { Empty, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
@@ -20,7 +21,8 @@ type Dataset = DatasetsQuery['datasets']['edges'][number]['node'];
 
 export function Datasets() {
   const after = query.value.get('after');
-  const { data, error, again } = useQuery(DatasetsDocument, { first: 50, after });
+  const text = query.value.get('text');
+  const { data, error, again } = useQuery(DatasetsDocument, { first: 50, after, text });
   if (!data) return <Waiting what="Loading datasets" error={error} again={again} />;
   const { edges, totalCount, pageInfo } = data.datasets;
   return (
@@ -28,8 +30,11 @@ export function Datasets() {
       <div class="title">
         <h1>Datasets</h1>
         <span class="quiet">{totalCount}</span>
+        <Search label="Search datasets" hint="name, note, tag" />
       </div>
-      {edges.length === 0 ? (
+      {edges.length === 0 && text ? (
+        <Empty title="No dataset has these words" />
+      ) : edges.length === 0 ? (
         <Empty title="No datasets yet">
           <p>
             Generate one on the <a href="/app">list of runs</a>, or import your own below.

@@ -5,6 +5,7 @@ import { request } from '../api/graphql.ts';
 import { ago, bytes, number, share } from '../format.ts';
 import { Delete } from '../parts/delete.tsx';
 import { Scroll } from '../parts/scroll.tsx';
+import { Search } from '../parts/search.tsx';
 import { Empty, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
@@ -13,7 +14,8 @@ type Model = ModelsQuery['models']['edges'][number]['node'];
 
 export function Models() {
   const after = query.value.get('after');
-  const { data, error, again } = useQuery(ModelsDocument, { first: 50, after });
+  const text = query.value.get('text');
+  const { data, error, again } = useQuery(ModelsDocument, { first: 50, after, text });
   if (!data) return <Waiting what="Loading models" error={error} again={again} />;
   const { edges, totalCount, pageInfo } = data.models;
   return (
@@ -21,8 +23,11 @@ export function Models() {
       <div class="title">
         <h1>Models</h1>
         <span class="quiet">{totalCount}</span>
+        <Search label="Search models" hint="name, note, tag" />
       </div>
-      {edges.length === 0 ? (
+      {edges.length === 0 && text ? (
+        <Empty title="No model has these words" />
+      ) : edges.length === 0 ? (
         <Empty title="No models yet">
           <p>
             Train one on the <a href="/app">list of runs</a>, or import one below.

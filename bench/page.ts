@@ -1,5 +1,5 @@
 /**
- * What the page costs: bytes of its first view, time until live runs are seen, a curve of a million points, and the load
+ * What the page costs: bytes of its first view, time until live runs are seen, a curve of a million points and a closer look at it, and the load
  * of ten series that grow by 50 points a second each. `npm run bench:page [seconds]`, in a real browser, on the embedded
  * Postgres with 1,000 runs.
  */
@@ -66,6 +66,27 @@ async function timeCurve(page: Page, path: string): Promise<number> {
     await new Promise(requestAnimationFrame);
     return performance.now() - start;
   }, path);
+}
+
+/** From the choice of a stretch of steps to the curve of that stretch alone, as it was asked for anew. */
+async function timeZoom(page: Page, path: string, from: number, to: number): Promise<number> {
+  await page.goto(path);
+  await page.locator('.uplot canvas').first().waitFor();
+  const choice = { address: `${path}?steps=${from}-${to}`, from, to };
+  return page.evaluate(async ({ address, from, to }) => {
+    const link = Object.assign(document.createElement('a'), { href: address });
+    document.querySelector('main')!.append(link);
+    const start = performance.now();
+    link.click();
+    for (let isRefined = false; !isRefined; ) {
+      await new Promise(requestAnimationFrame);
+      const label = document.querySelector('.plot[role=img]')?.getAttribute('aria-label') ?? '';
+      const [, first, last] = /between steps (\d+) and (\d+)/.exec(label) ?? [];
+      isRefined = Number(first) >= from && Number(last) <= to;
+    }
+    await new Promise(requestAnimationFrame);
+    return performance.now() - start;
+  }, choice);
 }
 
 /** The share of a core that the page took, and the points that it shows of those that were written. */
@@ -136,6 +157,12 @@ async function measure(browser: Browser, url: string, db: Db, longRunId: string)
   const curves: number[] = [];
   for (let i = 0; i < TIMES; i += 1) curves.push(await timeCurve(page, runPath(longRunId)));
   say('1,000,000 points, curve drawn', `${median(curves).toFixed(0)} ms (median of ${TIMES})`);
+  const zooms: number[] = [];
+  for (let i = 1; i <= TIMES; i += 1) {
+    const from = Math.round((SIZE.longest * i) / (TIMES + 2));
+    zooms.push(await timeZoom(page, runPath(longRunId), from, from + SIZE.longest / 100));
+  }
+  say('1,000,000 points, zoom refined', `${median(zooms).toFixed(0)} ms (median of ${TIMES})`);
   const { core, shown, written } = await stream(page, db);
   say(
     `${SERIES} series, ${PER_SECOND} points/s each, ${SECONDS} s`,

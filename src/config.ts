@@ -60,11 +60,21 @@ const oneOf = <T extends string>(values: readonly [T, ...T[]], fallback: T) =>
     })
     .transform((v) => v as T);
 
+/** Names of buckets as S3 has them; keys below may be anything that needs no escaping. */
+const S3_URL = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[\w.=-]+)*\/?$/;
+
 const environment = z.object({
   HOST: z.string().min(1, { message: 'accepts a host name or address' }).default('127.0.0.1'),
   PORT: integer(4000, 0, 65_535),
   ROLE: oneOf(['all', 'api', 'worker'], 'all'),
   DATA_DIR: z.string().min(1, { message: 'accepts a directory' }).default('.data'),
+  ARTIFACTS_URL: z
+    .string()
+    .refine((v) => S3_URL.test(v) || !v.includes('://'), {
+      message: 'accepts s3://bucket or s3://bucket/prefix, or a directory',
+    })
+    .optional(),
+  ARTIFACTS_CACHE: size('20gb'),
   CACHE_DIR: z.string().min(1, { message: 'accepts a directory' }).optional(),
   XDG_CACHE_HOME: z.string().optional(),
   IMPORT_DIR: z.string().min(1, { message: 'accepts a directory' }).default('data'),
@@ -139,6 +149,9 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env) {
     port: v.PORT,
     role: v.ROLE,
     dataDir: resolve(v.DATA_DIR),
+    artifactsUrl: v.ARTIFACTS_URL?.startsWith('s3://') ? v.ARTIFACTS_URL : null,
+    artifactsDir: resolve(v.ARTIFACTS_URL ?? join(v.DATA_DIR, 'artifacts')),
+    artifactsCacheBytes: v.ARTIFACTS_CACHE,
     cacheDir: resolve(v.CACHE_DIR ?? join(v.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'alignsae')),
     importDir: resolve(v.IMPORT_DIR),
     hub: { url: v.HF_ENDPOINT, token: v.HF_TOKEN ?? null },

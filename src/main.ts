@@ -70,9 +70,8 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
   const notifications = listenForNotifications(connectionString, log);
   closers.add(() => notifications.close());
   await notifications.ready;
-  const storeRoot = join(config.dataDir, 'artifacts');
-  const store = await openArtifactStore(storeRoot);
-  const guard = await guardStore(database.db, store, storeRoot);
+  const store = await openStore(config, closers);
+  const guard = await guardStore(database.db, store);
   const retention = startRetention({ database, store, ...config.retention, log });
   closers.add(() => retention.stop());
   const workerPool =
@@ -97,6 +96,18 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
     });
   if (url) log.info({ url, page: `${url}/app`, graphiql: `${url}/graphql` }, 'listening');
   return url;
+}
+
+async function openStore(
+  { artifactsUrl: url, artifactsDir, artifactsCacheBytes: cacheBytes, dataDir }: Config,
+  closers: Closers,
+): Promise<ArtifactStore> {
+  if (!url) return openArtifactStore(artifactsDir);
+  // Only those who need the client load it.
+  const { openS3Store } = await import('./db/s3/s3Store.ts');
+  const store = await openS3Store({ url, cacheDir: join(dataDir, 'artifacts-cache'), cacheBytes });
+  closers.add(() => store.close());
+  return store;
 }
 
 /** What a worker asks beside its runs: the queue's listener and polls, the sweep, the watch over cancellations. */

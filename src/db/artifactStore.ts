@@ -1,9 +1,10 @@
-/** Files named by what is in them, in a directory that all machines of one installation share. */
+/** Files named by what is in them, in a place that all machines of one installation share: here, a directory. */
 import { randomUUID } from 'node:crypto';
 import { access, copyFile, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../errors.ts';
 import { ArtifactIntegrity, ArtifactUnusable, DAMAGED, hashFile } from './artifactIntegrity.ts';
+import { directoryNotes, type StoreNotes } from './artifactNotes.ts';
 
 const SUFFIX = '.safetensors';
 const NAME = /^([0-9a-f]{64})\.safetensors$/;
@@ -22,7 +23,9 @@ export interface StoredFile {
 }
 
 /** Has no memory of its own: which files are in use stands in the database (`queries/artifacts.ts`). */
-export interface ArtifactStore {
+export interface ArtifactStore extends StoreNotes {
+  /** The directory, or its address. */
+  readonly place: string;
   /**
    * Takes the file over: afterwards it is in the store, on disk, and gone from where it was. A damaged file in its
    * place is replaced by it.
@@ -48,6 +51,13 @@ export interface ArtifactStore {
   /** Files that were moved out of the way, for people to look at. */
   listDamaged(): AsyncIterable<DamagedFile>;
   deleteDamaged(name: string): Promise<void>;
+  /** The same store, what `path` gives of which stays where it is until `release`. */
+  lease(): ArtifactLease;
+}
+
+export interface ArtifactLease {
+  store: ArtifactStore;
+  release(): void;
 }
 
 export interface DamagedFile {
@@ -62,7 +72,11 @@ export async function openArtifactStore(root: string): Promise<ArtifactStore> {
   await mkdir(join(root, 'incoming'), { recursive: true });
   const integrity = new ArtifactIntegrity(root);
   const locate = (hash: string) => join(root, hash.slice(0, 2), `${hash}${SUFFIX}`);
-  return {
+  const store: ArtifactStore = {
+    ...directoryNotes(root),
+    place: root,
+    // Nobody takes a file away that something refers to.
+    lease: () => ({ store, release: () => undefined }),
     newPath: () => join(root, 'incoming', randomUUID()),
     async put(file) {
       const target = locate(file.sha256);
@@ -87,6 +101,7 @@ export async function openArtifactStore(root: string): Promise<ArtifactStore> {
     listDamaged: () => listDamaged(join(root, DAMAGED)),
     deleteDamaged: (name) => rm(join(root, DAMAGED, basename(name)), { force: true }),
   };
+  return store;
 }
 
 async function put(file: NewFile, target: string, incoming: string): Promise<void> {

@@ -3,8 +3,6 @@
  * directory would end runs well and leave them without files; a sweep would delete those of another installation.
  */
 import { randomUUID } from 'node:crypto';
-import { link, open, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { desc } from 'drizzle-orm';
 import { AppError } from '../errors.ts';
 import type { ArtifactStore } from './artifactStore.ts';
@@ -27,43 +25,45 @@ export interface StoreGuard {
 }
 
 /**
- * Ties the store in `root` and the database together on the first start, and holds one to the other on every later one.
+ * Ties the store and the database together on the first start, and holds one to the other on every later one.
  *
  * @throws AppError CONFLICT naming `DATA_DIR` and `DATABASE_URL` if they belong to different installations; UNAVAILABLE
  *   if the store cannot be written.
  */
-export async function guardStore(db: Executor, store: ArtifactStore, root: string): Promise<StoreGuard> {
-  await probe(root);
-  const id = await agree(db, store, root);
+export async function guardStore(db: Executor, store: ArtifactStore): Promise<StoreGuard> {
+  await store.probe();
+  const id = await agree(db, store);
   return {
     async check() {
-      const found = await readMarker(root);
-      if (found !== id) throw new AppError('UNAVAILABLE', `artifact store ${root}: ${describe(found)}`);
-      await probe(root);
+      const found = await readMarker(store);
+      if (found !== id)
+        throw new AppError('UNAVAILABLE', `artifact store ${store.place}: ${describe(found)}`);
+      await store.probe();
     },
   };
 }
 
-async function agree(db: Executor, store: ArtifactStore, root: string): Promise<string> {
-  const [given, found] = [await readRow(db), await readMarker(root)];
+async function agree(db: Executor, store: ArtifactStore): Promise<string> {
+  const [given, found] = [await readRow(db), await readMarker(store)];
   if (given !== null && given === found) return given;
-  if (found !== null) throw mismatch(root, given, found);
+  if (found !== null) throw mismatch(store.place, given, found);
   // No marker: a new store, or one from before there were any.
   const known = await newestArtifacts(db);
-  if (known.length > 0 && !(await hasOneOf(store, known))) throw mismatch(root, given, null);
+  if (known.length > 0 && !(await hasOneOf(store, known))) throw mismatch(store.place, given, null);
   const id = given ?? (await makeRow(db));
-  const written = await makeMarker(root, id);
-  if (written !== id) throw mismatch(root, id, written);
+  await store.makeNote(MARKER, `${id}\n`);
+  const written = await readMarker(store);
+  if (written !== id) throw mismatch(store.place, id, written);
   return id;
 }
 
-function mismatch(root: string, given: string | null, found: string | null): AppError {
+function mismatch(place: string, given: string | null, found: string | null): AppError {
   const ours = given
     ? `the database of DATABASE_URL is that of installation ${given}`
     : 'the database of DATABASE_URL is new';
   return new AppError(
     'CONFLICT',
-    `DATA_DIR: the artifact store ${root} ${found ? `is that of installation ${found}` : 'has none of the files that the database knows'}, but ${ours}. All servers of one DATABASE_URL must share one artifact store: set DATA_DIR so that DATA_DIR/artifacts is that store (of a new database: an empty directory), or DATABASE_URL to its database.`,
+    `ARTIFACTS_URL, DATA_DIR: the artifact store ${place} ${found ? `is that of installation ${found}` : 'has none of the files that the database knows'}, but ${ours}. All servers of one DATABASE_URL must share one artifact store: set ARTIFACTS_URL to that store, or where it is not set DATA_DIR so that DATA_DIR/artifacts is (of a new database: an empty one), or DATABASE_URL to its database.`,
   );
 }
 
@@ -98,68 +98,14 @@ async function hasOneOf(store: ArtifactStore, hashes: readonly string[]): Promis
 }
 
 /** Null where there is none. */
-async function readMarker(root: string): Promise<string | null> {
-  const path = join(root, MARKER);
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return null;
-    throw unusable(root, cause);
-  });
+async function readMarker(store: ArtifactStore): Promise<string | null> {
+  const text = await store.readNote(MARKER);
   if (text === null) return null;
   const id = text.trim();
   if (!UUID.test(id))
-    throw new AppError('CONFLICT', `DATA_DIR: ${path} does not hold the id of an installation`);
+    throw new AppError(
+      'CONFLICT',
+      `DATA_DIR: ${store.place}/${MARKER} does not hold the id of an installation`,
+    );
   return id;
-}
-
-/** Written whole or not at all, and never over another's; returns what then stands there. */
-async function makeMarker(root: string, id: string): Promise<string | null> {
-  const draft = join(root, 'incoming', randomUUID());
-  try {
-    await write(draft, `${id}\n`);
-    await link(draft, join(root, MARKER)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-  } catch (cause) {
-    throw unusable(root, cause);
-  } finally {
-    await rm(draft, { force: true }).catch(() => undefined);
-  }
-  return readMarker(root);
-}
-
-/** Writes a small file and removes it. */
-async function probe(root: string): Promise<void> {
-  const path = join(root, 'incoming', `probe-${randomUUID()}`);
-  try {
-    await write(path, 'probe');
-  } catch (cause) {
-    throw unusable(root, cause);
-  } finally {
-    await rm(path, { force: true }).catch(() => undefined);
-  }
-}
-
-async function write(path: string, text: string): Promise<void> {
-  const handle = await open(path, 'wx');
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'its disk is full',
-  EDQUOT: 'its quota is used up',
-  EROFS: 'it is on a file system that is read-only',
-  EACCES: 'this process may not write there',
-  EPERM: 'this process may not write there',
-  ENOENT: 'it is gone; is the right directory mounted?',
-};
-
-function unusable(root: string, cause: unknown): AppError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const reason = (code && REASONS[code]) ?? message;
-  return new AppError('UNAVAILABLE', `artifact store ${root}: it cannot be used: ${reason}`, { cause });
 }

@@ -10,6 +10,9 @@ export type Transience =
   /** Another transaction was in the way. */
   | 'BUSY';
 
+/** Something outside did not do what it should, and may the next time. */
+export class Away extends Error {}
+
 /** SQLSTATE classes and errno codes. */
 const CODES: Readonly<Record<Transience, RegExp>> = {
   AWAY: /^(08|57P|25P0[345]|ECONN|EPIPE$|ETIMEDOUT|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN)/,
@@ -33,6 +36,7 @@ export function whyTransient(error: unknown): Transience | null {
         if (why) return why;
       }
     }
+    if (e instanceof Away || isOverloaded(e)) return 'AWAY';
     const { code } = e as { code?: unknown };
     if (typeof code === 'string') {
       for (const why of ['AWAY', 'FULL', 'BUSY'] as const) if (CODES[why].test(code)) return why;
@@ -41,6 +45,12 @@ export function whyTransient(error: unknown): Transience | null {
     if (FULL_MESSAGE.test(e.message)) return 'FULL';
   }
   return null;
+}
+
+/** What a store elsewhere answers when it has too much to do, or does not answer in time. */
+function isOverloaded(error: Error & { $metadata?: { httpStatusCode?: number } }): boolean {
+  const status = error.$metadata?.httpStatusCode ?? 0;
+  return status >= 500 || status === 429 || error.name === 'TimeoutError' || error.name === 'RequestTimeout';
 }
 
 /** Seconds after which callers may try again. */

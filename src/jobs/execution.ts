@@ -3,7 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ArtifactUnusable } from '../db/artifactIntegrity.ts';
-import type { ArtifactStore } from '../db/artifactStore.ts';
+import type { ArtifactLease, ArtifactStore } from '../db/artifactStore.ts';
 import type { Db } from '../db/client.ts';
 import { collectArtifact } from '../db/queries/artifacts.ts';
 import { type Checkpoint, readCheckpoint, replaceCheckpoint } from '../db/queries/checkpoints.ts';
@@ -64,6 +64,8 @@ export class RunExecution {
   readonly #log: Logger;
   readonly #writer: RunWriter;
   readonly #workDir: string;
+  /** What the engine reads stays where it is until the run is over here. */
+  readonly #lease: ArtifactLease;
   readonly #end = new AbortController();
   #state: State = { at: 'IDLE' };
   /** Checkpoints and snapshots are stored one after the other. */
@@ -77,6 +79,7 @@ export class RunExecution {
   constructor(options: ExecutionOptions, run: Run) {
     this.run = run;
     this.#options = options;
+    this.#lease = options.store.lease();
     this.#claim = { runId: run.id, attempt: run.attempt };
     this.#log = options.log.child({ runId: run.id, attempt: run.attempt });
     this.#writer = new RunWriter(options.db, this.#claim, this.#log, (error) => this.#onWriteFailure(error));
@@ -140,6 +143,7 @@ export class RunExecution {
       this.#writer.stop();
       await this.#engine?.kill();
       await this.#checkpoints;
+      this.#lease.release();
       await this.#cleanUp().catch((error) => this.#log.warn({ err: error }, 'the clean-up is not complete'));
     }
   }
@@ -163,7 +167,7 @@ export class RunExecution {
   async #work(): Promise<void> {
     const { db, store, engine: options, checkpointEveryMs } = this.#options;
     const run = asEngineRun(this.run);
-    const job = await this.#persist(() => loadJob(db, store, run));
+    const job = await this.#persist(() => loadJob(db, this.#lease.store, run));
     const checkpoint = await this.#persist(() => readCheckpoint(db, this.run.id));
     this.#checkpointHash = checkpoint?.artifactHash ?? null;
     const resumeFrom = checkpoint && (await this.#openCheckpoint(checkpoint));
@@ -201,7 +205,8 @@ export class RunExecution {
   async #openCheckpoint({ step, artifactHash }: Checkpoint): Promise<string | null> {
     if (artifactHash === this.#refused) return null;
     try {
-      return await this.#options.store.path(artifactHash, `the checkpoint at step ${step}`);
+      const { store } = this.#lease;
+      return await this.#persist(() => store.path(artifactHash, `the checkpoint at step ${step}`));
     } catch (error) {
       if (!(error instanceof ArtifactUnusable)) throw error;
       this.#log.error({ err: error, step }, 'a checkpoint is lost; the run starts over');

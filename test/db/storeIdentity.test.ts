@@ -29,8 +29,7 @@ async function makeStore(): Promise<{ root: string; store: ArtifactStore }> {
   return { root, store: await openArtifactStore(root) };
 }
 
-const guard = ({ root, store }: { root: string; store: ArtifactStore }) =>
-  guardStore(database.db, store, root);
+const guard = ({ store }: { store: ArtifactStore }) => guardStore(database.db, store);
 const marker = ({ root }: { root: string }) => readFile(join(root, 'INSTALLATION'), 'utf8');
 
 test('any number of first starts at once tie the store and the database together', async () => {

@@ -23,12 +23,20 @@ export async function storeArtifact(
   kind: 'MODEL' | 'SAE' | 'CHECKPOINT' | 'CORPUS',
 ): Promise<string> {
   await lockHash(tx, file.sha256);
-  await store.put(file);
+  await keepAwake(tx, store.put(file));
   await tx
     .insert(artifacts)
     .values({ hash: file.sha256, bytes: file.bytes, kind })
     .onConflictDoUpdate({ target: artifacts.hash, set: { createdAt: sql`now()` } });
   return file.sha256;
+}
+
+/** A large file takes its time on the way to a store elsewhere, longer than Postgres lets a transaction do nothing. */
+const AWAKE_MS = 60_000;
+
+async function keepAwake(tx: Executor, work: Promise<void>): Promise<void> {
+  const ticking = setInterval(() => void tx.execute(sql`select 1`).catch(() => undefined), AWAKE_MS);
+  await work.finally(() => clearInterval(ticking));
 }
 
 /** Deletes the row and the file, unless something refers to it. */

@@ -7,7 +7,8 @@ import { shownText } from '../../storedText.ts';
 import type { Executor } from '../client.ts';
 import { sweepAnswers, sweepCells, sweepSwaps } from '../tables/index.ts';
 import { checkSize, DEFAULT_PAGE, type Page, type PageArgs } from './page.ts';
-import type { SweepCell } from './sweepCells.ts';
+
+type SweepCell = typeof sweepCells.$inferSelect;
 
 const PIECE = 1000;
 /** Pieces that are read together; most pages need one. */

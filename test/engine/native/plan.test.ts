@@ -106,7 +106,7 @@ test('the addon needs both libraries by name and is told where to find them, wit
   expect(commands.map(({ file, args }) => [file, ...args].join(' '))).toEqual([
     '/usr/bin/g++ -shared -Wl,-soname,libtensorflow_cc.so.2 -x c++ /dev/null -o /tmp/x/libtensorflow_cc.so.2',
     '/usr/bin/g++ -shared -Wl,-soname,libtensorflow_framework.so.2 -x c++ /dev/null -o /tmp/x/libtensorflow_framework.so.2',
-    `/usr/bin/g++ -O3 ${processor} -fno-math-errno -fno-trapping-math -pthread -fPIC -shared -std=c++17 -DNAPI_VERSION=8 -I/napi/include -I/tf/include /b/one.cc /b/two.cc ` +
+    `/usr/bin/g++ -O3 -fno-math-errno -fno-trapping-math -Wno-psabi -pthread -std=c++17 ${processor} -fPIC -shared -DNAPI_VERSION=8 -I/napi/include -I/tf/include /b/one.cc /b/two.cc ` +
       '-L/tmp/x -Wl,--no-as-needed -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 ' +
       '-Wl,-rpath,$ORIGIN/../../deps/lib -o /tmp/x/tfjs_binding.node',
   ]);

@@ -12,6 +12,7 @@ import type { RunKind } from '../engine/contract/runs.ts';
 import { AppError } from '../errors.ts';
 import { apiKeysByIds } from '../services/apiKey.ts';
 import { type AuditEntry, audited, listAuditEntries } from '../services/audit.ts';
+import { shownText } from '../storedText.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { TypedError } from './errors.ts';
@@ -50,7 +51,7 @@ const MAX_TARGET = 200;
 /** What the input says the mutation is about; anything may stand there. */
 function idIn(input: object): string | null {
   const id = 'id' in input ? input.id : null;
-  return typeof id === 'string' ? id.slice(0, MAX_TARGET) : null;
+  return typeof id === 'string' ? shownText(id.slice(0, MAX_TARGET)) : null;
 }
 
 /** The thing that a success shows: the first of its fields that leads to something with an id of its own. */

@@ -112,7 +112,10 @@ const LayerAlphaRef = builder.objectRef<LayerAlpha>('LayerAlphaSwaps').implement
   description: 'How often concept swaps at a layer succeed at an alpha.',
   interfaces: [LayerRow],
   fields: (t) => ({
-    alpha: t.exposeFloat('alpha', { description: 'The alpha.' }),
+    alpha: t.exposeFloat('alpha', {
+      nullable: true,
+      description: 'The alpha; nullable as that of LayerSwaps, beside which it may be selected.',
+    }),
   }),
 });
 

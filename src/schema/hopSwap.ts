@@ -1,10 +1,9 @@
 /** What swaps at the hops of two-hop questions reach. */
 import type { HopSwap, HopSwapSummary } from '../runs/hopSwap.ts';
-import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { conceptOfRun } from './conceptOfRun.ts';
 import { SwapMethod } from './intervention.ts';
 import { RateRef } from './rate.ts';
-import { ConceptRef } from './refs.ts';
 
 export const HopSwapEdit = builder.enumType('HopSwapEdit', {
   description: 'What stands for the relations in a swap: the slots, or a control.',
@@ -51,12 +50,12 @@ const rateOfSide = (side: 'source' | 'target', pairs: 'shown' | 'withheld', desc
 const HopSwapRelation = builder.objectRef<RelationSwaps>('HopSwapRelation').implement({
   description: 'Swaps at one hop that turn a relation off or on.',
   fields: (t) => ({
-    relation: t.field({
-      type: ConceptRef,
-      description: 'The relation.',
-      resolve: async ({ runId, counts }, _args, { loaders }) =>
-        (await loaders.load(conceptsOfRuns, runId))[counts.relation]!,
-    }),
+    relation: t.field(
+      conceptOfRun('The relation.', ({ runId, counts }: RelationSwaps) => ({
+        runId,
+        concept: counts.relation,
+      })),
+    ),
     shownAsSource: t.field(
       rateOfSide('source', 'shown', 'Those that turn it off, to pairs that were shown.'),
     ),

@@ -1,8 +1,9 @@
 /** What single slots do to answers. */
 import type { KNOCK_EDITS } from '../engine/contract/alignment.ts';
 import { conceptsByIds } from '../services/ontology.ts';
-import { conceptsOfRuns, type SlotKnock } from '../services/slot.ts';
+import type { SlotKnock } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { conceptOfRun } from './conceptOfRun.ts';
 import { ConceptRef } from './refs.ts';
 import { SplitRef } from './split.ts';
 
@@ -39,12 +40,7 @@ const ConceptAnswerChangeRef = builder
   .implement({
     description: 'How an edit changes the chance of answers about one concept, where another is asked.',
     fields: (t) => ({
-      concept: t.field({
-        type: ConceptRef,
-        description: 'The concept that the answers are about.',
-        resolve: async ({ runId, concept }, _args, { loaders }) =>
-          (await loaders.load(conceptsOfRuns, runId))[concept]!,
-      }),
+      concept: t.field(conceptOfRun('The concept that the answers are about.', (answers) => answers)),
       answers: t.exposeInt('answers', { description: ANSWERS }),
       change: t.exposeFloat('change', { nullable: true, description: CHANGE }),
     }),

@@ -5,9 +5,9 @@ import { conceptsByIds } from '../services/ontology.ts';
 import type { SplitMeasures, SwapMeasure } from '../services/slot.ts';
 import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { conceptOfRun } from './conceptOfRun.ts';
 import { finiteOrNull } from './finite.ts';
-import { CATEGORY_KEPT, categoryKeptOf, LOOSE, looseOf } from './judged.ts';
-import { KNOWN, knownOf, LEFT_OUT } from './known.ts';
+import { CATEGORY_KEPT, KNOWN, LEFT_OUT, LOOSE } from './judged.ts';
 import { RateRef } from './rate.ts';
 import { ConceptRef } from './refs.ts';
 import { enumFrom } from './settings.ts';
@@ -79,12 +79,12 @@ interface ConceptSpread {
 const ConceptConcentration = builder.objectRef<ConceptSpread>('ConceptConcentration').implement({
   description: `Over how many latents one concept is spread; ${SPREAD}.`,
   fields: (t) => ({
-    concept: t.field({
-      type: ConceptRef,
-      description: 'The concept.',
-      resolve: async ({ measures, concept }, _args, { loaders }) =>
-        (await loaders.load(conceptsOfRuns, measures.runId))[concept]!,
-    }),
+    concept: t.field(
+      conceptOfRun('The concept.', ({ measures, concept }: ConceptSpread) => ({
+        runId: measures.runId,
+        concept,
+      })),
+    ),
     effFeat: t.float({
       nullable: true,
       description: 'Effective number of latents that carry it, exp(−Σ p log p), over all latents.',
@@ -219,19 +219,9 @@ export const SwapMeasureRef = builder.objectRef<SwapMeasure>('SwapMeasure').impl
       description: '`successRate` with its uncertainty.',
       resolve: ({ trials, successes }) => ({ trials, successes }),
     }),
-    loose: t.field({ type: RateRef, nullable: true, description: LOOSE, resolve: looseOf }),
-    categoryKept: t.field({
-      type: RateRef,
-      nullable: true,
-      description: CATEGORY_KEPT,
-      resolve: categoryKeptOf,
-    }),
-    known: t.field({
-      type: RateRef,
-      nullable: true,
-      description: KNOWN,
-      resolve: knownOf,
-    }),
+    loose: t.field(LOOSE),
+    categoryKept: t.field(CATEGORY_KEPT),
+    known: t.field(KNOWN),
     leftOut: t.exposeInt('leftOut', { description: LEFT_OUT }),
     chosen: t.exposeBoolean('chosen', {
       description: 'Whether this alpha is the one chosen on validation.',

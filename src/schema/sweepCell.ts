@@ -1,13 +1,11 @@
 /** What a swap sweep measures: cells of one method at one alpha, and their pairs of concepts. */
 
 import type { SweepCell } from '../runs/swapSweep.ts';
-import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { SOURCE, TARGET } from './conceptOfRun.ts';
 import { CellMethod } from './intervention.ts';
-import { CATEGORY_KEPT, categoryKeptOf, LOOSE, looseOf } from './judged.ts';
-import { KNOWN, knownOf, LEFT_OUT } from './known.ts';
+import { CATEGORY_KEPT, KNOWN, LEFT_OUT, LOOSE } from './judged.ts';
 import { RateRef } from './rate.ts';
-import { ConceptRef } from './refs.ts';
 import { SweepControl } from './swapSweepSettings.ts';
 
 const rateOf = (successes: number, trials: number) => (trials === 0 ? null : successes / trials);
@@ -40,19 +38,9 @@ export const SweepCellRef = builder.interfaceRef<SweepCell>('SweepCell').impleme
       description: '`successRate` with its counts and confidence interval.',
       resolve: ({ successes, trials }) => ({ successes, trials }),
     }),
-    loose: t.field({ type: RateRef, nullable: true, description: LOOSE, resolve: looseOf }),
-    categoryKept: t.field({
-      type: RateRef,
-      nullable: true,
-      description: CATEGORY_KEPT,
-      resolve: categoryKeptOf,
-    }),
-    known: t.field({
-      type: RateRef,
-      nullable: true,
-      description: KNOWN,
-      resolve: knownOf,
-    }),
+    loose: t.field(LOOSE),
+    categoryKept: t.field(CATEGORY_KEPT),
+    known: t.field(KNOWN),
     leftOut: t.exposeInt('leftOut', { description: LEFT_OUT }),
     isolation: t.float({
       nullable: true,
@@ -116,18 +104,8 @@ type PairShape = SweepCell['pairs'][number] & { runId: string };
 export const SwapPair = builder.objectRef<PairShape>('SwapPairResult').implement({
   description: 'An entry of the pair matrix: swaps from one concept to another.',
   fields: (t) => ({
-    source: t.field({
-      type: ConceptRef,
-      description: 'The concept turned off.',
-      resolve: async ({ runId, source }, _args, { loaders }) =>
-        (await loaders.load(conceptsOfRuns, runId))[source]!,
-    }),
-    target: t.field({
-      type: ConceptRef,
-      description: 'The concept turned on.',
-      resolve: async ({ runId, target }, _args, { loaders }) =>
-        (await loaders.load(conceptsOfRuns, runId))[target]!,
-    }),
+    source: t.field(SOURCE),
+    target: t.field(TARGET),
     trials: t.exposeInt('trials', { description: 'Number of swaps tried.' }),
     successRate: t.float({
       nullable: true,
@@ -139,19 +117,9 @@ export const SwapPair = builder.objectRef<PairShape>('SwapPairResult').implement
       description: '`successRate` with its counts and confidence interval.',
       resolve: (pair) => pair,
     }),
-    loose: t.field({ type: RateRef, nullable: true, description: LOOSE, resolve: looseOf }),
-    categoryKept: t.field({
-      type: RateRef,
-      nullable: true,
-      description: CATEGORY_KEPT,
-      resolve: categoryKeptOf,
-    }),
-    known: t.field({
-      type: RateRef,
-      nullable: true,
-      description: KNOWN,
-      resolve: knownOf,
-    }),
+    loose: t.field(LOOSE),
+    categoryKept: t.field(CATEGORY_KEPT),
+    known: t.field(KNOWN),
     leftOut: t.int({ description: LEFT_OUT, resolve: ({ leftOut = 0 }) => leftOut }),
   }),
 });

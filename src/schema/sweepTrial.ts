@@ -3,11 +3,11 @@ import { SWEEP_EDITS } from '../engine/contract/swapSweep.ts';
 import { swapOutcome } from '../engine/contract/sweepTrials.ts';
 import { pageTrials, type SweepTrial } from '../runs/sweepTrials.ts';
 import { examplesByIds } from '../services/dataset.ts';
-import { conceptsOfRuns } from '../services/slot.ts';
 import { builder } from './builder.ts';
+import { SOURCE, TARGET } from './conceptOfRun.ts';
 import { conceptKeyOrId } from './ids.ts';
 import { CellMethod } from './intervention.ts';
-import { ConceptRef, ExampleRef, RUN_REFS } from './refs.ts';
+import { ExampleRef, RUN_REFS } from './refs.ts';
 import { enumFrom } from './settings.ts';
 
 const SwapOutcomeRef = enumFrom(swapOutcome);
@@ -43,18 +43,8 @@ const SweepTrialRef = builder.objectRef<SweepTrial>('SweepTrial').implement({
       description: 'The example of the dataset that the prompt is.',
       resolve: ({ exampleId }, _args, { loaders }) => loaders.load(examplesByIds, exampleId),
     }),
-    source: t.field({
-      type: ConceptRef,
-      description: 'The concept turned off.',
-      resolve: async ({ runId, source }, _args, { loaders }) =>
-        (await loaders.load(conceptsOfRuns, runId))[source]!,
-    }),
-    target: t.field({
-      type: ConceptRef,
-      description: 'The concept turned on.',
-      resolve: async ({ runId, target }, _args, { loaders }) =>
-        (await loaders.load(conceptsOfRuns, runId))[target]!,
-    }),
+    source: t.field(SOURCE),
+    target: t.field(TARGET),
     expected: t.stringList({
       description: 'The entity’s values for the target; any of them is right.',
       resolve: ({ expected }) => [...expected],

@@ -2,12 +2,11 @@
 import type { ConceptKnowledge } from '../../engine/contract/knowledge.ts';
 import { startKnowledgeRun } from '../../runs/knowledge.ts';
 import { type Run, resultOf, settingsOf } from '../../services/run.ts';
-import { conceptsOfRuns } from '../../services/slot.ts';
 import { builder } from '../builder.ts';
+import { conceptOfRun } from '../conceptOfRun.ts';
 import { KnowledgeSettingsTypes } from '../knowledgeSettings.ts';
 import { namedInput } from '../labels.ts';
 import { RateRef } from '../rate.ts';
-import { ConceptRef } from '../refs.ts';
 import { SplitRef } from '../split.ts';
 import { addRunNode, addStart, priorityInput, studiedInput, studiedOf } from './node.ts';
 
@@ -16,12 +15,7 @@ const ConceptKnowledgeRef = builder
   .implement({
     description: 'What a model knows of a concept: the prompts about it that it answers right by itself.',
     fields: (t) => ({
-      concept: t.field({
-        type: ConceptRef,
-        description: 'The concept.',
-        resolve: async ({ runId, concept }, _args, { loaders }) =>
-          (await loaders.load(conceptsOfRuns, runId))[concept]!,
-      }),
+      concept: t.field(conceptOfRun('The concept.', (known) => known)),
       split: t.field({
         type: SplitRef,
         description: 'Which phrasings are asked.',

@@ -1,9 +1,8 @@
 /** What the model answers right by itself. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { isAnswer } from '../../src/data/answers.ts';
-import { answersOf, type EngineDataset, type Prompt } from '../../src/engine/contract/dataset.ts';
-import { continueAll, longestAnswer } from '../../src/engine/edits/answers.ts';
+import type { EngineDataset, Prompt } from '../../src/engine/contract/dataset.ts';
+import { Knowledge } from '../../src/engine/edits/knowledge.ts';
 import type { LanguageModel } from '../../src/engine/model/languageModel.ts';
 
 const AT_ONCE = 128;
@@ -15,6 +14,7 @@ const LEAST = 2;
 /** Whether the model answers prompts right, whole answers; what was asked once is kept in the file. */
 export async function openKnowledge(model: LanguageModel, file: string) {
   const kept = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as Record<string, boolean>;
+  const knowledge = new Knowledge(model, async () => {});
   const isRight = ({ prompt }: Prompt) => kept[prompt]!;
   return {
     isRight,
@@ -23,39 +23,20 @@ export async function openKnowledge(model: LanguageModel, file: string) {
       const open = prompts.filter(({ prompt }) => kept[prompt] === undefined);
       for (let start = 0; start < open.length; start += AT_ONCE) {
         const batch = open.slice(start, start + AT_ONCE);
-        const right = await answerRight(model, batch);
-        batch.forEach(({ prompt }, i) => {
-          kept[prompt] = right[i]!;
-        });
+        await knowledge.ask(batch);
+        for (const prompt of batch) kept[prompt.prompt] = knowledge.knows(prompt);
         await mkdir(dirname(file), { recursive: true });
         await writeFile(file, JSON.stringify(kept));
       }
     },
   };
 }
-export type Knowledge = Awaited<ReturnType<typeof openKnowledge>>;
-
-async function answerRight(model: LanguageModel, prompts: readonly Prompt[]): Promise<boolean[]> {
-  const tokens = prompts.map(({ prompt }) => model.asking.prompt(prompt));
-  // One more token shows whether the answer ends there.
-  const limits = prompts.map((prompt) => longestAnswer(model, answersOf(prompt)) + 1);
-  const none = () => undefined;
-  const made = await continueAll(
-    model,
-    tokens,
-    none,
-    (row) => limits[row]!,
-    async () => {},
-  );
-  return prompts.map((prompt, i) =>
-    isAnswer(model.tokenizer.decode(made[i]!).trim(), answersOf(prompt), model.prompting?.answerEnd),
-  );
-}
+export type KeptKnowledge = Awaited<ReturnType<typeof openKnowledge>>;
 
 /** The dataset without what the model does not know, and the share of each concept's facts that it knows. */
 export async function knownPart(
   dataset: EngineDataset,
-  knowledge: Knowledge,
+  knowledge: KeptKnowledge,
 ): Promise<{ dataset: EngineDataset; shares: Record<string, number> }> {
   const pairs = new Map<string, Prompt[]>();
   for (const prompt of dataset.prompts.filter(({ split }) => split === 'TRAIN')) {

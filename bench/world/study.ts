@@ -19,7 +19,7 @@ import type { JobContext } from '../../src/engine/contract/protocol.ts';
 import type { LanguageModel } from '../../src/engine/model/languageModel.ts';
 import { stackRows } from '../../src/engine/rows.ts';
 import { Sae } from '../../src/engine/sae/sae.ts';
-import type { Knowledge } from './knowledge.ts';
+import type { KeptKnowledge } from './knowledge.ts';
 import { measureSwaps, type SwapFigures } from './swaps.ts';
 
 /** What METHOD found: half of the free latents' default less, more silence, and every token of the answer. */
@@ -54,7 +54,7 @@ export interface Studied {
   /** The same without it, for texts. */
   alone: LanguageModel;
   dataset: EngineDataset;
-  knowledge: Knowledge;
+  knowledge: KeptKnowledge;
   /** Texts that nothing was trained on. */
   texts: readonly string[];
 }

@@ -19,7 +19,7 @@ import { indexTargetPrompts } from '../../src/engine/edits/targetPrompts.ts';
 import type { LanguageModel } from '../../src/engine/model/languageModel.ts';
 import type { Sae } from '../../src/engine/sae/sae.ts';
 import { createRandom } from '../../src/random.ts';
-import type { Knowledge } from './knowledge.ts';
+import type { KeptKnowledge } from './knowledge.ts';
 
 const ALPHAS = [1, 1.5, 2, 3];
 const COUNTS = { VALIDATION: 120, TRAIN: 250, TEST_OOD: 200 };
@@ -50,7 +50,7 @@ export interface SwapFigures {
 interface Lab {
   model: LanguageModel;
   dataset: EngineDataset;
-  knowledge: Knowledge;
+  knowledge: KeptKnowledge;
   sae: Sae;
   captured: CapturedPopulations;
 }

@@ -19,6 +19,7 @@ export interface NewFile {
 
 export interface StoredFile {
   hash: string;
+  bytes: number;
   modifiedAt: Date;
 }
 
@@ -166,11 +167,11 @@ async function* list(root: string, abandonedBefore: Date): AsyncIterable<StoredF
     for (const name of await readdir(join(root, directory))) {
       const path = join(root, directory, name);
       // Another machine's sweep may have been faster.
-      const modifiedAt = (await stat(path).catch(() => null))?.mtime;
-      if (!modifiedAt) continue;
+      const found = await stat(path).catch(() => null);
+      if (!found) continue;
       const hash = NAME.exec(name)?.[1];
-      if (hash) yield { hash, modifiedAt };
-      else if (modifiedAt < abandonedBefore) await rm(path, { force: true });
+      if (hash) yield { hash, bytes: found.size, modifiedAt: found.mtime };
+      else if (found.mtime < abandonedBefore) await rm(path, { force: true });
     }
   }
 }

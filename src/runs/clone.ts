@@ -11,6 +11,7 @@ import { asAlignmentSettings, type BaselineSettingsInput } from '../engine/contr
 import { usesOfTexts } from '../engine/contract/corpus.ts';
 import type { HopSwapSettingsInput } from '../engine/contract/hopSwapSettings.ts';
 import type { KnowledgeSettingsInput } from '../engine/contract/knowledge.ts';
+import { merge } from '../engine/contract/merge.ts';
 import type { ModelSettingsInput } from '../engine/contract/modelSettings.ts';
 import type { RunKind, SweepAxes } from '../engine/contract/runs.ts';
 import type { SweepSettingsInput } from '../engine/contract/swapSweepSettings.ts';
@@ -268,23 +269,4 @@ type WithoutNull<T> = { [K in keyof T]: Exclude<T[K], null> };
 function asInput<T extends object>(settings: T): Partial<WithoutNull<T>> {
   const given = Object.entries(settings).filter(([, value]) => value !== null);
   return Object.fromEntries(given) as Partial<WithoutNull<T>>;
-}
-
-/** The changes over what is stored, setting by setting, also within settings of settings. */
-function merge<T extends object>(stored: T, changes: Part<T> | undefined): T {
-  const merged = Object.fromEntries(Object.entries(stored)) as Record<string, unknown>;
-  for (const [key, value] of Object.entries(changes ?? {})) {
-    const before = merged[key];
-    merged[key] = isRecord(value) && isRecord(before) ? merge(before, value) : value;
-  }
-  return merged as T;
-}
-
-/** Any of the settings, also of those within settings. */
-type Part<T> = {
-  [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : T[K] extends object ? Part<T[K]> : T[K];
-};
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 /** What an alignment sweep varies besides layers and seeds: lists of settings, each with each or one by one. */
-import { merge } from '../engine/contract/alignmentPresets.ts';
 import type { AlignmentSettings, AlignmentSettingsInput } from '../engine/contract/alignmentSettings.ts';
+import { merge } from '../engine/contract/merge.ts';
 import { AppError, invalidInput, invalidInputs } from '../errors.ts';
 import { leavesOf, type SettingValue } from './settingValues.ts';
 
@@ -37,10 +37,7 @@ export function pointsOf(
     throw invalidInput(['axes'], `a sweep may have ${most} parts; the axes alone make ${number}`);
   return Array.from({ length: number }, (_, i) => {
     const chosen = combination === 'PAIRED' ? axes.map(() => i) : placesOf(i, counts);
-    const settings = axes.reduce(
-      (made, { values }, axis) => merge(made, values[chosen[axis]!]!) as AlignmentSettingsInput,
-      base,
-    );
+    const settings = axes.reduce((made, { values }, axis) => merge(made, values[chosen[axis]!]!), base);
     return { settings, chosen };
   });
 }

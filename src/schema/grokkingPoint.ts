@@ -1,5 +1,4 @@
 /** What a grokking run measures of a checkpoint. */
-
 import { conceptsOfDatasets } from '../runs/concepts.ts';
 import { type GrokkingPoint, type HopBinding, slotCosinesOfRuns, slotKey } from '../services/grokking.ts';
 import { runsByIds } from '../services/run.ts';

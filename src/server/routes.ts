@@ -2,7 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../errors.ts';
 import type { Viewer } from '../schema/context.ts';
-import { type Authenticate, isUnauthenticated, remoteAddressOf } from './auth.ts';
+import { admit } from './admit.ts';
+import { type Authenticate, remoteAddressOf } from './auth.ts';
 import { admitBody } from './bodyLimit.ts';
 import { allowOrigin, answerPreflight } from './cors.ts';
 import { createExportRoute, EXPORT_PATH } from './export.ts';
@@ -10,7 +11,7 @@ import type { ApiServerOptions } from './options.ts';
 import { createPageRoute, isPagePath, PAGE_PATH } from './page.ts';
 import { failure, reply } from './reply.ts';
 import { createSdlRoute, SDL_PATH } from './sdl.ts';
-import { authorizationIn, createSessionRoute, SESSION_PATH } from './session.ts';
+import { createSessionRoute, SESSION_PATH } from './session.ts';
 import { GRAPHQL_PATH, type Yoga } from './yoga.ts';
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -79,14 +80,7 @@ async function admitViewer(
   authenticate: Authenticate,
 ): Promise<Viewer | null> {
   if (wantsPage(request)) return { scopes: [], clientId: remoteAddressOf(request) };
-  try {
-    return await authenticate(authorizationIn(request), remoteAddressOf(request));
-  } catch (error) {
-    if (!isUnauthenticated(error)) throw error;
-    response.setHeader('www-authenticate', 'Bearer');
-    reply(response, 401, failure((error as Error).message, 'UNAUTHENTICATED'));
-    return null;
-  }
+  return admit(request, response, authenticate);
 }
 
 async function answerReady(

@@ -2,11 +2,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GraphQLSchema } from 'graphql';
 import { renderSchema } from '../schema/schema.ts';
+import { admit } from './admit.ts';
 import { type Asset, createAsset, sendAsset } from './asset.ts';
-import { type Authenticate, isUnauthenticated, remoteAddressOf } from './auth.ts';
+import type { Authenticate } from './auth.ts';
 import { answerPreflight } from './cors.ts';
 import { failure, reply } from './reply.ts';
-import { authorizationIn } from './session.ts';
 import { compress } from './useCompression.ts';
 
 export const SDL_PATH = '/schema.graphql';
@@ -26,13 +26,7 @@ export function createSdlRoute({ schema, authenticate }: SdlRouteOptions) {
       const message = `The schema is read with GET, got ${request.method}.`;
       return reply(response, 405, failure(message, 'INVALID_INPUT'));
     }
-    try {
-      await authenticate(authorizationIn(request), remoteAddressOf(request));
-    } catch (error) {
-      if (!isUnauthenticated(error)) throw error;
-      response.setHeader('www-authenticate', 'Bearer');
-      return reply(response, 401, failure((error as Error).message, 'UNAUTHENTICATED'));
-    }
+    if (!(await admit(request, response, authenticate))) return;
     asset ??= render(schema);
     sendAsset(request, response, await asset, {
       'cache-control': 'no-cache',

@@ -1,6 +1,7 @@
 /** How the slots of alignments bind while they are trained. */
 import { and, asc, desc, eq, inArray, lte } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
+import { groupRows } from '../db/queries/byIds.ts';
 import { bindingLooks } from '../db/tables/index.ts';
 
 export type BindingLook = typeof bindingLooks.$inferSelect;
@@ -12,7 +13,8 @@ export async function lookStepsOfRuns(db: Executor, runIds: readonly string[]): 
     .from(bindingLooks)
     .where(inArray(bindingLooks.runId, [...runIds]))
     .orderBy(asc(bindingLooks.step));
-  return runIds.map((id) => rows.filter(({ runId }) => runId === id).map(({ step }) => step));
+  const looks = groupRows(rows, 'runId');
+  return runIds.map((id) => (looks.get(id) ?? []).map(({ step }) => step));
 }
 
 /** The newest look at a step or before it; null where there is none. */

@@ -10,7 +10,6 @@ import {
   type Things,
   type ThingType,
 } from '../db/queries/dependants.ts';
-import { notify, RUN_EVENTS_CHANNEL } from '../db/queries/events.ts';
 import { UNFINISHED } from '../db/queries/runChange.ts';
 import { readFiles, storageOfDatasets, storageOfOntologies, type UsedFile } from '../db/queries/storage.ts';
 import { corpora, datasets, models, ontologies, runs, saes } from '../db/tables/index.ts';
@@ -163,7 +162,6 @@ async function deleteRows(
   await tx.delete(models).where(inArray(models.id, Model));
   await tx.delete(datasets).where(inArray(datasets.id, Dataset));
   await tx.delete(ontologies).where(inArray(ontologies.id, Ontology));
-  for (const id of Run) await notify(tx, RUN_EVENTS_CHANNEL, `${id}:0`);
 }
 
 /** A file that could not be deleted now is left to the next sweep. */

@@ -3,7 +3,6 @@ import { eq, type SQL } from 'drizzle-orm';
 import { z } from 'zod';
 import { MAX_LONG_TEXT, shortText } from '../data/text.ts';
 import type { Db, Executor } from '../db/client.ts';
-import { notify, RUN_EVENTS_CHANNEL } from '../db/queries/events.ts';
 import { corpora, datasets, models, ontologies, runs, saes } from '../db/tables/index.ts';
 import { notFound, parseOrThrow } from '../errors.ts';
 
@@ -65,16 +64,11 @@ export async function label<T extends Labelled>(
 ): Promise<Row<T>> {
   const checked = checkLabels(what, given);
   const table = TABLES[what] as typeof runs;
-  const row = await db.transaction(async (tx) => {
-    const isChange = Object.values(checked).some((value) => value !== undefined);
-    const where: SQL = eq(table.id, id);
-    const [found] = isChange
-      ? await tx.update(table).set(checked).where(where).returning()
-      : await tx.select().from(table).where(where);
-    // Number 0 is no event: it tells those who follow all runs, and nobody else.
-    if (found && isChange && what === 'Run') await notify(tx, RUN_EVENTS_CHANNEL, `${id}:0`);
-    return found;
-  });
+  const isChange = Object.values(checked).some((value) => value !== undefined);
+  const where: SQL = eq(table.id, id);
+  const [row] = isChange
+    ? await db.update(table).set(checked).where(where).returning()
+    : await db.select().from(table).where(where);
   if (!row) throw notFound(what, id);
   return row as Row<T>;
 }

@@ -1,5 +1,6 @@
 /** The phases of a run: those that it came through, and those that lie before it. */
 import type { Executor } from '../db/client.ts';
+import { groupRows } from '../db/queries/byIds.ts';
 import { type PhaseChange, readPhaseChanges } from '../db/queries/phases.ts';
 import { resultOf } from '../db/queries/runOf.ts';
 import type { Run } from '../db/queries/runs.ts';
@@ -19,8 +20,8 @@ export interface RunPhase {
 
 /** For each run its changes of phase, in order. */
 export async function phaseChangesOfRuns(db: Executor, ids: readonly string[]): Promise<PhaseChange[][]> {
-  const changes = await readPhaseChanges(db, ids);
-  return ids.map((id) => changes.filter(({ runId }) => runId === id));
+  const changes = groupRows(await readPhaseChanges(db, ids), 'runId');
+  return ids.map((id) => changes.get(id) ?? []);
 }
 
 /** Phases in the order in which they were come to, then those of the plan that are to come. */

@@ -3,7 +3,6 @@ import { and, count, eq, inArray, isNull, notInArray, or, sql } from 'drizzle-or
 import { PARENT_KINDS } from '../../engine/contract/runs.ts';
 import type { Executor } from '../client.ts';
 import { runs } from '../tables/index.ts';
-import { notify, RUN_EVENTS_CHANNEL } from './events.ts';
 import { lockRuns, type Run, UNFINISHED } from './runChange.ts';
 
 export interface Order {
@@ -62,7 +61,5 @@ export async function changePriority(
   if (own.length === 0) return null;
   const ids = [...parts, ...own];
   const changed = await tx.update(runs).set({ priority }).where(inArray(runs.id, ids)).returning();
-  // Number 0 is no event: it tells those who follow all runs, and nobody else.
-  for (const each of ids) await notify(tx, RUN_EVENTS_CHANNEL, `${each}:0`);
   return { run: changed.find((run) => run.id === id)!, ids };
 }

@@ -4,11 +4,11 @@ import type { Phase } from '../../engine/contract/phases.ts';
 import type { Executor } from '../client.ts';
 import { runEvents } from '../tables/index.ts';
 
-export interface PhaseChange {
+export type PhaseChange = {
   runId: string;
   phase: Phase;
   at: Date;
-}
+};
 
 /** Every change of phase of these runs, in the order of events; a run's status tells its phase many times over. */
 export async function readPhaseChanges(db: Executor, runIds: readonly string[]): Promise<PhaseChange[]> {

@@ -88,10 +88,9 @@ export class FileCache {
     for await (const { name } of this.#files.listDamaged()) await this.#files.deleteDamaged(name);
     await this.#forgetUnfinished();
     const found: { hash: string; bytes: number; usedAt: number }[] = [];
-    for await (const { hash, modifiedAt } of this.#files.list(new Date(0))) {
-      const file = await stat(join(this.#root, hash.slice(0, 2), `${hash}.safetensors`)).catch(() => null);
+    for await (const { hash, bytes, modifiedAt } of this.#files.list(new Date(0))) {
       const used = await stat(join(this.#root, USED, hash)).catch(() => null);
-      found.push({ hash, bytes: file?.size ?? 0, usedAt: (used?.mtime ?? modifiedAt).getTime() });
+      found.push({ hash, bytes, usedAt: (used?.mtime ?? modifiedAt).getTime() });
     }
     found.sort((a, b) => a.usedAt - b.usedAt);
     let total = found.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -97,9 +97,9 @@ class Store implements S3Store {
     await abortUploads(this.#bucket, abandonedBefore).catch((error) => {
       throw this.#bucket.explain(error);
     });
-    for await (const { key, modifiedAt } of this.#bucket.list('')) {
+    for await (const { key, ...found } of this.#bucket.list('')) {
       const hash = KEY.exec(key)?.[1];
-      if (hash) yield { hash, modifiedAt };
+      if (hash) yield { hash, ...found };
     }
   }
 

@@ -7,6 +7,7 @@ import {
   type Preset,
   preset,
 } from './alignmentSettings.ts';
+import { merge } from './merge.ts';
 
 /** In what each preset differs from the defaults. */
 const DIFFERENCES: Readonly<Record<Preset, AlignmentSettingsInput>> = {
@@ -42,20 +43,6 @@ export const ALIGNMENT_PRESETS = Object.fromEntries(
  * @throws {AppError} INVALID_INPUT with the path of each setting that is not acceptable.
  */
 export function resolveAlignmentSettings(input: AlignmentSettingsInput): AlignmentSettings {
-  const base = ALIGNMENT_PRESETS[input.preset ?? 'PAPER'] ?? {};
+  const base: AlignmentSettingsInput = ALIGNMENT_PRESETS[input.preset ?? 'PAPER'] ?? {};
   return parseOrThrow(alignmentSettings, merge(base, input), ['settings']);
-}
-
-/** `input` over `base`, one level deep; undefined counts as left out. */
-export function merge(base: object, input: object): Record<string, unknown> {
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(input)) {
-    if (value === undefined) continue;
-    merged[key] = isRecord(value) && isRecord(merged[key]) ? merge(merged[key], value) : value;
-  }
-  return merged;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

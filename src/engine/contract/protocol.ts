@@ -3,7 +3,6 @@
  * `serialization: 'advanced'`, so typed arrays travel as they are. The child does one job, or serves calls;
  * it reads files by the paths it is given and writes files only into `workDir`.
  */
-
 import type { SteerCall, SteerResult } from './edits.ts';
 import type { GenerationCall, GenerationItem } from './generation.ts';
 import type {

@@ -11,7 +11,7 @@ import type { Sae } from '../sae/sae.ts';
 import { ANSWER, type AskedTrials, askTrials } from './answers.ts';
 import { freeScales } from './controls.ts';
 import { createEditor, randomSwap, slotSwap } from './editors.ts';
-import { createJudge, type Judge, NOT_JUDGED, note } from './judge.ts';
+import { createJudge, type Judge, NO_SWAPS, noteSwap } from './judge.ts';
 import { askKnown, Knowledge, takeKnown } from './knowledge.ts';
 import { REPLACED, REPLACEMENTS } from './replacements.ts';
 import { type Sums, sumsOf } from './sums.ts';
@@ -160,15 +160,10 @@ function countAnswers(
   { population, split, trials, known, leftOut }: Asked,
   answers: readonly (string | null)[],
 ): Omit<SwapMeasure, keyof Tried> {
-  const counts = { ...NOT_JUDGED, knownTrials: 0, knownSuccesses: 0 };
+  const counts = { ...NO_SWAPS };
   trials.forEach((trial, i) => {
     const answer = answers[i]!;
-    if (answer === null) return;
-    const verdict = judge(answer, trial);
-    note(counts, verdict);
-    if (!known[i]) return;
-    counts.knownTrials++;
-    if (verdict.whole) counts.knownSuccesses++;
+    if (answer !== null) noteSwap(counts, judge(answer, trial), known[i]!);
   });
   return { population, split, ...counts, leftOut };
 }

@@ -49,3 +49,19 @@ export function note(counts: Judged, { whole, loose, category }: Verdict): void 
   if (loose) counts.looseSuccesses++;
   if (!whole && category) counts.categoryKept++;
 }
+
+/** The same, with those apart of which the model knows both answers. */
+export interface JudgedSwaps extends Judged {
+  knownTrials: number;
+  knownSuccesses: number;
+}
+
+export const NO_SWAPS: JudgedSwaps = { ...NOT_JUDGED, knownTrials: 0, knownSuccesses: 0 };
+
+/** Adds the verdict on a swap. */
+export function noteSwap(counts: JudgedSwaps, verdict: Verdict, isKnown: boolean): void {
+  note(counts, verdict);
+  if (!isKnown) return;
+  counts.knownTrials++;
+  if (verdict.whole) counts.knownSuccesses++;
+}

@@ -22,7 +22,6 @@ import {
 } from './controls.ts';
 import { randomSwap } from './editors.ts';
 import { type Isolation, joinIsolations, prepareIsolation } from './isolation.ts';
-
 import {
   REPLACED,
   REPLACEMENTS,
@@ -231,13 +230,15 @@ async function measureCell(
   placement: SwapPlacement,
   breathe: () => Promise<void>,
 ): Promise<Omit<SweepCell, 'position'>> {
+  const countsOf = (answers: readonly (string | null)[]) => ({
+    ...countSwaps(drawn, answers),
+    ...(keep && { kept: keep(answers) }),
+  });
   if (typeof cell === 'string') {
     const answers = await REPLACED[cell](replaced, placement === 'ARMED' ? 'ANSWER' : placement, breathe);
-    const counts = { ...countSwaps(drawn, answers), ...(keep && { kept: keep(answers) }) };
-    return { edited: cell, method: 'REPLACEMENT', alpha: 1, ...counts, ...NO_ISOLATION };
+    return { edited: cell, method: 'REPLACEMENT', alpha: 1, ...countsOf(answers), ...NO_ISOLATION };
   }
-  const answers = await ANSWER[placement](asked, cell, breathe);
-  const counts = { ...countSwaps(drawn, answers), ...(keep && { kept: keep(answers) }) };
+  const counts = countsOf(await ANSWER[placement](asked, cell, breathe));
   const { PROMPT, TEXT, STATEMENT } = await isolation.measure(cell);
   return {
     edited: cell.editor.edited,

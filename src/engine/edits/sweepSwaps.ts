@@ -6,7 +6,7 @@ import type { JobReporter } from '../contract/protocol.ts';
 import type { SwapSweepJob, SweepCell, SweepPair } from '../contract/swapSweep.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Sae } from '../sae/sae.ts';
-import { createJudge, type Judge, type Judged, NOT_JUDGED, note } from './judge.ts';
+import { createJudge, type Judge, type JudgedSwaps, NO_SWAPS, noteSwap } from './judge.ts';
 import { askKnown, Knowledge, takeKnown } from './knowledge.ts';
 import { indexTargetPrompts } from './targetPrompts.ts';
 import { choosePrompts, type SweepTrial, sweepDraw } from './trials.ts';
@@ -80,23 +80,18 @@ function reportLeftOut(
     reporter.log('INFO', `${leftOut} swaps are left out, whose answers the model does not know by itself`);
 }
 
-type Counts = Judged & Pick<SweepCell, 'knownTrials' | 'knownSuccesses' | 'leftOut'>;
+type Counts = JudgedSwaps & Pick<SweepCell, 'leftOut'>;
 
 /** What a cell's answers come to, over all pairs and by pair; null answers are of swaps that could not be tried. */
 export function countSwaps(
   { swaps, pairs, judge }: DrawnSwaps,
   answers: readonly (string | null)[],
 ): Counts & Pick<SweepCell, 'pairs'> {
-  const counts = pairs.map((pair): SweepPair => ({ ...NOTHING, ...pair }));
+  const counts = pairs.map((pair): SweepPair => ({ ...NO_SWAPS, ...pair }));
   swaps.forEach(({ pair, expected, known }, i) => {
     const answer = answers[i]!;
     if (answer === null) return;
-    const count = counts[pair]!;
-    const verdict = judge(answer, { target: pairs[pair]!.target, expected });
-    note(count, verdict);
-    if (!known) return;
-    count.knownTrials++;
-    if (verdict.whole) count.knownSuccesses++;
+    noteSwap(counts[pair]!, judge(answer, { target: pairs[pair]!.target, expected }), known);
   });
   const sum = (key: keyof Counts) => counts.reduce((total, count) => total + count[key], 0);
   return {
@@ -106,5 +101,3 @@ export function countSwaps(
     ...{ leftOut: sum('leftOut'), pairs: counts },
   };
 }
-
-const NOTHING: Counts = { ...NOT_JUDGED, knownTrials: 0, knownSuccesses: 0, leftOut: 0 };

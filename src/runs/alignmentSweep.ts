@@ -13,7 +13,7 @@ import type { ParentKind } from './kind.ts';
 import { BINDING_COLUMNS, BINDING_SOURCES } from './sae.ts';
 import { onDataset, queueParts } from './start.ts';
 import { checkLayer } from './studied.ts';
-import { type Combination, ofPoint, pathsOf, pointsOf, type SweepAxis } from './sweepAxes.ts';
+import { type Combination, ofPoint, type Point, pathsOf, pointsOf, type SweepAxis } from './sweepAxes.ts';
 import { json, numbers, pick, type ResultTable, texts } from './table.ts';
 
 const PART_COLUMNS: ResultTable['columns'] = {
@@ -86,30 +86,57 @@ export interface NewAlignmentSweep extends NewAlignmentRun {
 export async function startAlignmentSweep(db: Executor, input: NewAlignmentSweep): Promise<Run> {
   const { axes = [], combination = 'GRID', settings: base = {} } = input;
   checkNamedOnce(input);
-  const points = pointsOf(base, axes, combination, MAX_PARTS);
-  const planned: Awaited<ReturnType<typeof planPart>>[] = [];
-  for (const point of points)
-    planned.push(await ofPoint(point, axes, (settings) => planPart(db, { ...input, settings })));
-  const { model, dataset, corpusId, settings: first } = planned[0]!;
+  const planned = await planPoints(db, input);
+  const { model, dataset, settings: first } = planned[0]!;
   checkCorpus(input, planned);
   const given = pathsOf(axes);
   const layers = layersOf(input, model.config, given);
   const seeds = input.seeds ?? (given.includes('seed') ? null : [first.seed]);
   checkLists(layers, seeds);
-  for (const [i, layer] of (layers ?? []).entries()) {
-    checkLayer(model, layer, ['layers', String(i)]);
-    if (isBegun(input) && layer !== first.layer)
-      throw invalidInput(
-        ['layers', String(i)],
-        `layers must be ${first.layer} alone, where the SAE to begin with reads, or be left out; got ${layer}`,
-      );
+  if (layers) checkLayers(input, layers, planned[0]!);
+  else await checkOwnLayers(axes, planned);
+  const parts = partsOf(planned, { layers, seeds });
+  const settings = parts.map((part) => part.settings);
+  checkParts(settings, { layers, seeds });
+  const common = { ...onDataset(dataset), modelId: model.id };
+  const paths = given.filter((path) => path !== 'layer' && path !== 'seed');
+  const varied = axes.length > 0 ? { axes: { combination, base, axes, paths } } : {};
+  return queueParts(
+    db,
+    {
+      ...common,
+      corpusId: planned.find(({ corpusId }) => corpusId)?.corpusId,
+      kind: 'ALIGNMENT_SWEEP',
+      settings: { ...distinctOf(settings), alignment: settings[0]!, ...varied },
+      seed: settings[0]!.seed,
+    },
+    parts.map((part) => ({ ...common, ...part, kind: 'ALIGNMENT', seed: part.settings.seed })),
+    input.pretrainedSaeId,
+  );
+}
+
+/** The settings of some parts but for layers and seeds, with what they are made of. */
+interface Planned extends Awaited<ReturnType<typeof planPart>> {
+  point: Point;
+}
+
+/** @throws AppError INVALID_INPUT at the value of an axis, where that is what is wrong. */
+async function planPoints(db: Executor, input: NewAlignmentSweep): Promise<Planned[]> {
+  const { axes = [], combination = 'GRID', settings: base = {} } = input;
+  const planned: Planned[] = [];
+  for (const point of pointsOf(base, axes, combination, MAX_PARTS)) {
+    const part = await ofPoint(point, axes, (settings) => planPart(db, { ...input, settings }));
+    planned.push({ ...part, point });
   }
-  if (!layers)
-    for (const [i, point] of points.entries())
-      await ofPoint(point, axes, async () =>
-        checkLayer(model, planned[i]!.settings.layer, ['settings', 'layer']),
-      );
-  const parts = (seeds ?? [null]).flatMap((seed) =>
+  return planned;
+}
+
+/** Seed by seed and, within a seed, point by point. */
+function partsOf(
+  planned: readonly Planned[],
+  { layers, seeds }: { layers: readonly number[] | null; seeds: readonly number[] | null },
+): Pick<Planned, 'settings' | 'corpusId'>[] {
+  return (seeds ?? [null]).flatMap((seed) =>
     planned.flatMap(({ settings, corpusId }) =>
       (layers ?? [null]).map((layer) => ({
         corpusId,
@@ -117,28 +144,27 @@ export async function startAlignmentSweep(db: Executor, input: NewAlignmentSweep
       })),
     ),
   );
-  checkParts(
-    parts.map(({ settings }) => settings),
-    { layers, seeds },
-  );
-  const common = { ...onDataset(dataset), modelId: model.id };
-  const own = distinctOf(parts.map(({ settings }) => settings));
-  const paths = given.filter((path) => path !== 'layer' && path !== 'seed');
-  const varied = axes.length > 0 ? { axes: { combination, base, axes, paths } } : {};
-  return queueParts(
-    db,
-    {
-      ...common,
-      corpusId: corpusId ?? planned.find((one) => one.corpusId)?.corpusId,
-      kind: 'ALIGNMENT_SWEEP',
-      settings: { ...own, alignment: parts[0]!.settings, ...varied },
-      seed: parts[0]!.settings.seed,
-    },
-    parts.map(({ settings, corpusId }) => {
-      return { ...common, corpusId, kind: 'ALIGNMENT', settings, seed: settings.seed };
-    }),
-    input.pretrainedSaeId,
-  );
+}
+
+function checkLayers(
+  input: NewAlignmentSweep,
+  layers: readonly number[],
+  { model, settings }: Pick<Planned, 'model' | 'settings'>,
+): void {
+  for (const [i, layer] of layers.entries()) {
+    checkLayer(model, layer, ['layers', String(i)]);
+    if (isBegun(input) && layer !== settings.layer)
+      throw invalidInput(
+        ['layers', String(i)],
+        `layers must be ${settings.layer} alone, where the SAE to begin with reads, or be left out; got ${layer}`,
+      );
+  }
+}
+
+/** Where each point has a layer of its own. */
+async function checkOwnLayers(axes: readonly SweepAxis[], planned: readonly Planned[]): Promise<void> {
+  for (const { point, model, settings } of planned)
+    await ofPoint(point, axes, async () => checkLayer(model, settings.layer, ['settings', 'layer']));
 }
 
 const isBegun = ({ pretrainedSaeId }: NewAlignmentSweep) => pretrainedSaeId !== undefined;

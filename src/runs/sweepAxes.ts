@@ -14,7 +14,7 @@ export interface SweepAxis {
 }
 
 /** The settings of some parts, and which value of each axis made them. */
-interface Point {
+export interface Point {
   settings: AlignmentSettingsInput;
   chosen: readonly number[];
 }

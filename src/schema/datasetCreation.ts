@@ -14,7 +14,7 @@ import { DatasetRef } from './refs.ts';
 import { settingFields } from './settings.ts';
 import { WHOLE_FILE } from './texts.ts';
 
-const NAME = 'Name for people, at most 200 characters.';
+export const NAME = 'Name for people, at most 200 characters.';
 
 const PREFIX = promptedFields.prefix.description!;
 const ANSWER_END = promptedFields.answerEnd.description!;
@@ -34,7 +34,8 @@ const ImportFormat = builder.enumType('ImportFormat', {
   },
 });
 
-function successOf(name: string, description: string) {
+/** What a mutation that makes a dataset answers with. */
+export function successOf(name: string, description: string) {
   return builder.objectRef<{ dataset: Dataset }>(name).implement({
     description,
     fields: (t) => ({

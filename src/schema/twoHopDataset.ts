@@ -1,11 +1,10 @@
 /** Generates questions that take two hops. */
 import { twoHopSettings } from '../data/two-hop-generator.ts';
-import type { Dataset } from '../services/dataset.ts';
 import { generateTwoHopDataset } from '../services/datasetCreation.ts';
 import { builder } from './builder.ts';
+import { NAME, successOf } from './datasetCreation.ts';
 import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
-import { DatasetRef } from './refs.ts';
 import { settingFields } from './settings.ts';
 
 addMutation('generateTwoHopDataset', {
@@ -15,23 +14,11 @@ addMutation('generateTwoHopDataset', {
   input: builder.inputType('GenerateTwoHopDatasetInput', {
     description: 'What to generate; the same settings give the same data.',
     fields: (t) => ({
-      name: t.string({
-        required: false,
-        description: 'Name for people, at most 200 characters. Default: made of the other settings.',
-      }),
+      name: t.string({ required: false, description: `${NAME} Default: made of the other settings.` }),
       ...settingFields(t, twoHopSettings),
     }),
   }),
-  success: builder.objectRef<{ dataset: Dataset }>('GenerateTwoHopDatasetSuccess').implement({
-    description: 'The dataset was generated and stored.',
-    fields: (t) => ({
-      dataset: t.field({
-        type: DatasetRef,
-        description: 'The stored dataset.',
-        resolve: ({ dataset }) => dataset,
-      }),
-    }),
-  }),
+  success: successOf('GenerateTwoHopDatasetSuccess', 'The dataset was generated and stored.'),
   errors: ['INVALID_INPUT'],
   resolve: async (input, { db }) => ({ dataset: await generateTwoHopDataset(db, withoutNulls(input)) }),
 });

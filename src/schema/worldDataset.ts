@@ -1,13 +1,12 @@
 /** Makes datasets of what is true of the real world, for models that know it. */
 import { worldSettings } from '../data/world.ts';
-import type { Dataset } from '../services/dataset.ts';
 import { generateWorldDataset } from '../services/datasetCreation.ts';
 import { makeLabelled } from '../services/labels.ts';
 import { builder } from './builder.ts';
+import { NAME, successOf } from './datasetCreation.ts';
 import { withoutNulls } from './input.ts';
 import { labelInput, takeLabels } from './labels.ts';
 import { addMutation } from './mutation.ts';
-import { DatasetRef } from './refs.ts';
 import { settingFields } from './settings.ts';
 
 addMutation('generateWorldDataset', {
@@ -17,24 +16,12 @@ addMutation('generateWorldDataset', {
   input: builder.inputType('GenerateWorldDatasetInput', {
     description: 'What to ask about; the same settings give the same data.',
     fields: (t) => ({
-      name: t.string({
-        required: false,
-        description: 'Name for people, at most 200 characters. Default: made of the other settings.',
-      }),
+      name: t.string({ required: false, description: `${NAME} Default: made of the other settings.` }),
       ...labelInput(t),
       ...settingFields(t, worldSettings),
     }),
   }),
-  success: builder.objectRef<{ dataset: Dataset }>('GenerateWorldDatasetSuccess').implement({
-    description: 'The dataset was made and stored.',
-    fields: (t) => ({
-      dataset: t.field({
-        type: DatasetRef,
-        description: 'The stored dataset.',
-        resolve: ({ dataset }) => dataset,
-      }),
-    }),
-  }),
+  success: successOf('GenerateWorldDatasetSuccess', 'The dataset was made and stored.'),
   errors: ['INVALID_INPUT'],
   resolve: async (input, { db }) => {
     const { labels, rest } = takeLabels(withoutNulls(input));

@@ -2,46 +2,26 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, inject, it, vi } from 'vitest';
-import { createDatabase, type Database } from '../../src/db/client.ts';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { ApiClient } from '../../src/demo/client.ts';
 import { runCountriesDemo, SMOLLM2_ALIGNMENT } from '../../src/demo/countries.ts';
-import { EngineCalls } from '../../src/jobs/calls.ts';
-import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
-import { type RunWorker, startWorker } from '../../src/jobs/worker.ts';
-import { silentLog } from '../helpers/log.ts';
-import { type Api, type Data, openApi } from '../schema/api.ts';
+import type { Api, Data } from '../schema/api.ts';
+import { openWorkedApi } from '../schema/workedApi.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const LLAMA = fileURLToPath(new URL('../fixtures/architectures/llama', import.meta.url));
 
 let api: Api;
-let worker: RunWorker;
-let workerDatabase: Database;
-let calls: EngineCalls;
 beforeAll(async () => {
-  const engine: EngineOptions = { backend: 'auto', native: inject('native'), log: silentLog };
-  calls = new EngineCalls(engine);
-  api = await openApi({ engine: calls });
-  workerDatabase = createDatabase(api.database.connectionString, { log: silentLog });
-  worker = await startWorker({
-    ...{ database: workerDatabase, store: api.dependencies.store, notifications: api.notifications },
-    ...{ engine, info: await probeEngine(engine), log: silentLog, workRoot: join(api.importDir, 'work') },
-    ...{ concurrency: 1, checkpointEveryMs: 60_000, drainMs: 5000 },
-  });
+  api = await openWorkedApi();
   // Positions by rotation are not counted, so that the prefix fits.
   await cp(LLAMA, join(api.importDir, 'tiny'), { recursive: true });
   const config = join(api.importDir, 'tiny/config.json');
   const said = JSON.parse(await readFile(config, 'utf8'));
   await writeFile(config, JSON.stringify({ ...said, max_position_embeddings: 1024 }));
 });
-afterAll(async () => {
-  await worker.stop();
-  await workerDatabase.close();
-  await calls.stop();
-  await api.close();
-});
+afterAll(() => api.close());
 
 const client = (): ApiClient => ({
   request: (query, variables) => api.ask(query, variables),

@@ -94,7 +94,13 @@ describe.skipIf(!executable)('every view', () => {
     'shows %s in light, in dark and on a phone, again after a reload',
     async (_name, address, text) => {
       const { page, faults, close } = await openWindow(browser, server.url, { colorScheme: 'light' });
-      const shown = () => page.getByRole('main').getByText(text).first().waitFor();
+      const main = page.getByRole('main');
+      const shown = async () => {
+        const waited = main.getByText(text).first().waitFor();
+        await waited.catch(async (cause) => {
+          throw new Error(`instead of ${text} it shows: ${await main.innerText()}`, { cause });
+        });
+      };
       await page.goto(address());
       await shown();
       expect(await violations(page)).toEqual([]);

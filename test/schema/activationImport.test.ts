@@ -1,16 +1,12 @@
 /** Activations captured elsewhere: imported, aligned, looked at and exported through the API, on the real engine. */
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { createDatabase, type Database } from '../../src/db/client.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeSafetensors } from '../../src/formats/safetensors.ts';
-import { EngineCalls } from '../../src/jobs/calls.ts';
-import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
-import { type RunWorker, startWorker } from '../../src/jobs/worker.ts';
 import { createRandom } from '../../src/random.ts';
-import { silentLog } from '../helpers/log.ts';
-import { type Api, openApi } from './api.ts';
+import type { Api } from './api.ts';
 import { contract } from './contract.ts';
+import { openWorkedApi } from './workedApi.ts';
 
 const D = 16;
 const CONCEPTS = ['capital', 'language', 'currency'];
@@ -48,27 +44,11 @@ const ROWS: Row[] = Array.from({ length: 12 }, (_, e) => ({
 );
 
 let api: Api;
-let worker: RunWorker;
-let workerDatabase: Database;
-let calls: EngineCalls;
 
 beforeAll(async () => {
-  const engine: EngineOptions = { backend: 'auto', native: inject('native'), log: silentLog };
-  calls = new EngineCalls(engine);
-  api = await openApi({ engine: calls });
-  workerDatabase = createDatabase(api.database.connectionString, { log: silentLog });
-  worker = await startWorker({
-    ...{ database: workerDatabase, store: api.dependencies.store, notifications: api.notifications },
-    ...{ engine, info: await probeEngine(engine), log: silentLog, workRoot: join(api.importDir, 'work') },
-    ...{ concurrency: 1, checkpointEveryMs: 60_000, drainMs: 5000 },
-  });
+  api = await openWorkedApi();
 });
-afterAll(async () => {
-  await worker.stop();
-  await workerDatabase.close();
-  await calls.stop();
-  await api.close();
-});
+afterAll(() => api.close());
 
 const matrix = (rows: readonly Row[]) => ({
   data: Float32Array.from(rows.flatMap(({ h }) => Array.from(h))),

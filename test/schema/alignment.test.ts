@@ -1,14 +1,9 @@
 /** The main job through the API, on the real engine and small: train, align, look, swap. */
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { sameAnswer } from '../../src/data/answers.ts';
-import { createDatabase, type Database } from '../../src/db/client.ts';
-import { EngineCalls } from '../../src/jobs/calls.ts';
-import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
-import { type RunWorker, startWorker } from '../../src/jobs/worker.ts';
-import { silentLog } from '../helpers/log.ts';
-import { type Api, type Data, openApi } from './api.ts';
+import type { Api, Data } from './api.ts';
 import { contract } from './contract.ts';
+import { openWorkedApi } from './workedApi.ts';
 
 const PEOPLE = 6;
 const N_FREE = 32;
@@ -16,24 +11,12 @@ const N_FREE = 32;
 const SETUP_TIMEOUT_MS = 300_000;
 
 let api: Api;
-let worker: RunWorker;
-/** The worker's own connections, so that the statements of a request can be counted. */
-let workerDatabase: Database;
-let calls: EngineCalls;
 /** Global ids. */
 let modelRunId: string;
 let runId: string;
 
 beforeAll(async () => {
-  const engine: EngineOptions = { backend: 'auto', native: inject('native'), log: silentLog };
-  calls = new EngineCalls(engine);
-  api = await openApi({ engine: calls });
-  workerDatabase = createDatabase(api.database.connectionString, { log: silentLog });
-  worker = await startWorker({
-    ...{ database: workerDatabase, store: api.dependencies.store, notifications: api.notifications },
-    ...{ engine, info: await probeEngine(engine), log: silentLog, workRoot: join(api.importDir, 'work') },
-    ...{ concurrency: 1, checkpointEveryMs: 60_000, drainMs: 5000 },
-  });
+  api = await openWorkedApi();
   const { generateDataset } = await api.ask(contract('GenerateDataset'), { input: { people: PEOPLE } });
   const datasetId = generateDataset.dataset.id;
   modelRunId = await finish('StartModelRun', {
@@ -51,12 +34,7 @@ beforeAll(async () => {
     },
   });
 }, SETUP_TIMEOUT_MS);
-afterAll(async () => {
-  await worker.stop();
-  await workerDatabase.close();
-  await calls.stop();
-  await api.close();
-});
+afterAll(() => api.close());
 
 /** Starts a run and follows it to its end, as a client would. */
 async function finish(operation: string, input: object): Promise<string> {

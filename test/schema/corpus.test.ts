@@ -1,13 +1,10 @@
 /** Corpora through the API: imported, listed, read by runs on the real engine, deleted. */
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { createDatabase, type Database } from '../../src/db/client.ts';
-import { type EngineOptions, probeEngine } from '../../src/jobs/host.ts';
-import { type RunWorker, startWorker } from '../../src/jobs/worker.ts';
-import { silentLog } from '../helpers/log.ts';
-import { type Api, openApi } from './api.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Api } from './api.ts';
 import { contract } from './contract.ts';
+import { openWorkedApi } from './workedApi.ts';
 
 const IMPORT = `mutation ($input: ImportCorpusInput!) {
   importCorpus(input: $input) {
@@ -28,24 +25,11 @@ const SMALL = { nFree: 32, swapTrials: 5, alphas: [1] };
 const STAGES = { pretrain: { steps: 10, batchSize: 64 }, posttrain: { steps: 10, batchSize: 64 } };
 
 let api: Api;
-let worker: RunWorker;
-let workerDatabase: Database;
 
 beforeAll(async () => {
-  const engine: EngineOptions = { backend: 'auto', native: inject('native'), log: silentLog };
-  api = await openApi();
-  workerDatabase = createDatabase(api.database.connectionString, { log: silentLog });
-  worker = await startWorker({
-    ...{ database: workerDatabase, store: api.dependencies.store, notifications: api.notifications },
-    ...{ engine, info: await probeEngine(engine), log: silentLog, workRoot: join(api.importDir, 'work') },
-    ...{ concurrency: 1, checkpointEveryMs: 60_000, drainMs: 5000 },
-  });
+  api = await openWorkedApi();
 });
-afterAll(async () => {
-  await worker.stop();
-  await workerDatabase.close();
-  await api.close();
-});
+afterAll(() => api.close());
 
 const importCorpus = async (input: object) => (await api.ask(IMPORT, { input })).importCorpus;
 

@@ -78,6 +78,18 @@ async function insertEnded(status: 'SUCCEEDED' | 'FAILED', values: object = {}) 
 }
 const isThere = async (id: string) => (await db().select().from(runs).where(eq(runs.id, id))).length > 0;
 
+/** A training that ended long ago, with the model that it made. */
+async function endTraining() {
+  const training = await insertRunningRun(db());
+  const modelId = await insertModel(db(), training.datasetId);
+  await finishRun(db(), training.claim, { modelId });
+  await db()
+    .update(runs)
+    .set({ finishedAt: new Date(0) })
+    .where(eq(runs.id, training.id));
+  return { training, modelId };
+}
+
 describe('runs that have ended', () => {
   it('stay, unless their rule says otherwise and they are old enough', async () => {
     const good = await insertEnded('SUCCEEDED');
@@ -94,13 +106,7 @@ describe('runs that have ended', () => {
   });
 
   it('go with the model that they made, and with all models that they kept', async () => {
-    const training = await insertRunningRun(db());
-    const modelId = await insertModel(db(), training.datasetId);
-    await finishRun(db(), training.claim, { modelId });
-    await db()
-      .update(runs)
-      .set({ finishedAt: new Date(0) })
-      .where(eq(runs.id, training.id));
+    await endTraining();
     expect(await due('RESULTS', { RESULTS: HOUR })).toEqual({ items: 1, bytes: 1 });
     await collect({ RESULTS: HOUR });
     expect(await db().select().from(models)).toEqual([]);
@@ -142,13 +148,7 @@ describe('runs that have ended', () => {
       },
     ],
   ])('stay while %s needs them', async (_what, need) => {
-    const training = await insertRunningRun(db());
-    const modelId = await insertModel(db(), training.datasetId);
-    await finishRun(db(), training.claim, { modelId });
-    await db()
-      .update(runs)
-      .set({ finishedAt: new Date(0) })
-      .where(eq(runs.id, training.id));
+    const { training, modelId } = await endTraining();
     await need(modelId, training.datasetId);
     expect(await due('RESULTS', { RESULTS: HOUR })).toEqual({ items: 0, bytes: 0 });
     await collect({ RESULTS: HOUR });

@@ -89,11 +89,13 @@ export async function swapConcept(api: ApiClient, input: object): Promise<Swap> 
   return success(reply.swapConcept).intervention;
 }
 
-export function showSwap(swap: Swap): void {
+/** Answers are shown up to what ends them: a model that nobody fine-tuned goes on behind it. */
+export function showSwap(swap: Swap, answerEnd: string | null): void {
+  const answer = ({ text }: { text: string }) => (answerEnd ? text.split(answerEnd)[0]! : text).trim();
   line(`  Swap ${swap.sourceConcept.label} → ${swap.targetConcept.label} at alpha ${swap.alpha}:`);
   line(`    prompt    ${swap.prompt}`);
-  line(`    before    ${swap.baseline.text.trim()}`);
-  line(`    after     ${swap.result.text.trim()}`);
+  line(`    before    ${answer(swap.baseline)}`);
+  line(`    after     ${answer(swap.result)}`);
   line(`    expected  ${swap.expectedAnswer}${swap.success ? '  ✓' : '  ✗'}`);
 }
 

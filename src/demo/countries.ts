@@ -108,7 +108,7 @@ async function ask(api: ApiClient, { countries, seed }: CountriesPlan): Promise<
 /** The first held-out prompt about the source of which the model knows both answers, with the target's slot on instead. */
 async function swapOne(
   api: ApiClient,
-  { id, ontology }: Dataset,
+  { id, ontology, answerEnd }: Dataset,
   alignment: Alignment,
   keys: { source: string; target: string },
 ): Promise<void> {
@@ -116,7 +116,7 @@ async function swapOne(
   const input = { runId: alignment.id, sourceConcept: keys.source, targetConcept: keys.target };
   for (const exampleId of await readExamples(api, id, source.id, TRIED)) {
     const swap = await swapConcept(api, { ...input, exampleId });
-    if (swap.known) return showSwap(swap);
+    if (swap.known) return showSwap(swap, answerEnd);
   }
   line(`  ${keys.source} → ${keys.target}: it knows both of none of the first ${TRIED} countries`);
 }

@@ -8,6 +8,7 @@ const NEW_DATASET = /* GraphQL */ `
   fragment NewDataset on Dataset {
     id
     name
+    answerEnd
     ontology { slug version concepts { id key label } }
     splits { name size }
     examples(first: 2, split: TRAIN) { edges { node { prompt answer } } }

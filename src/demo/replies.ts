@@ -9,6 +9,8 @@ export interface Concept {
 export interface Dataset {
   id: string;
   name: string;
+  /** What ends an answer besides the end token; null where nothing else does. */
+  answerEnd: string | null;
   ontology: { slug: string; version: number; concepts: Concept[] };
   splits: { name: string; size: number }[];
   examples: { edges: { node: { prompt: string; answer: string } }[] };

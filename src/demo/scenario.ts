@@ -92,7 +92,7 @@ async function swapUniversity(api: ApiClient, dataset: Dataset, runId: string): 
   );
   const [exampleId] = await readExamples(api, dataset.id, source!.id, 1);
   const input = { runId, exampleId, sourceConcept: source!.key, targetConcept: target!.key };
-  showSwap(await swapConcept(api, input));
+  showSwap(await swapConcept(api, input), dataset.answerEnd);
 }
 
 function showResults(alignments: Alignment[]): void {

@@ -26,7 +26,7 @@ export function renderComparison({ pretraining, settings, all }: Comparison, mac
       row('isolation, texts', (one) => isolation(one, 'texts')),
       row('FVU, held-out prompts', ({ alignment }) => share(alignment.reconstruction.fvu)),
       row('L0', ({ alignment }) => alignment.reconstruction.l0.toFixed(1)),
-      row('dead latents', ({ alignment }) => alignment.reconstruction.deadLatents),
+      row('dead latents, share', ({ alignment }) => share(alignment.reconstruction.deadLatents)),
       row('answers kept with the reconstruction', ({ alignment }) => kept(alignment)),
     ),
   ].join('\n\n');

@@ -60,6 +60,14 @@ const oneOf = <T extends string>(values: readonly [T, ...T[]], fallback: T) =>
     })
     .transform((v) => v as T);
 
+/** Where traces go; the client of OpenTelemetry reads it by itself, and would send to nowhere without a word. */
+const collector = z
+  .string()
+  .refine((v) => /^https?:\/\//.test(v) && URL.canParse(v), {
+    message: 'accepts an address of a collector, such as http://127.0.0.1:4318',
+  })
+  .optional();
+
 /** Names of buckets as S3 has them; keys below may be anything that needs no escaping. */
 const S3_URL = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[\w.=-]+)*\/?$/;
 
@@ -87,6 +95,10 @@ const environment = z.object({
     .regex(/^hf_\w+$/, { message: 'accepts a token of the hub, which begins with hf_' })
     .optional(),
   MAX_MODEL_SIZE: size('16gb'),
+  /** 0 is none. */
+  METRICS_PORT: integer(0, 0, 65_535),
+  OTEL_EXPORTER_OTLP_ENDPOINT: collector,
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collector,
   DATABASE_URL: z
     .string()
     .superRefine((url, context) => {
@@ -155,6 +167,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env) {
     cacheDir: resolve(v.CACHE_DIR ?? join(v.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'alignsae')),
     importDir: resolve(v.IMPORT_DIR),
     hub: { url: v.HF_ENDPOINT, token: v.HF_TOKEN ?? null },
+    metricsPort: v.METRICS_PORT,
+    sendsTraces: (v.OTEL_EXPORTER_OTLP_ENDPOINT ?? v.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) !== undefined,
     databaseUrl: v.DATABASE_URL ?? null,
     databasePoolSize: v.DATABASE_POOL_SIZE,
     engineBackend: v.ENGINE_BACKEND,

@@ -7,6 +7,7 @@ import { startEmbeddedPostgres } from './db/embedded.ts';
 import { inspectDatabase } from './db/inspect.ts';
 import { migrateDatabase } from './db/migrate.ts';
 import { listenForNotifications, type Notifications } from './db/notifications.ts';
+import { countQueue, countRuns } from './db/queries/runs.ts';
 import { followRunChanges } from './db/runChanges.ts';
 import { createRunFeed } from './db/runFeed.ts';
 import { guardStore, type StoreGuard } from './db/storeIdentity.ts';
@@ -50,6 +51,11 @@ class Closers {
 }
 
 async function start(config: Config, log: Logger, closers: Closers): Promise<string | null> {
+  if (config.sendsTraces) {
+    const { startTracing } = await import('./tracing.ts');
+    const tracing = startTracing(config.role, log);
+    closers.add(() => tracing.stop(config.shutdownTimeoutMs));
+  }
   if (config.role !== 'worker') await checkPort(config);
   const engine: EngineOptions = { backend: config.engineBackend, native: await findAddon(config, log), log };
   const connectionString = await inspectDatabase(
@@ -80,11 +86,14 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
       : // Of its own: queries that keep callers waiting must not keep runs waiting.
         openPool('worker', WORKER_CONNECTIONS + config.workerConcurrency * CONNECTIONS_PER_RUN);
   let worker: RunWorker | null = null;
+  const engines = [() => worker?.enginePids ?? []];
   closers.add(() => worker?.stop());
   const url =
     config.role === 'worker'
       ? null
-      : await startApi(config, { database, notifications, store, guard, engine }, log, closers);
+      : await startApi(config, { database, notifications, store, guard, engine, engines }, log, closers);
+  if (config.metricsPort > 0)
+    await serveMetrics(config, database, () => engines.flatMap((pids) => pids()), log, closers);
   // Not before the port is had: a server that must end for want of one would leave runs half done.
   if (workerPool)
     worker = await startWorker({
@@ -96,6 +105,25 @@ async function start(config: Config, log: Logger, closers: Closers): Promise<str
     });
   if (url) log.info({ url, page: `${url}/app`, graphiql: `${url}/graphql` }, 'listening');
   return url;
+}
+
+/** Not loaded where nobody asks for it. */
+async function serveMetrics(
+  { host, metricsPort: port }: Config,
+  { db }: Database,
+  enginePids: () => number[],
+  log: Logger,
+  closers: Closers,
+): Promise<void> {
+  const { startMetrics } = await import('./server/metrics.ts');
+  const metrics = await startMetrics({
+    host,
+    port,
+    countRuns: async () => ({ byStatus: await countRuns(db), ...(await countQueue(db)) }),
+    enginePids,
+  });
+  closers.add(() => metrics.close());
+  log.info({ url: metrics.url }, 'figures for Prometheus');
 }
 
 async function openStore(
@@ -121,16 +149,19 @@ interface Opened {
   store: ArtifactStore;
   guard: StoreGuard;
   engine: EngineOptions;
+  /** Asked for the process ids of engines. */
+  engines: (() => number[])[];
 }
 
 function startApi(
   config: Config,
-  { database, notifications, store, guard, engine }: Opened,
+  { database, notifications, store, guard, engine, engines }: Opened,
   log: Logger,
   closers: Closers,
 ): Promise<string> {
   const { importDir, hub, limits } = config;
   const calls = new EngineCalls({ ...engine, memoryBytes: config.engineMemoryBytes });
+  engines.push(() => (calls.enginePid === null ? [] : [calls.enginePid]));
   closers.add(() => calls.stop());
   const feed = createRunFeed({ db: database.db, notifications, log });
   closers.add(() => feed.close());

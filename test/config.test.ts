@@ -35,6 +35,8 @@ describe('readConfig', () => {
     ['CORS_ORIGINS', 'dashboard.example', 'origins separated by commas'],
     ['RETENTION_RESULTS', '5m', 'off, or at least an hour'],
     ['MAX_QUEUED_RUNS', '0', 'a whole number from 1'],
+    ['METRICS_PORT', '65536', 'a whole number from 0 to 65535'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', 'accepts an address of a collector'],
     ['REQUIRE_API_KEY', 'yes', 'accepts true, false'],
   ])('refuses %s=%s, naming it, its value and what it accepts', (name, value, accepted) => {
     expect(() => readConfig({ [name]: value })).toThrow(`${name}: got "${value}"; it`);

@@ -1,6 +1,7 @@
 /** The one reader of a run's events in this process, and its subscribers. */
 import { eq } from 'drizzle-orm';
 import { invalidInput, notFound } from '../errors.ts';
+import { eventReads } from '../telemetry.ts';
 import type { Db } from './client.ts';
 import { EventPages } from './eventPages.ts';
 import type { DbLog } from './log.ts';
@@ -107,6 +108,7 @@ export class RunChannel {
   private deliver(rows: readonly RunEventRow[]): void {
     const from = this.position;
     this.position = rows.at(-1)!.seq;
+    eventReads.tell({ lagMs: Math.max(0, Date.now() - rows.at(-1)!.at.getTime()) });
     this.ended = rows.some((row) => row.type === 'STATUS' && FINAL_STATUSES.includes(row.status));
     for (const subscription of this.subscribers) subscription.push(from, rows);
   }

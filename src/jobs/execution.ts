@@ -16,10 +16,12 @@ import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { hasCheckpoints, loadJob } from '../runs/index.ts';
+import type { ExecutionState } from './executionState.ts';
 import { EngineCrash, type EngineOptions, type EngineProcess, forkEngine, runEngineJob } from './host.ts';
 import { giveBack } from './queue.ts';
 import { storeResult, storeSnapshot } from './results.ts';
 import { withRetry } from './retry.ts';
+import { type Outcome, RunTrace } from './runTrace.ts';
 import { RunLost, RunWriter } from './writer.ts';
 
 export interface ExecutionOptions {
@@ -40,21 +42,6 @@ const SPACE_WAIT_MS = 5000;
 /** Crashes without a new checkpoint in between after which a run has failed. */
 const MAX_CRASHES = 3;
 
-/** Where an execution stands; it never leaves ABANDONED, and BROKEN only for that. */
-type State =
-  /** No engine: the job is being read, or the last engine crashed. */
-  | { at: 'IDLE' }
-  /** The engine loads or works; `resumable` while a checkpoint can be asked for. */
-  | { at: 'WORKING'; engine: EngineProcess; resumable: boolean }
-  /** It was asked for a checkpoint, behind which the run is given back. */
-  | { at: 'DRAINING'; engine: EngineProcess; checkpoint: Promise<void>; onCheckpoint(): void }
-  /** The job is done; what it returned is being stored. */
-  | { at: 'STORING'; engine: EngineProcess }
-  /** Writing became impossible, other than by losing the run: it fails. */
-  | { at: 'BROKEN'; engine: EngineProcess | null; error: unknown }
-  /** Cancelled, given back, or somebody else's: nothing more is written. */
-  | { at: 'ABANDONED'; engine: EngineProcess | null };
-
 export class RunExecution {
   readonly run: Run;
   /** Resolves when the run is over for this worker: no process, no file, nothing that still writes. Never rejects. */
@@ -63,11 +50,12 @@ export class RunExecution {
   readonly #claim: Claim;
   readonly #log: Logger;
   readonly #writer: RunWriter;
+  readonly #trace: RunTrace;
   readonly #workDir: string;
   /** What the engine reads stays where it is until the run is over here. */
   readonly #lease: ArtifactLease;
   readonly #end = new AbortController();
-  #state: State = { at: 'IDLE' };
+  #state: ExecutionState = { at: 'IDLE' };
   /** Checkpoints and snapshots are stored one after the other. */
   #checkpoints: Promise<void> = Promise.resolve();
   #crashes = 0;
@@ -83,6 +71,7 @@ export class RunExecution {
     this.#claim = { runId: run.id, attempt: run.attempt };
     this.#log = options.log.child({ runId: run.id, attempt: run.attempt });
     this.#writer = new RunWriter(options.db, this.#claim, this.#log, (error) => this.#onWriteFailure(error));
+    this.#trace = new RunTrace(run);
     this.#workDir = join(options.workRoot, `${run.id}-${run.attempt}`);
     this.finished = this.#execute();
   }
@@ -132,14 +121,20 @@ export class RunExecution {
   }
 
   async #execute(): Promise<void> {
+    let outcome: Outcome = 'LEFT';
     try {
       await this.#persist(() => mkdir(this.#workDir, { recursive: true }));
+      this.#trace.enter('STARTING');
       await this.#workThroughCrashes();
+      outcome = 'SUCCEEDED';
     } catch (error) {
       // Once abandoned, the run is no longer this worker's to judge.
-      if (!this.#isAbandoned() && !(error instanceof RunLost))
+      if (!this.#isAbandoned() && !(error instanceof RunLost)) {
+        outcome = 'FAILED';
         await this.#fail(error).catch((err) => this.#log.error({ err }, 'the failure could not be stored'));
+      }
     } finally {
+      this.#trace.end(outcome);
       this.#writer.stop();
       await this.#engine?.kill();
       await this.#checkpoints;
@@ -181,7 +176,10 @@ export class RunExecution {
     const order = { job, resumeFrom, workDir: this.#workDir, checkpointEveryMs };
     const result = await runEngineJob(engine, order, {
       metrics: (rows) => this.#writer.metrics(rows, () => engine.send({ type: 'stored', rows: rows.length })),
-      progress: (progress) => this.#writer.progress(progress),
+      progress: (progress) => {
+        this.#trace.enter(progress.phase);
+        this.#writer.progress(progress);
+      },
       log: (level, message, at) => this.#writer.log(level, message, at),
       part: (cell) => {
         this.#crashes = 0;
@@ -259,6 +257,7 @@ export class RunExecution {
     await this.#checkpoints;
     await this.#writer.flush();
     this.#crashes += 1;
+    this.#trace.crashed(crash.message);
     this.#log.warn({ exit: crash.exit, crashes: this.#crashes }, crash.message);
     if (this.#crashes >= MAX_CRASHES) {
       const message = `${crash.message}; it ended ${MAX_CRASHES} times without reaching a new checkpoint`;
@@ -321,7 +320,7 @@ export class RunExecution {
     return 'engine' in this.#state ? this.#state.engine : null;
   }
 
-  #enter(next: State): void {
+  #enter(next: ExecutionState): void {
     const { at } = this.#state;
     if (at === 'ABANDONED' || (at === 'BROKEN' && next.at !== 'ABANDONED')) return;
     this.#state = next;

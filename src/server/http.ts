@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { Connections } from './connections.ts';
 import { Turns } from './live/turns.ts';
 import { createMaskError } from './maskError.ts';
+import { observe } from './observe.ts';
 import type { ApiServerOptions } from './options.ts';
 import { createOriginCheck } from './origins.ts';
 import { listenOn } from './port.ts';
@@ -39,7 +40,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     await connections.inTurn(request, response);
-    if (!response.destroyed) await routes(request, response);
+    if (!response.destroyed) await observe(request, response, () => routes(request, response));
   }
 
   const sockets = serveWebSocket({

@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { readCheckpoint } from '../../src/db/queries/checkpoints.ts';
 import { readEvents } from '../../src/db/queries/events.ts';
 import { readRun } from '../../src/db/queries/runs.ts';
@@ -7,6 +7,9 @@ import { artifacts, models } from '../../src/db/tables/index.ts';
 import type { ModelSettingsInput } from '../../src/engine/contract/modelSettings.ts';
 import { startModelRun } from '../../src/runs/model.ts';
 import { cancelRun } from '../../src/services/run.ts';
+import { startTracing } from '../../src/tracing.ts';
+import { startCollector } from '../helpers/collector.ts';
+import { silentLog } from '../helpers/log.ts';
 import { type Farm, openFarm, processGone, readValues, workFiles } from './farm.ts';
 
 const SETTINGS = {
@@ -26,8 +29,11 @@ beforeAll(async () => {
 afterEach(() => farm.stopWorkers());
 afterAll(() => farm.close());
 
-test('a model run ends with a model, its weights in the store and its events numbered without gaps', async () => {
+test('a model run ends with a model, its weights in the store, its events numbered without gaps, and spans', async () => {
   const { db } = farm.database;
+  const collector = await startCollector();
+  vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', collector.url);
+  const tracing = startTracing('worker', silentLog);
   await farm.startWorker();
   const { id } = await startRun();
   const run = await farm.ended(id);
@@ -39,6 +45,14 @@ test('a model run ends with a model, its weights in the store and its events num
   for (let step = 1; step <= SETTINGS.steps; step++) expect(values.get(`loss ${step}`)).toBeGreaterThan(0);
   const events = await readEvents(db, id, 0, 1000);
   expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
+  await farm.stopWorkers();
+  await tracing.stop(5000);
+  await collector.close();
+  const whole = collector.spans.find(({ name }) => name === 'run MODEL')!;
+  expect(whole.attributes).toMatchObject({ 'alignsae.run.id': id, 'alignsae.run.outcome': 'SUCCEEDED' });
+  const phases = collector.spans.filter(({ parentSpanId }) => parentSpanId === whole.spanId);
+  expect(phases.map(({ name }) => name)).toEqual(['phase STARTING', 'phase TRAIN', 'phase EVALUATE']);
+  expect(phases.every(({ traceId }) => traceId === whole.traceId)).toBe(true);
 });
 
 test('cancelling a run that trains ends its engine and leaves nothing', async () => {

@@ -222,6 +222,14 @@ export async function countQueue(db: Executor): Promise<{ queued: number; runnin
   return { queued: of('QUEUED'), running: of('RUNNING') };
 }
 
+/** How many runs there are of each kind in each state, parts included. */
+export function countRuns(db: Executor): Promise<{ kind: RunKind; status: RunStatus; n: number }[]> {
+  return db
+    .select({ kind: runs.kind, status: runs.status, n: count() })
+    .from(runs)
+    .groupBy(runs.kind, runs.status);
+}
+
 /** Running runs of these workers. */
 export function listRunsOf(db: Executor, workerIds: readonly string[]): Promise<Run[]> {
   return db

@@ -3,6 +3,7 @@ import type { ExecutionArgs } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from '../../log.ts';
 import type { Context } from '../../schema/context.ts';
+import { subscriptions } from '../../telemetry.ts';
 import type { KeyWatch } from '../keyWatch.ts';
 import { describeOperation, startLine } from '../useRequestLog.ts';
 import { LiveStream } from './liveStream.ts';
@@ -34,9 +35,11 @@ export function useLiveStreams({ limit, log, mask, keys }: LiveStreamOptions): P
       return stream;
     }
     log.info(describeOperation(args), 'subscribed');
+    subscriptions.tell(1);
     const forget = keys.watch(viewer, (reason) => stream.fail(reason));
     stream.onClose(() => {
       forget();
+      subscriptions.tell(-1);
       release();
       finish(0);
     });

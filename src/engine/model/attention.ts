@@ -48,14 +48,17 @@ export interface Sight {
   prefixMask(window: number): tf.Tensor;
   /** Of rotary positions, by position: of `first` … `first` + T − 1, or of `places`. */
   turns(rotary: Rotary): Turns;
+  /** All that was made so far: a `tidy` in which some of it may have been made hands it on to the one around it. */
+  made(): readonly tf.TensorContainer[];
 }
 
 /** Every token sees itself and those before it; padding stands at the right, so nothing real sees it. */
 export function causalSight(B: number, T: number, prefix: SharedPrefix | null = null): Sight {
   const first = prefix?.tokens.length ?? 0;
   const positions = Array.from({ length: T }, (_, t) => first + t);
+  const { once, made } = createMemory();
   return {
-    ...{ B, T, prefix, places: null, first },
+    ...{ B, T, prefix, places: null, first, made },
     lengths: () => tf.fill<tf.Rank.R1>([B], T, 'int32'),
     mask: once((window) => causalMask(T, window)),
     prefixMask: once((window) => windowMask(positions, first, window, [T, first])),
@@ -76,9 +79,11 @@ export function cachedSight(
 ): Sight {
   const first = prefix?.tokens.length ?? 0;
   const places = lengths.map((length) => first + Math.min(length + made, nCtx - 1)); // full rows idle
+  const memory = createMemory();
+  const { once } = memory;
   const counts = once(() => tf.tensor1d(lengths as number[], 'int32'));
   return {
-    ...{ B: lengths.length, T: 1, prefix, places, first },
+    ...{ B: lengths.length, T: 1, prefix, places, first, made: memory.made },
     lengths: () => counts(null),
     mask: once((window) => cachedMask(lengths, width, made, window)),
     prefixMask: once((window) => windowMask(places, first, window, [lengths.length, 1, 1, first])),
@@ -86,13 +91,22 @@ export function cachedSight(
   };
 }
 
-/** Remembers what `make` made of each argument. */
-function once<A, R>(make: (argument: A) => R): (argument: A) => R {
-  const made = new Map<A, R>();
-  return (argument) => {
-    const known = made.get(argument) ?? make(argument);
-    made.set(argument, known);
-    return known;
+/** Remembers what functions made of each argument. */
+function createMemory() {
+  const all: tf.TensorContainer[] = [];
+  return {
+    made: () => all,
+    once<A, R>(make: (argument: A) => R): (argument: A) => R {
+      const made = new Map<A, R>();
+      return (argument) => {
+        const known = made.get(argument);
+        if (known) return known;
+        const fresh = make(argument);
+        made.set(argument, fresh);
+        all.push(fresh as tf.TensorContainer);
+        return fresh;
+      };
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../contract/model.ts';
 import { gatherRows } from '../ops.ts';
 import type { Tensors } from '../step/stepper.ts';
+import { tidied } from '../tidied.ts';
 import { cachedSight, causalSight, type KeyValues, type Sight } from './attention.ts';
 import { embed, type Passage, type ResidHook, runBlocks, unembed } from './decoder.ts';
 import { type LanguageModel, prefixOf } from './languageModel.ts';
@@ -162,11 +163,6 @@ function logitsAt(config: ModelConfig, weights: Tensors, resid: tf.Tensor3D, las
 /** Each prompt's last token among the rows of the padded batch. */
 function lastRows(prompts: readonly Tokens[], T: number): number[] {
   return prompts.map(({ length }, i) => i * T + Math.max(0, length - 1));
-}
-
-/** `tf.tidy` for a nested result, whose type it cannot express. */
-function tidied<T>(run: () => T): T {
-  return tf.tidy(run as unknown as () => tf.TensorContainer) as unknown as T;
 }
 
 /** The trunk of the same prompts, some of them several times, with only what later tokens need of it. */

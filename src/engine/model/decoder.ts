@@ -12,6 +12,7 @@ import { type Decoder, decoderOf } from '../contract/modelDecoder.ts';
 import { linear } from '../linear.ts';
 import { gatherRows } from '../ops.ts';
 import type { Tensors } from '../step/stepper.ts';
+import { tidied } from '../tidied.ts';
 import {
   attend,
   causalSight,
@@ -125,10 +126,17 @@ export function runBlocks(
   const cache: KeyValues[] = [];
   let resid = hooked(from - 1, flat(x));
   for (let layer = from; layer <= to; layer++) {
-    const output = block(config, weights, layer, resid, { sight, past: past[layer], keeps });
-    resid = hooked(layer, output.resid);
-    // Copies of what the previous state holds as well are freed with each state by itself.
-    if (keeps) cache.push(output.present.map((part) => part.clone()));
+    const before = resid;
+    // What a block computes on the way is freed behind it: of all blocks together it is many times the weights.
+    const after = tidied(() => {
+      const output = block(config, weights, layer, before, { sight, past: past[layer], keeps });
+      // Copies of what the previous state holds as well are freed with each state by itself.
+      const present = keeps ? output.present.map((part) => part.clone()) : [];
+      return { resid: hooked(layer, output.resid), present, shared: sight.made() };
+    });
+    before.dispose();
+    resid = after.resid;
+    if (keeps) cache.push(after.present);
   }
   return { resid: whole(resid), cache };
 }

@@ -78,4 +78,21 @@ describe.each([
     expect(count()).toEqual(before);
     model.dispose();
   });
+
+  test('what a block computes on its way is freed behind it', async () => {
+    await loadTestBackend(choice);
+    const model = createLanguageModel(config, initWeights(config, 0.6, 0), tinyTokenizer);
+    const heldAt = (layer: number) => {
+      let held = 0;
+      const note = (resid: tf.Tensor3D) => {
+        held = tf.memory().numTensors;
+        return resid;
+      };
+      disposeState(prefill(model, [PROMPT, PROMPT], { layer, apply: note }));
+      return held;
+    };
+    // Two tensors hold the keys and values that later tokens need.
+    expect(heldAt(1) - heldAt(0)).toBeLessThanOrEqual(2);
+    model.dispose();
+  });
 });

@@ -144,6 +144,9 @@ const environment = z.object({
   LOG_LEVEL: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
 });
 
+/** Name of a variable. */
+export type Variable = keyof typeof environment.shape;
+
 export type Config = ReturnType<typeof readConfig>;
 
 /**

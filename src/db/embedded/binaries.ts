@@ -69,7 +69,9 @@ async function copyPackage(installed: string, home: string): Promise<string> {
   await mkdir(dirname(target), { recursive: true, mode: 0o755 });
   // Copied beside and renamed, so that a killed or concurrent start never sees half of it.
   const partial = await mkdtemp(`${target}-`);
-  await cp(installed, join(partial, 'package'), { recursive: true, mode: constants.COPYFILE_FICLONE });
+  // npm may have restored the symlinks where it installed them; unless told so, their copies would lead back there.
+  const how = { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE };
+  await cp(installed, join(partial, 'package'), how);
   await rename(join(partial, 'package'), target).catch(async (error) => {
     if (!(await exists(target))) throw error;
   });

@@ -13,6 +13,7 @@ import type { NativeAddon } from '../contract/native.ts';
 import type { BackendChoice, BackendInfo } from '../contract/protocol.ts';
 import { restoreUtilFunctions } from './nodeCompat.ts';
 import type { NativeBinding } from './rawOps.ts';
+import { requireOfTfjsNode } from './tfjsNode.ts';
 import { registerWasmKernels } from './wasmKernels.ts';
 
 const require = createRequire(import.meta.url);
@@ -46,8 +47,8 @@ async function loadNative(addon: NativeAddon & { available: true }): Promise<Bac
   restoreUtilFunctions();
   const binding = require(addon.path) as NativeBinding;
   // The package's index would look for the addon inside node_modules; these two modules are the rest of it.
-  require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
-  const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend') as {
+  requireOfTfjsNode('dist/register_all_kernels');
+  const { NodeJSKernelBackend } = requireOfTfjsNode('dist/nodejs_kernel_backend') as {
     NodeJSKernelBackend: new (binding: NativeBinding, packageName: string) => KernelBackend;
   };
   if (!findBackendFactory('tensorflow')) {

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, type Environment, findOnPath } from './command.ts';
 import { LIBRARIES, type Tensorflow } from './tensorflow.ts';
+import { TFJS_NODE } from './tfjsNode.ts';
 
 const require = createRequire(import.meta.url);
 /** File name of the addon. */
@@ -33,7 +34,7 @@ export interface BindingSource {
 }
 
 export async function readBindingSource(): Promise<BindingSource> {
-  const directory = join(dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'binding');
+  const directory = join(TFJS_NODE, 'binding');
   const napi = dirname(require.resolve('node-api-headers/package.json'));
   const hash = createHash('sha256')
     .update(FLAGS.join(' '))

@@ -1,5 +1,5 @@
 /** TensorFlow's graph messages, by the classes that tfjs-node ships for reading SavedModels; it ships no types. */
-import { createRequire } from 'node:module';
+import { requireOfTfjsNode } from '../native/tfjsNode.ts';
 
 type List<T> = (items: readonly T[]) => void;
 export interface ShapeMessage {
@@ -48,7 +48,7 @@ interface SavedModelMessage {
   serializeBinary(): Uint8Array;
 }
 
-export const proto = createRequire(import.meta.url)('@tensorflow/tfjs-node-gpu/dist/proto/api_pb.js') as {
+export const proto = requireOfTfjsNode('dist/proto/api_pb.js') as {
   TensorShape: { new (): ShapeMessage; Dim: new () => { setSize(size: number): void } };
   Tensor: new () => TensorMessage;
   AttrValue: { new (): AttributeMessage; ListValue: new () => AttributeListMessage };

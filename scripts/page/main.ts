@@ -1,4 +1,0 @@
-/** `npm run build:page` */
-import { buildPage } from './build.ts';
-
-await buildPage();

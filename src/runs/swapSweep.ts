@@ -98,8 +98,10 @@ export const swapSweep: EngineKind<'SWAP_SWEEP'> = {
       done: await listCellPositions(db, run.id),
     };
   },
-  // Its cells are stored; what is left is how fast it went.
-  store: async (_target, _run, { edits, seconds }) => ({ result: { edits, seconds } }),
+  // Its cells are stored; what is left is how fast it went, and what its controls learned.
+  store: async (_target, _run, { edits, seconds, probe, das }) => ({
+    result: { edits, seconds, probe, das },
+  }),
 };
 
 async function loadChosen(
@@ -239,7 +241,7 @@ async function chooseBaseline(
   asked: string | undefined,
 ): Promise<Run | null> {
   if (asked === undefined) {
-    if (!controls.includes('UNSUPERVISED_LATENT')) return null;
+    if (!controls.some((control) => control.startsWith('UNSUPERVISED'))) return null;
     const fitting = await db
       .select()
       .from(runs)

@@ -130,6 +130,8 @@ function sweepSettings(promptsPerPair: number, alphas: number[]): SweepSettings 
     methods: [METHOD],
     alphas,
     controls: [],
+    dasDimensions: [1],
+    dasSteps: 1,
     population: 'SEEN',
     split: 'TRAIN',
     withheldOnly: false,

@@ -52,7 +52,7 @@ export async function findConceptLatents(
   const found: ConceptLatent[] = [];
   for (let concept = 0; concept < sae.concepts.length; concept++) {
     const aurocOf = (latent: number) => aurocs[latent]![concept]!;
-    const order = train.latents.map((_, latent) => latent).sort((a, b) => aurocOf(b) - aurocOf(a) || a - b);
+    const order = orderOf(aurocs, concept);
     const latent = sae.config.nConcepts > 0 ? sae.slot(concept) : order[0]!;
     const candidates = order.slice(0, MAX_CANDIDATES);
     found.push({
@@ -65,6 +65,32 @@ export async function findConceptLatents(
     });
   }
   return found;
+}
+
+/**
+ * For each concept its `count` most separable latents, best first, with their mean activations where they fire on its
+ * prompts; on TRAIN prompts of SEEN entities.
+ */
+export async function findLatentGroups(
+  sae: Sae,
+  { SEEN }: Pick<CapturedPopulations, 'SEEN'>,
+  count: number,
+  breathe: () => Promise<void>,
+): Promise<{ latent: number; meanActivation: number }[][]> {
+  const learned = SEEN.filter(({ split }) => split === 'TRAIN');
+  const train = await readColumns(sae, learned, breathe);
+  const aurocs = await rankLatents(train, breathe);
+  return sae.concepts.map((_, concept) =>
+    orderOf(aurocs, concept)
+      .slice(0, count)
+      .map((latent) => ({ latent, meanActivation: meanWhereFires(train, latent, concept) })),
+  );
+}
+
+/** Latents by how well they tell the concept, the first of equals first. */
+function orderOf(aurocs: readonly Float64Array[], concept: number): number[] {
+  const aurocOf = (latent: number) => aurocs[latent]![concept]!;
+  return aurocs.map((_, latent) => latent).sort((a, b) => aurocOf(b) - aurocOf(a) || a - b);
 }
 
 async function readColumns(

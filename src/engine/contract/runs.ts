@@ -101,7 +101,7 @@ export interface RunResults {
   MODEL: Pick<ModelResult, 'finalLoss' | 'accuracy' | 'nParams'> | Stopped;
   ALIGNMENT: Pick<AlignmentResult, 'bestStep' | 'dModel' | 'chosenAlpha'> & CountedSinks;
   BASELINE: Pick<BaselineResult, 'dModel'> & CountedSinks;
-  SWAP_SWEEP: Pick<SwapSweepResult, 'edits' | 'seconds'>;
+  SWAP_SWEEP: Pick<SwapSweepResult, 'edits' | 'seconds'> & Partial<Pick<SwapSweepResult, 'probe' | 'das'>>;
   ALIGNMENT_SWEEP: never;
   GROKKING: Stopped;
   CHECKPOINT_ANALYSIS: never;

@@ -16,7 +16,10 @@ export const cellMethod = namedEnum(
     ORTHOGONAL: 'Like DECODER_COLUMN, with d_b first made orthogonal to the columns of the other slots.',
     MEAN_DIFFERENCE: 'Add `alpha · (mean h of prompts about b − mean h of prompts about a)`; uses no SAE.',
     REPLACEMENT:
-      'Put another activation in the place of h, whatever alpha: what the controls TRUE_ACTIVATION and SUM of a sweep do, and nothing else does.',
+      'Put another activation in the place of h, whatever alpha: what the controls TRUE_ACTIVATION and SUM of a sweep do, and in a subspace DAS, and nothing else does.',
+    PROBE_DIRECTION:
+      'Add `alpha · ((mean h of prompts about b − mean h of prompts about a) · w) · w` to h, `w` at length 1 being the weights of b less those of a in a linear probe: what the control LINEAR_PROBE of a sweep does.',
+    NONE: 'No edit, whatever alpha: what the control PROMPT of a sweep does.',
   },
 );
 /** How a cell of a sweep edits. */

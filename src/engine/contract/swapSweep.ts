@@ -79,8 +79,35 @@ export interface SweepPair
   target: number;
 }
 
+interface Counted {
+  trials: number;
+  successes: number;
+}
+
+/** How a linear probe reads the concept of the prompts that the sweep asks, beside the slots. */
+export interface ProbeReading {
+  /** L2 penalty, the one of those tried that read the prompts best that weights are chosen by. */
+  penalty: number;
+  chosenBy: Counted;
+  /** Prompts of the sweep's population and phrasings, and those whose concept the probe gives most. */
+  probe: Counted;
+  /** The same of the slots: the strongest is the concept's. */
+  slots: Counted;
+}
+
+/** What DAS was trained to. */
+export interface DasTraining {
+  /** Of the subspace that the sweep keeps. */
+  dimensions: number;
+  /** By dimensions, in the order of the settings: swaps on VALIDATION entities, or on SEEN ones where there are none. */
+  tried: ({ dimensions: number; loss: number } & Counted)[];
+}
+
 export interface SwapSweepResult {
   kind: 'SWAP_SWEEP';
+  /** Null without the control. */
+  probe: ProbeReading | null;
+  das: DasTraining | null;
   /** Swaps and isolation checks that were run through the model, this attempt's alone. */
   edits: number;
   /** Seconds that they took. */

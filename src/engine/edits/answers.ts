@@ -1,6 +1,5 @@
 /** Swaps over many prompts: how the model answers under an edit, and whether that is what the target asks for. */
 import { isAnswer } from '../../data/answers.ts';
-import type { SwapMethod } from '../contract/swap.ts';
 import type { SweepSettings } from '../contract/swapSweepSettings.ts';
 import { type Branch, continueBranches, type Prefixes, runPrefixes } from '../model/continue.ts';
 import type { ResidHook } from '../model/decoder.ts';
@@ -9,7 +8,8 @@ import type { LanguageModel } from '../model/languageModel.ts';
 import type { Tokens } from '../model/tokens.ts';
 import { stackRows, takeRows } from '../rows.ts';
 import { armedEdit, armedHook, everyTokenHook } from './armed.ts';
-import type { Editor } from './editors.ts';
+import type { EditMethod, Editor } from './editors.ts';
+import { membersOf } from './methods.ts';
 import { createRowEdits, type RowEdits } from './rows.ts';
 
 /** Swaps that go through the model together, placed or armed. */
@@ -44,7 +44,7 @@ export interface AskedTrials {
 /** A cell's edits: by whom, how, and how strongly. */
 export interface CellEdits {
   editor: Editor;
-  method: SwapMethod;
+  method: EditMethod;
   alpha: number;
   /** At the tokens of the answer, where they are edited too; the same as `alpha` if left out. */
   alphaLater?: number;
@@ -70,7 +70,9 @@ export function askTrials(model: LanguageModel, layer: number, trials: readonly 
     prefixes,
     branches,
     rowsOf(editor) {
-      const latents = editor.swaps.flatMap(({ off, on }) => [off.latent, on.latent]);
+      const latents = editor.swaps.flatMap(({ off, on }) =>
+        [off, on].flatMap((standIn) => membersOf(standIn).map(({ latent }) => latent)),
+      );
       const known = rows.get(editor) ?? createRowEdits(editor.sae, h, latents);
       rows.set(editor, known);
       return known;

@@ -1,12 +1,11 @@
 /** Edits that stand ready at every position and fire only where their source latent is on. */
 import * as tf from '@tensorflow/tfjs-core';
 import { SLOT_ON } from '../contract/edits.ts';
-import type { SwapMethod } from '../contract/swap.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import { takeRows } from '../rows.ts';
 import type { Sae } from '../sae/sae.ts';
 import { applyEdits, type Edit } from './edit.ts';
-import type { Editor } from './editors.ts';
+import type { EditMethod, Editor } from './editors.ts';
 import type { StandIn } from './methods.ts';
 
 export { SLOT_ON };
@@ -23,7 +22,7 @@ export interface ArmedEdit {
 }
 
 /** A pair's swap, armed on its source. */
-export function armedEdit(editor: Editor, method: SwapMethod, pair: number, alpha: number): ArmedEdit {
+export function armedEdit(editor: Editor, method: EditMethod, pair: number, alpha: number): ArmedEdit {
   const { off } = editor.swaps[pair]!;
   const when = { latent: off.latent, threshold: thresholdOf(off) };
   return { edit: editor.edit(method, pair, alpha), when };

@@ -12,7 +12,16 @@ import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import { Sae } from '../sae/sae.ts';
 import type { TrainingProgress } from '../sae/train.ts';
-import { type ConceptPair, createEditor, type Editor, latentSwap, slotSwap } from './editors.ts';
+import {
+  type ConceptPair,
+  createAdder,
+  createEditor,
+  type Editor,
+  groupSwap,
+  latentSwap,
+  type Scaled,
+  slotSwap,
+} from './editors.ts';
 import { METHODS, type Swap } from './methods.ts';
 
 export interface Editors {
@@ -33,23 +42,29 @@ export interface EditorOptions {
   controls: readonly SweepControl[];
   /** The unsupervised SAE, which is freed with the editors, and random swaps by pair; called where they are asked for. */
   unsupervised(): Promise<Unsupervised>;
+  /** By concept the latents of it that are edited together; called where they are asked for. */
+  groups?(sae: Sae): Promise<Scaled[][]>;
+  /** What a linear probe's direction is for each pair, `[dModel]`; called where it is asked for. */
+  probe?(): Promise<Float32Array[]>;
   random(): Promise<Swap[]>;
 }
 
 /** The slots, then the controls asked for. A method that knows concepts alone is an editor of its own. */
 export async function prepareEditors(
   sae: Sae,
-  { pairs, methods: asked, controls, unsupervised, random }: EditorOptions,
+  { pairs, methods: asked, controls, unsupervised, groups, probe, random }: EditorOptions,
 ): Promise<Editors> {
   const methods = asked.filter((method) => METHODS[method].by === 'LATENT');
   const slots = pairs.map((pair) => slotSwap(sae, pair));
   const all = [createEditor({ edited: 'CONCEPT', sae, methods, swaps: slots })];
-  const baseline = controls.includes('UNSUPERVISED_LATENT') ? await unsupervised() : null;
-  if (baseline) {
+  const isAsked = (control: SweepControl) => controls.includes(control);
+  const usesBaseline = isAsked('UNSUPERVISED_LATENT') || isAsked('UNSUPERVISED_LATENTS');
+  const baseline = usesBaseline ? await unsupervised() : null;
+  if (baseline && isAsked('UNSUPERVISED_LATENT')) {
     const swaps = pairs.map((pair) => latentSwap(baseline.latents, pair));
     all.push(createEditor({ edited: 'UNSUPERVISED_LATENT', sae: baseline.sae, methods, swaps }));
   }
-  if (controls.includes('RANDOM_LATENT'))
+  if (isAsked('RANDOM_LATENT'))
     all.push(createEditor({ edited: 'RANDOM_LATENT', sae, methods, swaps: await random() }));
   const byConcept = SWAP_METHODS.filter(
     (method) =>
@@ -58,6 +73,13 @@ export async function prepareEditors(
   );
   if (byConcept.length > 0)
     all.push(createEditor({ edited: 'MEAN_DIFFERENCE', sae, methods: byConcept, swaps: slots }));
+  if (baseline && groups && isAsked('UNSUPERVISED_LATENTS')) {
+    const found = await groups(baseline.sae);
+    const swaps = pairs.map((pair) => groupSwap(found, pair));
+    all.push(createEditor({ edited: 'UNSUPERVISED_LATENTS', sae: baseline.sae, methods, swaps }));
+  }
+  if (probe && isAsked('LINEAR_PROBE'))
+    all.push(createAdder({ edited: 'LINEAR_PROBE', sae, swaps: slots }, 'PROBE_DIRECTION', await probe()));
   return { all, dispose: () => baseline?.sae.dispose() };
 }
 

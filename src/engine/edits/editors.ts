@@ -1,7 +1,7 @@
 /** By what a concept is swapped: the bound slots, or a control that stands beside them. */
 import type { Random } from '../../random.ts';
-import type { HopEdit } from '../contract/hopSwap.ts';
-import type { SwapMethod } from '../contract/swap.ts';
+import type { CellMethod, SwapMethod } from '../contract/swap.ts';
+import type { SweepControl } from '../contract/swapSweepSettings.ts';
 import type { Sae } from '../sae/sae.ts';
 import type { Edit } from './edit.ts';
 import { METHODS, type StandIn, type Swap } from './methods.ts';
@@ -11,29 +11,46 @@ export interface ConceptPair {
   target: number;
 }
 
+/** How an editor edits: in a way that can be asked for, or in one of its own. */
+export type EditMethod = Exclude<CellMethod, 'REPLACEMENT' | 'NONE'>;
+
 /** The swaps of one hand. */
 export interface Editor {
-  edited: HopEdit;
+  edited: 'CONCEPT' | SweepControl;
   sae: Sae;
-  methods: readonly SwapMethod[];
+  methods: readonly EditMethod[];
   /** By pair. */
   swaps: readonly Swap[];
   /** The edit that a method makes of a pair's swap. */
-  edit(method: SwapMethod, pair: number, alpha: number): Edit;
+  edit(method: EditMethod, pair: number, alpha: number): Edit;
 }
 
-export function createEditor(parts: Omit<Editor, 'edit'>): Editor {
+export function createEditor(
+  parts: Omit<Editor, 'edit' | 'methods'> & { methods: readonly SwapMethod[] },
+): Editor {
   const { sae, swaps } = parts;
   const prepared = new Map<string, (alpha: number) => Edit>();
   return {
     ...parts,
     edit(method, pair, alpha) {
       const key = `${method} ${pair}`;
-      const known = prepared.get(key) ?? METHODS[method].prepare(sae, swaps[pair]!);
+      const known = prepared.get(key) ?? METHODS[method as SwapMethod].prepare(sae, swaps[pair]!);
       prepared.set(key, known);
       return known(alpha);
     },
   };
+}
+
+/** Adds alpha times a direction `[dModel]`, one a swap; what is on is told by the swaps. */
+export function createAdder(
+  parts: Pick<Editor, 'edited' | 'sae' | 'swaps'>,
+  method: EditMethod,
+  directions: readonly Float32Array[],
+): Editor {
+  const edit = (_: EditMethod, pair: number, size: number): Edit => {
+    return { direction: directions[pair]!, size, unit: 'ONE' };
+  };
+  return { ...parts, methods: [method], edit };
 }
 
 /** The slots: source's off, target's to alpha. */
@@ -42,14 +59,28 @@ export function slotSwap(sae: Sae, { source, target }: ConceptPair): Swap {
   return { off: slot(source), on: slot(target) };
 }
 
+/** A latent with what it reads where it fires. */
+export interface Scaled {
+  latent: number;
+  meanActivation: number;
+}
+
 /** The best latents that an unsupervised SAE has, concept by concept; alpha counts in their mean activation. */
-export function latentSwap(
-  latents: readonly { latent: number; meanActivation: number }[],
-  { source, target }: ConceptPair,
-): Swap {
+export function latentSwap(latents: readonly Scaled[], { source, target }: ConceptPair): Swap {
   const standIn = (concept: number): StandIn => {
     const { latent, meanActivation } = latents[concept]!;
     return { concept, latent, scale: meanActivation };
+  };
+  return { off: standIn(source), on: standIn(target) };
+}
+
+/** The same with several latents a concept, best first. */
+export function groupSwap(groups: readonly (readonly Scaled[])[], { source, target }: ConceptPair): Swap {
+  const standIn = (concept: number): StandIn => {
+    const [best, ...others] = groups[concept]!.map(({ latent, meanActivation }) => {
+      return { latent, scale: meanActivation };
+    });
+    return { concept, ...best!, others };
   };
   return { off: standIn(source), on: standIn(target) };
 }

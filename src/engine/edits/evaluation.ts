@@ -13,14 +13,14 @@ import { freeScales } from './controls.ts';
 import { createEditor, randomSwap, slotSwap } from './editors.ts';
 import { createJudge, type Judge, NO_SWAPS, noteSwap } from './judge.ts';
 import { askKnown, Knowledge, takeKnown } from './knowledge.ts';
-import { REPLACED, REPLACEMENTS } from './replacements.ts';
+import { REPLACED } from './replacements.ts';
 import { type Sums, sumsOf } from './sums.ts';
 import { indexTargetPrompts, type TargetPromptOf } from './targetPrompts.ts';
 import { drawTrials, type SwapTrial } from './trials.ts';
 
 const METHOD = 'LATENT_DECODE';
 /** What stands beside the slots. */
-const CONTROLS = ['RANDOM_LATENT', ...REPLACEMENTS] as const;
+const CONTROLS = ['RANDOM_LATENT', 'TRUE_ACTIVATION', 'SUM'] as const;
 
 export interface SwapEvaluation {
   swaps: SwapMeasure[];

@@ -5,9 +5,10 @@ import type { CapturedPrompt } from '../align/captured.ts';
 import { createWithheld } from '../align/withheld.ts';
 import type { GrokSettings } from '../contract/analysisSettings.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
-import type { HopSwapJob, HopSwapMeasure, HopSwapResult } from '../contract/hopSwap.ts';
+import type { HopEdit, HopSwapJob, HopSwapMeasure, HopSwapResult } from '../contract/hopSwap.ts';
 import type { HopSwapSettings } from '../contract/hopSwapSettings.ts';
 import type { JobContext } from '../contract/protocol.ts';
+import type { SwapMethod } from '../contract/swap.ts';
 import { captureHop, HOPS, trainHopSaes } from '../grok/analyse.ts';
 import { measureAnswers } from '../grok/answers.ts';
 import { type HopActivations, quietly } from '../grok/hopSae.ts';
@@ -222,8 +223,8 @@ async function measureMethod(
   const { QUESTION } = await isolation.measure({ editor, method, alpha });
   return {
     hop,
-    edited: editor.edited,
-    method,
+    edited: editor.edited as HopEdit,
+    method: method as SwapMethod,
     alpha,
     shown: count(shown),
     withheld: count(withheld),

@@ -11,6 +11,13 @@ export interface StandIn {
   latent: number;
   /** What alpha 1 sets the latent to: 1 for a slot, the mean activation for other latents. Armed, half of it counts as on. */
   scale: number;
+  /** Latents that are set along with it, each in its own scale. */
+  others?: readonly { latent: number; scale: number }[];
+}
+
+/** The latents that stand for a concept together, the first of them deciding whether it is on. */
+export function membersOf({ latent, scale, others = [] }: StandIn): { latent: number; scale: number }[] {
+  return [{ latent, scale }, ...others];
 }
 
 /** One concept turned off and another on. */
@@ -42,13 +49,13 @@ export const METHODS = {
   },
 } satisfies Record<SwapMethod, Method>;
 
-/** Sets the source's latent to 0 and then the target's to alpha, in its own scale. */
+/** Sets the source's latents to 0 and then the target's to alpha, each in its own scale. */
 function setting({ keepsError }: { keepsError: boolean }): Method['prepare'] {
   return (_sae, { off, on }) =>
     (alpha) => ({
       set: [
-        { latent: off.latent, value: 0 },
-        { latent: on.latent, value: alpha * on.scale },
+        ...membersOf(off).map(({ latent }) => ({ latent, value: 0 })),
+        ...membersOf(on).map(({ latent, scale }) => ({ latent, value: alpha * scale })),
       ],
       keepsError,
     });
@@ -64,8 +71,15 @@ function adding(
   };
 }
 
-function column(sae: Sae, { latent }: StandIn): Float32Array {
-  return sae.columns([latent]);
+/** The latent's column, or what several write together in their scales. */
+function column(sae: Sae, standIn: StandIn): Float32Array {
+  if (!standIn.others) return sae.columns([standIn.latent]);
+  const { dModel } = sae.config;
+  const members = membersOf(standIn);
+  const columns = sae.columns(members.map(({ latent }) => latent));
+  return Float32Array.from({ length: dModel }, (_, j) =>
+    members.reduce((sum, { scale }, i) => sum + scale * columns[i * dModel + j]!, 0),
+  );
 }
 
 /** Mean raw activation of the concept's training prompts. */

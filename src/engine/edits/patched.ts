@@ -1,10 +1,11 @@
-/** Answers under the true activation: that of the prompt which asks what the swap is to make the model answer. */
+/** Answers under another prompt's activation, whole as the true one is put in, or within a subspace. */
 import * as tf from '@tensorflow/tfjs-core';
 import { likeliest, runPrefixes, takePicked } from '../model/continue.ts';
 import { decode, disposeState, selectRows } from '../model/decode.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import type { Tokens } from '../model/tokens.ts';
+import { interchange, type Subspace } from './subspace.ts';
 
 /** Prompts that go through the model together with those of their targets. */
 const AT_ONCE = 128;
@@ -17,33 +18,39 @@ export interface PatchedPrompt {
   limit: number;
 }
 
+export interface Patching {
+  layer: number;
+  /** Whether the tokens made since are edited too, by those of the target's prompt followed by them. */
+  later: boolean;
+  /** Where the activation becomes the target's; null is everywhere. */
+  subspace: Subspace | null;
+}
+
 /**
- * Continues each prompt greedily with `blocks.{layer}.resid_post` of the target's prompt in the place of its own: at the
- * last prompt token, and where `later` is set at every token made since, which the target's prompt is followed by too.
- * Returns the tokens without the end token.
+ * Continues each prompt greedily with `blocks.{layer}.resid_post` of the target's prompt in the place of its own, at the
+ * last prompt token at least. Returns the tokens without the end token.
  */
 export async function continuePatched(
   model: LanguageModel,
-  layer: number,
   prompts: readonly PatchedPrompt[],
-  later: boolean,
+  patching: Patching,
   breathe: () => Promise<unknown>,
 ): Promise<number[][]> {
   const made: number[][] = [];
   for (let start = 0; start < prompts.length; start += AT_ONCE)
-    made.push(...(await continueBatch(model, layer, prompts.slice(start, start + AT_ONCE), later, breathe)));
+    made.push(...(await continueBatch(model, prompts.slice(start, start + AT_ONCE), patching, breathe)));
   return made;
 }
 
 /** The first half of a batch's rows are the prompts, the second half their targets. */
 async function continueBatch(
   model: LanguageModel,
-  layer: number,
   prompts: readonly PatchedPrompt[],
-  later: boolean,
+  patching: Patching,
   breathe: () => Promise<unknown>,
 ): Promise<number[][]> {
   const { nCtx } = model.config;
+  const { later } = patching;
   const made: number[][] = prompts.map(() => []);
   const room = prompts.map(({ tokens, target, limit }) =>
     Math.min(limit, nCtx - Math.max(tokens.length, target.length)),
@@ -57,7 +64,7 @@ async function continueBatch(
     for (let step = 0; ; step++) {
       const previous = state;
       const patched = step === 0 || later;
-      state = decode(model, previous, next, patched ? secondForFirst(layer) : undefined);
+      state = decode(model, previous, next, patched ? secondForFirst(patching) : undefined);
       disposeState(previous);
       const picked = await likeliest(state.logits);
       await breathe();
@@ -77,13 +84,18 @@ async function continueBatch(
 }
 
 /** Puts the second half of the rows in the place of the first. */
-function secondForFirst(layer: number): ResidHook {
+function secondForFirst({ layer, subspace }: Patching): ResidHook {
   return {
     layer,
     apply(resid) {
       const [B, T, C] = resid.shape;
-      const second = tf.slice3d(resid, [B / 2, 0, 0], [B / 2, T, C]);
-      return tf.concat([second, second], 0);
+      const half = (from: number) => tf.slice3d(resid, [from, 0, 0], [B / 2, T, C]);
+      const second = half(B / 2);
+      if (!subspace) return tf.concat([second, second], 0);
+      const flat = (h: tf.Tensor3D) => tf.reshape(h, [(B / 2) * T, C]) as tf.Tensor2D;
+      const basis = tf.tensor2d(subspace.basis, [C, subspace.k]);
+      const mixed = interchange(flat(half(0)), flat(second), basis);
+      return tf.concat([tf.reshape(mixed, [B / 2, T, C]) as tf.Tensor3D, second], 0);
     },
   };
 }

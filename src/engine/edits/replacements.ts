@@ -1,20 +1,26 @@
-/** The controls that put another activation in the place of a prompt's own: how well any edit could do there. */
+/** The controls without alpha: those that put another activation in the place of a prompt's own, and asking outright. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { SwapPlacement } from '../contract/swap.ts';
 import type { SweepControl } from '../contract/swapSweepSettings.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import type { Tokens } from '../model/tokens.ts';
 import { stackRows } from '../rows.ts';
-import { type AskedTrials, answerReplaced } from './answers.ts';
+import { type AskedTrials, answerReplaced, continueAll } from './answers.ts';
 import type { ConceptPair } from './editors.ts';
 import { minus } from './methods.ts';
-import { continuePatched } from './patched.ts';
+import { continuePatched, type PatchedPrompt, type Patching } from './patched.ts';
+import type { Subspace } from './subspace.ts';
 import type { Sums } from './sums.ts';
 
 /** They have no latent that could be on or off, so they cannot be armed. */
 export type FixedPlacement = Exclude<SwapPlacement, 'ARMED'>;
 
-export const REPLACEMENTS = ['TRUE_ACTIVATION', 'SUM'] as const satisfies readonly SweepControl[];
+export const REPLACEMENTS = [
+  'TRUE_ACTIVATION',
+  'SUM',
+  'PROMPT',
+  'DAS',
+] as const satisfies readonly SweepControl[];
 export type Replacement = (typeof REPLACEMENTS)[number];
 
 /** What they need to know of a trial. */
@@ -22,6 +28,8 @@ export interface ReplacedTrial extends ConceptPair {
   entity: string;
   /** The prompt that asks the target of the entity; null where there is none. */
   targetTokens: Tokens | null;
+  /** A prompt that asks the target of another entity, where the control is asked for; null where there is none. */
+  sourceTokens?: Tokens | null;
 }
 
 /** Trials as they were asked, and the same as replacements see them. */
@@ -30,6 +38,8 @@ export interface ReplacedTrials {
   trials: readonly ReplacedTrial[];
   /** Fitted where the control is asked for. */
   sums: Sums | null;
+  /** Trained where the control is asked for. */
+  subspace?: Subspace | null;
 }
 
 type Answers = (
@@ -40,17 +50,31 @@ type Answers = (
 
 /** The model's answer to each trial under a control; null where it has nothing to put in. */
 export const REPLACED: Record<Replacement, Answers> = {
-  async TRUE_ACTIVATION({ asked: { model, layer, trials, branches }, trials: known }, placement, breathe) {
-    const own = known.flatMap(({ targetTokens }, i) =>
-      targetTokens ? [{ i, tokens: trials[i]!.tokens, target: targetTokens, limit: branches[i]!.limit }] : [],
-    );
-    const made = await continuePatched(model, layer, own, placement === 'ANSWER', breathe);
-    const answers = new Array<string | null>(known.length).fill(null);
-    own.forEach(({ i }, row) => {
-      answers[i] = model.tokenizer.decode(made[row]!).trim();
-    });
-    return answers;
-  },
+  TRUE_ACTIVATION: ({ asked, trials }, placement, breathe) =>
+    answerEach(
+      asked,
+      trials.map(({ targetTokens }) => targetTokens),
+      (own) => continuePatched(asked.model, own, patchingOf(asked, placement, null), breathe),
+    ),
+  PROMPT: ({ asked, trials }, _, breathe) =>
+    answerEach(
+      asked,
+      trials.map(({ targetTokens }) => targetTokens),
+      (own) =>
+        continueAll(
+          asked.model,
+          own.map(({ target }) => target),
+          () => undefined,
+          (row) => own[row]!.limit,
+          breathe,
+        ),
+    ),
+  DAS: ({ asked, trials, subspace }, placement, breathe) =>
+    answerEach(
+      asked,
+      trials.map(({ sourceTokens }) => sourceTokens ?? null),
+      (own) => continuePatched(asked.model, own, patchingOf(asked, placement, subspace!), breathe),
+    ),
   async SUM({ asked, trials: known, sums }, placement, breathe) {
     const { layer, model, trials } = asked;
     const { dModel } = model.config;
@@ -71,6 +95,27 @@ export const REPLACED: Record<Replacement, Answers> = {
     return answers.map((answer, i) => (rows[i] ? answer : null));
   },
 };
+
+function patchingOf({ layer }: AskedTrials, placement: FixedPlacement, subspace: Subspace | null): Patching {
+  return { layer, later: placement === 'ANSWER', subspace };
+}
+
+/** The answers to the trials that have another prompt, by what continues them; null to the others. */
+async function answerEach(
+  { model, trials, branches }: AskedTrials,
+  others: readonly (Tokens | null)[],
+  goOn: (own: readonly PatchedPrompt[]) => Promise<number[][]>,
+): Promise<(string | null)[]> {
+  const own = others.flatMap((target, i) =>
+    target ? [{ i, tokens: trials[i]!.tokens, target, limit: branches[i]!.limit }] : [],
+  );
+  const made = await goOn(own);
+  const answers = new Array<string | null>(others.length).fill(null);
+  own.forEach(({ i }, row) => {
+    answers[i] = model.tokenizer.decode(made[row]!).trim();
+  });
+  return answers;
+}
 
 /** Adds a direction `h [dModel]` to every token of a sequence, one a sequence. */
 function addingHook(layer: number, directions: readonly { h: Float32Array }[]): ResidHook {

@@ -1,35 +1,19 @@
 /** The swap-sweep job: methods × alphas × pairs × prompts, beside the controls, cell by cell. */
-import { createRandom } from '../../random.ts';
 import { captureResidPost } from '../align/capture.ts';
-import { type CapturedPopulations, capturePrompts } from '../align/captured.ts';
-import { findConceptLatents } from '../align/conceptLatents.ts';
+import { capturePrompts } from '../align/captured.ts';
 import { splitPopulations } from '../align/population.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { laterAlpha, type SwapPlacement } from '../contract/swap.ts';
-import type { SwapSweepJob, SwapSweepResult, SweepBaseline, SweepCell } from '../contract/swapSweep.ts';
+import type { DasTraining, SwapSweepJob, SwapSweepResult, SweepCell } from '../contract/swapSweep.ts';
 import type { SweepSettings } from '../contract/swapSweepSettings.ts';
 import { aloneOf, type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { promptedBy } from '../model/prompting.ts';
-import { readSae } from '../sae/file.ts';
-import { loadSae, Sae } from '../sae/sae.ts';
+import { loadSae, type Sae } from '../sae/sae.ts';
 import { ANSWER, type AskedTrials, askTrials, type CellEdits, type Trial } from './answers.ts';
-import {
-  type Editors,
-  freeScales,
-  prepareEditors,
-  trainUnsupervised,
-  type Unsupervised,
-} from './controls.ts';
-import { randomSwap } from './editors.ts';
 import { type Isolation, joinIsolations, prepareIsolation } from './isolation.ts';
-import {
-  REPLACED,
-  REPLACEMENTS,
-  type ReplacedTrial,
-  type ReplacedTrials,
-  type Replacement,
-} from './replacements.ts';
-import { sumsOf } from './sums.ts';
+import { REPLACED, REPLACEMENTS, type ReplacedTrials, type Replacement } from './replacements.ts';
+import { prepareSweepEditors, type SweepEditors } from './sweepEditors.ts';
+import { prepareReplaced } from './sweepReplaced.ts';
 import { countSwaps, type DrawnSwaps, drawSwaps, type SweepSwap } from './sweepSwaps.ts';
 import { createTrialKeeper, type TrialKeeper } from './sweepTrials.ts';
 import { choosePrompts, drawIsolationCases, ISOLATION_KINDS } from './trials.ts';
@@ -63,10 +47,11 @@ export async function runSwapSweep(job: SwapSweepJob, context: JobContext): Prom
 
 /** Everything that the cells share. */
 interface Lab {
-  editors: Editors;
+  editors: SweepEditors;
   drawn: DrawnSwaps;
   asked: AskedTrials;
   replaced: ReplacedTrials;
+  das: DasTraining | null;
   isolation: Isolation<(typeof ISOLATION_KINDS)[number]>;
   /** Null where swaps are not kept one by one. */
   keep: TrialKeeper | null;
@@ -101,25 +86,10 @@ async function prepare(job: SwapSweepJob, model: LanguageModel, sae: Sae, contex
   );
   const editors = await prepareSweepEditors(job, model, sae, { context, capture });
   const asked = askTrials(model, layer, trials);
-  const replaced = {
-    asked,
-    trials: replacedTrials(drawn.swaps, job, model),
-    sums: settings.controls.includes('SUM') ? sumsOf(await capture(), dataset.concepts.length) : null,
-  };
+  const of = { model, sae, asked, swaps: drawn.swaps };
+  const { replaced, das } = await prepareReplaced(job, of, { context, capture });
   const keep = settings.keepTrials ? await createTrialKeeper(drawn, asked, breathe) : null;
-  return { editors, drawn, asked, replaced, isolation, keep };
-}
-
-/** What replacements need to know of the trials. */
-function replacedTrials(
-  swaps: readonly SweepSwap[],
-  { pairs }: SwapSweepJob,
-  { asking }: LanguageModel,
-): ReplacedTrial[] {
-  return swaps.map(({ prompt, pair, targetPrompt }) => {
-    const targetTokens = targetPrompt && asking.prompt(targetPrompt.prompt);
-    return { ...pairs[pair]!, entity: prompt.entity, targetTokens };
-  });
+  return { editors, drawn, asked, replaced, das, isolation, keep };
 }
 
 async function captureTrials(
@@ -138,41 +108,14 @@ async function captureTrials(
   return swaps.map(({ prompt, pair, expected }) => ({ ...places.get(prompt.prompt)!, pair, expected }));
 }
 
-/** The slots and the controls asked for; the dataset's prompts run for those alone that need them. */
-function prepareSweepEditors(
-  { settings, pairs, dataset, baseline }: SwapSweepJob,
-  model: LanguageModel,
-  sae: Sae,
-  { context, capture }: { context: JobContext; capture: () => Promise<CapturedPopulations> },
-): Promise<Editors> {
-  return prepareEditors(sae, {
-    pairs,
-    methods: settings.methods,
-    controls: settings.controls,
-    async unsupervised() {
-      if (baseline) return loadUnsupervised(baseline, dataset, capture, context);
-      const given = { model, dataset, captured: await capture() };
-      const why = 'no baseline run fits this alignment: the sweep trains an unsupervised SAE by itself';
-      context.reporter.log('INFO', why);
-      return trainUnsupervised(sae, given, context, () =>
-        context.reporter.progress({ phase: 'BASELINE', progress: 0, etaSeconds: null }),
-      );
-    },
-    async random() {
-      const { SEEN } = await capture();
-      const learned = SEEN.filter(({ split }) => split === 'TRAIN');
-      const random = createRandom(settings.seed, 'sweep', 'random-latents');
-      const scales = freeScales(sae, learned);
-      return pairs.map((pair) => randomSwap(random, scales, pair));
-    },
-  });
-}
-
 /** A cell to measure: an edit, or a control that replaces activations. */
 type Planned = CellEdits | Replacement;
 
 /** What alpha changes comes first, in the order of editors. */
-function planCells({ controls, alphas, placement, alphaLater }: SweepSettings, { all }: Editors): Planned[] {
+function planCells(
+  { controls, alphas, placement, alphaLater }: SweepSettings,
+  { all }: SweepEditors,
+): Planned[] {
   const edits = all.flatMap((editor) =>
     editor.methods.flatMap((method) =>
       alphas.map((alpha): CellEdits => {
@@ -181,20 +124,6 @@ function planCells({ controls, alphas, placement, alphaLater }: SweepSettings, {
     ),
   );
   return [...edits, ...REPLACEMENTS.filter((control) => controls.includes(control))];
-}
-
-/** The latents of one that nobody has measured on these prompts are found as those of a baseline are. */
-async function loadUnsupervised(
-  { sae: path, latents }: SweepBaseline,
-  { concepts }: SwapSweepJob['dataset'],
-  capture: () => ReturnType<typeof capturePrompts>,
-  { reporter }: JobContext,
-): Promise<Unsupervised> {
-  const sae = new Sae({ ...(await readSae(path)), concepts: concepts.map(({ key }) => key) });
-  return {
-    sae,
-    latents: latents ?? (await findConceptLatents(sae, await capture(), () => reporter.breathe())),
-  };
 }
 
 async function measureCells(
@@ -221,7 +150,9 @@ async function measureCells(
   }
   reporter.progress({ phase: 'SWEEP', progress: 1, etaSeconds: 0 });
   edits += lab.isolation.runs();
-  return { kind: 'SWAP_SWEEP', edits, seconds: (performance.now() - started) / 1000 };
+  const { das, editors } = lab;
+  const seconds = (performance.now() - started) / 1000;
+  return { kind: 'SWAP_SWEEP', edits, seconds, probe: editors.probe, das };
 }
 
 async function measureCell(
@@ -236,7 +167,8 @@ async function measureCell(
   });
   if (typeof cell === 'string') {
     const answers = await REPLACED[cell](replaced, placement === 'ARMED' ? 'ANSWER' : placement, breathe);
-    return { edited: cell, method: 'REPLACEMENT', alpha: 1, ...countsOf(answers), ...NO_ISOLATION };
+    const method = cell === 'PROMPT' ? 'NONE' : 'REPLACEMENT';
+    return { edited: cell, method, alpha: 1, ...countsOf(answers), ...NO_ISOLATION };
   }
   const counts = countsOf(await ANSWER[placement](asked, cell, breathe));
   const { PROMPT, TEXT, STATEMENT } = await isolation.measure(cell);

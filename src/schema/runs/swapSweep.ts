@@ -9,6 +9,7 @@ import { CellMethod } from '../intervention.ts';
 import { namedInput } from '../labels.ts';
 import { AlignmentRunRef, BaselineRunRef, SaeRef } from '../refs.ts';
 import { SweepControl, SweepSettingsTypes } from '../swapSweepSettings.ts';
+import { DasSearch, LinearProbe } from '../sweepBaselines.ts';
 import { SwapPair, SwapSweepControl, SwapSweepResult } from '../sweepCell.ts';
 import { addRunNode, addStart, priorityInput } from './node.ts';
 
@@ -81,6 +82,20 @@ export const swapSweepRun = addRunNode('SWAP_SWEEP', {
         );
         return cell?.pairs.map((pair) => ({ ...pair, runId: run.alignmentRunId! })) ?? [];
       },
+    }),
+    linearProbe: t.field({
+      type: LinearProbe,
+      nullable: true,
+      description:
+        'How the probe of the control LINEAR_PROBE reads, beside the slots; null without it, and before the end.',
+      resolve: (run) => resultOf(run, 'SWAP_SWEEP')?.probe ?? null,
+    }),
+    das: t.field({
+      type: DasSearch,
+      nullable: true,
+      description:
+        'What the subspace of the control DAS was trained to; null without it, and before the end.',
+      resolve: (run) => resultOf(run, 'SWAP_SWEEP')?.das ?? null,
     }),
     editsPerSecond: t.float({
       nullable: true,

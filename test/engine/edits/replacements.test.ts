@@ -39,7 +39,7 @@ describe('the true activation', () => {
     [-1, true],
   ])('of layer %i, later tokens too: %s, is what the target holds, token by token', async (layer, later) => {
     const before = tf.memory().numTensors;
-    const made = await continuePatched(model, layer, pairs(), later, breathe);
+    const made = await continuePatched(model, pairs(), { layer, later, subspace: null }, breathe);
     expect(tf.memory().numTensors).toBe(before);
     for (const [i, { tokens, target }] of pairs().entries())
       expect(made[i]).toEqual(await continueSlowly(tokens, target, layer, later));
@@ -52,7 +52,12 @@ describe('the true activation', () => {
   });
 
   test('above the last block makes the model answer as the target’s prompt does', async () => {
-    const made = await continuePatched(model, model.config.nLayers - 1, pairs(), true, breathe);
+    const made = await continuePatched(
+      model,
+      pairs(),
+      { layer: model.config.nLayers - 1, later: true, subspace: null },
+      breathe,
+    );
     const targets = pairs().map(({ target }) => target);
     const own = await generate(model, targets, { maxNewTokens: LIMIT });
     expect(made).toEqual(own.map(({ tokens }) => tokens.map(({ id }) => id)));

@@ -275,7 +275,12 @@ describe('a swap sweep', () => {
 
     test('counts success apart, for the slots and for every control', async () => {
       const controls = sweepControl.options;
-      const cells = await sweep({ ...asked, controls: [...controls], promptsPerPair: 12 }, [], null, doubted);
+      const cells = await sweep(
+        { ...asked, controls: [...controls], promptsPerPair: 12, dasDimensions: [4], dasSteps: 30 },
+        [],
+        null,
+        doubted,
+      );
       const known = (await askOneByOne(asked)).map((own) => own.slice(0, 12).filter(Boolean).length);
       expect(Math.min(...known)).toBeGreaterThan(0);
       expect(Math.max(...known)).toBeLessThan(12);

@@ -1,0 +1,2 @@
+ALTER TABLE "sweep_cells" DROP CONSTRAINT "sweep_cells_edited";--> statement-breakpoint
+ALTER TABLE "sweep_cells" ADD CONSTRAINT "sweep_cells_edited" CHECK ("sweep_cells"."edited" in ('CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE', 'TRUE_ACTIVATION', 'PROMPT', 'SUM', 'UNSUPERVISED_LATENTS', 'LINEAR_PROBE', 'DAS'));

@@ -62,7 +62,11 @@ export async function prepareDas(
   const capture = async (sequences: Tokens[], positions: number[][]) => {
     const h = await captureResidPost(model, sequences, { layer, positions, breathe });
     let from = 0;
-    return positions.map((own) => h.subarray(from * dModel, (from += own.length) * dModel));
+    return positions.map((own) => {
+      const rows = h.subarray(from * dModel, (from + own.length) * dModel);
+      from += own.length;
+      return rows;
+    });
   };
   const said = (prompt: Tokens, { answer }: Interchange) => [...prompt, ...answer.slice(0, -1)];
   const bases = rows.map((row) => said(row.tokens, row));

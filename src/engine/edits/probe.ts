@@ -38,7 +38,7 @@ export async function fitProbe(
   const train = examplesOf(learned, normalization);
   let best: { probe: Probe; chosenBy: { trials: number; successes: number } } | null = null;
   for (const penalty of PENALTIES) {
-    const probe = await fit(train, nConcepts, penalty, breathe);
+    const probe = await fitOne(train, nConcepts, penalty, breathe);
     const read = readWith(probe, chosenBy, normalization);
     if (!best || read.successes > best.chosenBy.successes) best = { probe, chosenBy: read };
   }
@@ -69,7 +69,7 @@ function examplesOf(prompts: readonly CapturedPrompt[], normalization: Normaliza
   return { x, concepts: prompts.map(({ concepts }) => concepts[0]!) };
 }
 
-async function fit(
+async function fitOne(
   { x, concepts }: Examples,
   nConcepts: number,
   penalty: number,

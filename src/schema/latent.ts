@@ -16,7 +16,7 @@ import {
   latentTokens,
   measuredOn,
 } from '../services/latent.ts';
-import { type LatentMatch, searchLatents } from '../services/latentSurvey.ts';
+import { type LatentMatch, searchLatents, separabilities } from '../services/latentSurvey.ts';
 import type { Concept } from '../services/ontology.ts';
 import type { Run } from '../services/run.ts';
 import { saeOfRuns, saesByIds } from '../services/sae.ts';
@@ -77,18 +77,20 @@ const ConceptFiringRate = builder.objectRef<OfConcept>('ConceptFiringRate').impl
   }),
 });
 
-const ConceptSeparability = builder.objectRef<OfConcept>('ConceptSeparability').implement({
-  description: 'How well a latent tells one concept from all others.',
-  fields: (t) => ({
-    concept: t.field({ type: ConceptRef, description: 'The concept.', resolve: ({ concept }) => concept }),
-    value: t.float({
-      nullable: true,
-      description:
-        '`max(0, 2 · AUROC − 1)` of the activation on prompts about the concept against all others, on the TRAIN prompts that the SAE learned from: 1 tells them without error, 0 is chance or worse. Null where all or none of them are about the concept.',
-      resolve: ({ measured }) => measured.separability,
+const ConceptSeparability = builder
+  .objectRef<{ concept: Concept; value: number | null }>('ConceptSeparability')
+  .implement({
+    description: 'How well a latent tells one concept from all others.',
+    fields: (t) => ({
+      concept: t.field({ type: ConceptRef, description: 'The concept.', resolve: ({ concept }) => concept }),
+      value: t.float({
+        nullable: true,
+        description:
+          '`max(0, 2 · AUROC − 1)` of the activation on prompts about the concept against all others, on the TRAIN prompts that the SAE learned from: 1 tells them without error, 0 is chance or worse. Null where all or none of them are about the concept.',
+        resolve: ({ value }) => value,
+      }),
     }),
-  }),
-});
+  });
 
 const LatentToken = builder.objectRef<LatentPage['raised'][number]>('LatentToken').implement({
   description: 'A token that a latent makes more or less likely.',
@@ -209,7 +211,7 @@ builder.node(LatentRef, {
     separability: t.field({
       type: [ConceptSeparability],
       description: 'How well it tells each concept from all others, in the order of the ontology.',
-      resolve: (latent, _args, { loaders }) => conceptsOfPage(latent, loaders),
+      resolve: (latent, _args, { loaders }) => separabilityOf(latent, loaders),
     }),
     topExamples: t.field({
       type: [LatentExample],
@@ -333,6 +335,18 @@ async function conceptsOfPage(latent: Latent, loaders: Context['loaders']): Prom
     pageOf(latent, loaders),
   ]);
   return page.concepts.map((measured, i) => ({ measured, concept: concepts[i]! }));
+}
+
+/** Of listed latents without their pages, which nobody needs for it. */
+async function separabilityOf(latent: Latent, loaders: Context['loaders']) {
+  const known = separabilities(latent);
+  if (!known)
+    return (await conceptsOfPage(latent, loaders)).map(({ concept, measured }) => ({
+      concept,
+      value: measured.separability,
+    }));
+  const concepts = await loaders.load(conceptsOfDatasets, measuredOn(latent).datasetId);
+  return concepts.map((concept, i) => ({ concept, value: known[i]! }));
 }
 
 function toRate({ fired, prompts }: LatentPage['firing']) {

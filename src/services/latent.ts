@@ -15,6 +15,7 @@ import { nLatentsOf } from '../engine/contract/sae.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import type { EngineWork } from './engine.ts';
 import { loadSaePair, readSae, type Sae } from './sae.ts';
+import { UnderWay } from './underWay.ts';
 
 export type { LatentStats } from '../db/queries/latentStats.ts';
 export type { LatentPage, LatentTokens } from '../engine/contract/latents.ts';
@@ -49,6 +50,9 @@ export function latentOfKey(key: string): Latent {
   return { saeId, datasetId: datasetId === NO_DATASET ? null : datasetId, index: Number(index) };
 }
 
+const pagesUnderWay = new UnderWay<LatentPage>();
+const tokensUnderWay = new UnderWay<LatentTokens>();
+
 /** The dataset on which latents of the SAE are measured. @throws AppError INVALID_INPUT where there is none. */
 export function measuredOn({ saeId, datasetId }: Pick<Latent, 'saeId' | 'datasetId'>): MeasuredOn {
   if (datasetId !== null) return { saeId, datasetId };
@@ -70,17 +74,26 @@ export function latentPages(work: EngineWork, keys: readonly string[]): Promise<
     const exists = ({ index }: Latent) => index >= 0 && index < nLatentsOf(sae.config);
     const asked = [...new Set(latents.filter(exists).map(({ index }) => index))];
     const pages = await readLatentPages(work.db, on, asked);
-    const missing = asked.filter((index) => !pages.has(index));
-    if (missing.length > 0) {
-      const found = await withDataset(work, sae, on.datasetId, (source) =>
-        work.engine.call('latents', { ...source, latents: missing }),
-      );
-      for (const [i, index] of missing.entries()) pages.set(index, found[i]!);
-      const rows = missing.map((index) => ({ ...on, index, page: pages.get(index)! }));
-      await insertLatentPages(work.db, rows);
-    }
+    const missing = asked.filter((index) => !pages.has(index)).map((index) => ({ ...on, index }));
+    const found = await pagesUnderWay.join(missing, latentKey, (own) => measurePages(work, sae, on, own));
+    for (const [i, { index }] of missing.entries()) pages.set(index, found[i]!);
     return latents.map(({ index }) => pages.get(index) ?? null);
   });
+}
+
+async function measurePages(
+  work: EngineWork,
+  sae: Sae,
+  on: MeasuredOn,
+  own: readonly Latent[],
+): Promise<LatentPage[]> {
+  const latents = own.map(({ index }) => index);
+  const found = await withDataset(work, sae, on.datasetId, (source) =>
+    work.engine.call('latents', { ...source, latents }),
+  );
+  const rows = latents.map((index, i) => ({ ...on, index, page: found[i]! }));
+  await insertLatentPages(work.db, rows);
+  return rows.map(({ page }) => page);
 }
 
 /**
@@ -90,7 +103,7 @@ export function latentPages(work: EngineWork, keys: readonly string[]): Promise<
 export function latentTokens(work: EngineWork, keys: readonly string[]): Promise<LatentTokens[]> {
   return bySae(keys, async (latents, own) => {
     const { saeId } = latents[0]!;
-    const asked = own.map((key, i) => {
+    const asked = own.map((key, i): AskedTokens => {
       const exampleId = key.split('/')[3]!;
       return { index: latents[i]!.index, exampleId, key: `${latents[i]!.index}/${exampleId}` };
     });
@@ -99,17 +112,35 @@ export function latentTokens(work: EngineWork, keys: readonly string[]): Promise
     const missing = asked.filter(
       ({ key }, i) => !known.has(key) && asked.findIndex((a) => a.key === key) === i,
     );
-    if (missing.length > 0) {
-      const prompts = await promptsOf(work, missing);
-      const requests = missing.map(({ index }, i) => ({ latent: index, prompt: prompts[i]! }));
-      const pair = await loadSaePair(work, await readSae(work.db, saeId));
-      const found = await work.engine.call('latentTokens', { ...pair, requests });
-      for (const [i, { key }] of missing.entries()) known.set(key, found[i]!);
-      const rows = missing.map(({ index, exampleId }, i) => ({ saeId, index, exampleId, tokens: found[i]! }));
-      await insertLatentTokens(work.db, rows);
-    }
+    const found = await tokensUnderWay.join(
+      missing,
+      ({ key }) => `${saeId}/${key}`,
+      (alone) => measureTokens(work, saeId, alone),
+    );
+    for (const [i, { key }] of missing.entries()) known.set(key, found[i]!);
     return asked.map(({ key }) => known.get(key)!);
   });
+}
+
+/** A latent and the example at whose tokens it is asked for. */
+interface AskedTokens {
+  index: number;
+  exampleId: string;
+  key: string;
+}
+
+async function measureTokens(
+  work: EngineWork,
+  saeId: string,
+  own: readonly AskedTokens[],
+): Promise<LatentTokens[]> {
+  const prompts = await promptsOf(work, own);
+  const requests = own.map(({ index }, i) => ({ latent: index, prompt: prompts[i]! }));
+  const pair = await loadSaePair(work, await readSae(work.db, saeId));
+  const found = await work.engine.call('latentTokens', { ...pair, requests });
+  const rows = own.map(({ index, exampleId }, i) => ({ saeId, index, exampleId, tokens: found[i]! }));
+  await insertLatentTokens(work.db, rows);
+  return found;
 }
 
 async function promptsOf({ db }: EngineWork, asked: readonly { exampleId: string }[]): Promise<string[]> {

@@ -16,6 +16,7 @@ import { findConcept, readConcepts } from './alignment.ts';
 import type { EngineWork } from './engine.ts';
 import { type Latent, type LatentStats, measuredOn, withDataset } from './latent.ts';
 import type { Sae } from './sae.ts';
+import { UnderWay } from './underWay.ts';
 
 export { LATENT_ORDERS, type LatentFilter, type LatentOrder } from '../db/queries/latentStats.ts';
 
@@ -28,8 +29,7 @@ export interface LatentMatch {
   heldOutSeparability: number | null;
 }
 
-/** Surveys that this process waits for, by SAE and dataset: whoever asks meanwhile waits along. */
-const underWay = new Map<string, Promise<number>>();
+const surveysUnderWay = new UnderWay<number>();
 
 /**
  * On how many prompts the latents of an SAE have been measured, which is done first where nobody has; seconds for a
@@ -39,12 +39,9 @@ const underWay = new Map<string, Promise<number>>();
 export async function ensureSurvey(work: EngineWork, sae: Sae, on: MeasuredOn): Promise<number> {
   const known = await readSurvey(work.db, on);
   if (known !== null) return known;
-  const key = `${on.saeId}/${on.datasetId}`;
-  const running = underWay.get(key);
-  if (running) return running;
-  const promise = survey(work, sae, on).finally(() => underWay.delete(key));
-  underWay.set(key, promise);
-  return promise;
+  const keyOf = ({ saeId, datasetId }: MeasuredOn) => `${saeId}/${datasetId}`;
+  const [prompts] = await surveysUnderWay.join([on], keyOf, async () => [await survey(work, sae, on)]);
+  return prompts!;
 }
 
 async function survey(work: EngineWork, sae: Sae, on: MeasuredOn): Promise<number> {
@@ -113,6 +110,11 @@ export async function searchLatents(
 function toLatent(stats: LatentStats, prompts: number): Latent {
   const { saeId, datasetId, index } = stats;
   return { saeId, datasetId, index, stats: { ...stats, prompts } };
+}
+
+/** For each concept of the dataset how well the latent tells it; `null` where that has not been read along. */
+export function separabilities({ stats }: Latent): (number | null)[] | null {
+  return stats ? stats.aurocs.map(separability) : null;
 }
 
 function separability(auroc: number): number | null {

@@ -1,7 +1,8 @@
 /** Latent pages through the API, on a stored run and the real engine. */
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
-import { metricPoints, saes } from '../../src/db/tables/index.ts';
+import { insertLatentPages } from '../../src/db/queries/latentStats.ts';
+import { latentPages, metricPoints, saes } from '../../src/db/tables/index.ts';
 import { EngineCalls } from '../../src/jobs/calls.ts';
 import { encodeGlobalId } from '../../src/schema/ids.ts';
 import { tinySae } from '../engine/align/tinySae.ts';
@@ -55,6 +56,16 @@ const ALL = `${PAGE} query ($id: ID!) { run(id: $id) { ... on AlignmentRun { ${E
 const SLOTS = `${PAGE} query ($id: ID!) {
   run(id: $id) { ... on AlignmentRun { slots { edges { node { index latent { ...Page } } } } } }
 }`;
+
+const WHOLE_LIST = `query ($id: ID!) {
+  run(id: $id) { ... on AlignmentRun { sae { latents(first: 20) { edges { node { index histogram { count } } } } } } }
+}`;
+
+/** Resolves when a statement waits for another transaction. */
+async function untilBlocked(): Promise<void> {
+  const blocked = `select from pg_locks where not granted and locktype = 'transactionid'`;
+  while ((await api.database.pool.query(blocked)).rowCount === 0);
+}
 
 describe('a latent', () => {
   it.each([
@@ -123,6 +134,41 @@ describe('a latent', () => {
     slots.edges.forEach(({ node }: Data) => {
       expect(node.latent).toEqual(run[`l${node.index}`]);
     });
+  });
+
+  it('is measured once for all who ask at the same time', async () => {
+    const { runId: fresh } = await storeTinyAlignment(api.database.db, api.dependencies.store);
+    const id = encodeGlobalId('AlignmentRun', fresh);
+    const call = vi.spyOn(calls, 'call');
+    const answers = await Promise.all(Array.from({ length: 3 }, () => api.ask(ALL, { id })));
+    expect(call.mock.calls.map(([method]) => method)).toEqual(['latents', 'latents', 'latentTokens']);
+    call.mockRestore();
+    expect(answers[1]).toEqual(answers[0]);
+    expect(answers[2]).toEqual(answers[0]);
+  });
+
+  it('is stored by two processes at once, in whatever order each has been asked', async () => {
+    const { db } = api.database;
+    const { latents } = (await api.ask(WHOLE_LIST, { id: runId })).run.sae;
+    expect(latents.edges).toHaveLength(7);
+    const pages = await db.select().from(latentPages);
+    const other = await storeTinyAlignment(db, api.dependencies.store);
+    const [sae] = await db.select().from(saes).where(eq(saes.runId, other.runId));
+    const row = (index: number) => ({
+      ...{ saeId: sae!.id, datasetId: other.datasetId, index },
+      page: pages[index]!.page,
+    });
+    const backwards = await db.transaction(async (tx) => {
+      await insertLatentPages(tx, [row(1)]);
+      // It comes to wait for the transaction, having inserted nothing that this will ask for.
+      const waits = insertLatentPages(db, [row(2), row(1)]);
+      await untilBlocked();
+      await insertLatentPages(tx, [row(2)]);
+      return { waits };
+    });
+    await backwards.waits;
+    const stored = await db.select().from(latentPages).where(eq(latentPages.saeId, sae!.id));
+    expect(stored.map(({ index }) => index).sort()).toEqual([1, 2]);
   });
 
   it('is bounded in its lists', async () => {
@@ -226,6 +272,20 @@ describe('the latents of an SAE', () => {
       expect(max).toBeCloseTo(page.max, 6);
       expect(firingRate.value).toBe(page.firingRate.value);
     }
+  });
+
+  it('tell what they separate without their pages', async () => {
+    const { runId: fresh } = await storeTinyAlignment(api.database.db, api.dependencies.store);
+    const id = encodeGlobalId('AlignmentRun', fresh);
+    const SEPARATE =
+      'query ($id: ID!) { sae(id: $id) { latents { edges { node { index separability { concept { key } value } } } } } }';
+    const call = vi.spyOn(calls, 'call');
+    const nodes = nodesOf((await api.ask(SEPARATE, { id: await saeOf(id) })).sae.latents);
+    expect(new Set(call.mock.calls.map(([method]) => method))).toEqual(new Set(['surveyLatents']));
+    call.mockRestore();
+    expect(nodes).toHaveLength(7);
+    const { run } = await api.ask(ALL, { id });
+    for (const { index, separability } of nodes) expect(separability).toEqual(run[`l${index}`].separability);
   });
 
   it.each(['INDEX', 'MEAN', 'MAX'])('are ordered by %s, either way', async (field) => {

@@ -140,11 +140,18 @@ export async function readLatentPages(
   return new Map(rows.map(({ index, page }) => [index, page]));
 }
 
+/** Stores these pages of one SAE and dataset, but for those that somebody else has stored. */
 export async function insertLatentPages(
   db: Executor,
   rows: (typeof latentPages.$inferInsert)[],
 ): Promise<void> {
-  if (rows.length > 0) await db.insert(latentPages).values(rows).onConflictDoNothing();
+  if (rows.length > 0) await db.insert(latentPages).values(inOrder(rows)).onConflictDoNothing();
+}
+
+/** Whoever inserts a key waits for another who is just inserting it: in any order two would wait for each other. */
+function inOrder<Row extends { index: number; exampleId?: string }>(rows: readonly Row[]): Row[] {
+  const other = ({ exampleId = '' }: Row) => exampleId;
+  return rows.toSorted((a, b) => a.index - b.index || (other(a) < other(b) ? -1 : 1));
 }
 
 /** Stored activations of latents of an SAE at the tokens of examples, by `<index>/<example id>`. */
@@ -164,5 +171,5 @@ export async function insertLatentTokens(
   db: Executor,
   rows: (typeof latentTokens.$inferInsert)[],
 ): Promise<void> {
-  if (rows.length > 0) await db.insert(latentTokens).values(rows).onConflictDoNothing();
+  if (rows.length > 0) await db.insert(latentTokens).values(inOrder(rows)).onConflictDoNothing();
 }

@@ -41,6 +41,8 @@ interface Request {
 export class EngineCalls {
   readonly #options: EngineOptions & Required<Omit<EngineCallsOptions, keyof EngineOptions>>;
   #engine: EngineProcess | null = null;
+  /** That the child which was let go last is gone. */
+  #left: Promise<unknown> = Promise.resolve();
   #info: BackendInfo | null = null;
   #waiting: Request[] = [];
   #busy = false;
@@ -183,7 +185,11 @@ export class EngineCalls {
 
   async #letGo(): Promise<void> {
     this.#stayAwake();
-    await this.#engine?.kill();
+    const engine = this.#engine;
+    // At once, for what is asked while this one ends is for the next.
+    this.#engine = null;
+    if (engine) this.#left = engine.kill();
+    await this.#left;
   }
 
   #stayAwake(): void {

@@ -149,3 +149,12 @@ test('what the engine may not hold is refused with both numbers, before it is lo
   });
   await small.stop();
 });
+
+test('a call that comes while an idle engine is let go is answered by the next', async () => {
+  const brief = new EngineCalls({ ...options, idleMs: 0 });
+  const first = await brief.call('swap', swap);
+  // The timer of the idle engine was set before this one, and its process takes longer to end.
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  expect(await brief.call('swap', swap)).toEqual(first);
+  await brief.stop();
+});

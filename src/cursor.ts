@@ -1,7 +1,10 @@
 /** Opaque cursors: some text, which places in a list or in a stream are written as, in base64url. */
 
-/** Longer than any that is given out. */
-const MAX_LENGTH = 2000;
+/**
+ * Longer than any that is given out: those of `runsChanged` name the transactions that were open, of which there may be
+ * as many as connections to the database. Node takes no more in a request's headers, of which `Last-Event-ID` is one.
+ */
+const MAX_LENGTH = 16_384;
 
 export function sealCursor(text: string): string {
   return Buffer.from(text).toString('base64url');

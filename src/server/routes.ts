@@ -15,7 +15,6 @@ import { createSessionRoute, SESSION_PATH } from './session.ts';
 import { GRAPHQL_PATH, type Yoga } from './yoga.ts';
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
-const MAX_CURSOR_LENGTH = 200;
 
 export interface RoutesOptions {
   options: ApiServerOptions;
@@ -63,10 +62,10 @@ function takeRequestId(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : crypto.randomUUID();
 }
 
-/** What a browser's `EventSource` sends when it connects again. */
+/** What a browser's `EventSource` sends when it connects again; whole, for a part of a cursor is none. */
 function takeLastEventId(request: IncomingMessage): string | null {
   const given = request.headers['last-event-id'];
-  return typeof given === 'string' && given !== '' ? given.slice(0, MAX_CURSOR_LENGTH) : null;
+  return typeof given === 'string' && given !== '' ? given : null;
 }
 
 function wantsPage({ method, headers }: IncomingMessage): boolean {

@@ -7,6 +7,8 @@ import { WebSocket } from 'ws';
 import type { Database } from '../../src/db/client.ts';
 import { appendLogs, type Claim } from '../../src/db/queries/events.ts';
 import { finishRun } from '../../src/db/queries/runs.ts';
+import { encodePlace } from '../../src/schema/runChangeCursor.ts';
+import { label } from '../../src/services/labels.ts';
 import { createTestDatabase } from '../helpers/database.ts';
 import { insertRunningRun } from '../helpers/fixtures.ts';
 import { modelRunId, post, RUN_EVENTS, sendRaw, startTestApi, type TestApi } from './edge.ts';
@@ -312,6 +314,29 @@ describe('a stream over HTTP', () => {
       await fetch(url, { headers: { accept: 'text/event-stream', 'last-event-id': seen } }),
     );
     expect([...again.matchAll(/"message":"([^"]+)"/g)].map(([, message]) => message)).toEqual(['END']);
+  });
+
+  it('goes on behind a cursor of any length that is given out, such as one that names many transactions', async () => {
+    const { id } = await insertRunningRun(database.db);
+    const { rows } = await database.pool.query<{ next: string }>(
+      'select pg_snapshot_xmax(pg_current_snapshot())::text as next',
+    );
+    const next = Number(rows[0]!.next);
+    // As if every second of the last transactions had been open: what they changed was not seen.
+    const open = Array.from({ length: 300 }, (_, i) => next - 600 + 2 * i);
+    const cursor = encodePlace({ seen: `${open[0]}:${next}:${open.join(',')}`, within: null });
+    expect(cursor.length).toBeGreaterThan(500);
+    await label(database.db, 'Run', id, { name: 'renamed' });
+    const query = new URLSearchParams({ query: 'subscription { runsChanged { cursor id run { name } } }' });
+    const response = await fetch(`${api.endpoint}?${query}`, {
+      headers: { accept: 'text/event-stream', 'last-event-id': cursor },
+    });
+    let text = '';
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      if (/renamed|errors/.test(text)) break;
+    }
+    expect(text).toContain('"name":"renamed"');
   });
 
   it('is one of parts for clients that ask for Apollo’s multipart protocol', async () => {

@@ -52,18 +52,29 @@ export async function openWindow(
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** What axe finds, each with the elements that it is about. */
-export async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  return page.evaluate(async () => {
-    interface Result {
-      violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[];
-    }
-    const { axe } = globalThis as unknown as { axe: { run(): Promise<Result> } };
-    const { violations } = await axe.run();
-    return violations.map(
-      ({ id, nodes }) =>
-        `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`,
-    );
-  });
+/** Rules that look at where things are and how they are coloured; all others look at the document alone. */
+const OF_SIGHT = ['color-contrast', 'scrollable-region-focusable', 'target-size', 'meta-viewport'];
+
+/** What axe finds, each with the elements that it is about; `inSight` where only size or colours are others than before. */
+export async function violations(page: Page, inSight?: 'inSight'): Promise<string[]> {
+  if (!(await page.evaluate('typeof axe !== "undefined"'))) await page.evaluate(AXE);
+  return page.evaluate(
+    async (rules) => {
+      interface Result {
+        violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[];
+      }
+      const { axe } = globalThis as unknown as {
+        axe: { run(options: { resultTypes: string[]; runOnly?: string[] }): Promise<Result> };
+      };
+      const { violations } = await axe.run({
+        resultTypes: ['violations'],
+        ...(rules ? { runOnly: rules } : {}),
+      });
+      return violations.map(
+        ({ id, nodes }) =>
+          `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`,
+      );
+    },
+    inSight ? OF_SIGHT : null,
+  );
 }

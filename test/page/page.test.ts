@@ -107,15 +107,37 @@ describe.skipIf(!executable)('every view', () => {
       await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
       await page.reload();
       await shown();
-      expect(await violations(page)).toEqual([]);
+      expect(await violations(page, 'inSight')).toEqual([]);
       await page.setViewportSize({ width: 390, height: 844 });
-      expect(await violations(page)).toEqual([]);
+      expect(await violations(page, 'inSight')).toEqual([]);
       expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
       expect(faults).toEqual([]);
       await close();
     },
     PATIENCE_MS,
   );
+
+  it('waits for a server that cannot answer now, says so, and shows what it answers then', async () => {
+    const { page, faults, close } = await openWindow(browser, server.url);
+    const reason = 'Another request changed the same at the same time.';
+    let refusals = 0;
+    await page.route('/graphql', (route) => {
+      // Each query once: as a database that is busy lets the server answer, or a server that starts again.
+      if (++refusals % 2 === 0) return route.continue();
+      if (refusals === 1) return route.abort('connectionrefused');
+      const errors = [{ message: reason, extensions: { code: 'UNAVAILABLE' } }];
+      return route.fulfill({ status: 503, json: { errors } });
+    });
+    await page.goto(run(runs.alignment, '/latents'));
+    const alert = page.getByRole('alert');
+    await alert.getByText('It may be starting again. It is asked again by itself.').waitFor();
+    await alert.getByText(`${reason} It is asked again by itself.`).first().waitFor();
+    await page.getByText(/38 in all/).waitFor();
+    await page.getByRole('figure', { name: /^Density and separability of 38/ }).waitFor();
+    expect(await alert.count()).toBe(0);
+    expect(faults.every((fault) => fault.startsWith('Failed to load resource'))).toBe(true);
+    await close();
+  });
 
   it('walks the matrix by arrow keys and opens a slot by Enter, and goes back', async () => {
     const { page, faults, close } = await openWindow(browser, server.url);

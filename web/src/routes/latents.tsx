@@ -7,6 +7,7 @@ import {
   Latents as LatentsDocument,
 } from '../api/documents.ts';
 import { request } from '../api/graphql.ts';
+import { askPatiently } from '../api/patience.ts';
 import { Scatter } from '../charts/scatter.tsx';
 import { number, share } from '../format.ts';
 import { Choice } from '../parts/choice.tsx';
@@ -110,7 +111,11 @@ async function readAll(
 async function readPage(sae: string, after: string | null, signal: AbortSignal) {
   // Slots are the last by number, and must be among those that are drawn.
   const orderBy = { field: 'INDEX', direction: 'DESC' } as const;
-  const { node } = await request(LatentPage, { sae, first: STRIDE, after, orderBy }, { signal });
+  const variables = { sae, first: STRIDE, after, orderBy };
+  const { node } = await askPatiently(() => request(LatentPage, variables, { signal }), {
+    signal,
+    wait: () => undefined,
+  });
   return node && 'latents' in node ? node.latents : null;
 }
 

@@ -2,6 +2,7 @@
 import { type ReadonlySignal, type Signal, signal, useComputed, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { type ApiError, request, type TypedDocument } from '../api/graphql.ts';
+import { askPatiently } from '../api/patience.ts';
 
 export interface Asked<Result> {
   data: Result | null;
@@ -14,7 +15,7 @@ export interface Query<Result> extends Asked<Result> {
   again(): Promise<void>;
 }
 
-/** Asks while `variables` is not null; data of the last variables stay in sight until the next are there. */
+/** Asks while `variables` is not null, again by itself where the server cannot answer just now; data of the last variables stay in sight until the next are there. */
 export function useQuery<Result, Variables>(
   document: TypedDocument<Result, Variables>,
   variables: NoInfer<Variables> | null,
@@ -44,7 +45,12 @@ async function ask<Result, Variables>(
 ): Promise<void> {
   state.value = { ...state.peek(), isLoading: true };
   try {
-    const data = await request(document, variables, { signal: abort });
+    const data = await askPatiently(() => request(document, variables, { signal: abort }), {
+      signal: abort,
+      wait: (error) => {
+        state.value = { ...state.peek(), error };
+      },
+    });
     state.value = { data, error: null, isLoading: false };
   } catch (error) {
     if (abort.aborted) return;

@@ -12,6 +12,7 @@ import {
 } from '../api/documents.ts';
 import { ApiError, request } from '../api/graphql.ts';
 import { follow } from '../api/live.ts';
+import { askPatiently } from '../api/patience.ts';
 import { isOver } from '../parts/run.tsx';
 import { type About, Curves, type Stretch } from './curves.ts';
 
@@ -29,7 +30,7 @@ export class LiveRun {
   readonly log: Signal<readonly LogLine[]> = signal([]);
   readonly curves = new Curves();
   #stop: () => void = () => undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
   #isDescribing = false;
   #looking: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -42,8 +43,14 @@ export class LiveRun {
   async open(): Promise<void> {
     this.#stop();
     try {
-      const { run } = await request(RunQuery, { id: this.id, maxPoints: MAX_POINTS });
-      if (this.#isClosed) return;
+      const { signal } = this.#closing;
+      const variables = { id: this.id, maxPoints: MAX_POINTS };
+      const { run } = await askPatiently(() => request(RunQuery, variables, { signal }), {
+        signal,
+        wait: (error) => {
+          this.error.value = error;
+        },
+      });
       if (!run) throw new ApiError('There is no run with this id; it may have been deleted.', 'NOT_FOUND');
       if (this.#isBehind(run)) return;
       batch(() => {
@@ -54,12 +61,12 @@ export class LiveRun {
       });
       if (!isOver(run.status)) this.#follow(run.cursor);
     } catch (error) {
-      if (!this.#isClosed) this.error.value = error as ApiError;
+      if (!this.#closing.signal.aborted) this.error.value = error as ApiError;
     }
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     clearTimeout(this.#timer);
     this.#looking?.abort();
     this.#stop();
@@ -139,7 +146,7 @@ export class LiveRun {
 
   async #refresh(): Promise<void> {
     const { run } = await request(RunSummary, { id: this.id }).catch(() => ({ run: null }));
-    if (run && !this.#isClosed && !this.#isBehind(run)) this.run.value = run;
+    if (run && !this.#closing.signal.aborted && !this.#isBehind(run)) this.run.value = run;
   }
 }
 

@@ -10,6 +10,7 @@ import {
 } from '../api/documents.ts';
 import { type ApiError, request } from '../api/graphql.ts';
 import { follow } from '../api/live.ts';
+import { askPatiently } from '../api/patience.ts';
 
 export interface SparkPoint {
   step: number;
@@ -30,7 +31,7 @@ export class LiveRuns {
   readonly sparks: Signal<ReadonlyMap<string, readonly SparkPoint[]>> = signal(new Map());
   #stop: () => void = () => undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(
     private readonly filter: RunFilter,
@@ -44,8 +45,13 @@ export class LiveRuns {
     clearTimeout(this.#timer);
     const { filter, first } = this;
     try {
-      const { runs } = await request(RunsDocument, { filter, first });
-      if (this.#isClosed) return;
+      const { signal } = this.#closing;
+      const { runs } = await askPatiently(() => request(RunsDocument, { filter, first }, { signal }), {
+        signal,
+        wait: (error) => {
+          this.error.value = error;
+        },
+      });
       batch(() => {
         this.error.value = null;
         this.rows.value = runs.edges.map(({ node }) => node);
@@ -55,12 +61,12 @@ export class LiveRuns {
       this.#follow(runs.changesCursor);
       await this.#readSparks();
     } catch (error) {
-      if (!this.#isClosed) this.error.value = error as ApiError;
+      if (!this.#closing.signal.aborted) this.error.value = error as ApiError;
     }
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     clearTimeout(this.#timer);
     this.#stop();
   }
@@ -96,7 +102,7 @@ export class LiveRuns {
 
   async #readSparks(): Promise<void> {
     const { runs } = await request(RunSparks, { filter: this.filter, first: this.first });
-    if (this.#isClosed) return;
+    if (this.#closing.signal.aborted) return;
     this.sparks.value = new Map(
       runs.edges.flatMap(({ node }) => (node.metrics[0] ? [[node.id, node.metrics[0].points]] : [])),
     );

@@ -7,6 +7,7 @@ import { runsByIds } from '../services/run.ts';
 import { slotsByIndex } from '../services/slot.ts';
 import { builder } from './builder.ts';
 import { idOf } from './ids.ts';
+import { orderInput, orderOf } from './order.ts';
 import {
   AlignmentRunRef,
   ConceptRef,
@@ -164,15 +165,28 @@ const InterventionFilter = builder.inputType('InterventionFilter', {
   }),
 });
 
+const InterventionOrder = orderInput(
+  'InterventionOrder',
+  builder.enumType('InterventionOrderField', {
+    description: 'By what interventions can be ordered; of equals the one that was done first comes first.',
+    values: {
+      CREATED_AT: { description: 'When they were done.' },
+      ALPHA: { description: 'Their alpha.' },
+      METHOD: { description: 'The name of their method.' },
+    } as const,
+  }),
+);
+
 builder.queryField('interventions', (t) =>
   t.connection(
     {
       type: InterventionRef,
-      description: 'Interventions, newest first.',
+      description: 'Interventions, newest first unless another order is given.',
       args: {
         filter: t.arg({ type: InterventionFilter, required: false, description: 'Which interventions.' }),
+        orderBy: t.arg({ type: InterventionOrder, required: false, description: 'In which order.' }),
       },
-      resolve: (_root, { filter, ...args }, { db }) => {
+      resolve: (_root, { filter, orderBy, ...args }, { db }) => {
         const decode = (key: 'runId' | 'sourceConceptId' | 'targetConceptId', type: string) =>
           filter?.[key] == null ? null : idOf(filter[key], [type], ['filter', key]);
         const ids = {
@@ -180,7 +194,7 @@ builder.queryField('interventions', (t) =>
           sourceConceptId: decode('sourceConceptId', 'Concept'),
           targetConceptId: decode('targetConceptId', 'Concept'),
         };
-        return listInterventions(db, { ...filter, ...ids }, args);
+        return listInterventions(db, { ...filter, ...ids }, args, orderOf(orderBy));
       },
     },
     InterventionConnection,

@@ -16,6 +16,7 @@ import './corpus.ts';
 import './model.ts';
 import './activationImport.ts';
 import './modelImport.ts';
+import './imports.ts';
 import './phases.ts';
 import './run.ts';
 import './runChanges.ts';

@@ -121,7 +121,7 @@ function settingsOf({ shape }: z.ZodObject, presets?: Presets): Setting[] {
     if (bare instanceof z.ZodObject)
       return { key, meaning, limits: '', types: partOf(bare, own), isRequired: false };
     const accepted = acceptedOf(field);
-    const fallback = own ? wordPresets(own) : fallbackOf(field);
+    const fallback = own && !isItself(own) ? wordPresets(own) : fallbackOf(field);
     const limits = `${accepted === null ? '' : ` Accepted: ${accepted}.`}${fallback === undefined ? '' : ` Default: ${fallback}.`}`;
     const type = typeOf(bare);
     const isRequired = fallback === undefined && !(field instanceof z.ZodOptional);
@@ -155,6 +155,11 @@ function typeOf(schema: Schema): unknown {
   if (bare instanceof z.ZodEnum) return enumFrom(bare as never);
   if (bare instanceof z.ZodArray) return [typeOf(bare.element)];
   throw new TypeError(`GraphQL has no type for a setting of ${bare._zod.def.type}`);
+}
+
+/** Whether these are the values of the setting that names the preset. */
+function isItself(defaults: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(defaults).every(([preset, value]) => preset === value);
 }
 
 /** The default of each preset; one value where they agree. */

@@ -63,9 +63,27 @@ async function readActivations({
     const { rows, dModel, bytes, chunks } = await openActivations(opened);
     if (bytes > maxBytes)
       throw invalidInput([], `the activations need ${bytes} bytes as float32; MAX_MODEL_SIZE is ${maxBytes}`);
-    return { rows, dModel, weights: await writeChunks(target, chunks()) };
+    return { rows, dModel, weights: await writeChunks(target, telling(bytes, chunks())) };
   } finally {
     await files.close();
+  }
+}
+
+const TELL_EVERY_MS = 250;
+
+/** The same chunks, while the host is told how many of `total` bytes have come. */
+async function* telling(
+  total: number,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let [written, toldAt] = [0, Number.NEGATIVE_INFINITY];
+  for await (const chunk of chunks) {
+    if (performance.now() - toldAt >= TELL_EVERY_MS) {
+      toldAt = performance.now();
+      process.send?.({ type: 'progress', written, total } satisfies ImportReply);
+    }
+    yield chunk;
+    written += chunk.byteLength;
   }
 }
 
@@ -83,7 +101,7 @@ async function readModel({ origin, target, maxBytes, memoryBytes }: ModelOrder):
         [],
         `the model needs ${weights.bytes} bytes of memory as float32; this machine has ${memoryBytes}`,
       );
-    const file = await writeChunks(target, weights.chunks());
+    const file = await writeChunks(target, telling(weights.bytes, weights.chunks()));
     return { commit, config, tokenizer: jsonOf(tokenizer), nParams, weights: file };
   } finally {
     await files.close?.();
@@ -107,7 +125,7 @@ async function readSae(order: SaeOrder): Promise<ReadSae> {
       file: foreign.label,
       config,
       layer,
-      weights: await writeChunks(target, weights.chunks()),
+      weights: await writeChunks(target, telling(weights.bytes, weights.chunks())),
     };
   } finally {
     await files.close?.();

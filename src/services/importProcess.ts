@@ -105,7 +105,20 @@ export type ReadBy<O extends ImportOrder> = Reads[O['what']];
 
 export type ImportReply =
   | { type: 'read'; read: Reads[keyof Reads] }
-  | { type: 'failed'; error: EngineFailure };
+  | { type: 'failed'; error: EngineFailure }
+  | { type: 'progress'; written: number; total: number };
+
+/** An import that is being read. */
+export interface RunningImport {
+  what: ImportOrder['what'];
+  /** The path or the repository, as it was asked for. */
+  place: string;
+  startedAt: Date;
+  /** Bytes of weights that have been read, checked and written as float32. */
+  written: number;
+  /** Of all weights; null until the headers have been read. */
+  total: number | null;
+}
 
 /** Imports at a time; each may take the memory below. */
 const MAX_IMPORTS = 4;
@@ -116,7 +129,7 @@ const INHERITED =
 
 export class ImportProcesses {
   readonly #log: Logger;
-  readonly #running = new Set<ChildProcess>();
+  readonly #running = new Map<ChildProcess, RunningImport>();
   #stopped = false;
 
   constructor(log: Logger) {
@@ -133,9 +146,11 @@ export class ImportProcesses {
     if (this.#running.size >= MAX_IMPORTS)
       throw new AppError('UNAVAILABLE', `${MAX_IMPORTS} imports run already; try again when one has ended`);
     const child = spawn();
-    this.#running.add(child);
+    const place = placeOf(order);
+    const running = { what: order.what, place, startedAt: new Date(), written: 0, total: null };
+    this.#running.set(child, running);
     try {
-      return await this.#converse(child, order);
+      return await this.#converse(child, order, running);
     } catch (error) {
       await rm(`${order.target}.${child.pid}.tmp`, { force: true });
       await rm(order.target, { force: true });
@@ -149,15 +164,29 @@ export class ImportProcesses {
   /** Ends all imports, which are refused as UNAVAILABLE, and takes no more. */
   stop(): void {
     this.#stopped = true;
-    for (const child of this.#running) child.kill('SIGKILL');
+    for (const child of this.#running.keys()) child.kill('SIGKILL');
   }
 
-  #converse<O extends ImportOrder>(child: ChildProcess, order: O): Promise<ReadBy<O>> {
+  /** What is being read now, the oldest first. */
+  get running(): readonly RunningImport[] {
+    return [...this.#running.values()];
+  }
+
+  #converse<O extends ImportOrder>(
+    child: ChildProcess,
+    order: O,
+    running: RunningImport,
+  ): Promise<ReadBy<O>> {
     return new Promise((resolve, reject) => {
       child.stderr!.setEncoding('utf8').on('data', (text: string) => {
         this.#log.debug({ import: child.pid }, text.trimEnd());
       });
-      child.once('message', (reply: ImportReply) => {
+      child.on('message', (reply: ImportReply) => {
+        if (reply.type === 'progress') {
+          running.written = reply.written;
+          running.total = reply.total;
+          return;
+        }
         // It is ended when it has answered, which is no news.
         child.removeAllListeners('exit');
         if (reply.type === 'read') return resolve(reply.read as ReadBy<O>);
@@ -179,6 +208,12 @@ export class ImportProcesses {
       child.send(order, (error) => error && reject(error));
     });
   }
+}
+
+function placeOf(order: ImportOrder): string {
+  if (order.what === 'ACTIVATIONS') return order.shards[0] ?? '';
+  const { origin } = order;
+  return origin.kind === 'HUB' ? origin.repo : origin.path;
 }
 
 function stopping(): AppError {

@@ -2,7 +2,7 @@
 import { and, eq, gte, type SQL, sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
-import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
+import { type Order, type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import { hasWords } from '../db/queries/search.ts';
 import { interventions } from '../db/tables/index.ts';
 import type { SwapMethod } from '../engine/contract/swap.ts';
@@ -28,14 +28,31 @@ export function interventionsByIds(db: Executor, ids: readonly string[]): Promis
 
 const NEWEST_FIRST = { columns: [interventions.createdAt, interventions.id], direction: 'desc' } as const;
 
+/** By what interventions are listed. */
+const ORDERS = {
+  CREATED_AT: interventions.createdAt,
+  ALPHA: interventions.alpha,
+  METHOD: interventions.method,
+} as const;
+export interface InterventionOrder {
+  field: keyof typeof ORDERS;
+  direction: 'asc' | 'desc';
+}
+
+function orderFor({ field, direction }: InterventionOrder): Order {
+  const { createdAt, id } = interventions;
+  return { columns: field === 'CREATED_AT' ? [createdAt, id] : [ORDERS[field], createdAt, id], direction };
+}
+
 const SEARCHED = sql`concat_ws(' ', ${interventions.prompt}, ${interventions.expectedAnswer},
   ${interventions.baseline}->>'text', ${interventions.result}->>'text')`;
 
-/** Interventions that fit the filter, newest first. */
+/** Interventions that fit the filter, newest first unless ordered otherwise. */
 export function listInterventions(
   db: Executor,
   filter: InterventionFilter,
   args: PageArgs,
+  order?: InterventionOrder,
 ): Promise<Page<Intervention>> {
   const { runId, success, method, sourceConceptId, targetConceptId, text, since } = filter;
   const where: (SQL | undefined)[] = [
@@ -47,7 +64,12 @@ export function listInterventions(
     since == null ? undefined : gte(interventions.createdAt, since),
     hasWords(SEARCHED, text),
   ];
-  return readPage(db, interventions, { where: and(...where), order: NEWEST_FIRST }, args);
+  return readPage(
+    db,
+    interventions,
+    { where: and(...where), order: order ? orderFor(order) : NEWEST_FIRST },
+    args,
+  );
 }
 
 /** For each run one page of its interventions, newest first. */

@@ -32,6 +32,8 @@ let hub: Server;
 /** Method, address and range of each request to the hub. */
 let asked: string[] = [];
 let hubDown = false;
+/** What each range of weights waits for before it is answered. */
+let mayAnswer: (range: string) => Promise<void>;
 
 beforeAll(async () => {
   hub = createServer(async (request, response) => {
@@ -44,6 +46,7 @@ beforeAll(async () => {
       response.writeHead(known ? 200 : 404, { 'content-type': 'application/json' });
       return void response.end(JSON.stringify(known ? { id: 'us/tiny', sha: COMMIT } : { error: 'none' }));
     }
+    if (url.pathname.endsWith('.safetensors')) await mayAnswer(request.headers.range ?? '');
     const name = url.pathname.split(`/us/tiny/resolve/${COMMIT}/`)[1]!;
     const content =
       name === 'tiny.gguf'
@@ -63,6 +66,7 @@ afterAll(async () => {
 beforeEach(() => {
   asked = [];
   hubDown = false;
+  mayAnswer = async () => undefined;
 });
 
 async function importModel(input: Record<string, unknown>) {
@@ -165,6 +169,35 @@ describe('from the hub', () => {
     const weights = asked.filter((request) => request.includes('-of-00007.safetensors'));
     expect(weights.filter((request) => request.endsWith('whole'))).toEqual([]);
     expect(new Set(weights).size).toBe(weights.length);
+  });
+
+  test('is among the imports while it is read, with how far it has come', async () => {
+    const IMPORTS = '{ imports { kind place startedAt writtenBytes totalBytes } }';
+    let goOn = () => undefined as void;
+    // Headers, at the start of a file, are let through; the weights behind them wait.
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let isHeld = () => undefined as void;
+    const holding = new Promise<void>((resolve) => {
+      isHeld = resolve;
+    });
+    let weights = 0;
+    mayAnswer = async (range) => {
+      if (/^bytes=0-/.test(range) || /^bytes=8-/.test(range) || ++weights < 3) return;
+      isHeld();
+      await held;
+    };
+    const imported = importModel({ repo: 'us/tiny', revision: 'v1', name: 'slow' });
+    await holding;
+    const [running] = (await api.ask(IMPORTS)).imports;
+    expect(running).toMatchObject({ kind: 'MODEL', place: 'us/tiny' });
+    expect(running.totalBytes).toBeGreaterThan(0);
+    expect(running.writtenBytes).toBeLessThan(running.totalBytes);
+    goOn();
+    const { model } = await imported;
+    expect(running.totalBytes).toBeGreaterThanOrEqual(4 * model.nParams);
+    expect((await api.ask(IMPORTS)).imports).toEqual([]);
   });
 
   test('refuses a repository that it may not read, or that cannot be one', async () => {

@@ -18,6 +18,7 @@ import { RunTabs } from '../parts/tabs.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
 import { wilson } from '../stats.ts';
+import { BindingTraining } from './bindingTraining.tsx';
 import { SlotDrawer } from './slotDrawer.tsx';
 
 export function Binding({ id }: { id: string }) {
@@ -49,10 +50,11 @@ export function Binding({ id }: { id: string }) {
           <p>
             {isOver(run.status)
               ? 'The run ended before its slots were measured.'
-              : 'The binding matrix appears when the run has ended; its curves are live.'}
+              : 'These prompts are measured when the run has ended; validation prompts are looked at on the way.'}
           </p>
         </Empty>
       )}
+      {run.kind === 'ALIGNMENT' && <BindingTraining id={run.id} ended={again} />}
       {opened !== null && run.kind === 'ALIGNMENT' && (
         <SlotDrawer run={run.id} concept={opened} close={() => setQuery({ slot: null })} />
       )}

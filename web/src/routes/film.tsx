@@ -15,6 +15,7 @@ import { Facts } from '../parts/facts.tsx';
 import { Rate } from '../parts/rate.tsx';
 import { isOver } from '../parts/run.tsx';
 import { RunFrame } from '../parts/runFrame.tsx';
+import { Scrubber } from '../parts/scrubber.tsx';
 import { Empty, Failed, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { useQuery } from '../state/query.ts';
@@ -54,23 +55,12 @@ function useLivePoints(run: Grokking, again: () => Promise<void>): FilmPointFrag
   ];
 }
 
-const FRAME_MS = 500;
-
 function Reel({ run, again }: { run: Grokking; again(): Promise<void> }) {
   const points = useLivePoints(run, again);
-  const isPlaying = useSignal(false);
   const wanted = query.value.get('step');
   const found = points.findIndex(({ step }) => String(step) === wanted);
   const at = found === -1 ? points.length - 1 : found;
   const show = (i: number) => setQuery({ step: String(points[i]!.step) });
-  useEffect(() => {
-    if (!isPlaying.value) return;
-    const timer = setTimeout(() => {
-      if (at < points.length - 1) show(at + 1);
-      else isPlaying.value = false;
-    }, FRAME_MS);
-    return () => clearTimeout(timer);
-  }, [isPlaying.value, at, points.length]);
   if (points.length === 0)
     return (
       <Empty title={isOver(run.status) ? 'No checkpoint was measured' : 'No checkpoint is measured yet'}>
@@ -78,31 +68,15 @@ function Reel({ run, again }: { run: Grokking; again(): Promise<void> }) {
       </Empty>
     );
   const point = points[at]!;
-  const play = () => {
-    if (at === points.length - 1) show(0);
-    isPlaying.value = !isPlaying.peek();
-  };
   return (
     <>
-      <div class="tools">
-        <button type="button" class="primary" onClick={play} disabled={points.length < 2}>
-          {isPlaying.value ? 'Pause' : 'Play'}
-        </button>
-        <label class="scrubber">
-          <span class="hidden">Checkpoint</span>
-          <input
-            type="range"
-            min={0}
-            max={points.length - 1}
-            value={at}
-            aria-valuetext={`step ${point.step}`}
-            onInput={(event) => show(Number(event.currentTarget.value))}
-          />
-        </label>
-        <output class="figure">
-          step {point.step} of {run.steps.at(-1)}
-        </output>
-      </div>
+      <Scrubber
+        label="Checkpoint"
+        steps={points.map(({ step }) => step)}
+        at={at}
+        until={run.steps.at(-1)!}
+        show={show}
+      />
       <div class="halves">
         <Accuracy points={points} at={point.step} onset={run.onset} />
         <Facts

@@ -49,42 +49,51 @@ export function Layers({ id }: { id: string }) {
   );
 }
 
+type Row = Sweep['bindingByLayer'][number];
+
+/** What a sweep varies beside layers and seeds, as the row has it; empty where it varies nothing else. */
+function variant({ settings }: Pick<Row, 'settings'>): string {
+  return settings.map(({ key, value }) => `${key.split('.').at(-1)} ${value}`).join(', ');
+}
+
 function Curves({ sweep }: { sweep: Sweep }) {
   // The rows without a seed are those over all seeds of a layer.
   const binding = sweep.bindingByLayer.filter(({ seed }) => seed === null);
   const swaps = sweep.swapSuccessByLayer.filter(({ seed }) => seed === null);
-  const curves = [
-    { label: 'Binding', points: binding.map(({ layer, rate }) => ({ x: layer, rate })) },
-    { label: 'Swap success, unseen entities', points: swaps.map(({ layer, rate }) => ({ x: layer, rate })) },
-    {
-      label: 'Random latents',
-      points: swaps.flatMap(({ layer, random }) => (random ? [{ x: layer, rate: random }] : [])),
-    },
-  ].filter(({ points }) => points.length > 0);
+  const variants = [...new Set(binding.map(variant))];
+  const of = <R extends Pick<Row, 'settings'>>(name: string, rows: readonly R[]) =>
+    rows.filter((row) => variant(row) === name);
+  const label = (what: string, name: string) => (name === '' ? what : `${what}; ${name}`);
+  const curves = variants
+    .flatMap((name) => [
+      {
+        label: label('Binding', name),
+        points: of(name, binding).map(({ layer, rate }) => ({ x: layer, rate })),
+      },
+      {
+        label: label('Swap success, unseen entities', name),
+        points: of(name, swaps).map(({ layer, rate }) => ({ x: layer, rate })),
+      },
+      {
+        label: label('Random latents', name),
+        points: of(name, swaps).flatMap(({ layer, random }) => (random ? [{ x: layer, rate: random }] : [])),
+      },
+    ])
+    .filter(({ points }) => points.length > 0);
   if (curves.length === 0) return <Empty title="No part has succeeded yet" />;
   return <RateCurves title="By layer, with 95% intervals" xLabel="layer" yLabel="share" curves={curves} />;
 }
 
 /** On the entities that chose alpha, over the seeds of a layer. */
 function Alphas({ sweep }: { sweep: Sweep }) {
-  const parts = sweep.parts.edges.map(({ node }) => node).filter(({ swaps }) => swaps.length > 0);
-  const layers = [...new Set(parts.map(({ layer }) => layer))].sort((a, b) => a - b);
-  const alphas = [...new Set(parts.flatMap(({ swaps }) => swaps.map(({ alpha }) => alpha)))].sort(
-    (a, b) => a - b,
-  );
-  if (layers.length === 0) return null;
-  const rateAt = (layer: number, alpha: number) => {
-    const rates = parts
-      .filter((part) => part.layer === layer)
-      .flatMap(({ swaps }) => swaps.filter((swap) => swap.alpha === alpha).map(({ rate }) => rate));
-    const sum = (of: (rate: (typeof rates)[number]) => number) =>
-      rates.reduce((total, rate) => total + of(rate), 0);
-    return { successes: sum((rate) => rate.successes), trials: sum((rate) => rate.trials) };
-  };
-  const shareAt = (layer: number, alpha: number) => {
-    const { successes, trials } = rateAt(layer, alpha);
-    return trials === 0 ? null : successes / trials;
-  };
+  const measured = sweep.onValidation.length > 0 ? sweep.onValidation : sweep.onTraining;
+  const rows = measured.filter(({ seed }) => seed === null);
+  const nameOf = (row: (typeof rows)[number]) => [row.layer, variant(row)].filter((x) => x !== '').join('; ');
+  const names = [...new Set(rows.map(nameOf))];
+  const alphas = [...new Set(rows.map(({ alpha }) => alpha!))].sort((a, b) => a - b);
+  if (names.length === 0) return null;
+  const rateAt = (i: number, j: number) =>
+    rows.find((row) => nameOf(row) === names[i] && row.alpha === alphas[j])?.rate;
   return (
     <section>
       <h2>Swap success by alpha and layer, entities that chose alpha</h2>
@@ -92,12 +101,12 @@ function Alphas({ sweep }: { sweep: Sweep }) {
         title="Swap success by alpha and layer"
         rowsAre="Layer"
         columnsAre="alpha"
-        rows={layers.map(String)}
+        rows={names}
         columns={alphas.map((alpha) => number(alpha))}
-        values={layers.map((layer) => alphas.map((alpha) => shareAt(layer, alpha)))}
+        values={names.map((_, i) => alphas.map((_, j) => rateAt(i, j)?.value ?? null))}
         describe={(i, j) => {
-          const { successes, trials } = rateAt(layers[i]!, alphas[j]!);
-          return `Layer ${layers[i]}, alpha ${number(alphas[j])}: ${successes} of ${trials} swaps succeeded.`;
+          const rate = rateAt(i, j);
+          return `Layer ${names[i]}, alpha ${number(alphas[j]!)}: ${rate ? rateText(rate) : 'not measured'}.`;
         }}
       />
     </section>

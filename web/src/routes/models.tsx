@@ -9,6 +9,7 @@ import { Search } from '../parts/search.tsx';
 import { Empty, Waiting } from '../parts/states.tsx';
 import { query, setQuery } from '../router.ts';
 import { now, useQuery } from '../state/query.ts';
+import { Imports } from './imports.tsx';
 
 type Model = ModelsQuery['models']['edges'][number]['node'];
 
@@ -169,9 +170,9 @@ function Import({ done }: { done(): void }) {
       {state.value.isBusy && (
         <p class="quiet" role="status">
           Weights are read, checked and stored; a large model takes some minutes.
-          <progress aria-label="Importing" />
         </p>
       )}
+      <Imports isBusy={state.value.isBusy} done={done} />
       {state.value.fault && (
         <p class="fault" role="alert">
           {state.value.fault}

@@ -53,7 +53,7 @@ export async function openWindow(
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** Rules that look at where things are and how they are coloured; all others look at the document alone. */
-const OF_SIGHT = ['color-contrast', 'scrollable-region-focusable', 'target-size', 'meta-viewport'];
+const OF_SIGHT = ['color-contrast', 'scrollable-region-focusable'];
 
 /** What axe finds, each with the elements that it is about; `inSight` where only size or colours are others than before. */
 export async function violations(page: Page, inSight?: 'inSight'): Promise<string[]> {

@@ -1,5 +1,4 @@
 /** Short runs for the page to show: tiny, but made by the real engine. */
-import type { ServerProcess } from '../e2e/serverProcess.ts';
 import { TINY_TWO_HOPS, TWO_HOP_ITEMS, TWO_HOP_RELATIONS } from '../helpers/twoHops.ts';
 import { overSse, post } from '../server/edge.ts';
 
@@ -9,6 +8,11 @@ const ALIGNMENT = {
   pretrain: { steps: 20, batchSize: 32 },
   posttrain: { steps: 40, batchSize: 32 },
 };
+
+/** Where it is asked. */
+interface Api {
+  endpoint: string;
+}
 
 export interface TinyRuns {
   dataset: string;
@@ -22,7 +26,7 @@ export interface TinyRuns {
 const START = '{ __typename ... on StartRunSuccess { run { id } } ... on Error { message } }';
 
 /** Starts a run and gives its id. @throws Error with what the server has against it */
-export async function startRun(server: ServerProcess, name: string, input: object): Promise<string> {
+export async function startRun(server: Api, name: string, input: object): Promise<string> {
   const type = `${name[0]!.toUpperCase()}${name.slice(1)}Input`;
   const query = `mutation ($input: ${type}!) { ${name}(input: $input) ${START} }`;
   const { body } = await post(server, query, { input });
@@ -32,20 +36,22 @@ export async function startRun(server: ServerProcess, name: string, input: objec
 }
 
 /** Resolves when the run has ended. */
-export async function ended(server: ServerProcess, id: string): Promise<void> {
+export async function ended(server: Api, id: string): Promise<void> {
   for await (const _ of overSse(server, { id }));
 }
 
-export async function makeDataset(server: ServerProcess): Promise<string> {
+export async function makeDataset(server: Api): Promise<string> {
   const query =
     'mutation { generateDataset(input: { people: 8 }) { ... on GenerateDatasetSuccess { dataset { id } } } }';
   return (await post(server, query)).body.data.generateDataset.dataset.id;
 }
 
 /** A model of eight people and an alignment with it. */
-export async function makeRuns(server: ServerProcess): Promise<TinyRuns> {
+export async function makeRuns(server: Api): Promise<TinyRuns> {
   const dataset = await makeDataset(server);
   const modelRun = await startRun(server, 'startModelRun', { datasetId: dataset, settings: MODEL });
+  // Whatever can wait in the queue does, so that the worker never waits for this.
+  const grokking = await startGrokking(server);
   await ended(server, modelRun);
   const query = 'query ($id: ID!) { run(id: $id) { ... on ModelRun { model { id } } } }';
   const model = (await post(server, query, { id: modelRun })).body.data.run.model.id;
@@ -53,17 +59,14 @@ export async function makeRuns(server: ServerProcess): Promise<TinyRuns> {
     ...{ modelId: model, name: 'tiny alignment', tags: ['test'] },
     settings: ALIGNMENT,
   });
-  await ended(server, alignment);
   const sweep = await startRun(server, 'startAlignmentSweep', {
     ...{ modelId: model, layers: [0], seeds: [0], settings: ALIGNMENT },
   });
-  await ended(server, sweep);
-  const grokking = await startGrokking(server);
-  await ended(server, grokking);
+  await Promise.all([grokking, alignment, sweep].map((id) => ended(server, id)));
   return { dataset, model, modelRun, alignment, sweep, grokking };
 }
 
-async function startGrokking(server: ServerProcess): Promise<string> {
+async function startGrokking(server: Api): Promise<string> {
   const lines = [
     { type: 'ontology', slug: 'people', name: 'People' },
     ...TWO_HOP_RELATIONS.map((key) => ({ type: 'concept', key, label: key })),
@@ -81,7 +84,7 @@ async function startGrokking(server: ServerProcess): Promise<string> {
 }
 
 /** A model run that lasts for some seconds, each step of which is logged. */
-export function startLongRun(server: ServerProcess, datasetId: string, steps: number): Promise<string> {
+export function startLongRun(server: Api, datasetId: string, steps: number): Promise<string> {
   return startRun(server, 'startModelRun', {
     ...{ datasetId, name: 'a long run' },
     settings: { ...MODEL, steps, dModel: 64, batchSize: 32 },

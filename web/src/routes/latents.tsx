@@ -7,7 +7,7 @@ import {
   Latents as LatentsDocument,
 } from '../api/documents.ts';
 import { request } from '../api/graphql.ts';
-import { askPatiently } from '../api/patience.ts';
+import { askPatiently, type Patience } from '../api/patience.ts';
 import { Scatter } from '../charts/scatter.tsx';
 import { number, share } from '../format.ts';
 import { Choice } from '../parts/choice.tsx';
@@ -61,9 +61,15 @@ function Plane({ sae, base }: { sae: string; base: string }) {
   const [fault, setFault] = useState('');
   useEffect(() => {
     const abort = new AbortController();
-    readAll(sae, abort.signal, setLatents).catch((error: Error) => {
-      if (!abort.signal.aborted) setFault(error.message);
-    });
+    const show = (read: LatentRowFragment[]) => {
+      setFault('');
+      setLatents(read);
+    };
+    readAll(sae, { signal: abort.signal, wait: ({ message }) => setFault(message) }, show).catch(
+      (error: Error) => {
+        if (!abort.signal.aborted) setFault(error.message);
+      },
+    );
     return () => abort.abort();
   }, [sae]);
   if (fault) return <Failed title="The latents could not be measured" message={fault} />;
@@ -94,13 +100,13 @@ function Plane({ sae, base }: { sae: string; base: string }) {
 
 async function readAll(
   sae: string,
-  signal: AbortSignal,
+  patience: Patience,
   show: (latents: LatentRowFragment[]) => void,
 ): Promise<void> {
   const all: LatentRowFragment[] = [];
   let after: string | null = null;
   do {
-    const page: Awaited<ReturnType<typeof readPage>> = await readPage(sae, after, signal);
+    const page: Awaited<ReturnType<typeof readPage>> = await readPage(sae, after, patience);
     if (!page) return;
     all.push(...page.edges.map(({ node }) => node));
     show([...all]);
@@ -108,14 +114,11 @@ async function readAll(
   } while (after !== null && all.length < MOST_POINTS);
 }
 
-async function readPage(sae: string, after: string | null, signal: AbortSignal) {
+async function readPage(sae: string, after: string | null, patience: Patience) {
   // Slots are the last by number, and must be among those that are drawn.
   const orderBy = { field: 'INDEX', direction: 'DESC' } as const;
   const variables = { sae, first: STRIDE, after, orderBy };
-  const { node } = await askPatiently(() => request(LatentPage, variables, { signal }), {
-    signal,
-    wait: () => undefined,
-  });
+  const { node } = await askPatiently(() => request(LatentPage, variables, patience), patience);
   return node && 'latents' in node ? node.latents : null;
 }
 

@@ -751,6 +751,23 @@ describe('swapConcept', () => {
     const { interventions } = await api.ask(contract('Interventions'), { runId });
     expect(interventions.totalCount).toBeGreaterThanOrEqual(outcomes.filter(Boolean).length);
     expect(interventions.edges.every((edge: Data) => edge.node.success)).toBe(true);
+    const ORDERED = `query ($after: String) {
+      interventions(first: 4, after: $after, orderBy: { field: METHOD, direction: DESC }) {
+        totalCount edges { node { id method } } pageInfo { hasNextPage endCursor }
+      }
+    }`;
+    const ordered: { id: string; method: string }[] = [];
+    for (let after: string | null = null, more = true; more; ) {
+      const page: Data = (await api.ask(ORDERED, { after })).interventions;
+      ordered.push(...page.edges.map(({ node }: Data) => node));
+      after = page.pageInfo.endCursor;
+      more = page.pageInfo.hasNextPage;
+      expect(new Set(ordered.map(({ id }) => id)).size).toBe(ordered.length);
+      if (!more) expect(ordered).toHaveLength(page.totalCount);
+    }
+    const methods = ordered.map(({ method }) => method);
+    expect(methods).toEqual([...methods].sort().reverse());
+    expect(new Set(methods).size).toBeGreaterThan(1);
     const NEWEST = /* GraphQL */ `
       query ($id: ID!) {
         run(id: $id) { ... on AlignmentRun { interventions(first: 1) { totalCount edges { node { id } } } } }

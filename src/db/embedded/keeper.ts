@@ -86,6 +86,8 @@ export class Keeper {
       const running = await findPostmaster(cluster);
       if (running) await shutDown(cluster, running);
       const child = this.liveChild();
+      // It keeps nobody running, who would end here without having waited where nothing else does.
+      child?.ref();
       if (child?.kill('SIGINT')) await once(child, 'exit');
     }
     await client?.end().catch(() => undefined);

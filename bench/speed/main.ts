@@ -5,11 +5,12 @@
  * `--python PATH` (has the packages of `bench/peers/requirements.txt`; absent makes a virtual environment),
  * `--cache DIR` (of the native engine).
  */
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { keptSection } from '../section.ts';
 import { CASES, type Case } from './cases.ts';
 import { expectedBytes, GROWTH_CASES, memoryLimit } from './growth.ts';
 import { measureCase, measureRates } from './measure.ts';
@@ -41,7 +42,8 @@ if (options.peers || options.growth || options.render) {
   if (options.growth) await measureGrowth();
   const results = await readResults(CASES.map(({ name }) => name));
   const growth = await readResults(GROWTH_CASES.map(({ name }) => name));
-  await writeFile(documentPath, renderDocument(results, growth));
+  const page = keptSection(await readFile(documentPath, 'utf8').catch(() => ''), 'page');
+  await writeFile(documentPath, renderDocument(results, growth) + (page && `\n${page}\n`));
   log(`wrote ${documentPath}`);
 } else await measureAlone();
 

@@ -24,7 +24,10 @@ function trim(value: number, digits: number): string {
 /** A share as the paper writes it: .97, 1.00. */
 export function share(value: number | null | undefined): string {
   if (value === null || value === undefined) return '–';
-  return value.toFixed(2).replace(/^(-?)0\./, '$1.');
+  return value
+    .toFixed(2)
+    .replace(/^(-?)0\./, '$1.')
+    .replace('-', '−');
 }
 
 export function bytes(value: number): string {

@@ -1,5 +1,6 @@
 /** Measured shares over something that was varied: points with their intervals as a band, drawn as SVG. */
 import { number, share } from '../format.ts';
+import { Figure } from '../parts/figure.tsx';
 import { type RateLike, rateText } from '../parts/rate.tsx';
 import { SERIES_COLORS } from './colors.ts';
 
@@ -28,15 +29,27 @@ const DASHES = ['', '5 3', '2 2', '7 2 2 2'];
 export function RateCurves({ title, xLabel, yLabel, curves, at, onPick, isLogX, marks }: RateCurvesProps) {
   const xs = [...new Set(curves.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
   if (xs.length === 0) return null;
-  const warp = (x: number) => (isLogX ? Math.log(Math.max(x, 1e-9)) : x);
+  // From a step 0 on, steps are counted from 1: it must have a place, but not half of the axis.
+  const shift = (xs[0] ?? 0) > 0 ? 0 : 1;
+  const warp = (x: number) => (isLogX ? Math.log(x + shift) : x);
   const [low, high] = [warp(xs[0]!), warp(xs.at(-1)!)];
   const place = (x: number) => LEFT + ((warp(x) - low) / (high - low || 1)) * (WIDTH - LEFT - RIGHT - 16) + 8;
   const level = (y: number) => TOP + (1 - y) * (HEIGHT - TOP - BOTTOM);
   return (
-    <figure class="chart rates">
-      <figcaption>
-        <span>{title}</span>
-      </figcaption>
+    <Figure
+      kind="rates"
+      title={title}
+      head={[xLabel, ...curves.map(({ label }) => label)]}
+      rows={() =>
+        xs.map((x) => [
+          number(x),
+          ...curves.map(({ points }) => {
+            const rate = points.find((point) => point.x === x)?.rate;
+            return rate ? rateText(rate) : '–';
+          }),
+        ])
+      }
+    >
       <svg
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         role="img"
@@ -108,7 +121,7 @@ export function RateCurves({ title, xLabel, yLabel, curves, at, onPick, isLogX, 
       </svg>
       <Legend curves={curves} />
       {onPick && <Picks xs={xs} at={at ?? null} onPick={onPick} label={xLabel} />}
-    </figure>
+    </Figure>
   );
 }
 

@@ -40,6 +40,8 @@ export function Lines(props: LinesProps) {
   const plot = useRef<uPlot | null>(null);
   const [isTable, setTable] = useState(false);
   const id = useId();
+  const [first, ...others] = props.lines();
+  const isAlone = others.length === 0 && first?.label === title;
   const shape = JSON.stringify([props.isLog, height, props.sync, isTable, labelsOf(props.lines())]);
 
   // A new plot for another shape or other colours; within a shape only data change.
@@ -79,7 +81,7 @@ export function Lines(props: LinesProps) {
       ) : (
         <div
           ref={host}
-          class="plot"
+          class={isAlone ? 'plot alone' : 'plot'}
           role="img"
           aria-label={`${title}: ${props.lines().map(summary).join('; ')}`}
         />
@@ -171,14 +173,14 @@ function optionsOf(latest: { current: LinesProps }, width: number, height: numbe
   return {
     width,
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 14, 0, 0],
     series: [{ label: 'Step' }, ...seriesOf(latest.current.lines())],
     scales: {
       x: {
         time: false,
         range: (_plot, low, high) => [...(latest.current.range ?? [low, high])] as [number, number],
       },
-      y: isLog ? { distr: 3 } : {},
+      y: isLog ? { distr: 3 } : { range: rangeOf },
     },
     axes: [
       {
@@ -219,6 +221,12 @@ function optionsOf(latest: { current: LinesProps }, width: number, height: numbe
       ],
     },
   };
+}
+
+/** As uPlot would have it, but for a curve that stays at 0, which needs no axis up to 100. */
+function rangeOf(_plot: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax {
+  if (low === 0 && high === 0) return [0, 1];
+  return uPlot.rangeNum(low ?? 0, high ?? 1, 0.1, true);
 }
 
 function seriesOf(lines: Line[]): uPlot.Series[] {

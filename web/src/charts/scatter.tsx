@@ -64,7 +64,14 @@ export function Scatter({ title, xLabel, yLabel, points, markedAre, othersAre, o
           </g>
         ))}
         {[0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1].map((x) => (
-          <text class="tick" key={x} x={place(x)} y={HEIGHT - BOTTOM + 15} text-anchor="middle">
+          <text
+            class="tick"
+            key={x}
+            x={place(x)}
+            y={HEIGHT - BOTTOM + 15}
+            text-anchor={x === 1 ? 'end' : 'middle'}
+            dx={x === 1 ? 6 : 0}
+          >
             {share(x)}
           </text>
         ))}

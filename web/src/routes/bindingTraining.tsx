@@ -24,11 +24,6 @@ type Training = Extract<NonNullable<BindingTrainingQuery['run']>, { bindingSteps
 type Look = NonNullable<
   Extract<NonNullable<BindingLookQuery['run']>, { bindingLook: unknown }>['bindingLook']
 >;
-interface Point {
-  step: number;
-  value: number | null;
-}
-
 /** The metric that is stored with each look. */
 const BINDING = 'validation/binding';
 
@@ -36,27 +31,34 @@ const BINDING = 'validation/binding';
 export function BindingTraining({ id, ended }: { id: string; ended(): void }) {
   const { data, error, again } = useQuery(TrainingDocument, { id });
   const run = data?.run && 'bindingSteps' in data.run ? data.run : null;
-  const points = useLivePoints(run, ended);
+  const looks = useLooks(run, ended);
   if (!data)
     return error ? <Failed message={error.message} again={again} /> : <Loading what="Loading its training" />;
-  if (!run || (points.length === 0 && isOver(run.status))) return null;
+  if (!run || (looks.steps.length === 0 && isOver(run.status))) return null;
   return (
     <section>
       <h2>Through its training</h2>
-      {points.length === 0 ? (
+      {looks.steps.length === 0 ? (
         <p class="quiet pad">
           The slots are looked at when post-training begins; the matrix appears here then, and moves.
         </p>
       ) : (
-        <Reel run={run} points={points} />
+        <Reel run={run} looks={looks} />
       )}
     </section>
   );
 }
 
-/** One a look: those of the query, and those that come behind it. */
-function useLivePoints(run: Training | null, ended: () => void): Point[] {
-  const more = useSignal<Point[]>([]);
+interface Looks {
+  /** At which steps the slots were looked at, in order. */
+  steps: number[];
+  /** What share was bound; thinned where there are many. */
+  bound: { step: number; value: number }[];
+}
+
+/** Those of the query, and those that come behind it. */
+function useLooks(run: Training | null, ended: () => void): Looks {
+  const more = useSignal<Looks['bound']>([]);
   useEffect(() => {
     more.value = [];
     if (!run || isOver(run.status)) return;
@@ -66,32 +68,38 @@ function useLivePoints(run: Training | null, ended: () => void): Point[] {
       next({ runEvents: { event } }) {
         if (event.__typename !== 'MetricsLogged') return;
         const value = event.metrics.find(({ name }) => name === BINDING)?.value;
-        if (value !== undefined) more.value = [...more.peek(), { step: event.step, value }];
+        if (value != null) more.value = [...more.peek(), { step: event.step, value }];
       },
       end: ended,
     });
   }, [run?.id, run?.status]);
-  if (!run) return [];
-  // Steps that a resumed run has taken anew are told again.
-  const told = new Map<number, Point>(run.bindingSteps.map((step) => [step, { step, value: null }]));
-  for (const point of [...(run.metrics[0]?.points ?? []), ...more.value]) told.set(point.step, point);
-  return [...told.values()].sort((a, b) => a.step - b.step);
+  if (!run) return { steps: [], bound: [] };
+  const known = (run.metrics[0]?.points ?? []).flatMap(({ step, value }) =>
+    value === null ? [] : [{ step, value }],
+  );
+  // A run that goes on from a checkpoint tells of some steps again.
+  const bound = new Map([...known, ...more.value].map((point) => [point.step, point]));
+  const steps = new Set([...run.bindingSteps, ...more.value.map(({ step }) => step)]);
+  return {
+    steps: [...steps].sort((a, b) => a - b),
+    bound: [...bound.values()].sort((a, b) => a.step - b.step),
+  };
 }
 
-function Reel({ run, points }: { run: Training; points: Point[] }) {
+function Reel({ run, looks: { steps, bound } }: { run: Training; looks: Looks }) {
   const wanted = Number(query.value.get('step') ?? Number.NaN);
-  const found = points.findIndex(({ step }) => step === wanted);
-  const at = found === -1 ? points.length - 1 : found;
-  const { step } = points[at]!;
+  const found = steps.indexOf(wanted);
+  const at = found === -1 ? steps.length - 1 : found;
+  const step = steps[at]!;
   const { data, error, again } = useQuery(LookDocument, { id: run.id, step });
   const look = data?.run && 'bindingLook' in data.run ? data.run.bindingLook : null;
   // The last is the place of who follows: the address names none, and what comes next is shown.
-  const show = (i: number) => setQuery({ step: i === points.length - 1 ? null : String(points[i]!.step) });
+  const show = (i: number) => setQuery({ step: i === steps.length - 1 ? null : String(steps[i]) });
   return (
     <>
       <Scrubber
         label="Look at the slots"
-        steps={points.map((point) => point.step)}
+        steps={steps}
         at={at}
         until={run.settings.pretrain.steps + run.settings.posttrain.steps}
         isReady={look?.step === step}
@@ -99,17 +107,17 @@ function Reel({ run, points }: { run: Training; points: Point[] }) {
       />
       {error && <Failed message={error.message} again={again} />}
       {!look && !error && <Loading />}
-      {look && <Frame look={look} points={points} isStale={look.step !== step} />}
+      {look && <Frame look={look} bound={bound} isStale={look.step !== step} />}
     </>
   );
 }
 
-function Frame({ look, points, isStale }: { look: Look; points: Point[]; isStale: boolean }) {
+function Frame({ look, bound, isStale }: { look: Look; bound: Looks['bound']; isStale: boolean }) {
   const names = look.concepts.map(({ label }) => label);
   const { trials } = look.rate;
-  const curve = points.flatMap(({ step, value }) => {
-    if (value === null) return [];
-    return [{ x: step, rate: { value, trials, interval: wilson(Math.round(value * trials), trials) } }];
+  const curve = bound.map(({ step, value }) => {
+    const interval = wilson(Math.round(value * trials), trials);
+    return { x: step, rate: { value, trials, interval } };
   });
   return (
     <div class={`beside${isStale ? ' stale' : ''}`} aria-busy={isStale}>

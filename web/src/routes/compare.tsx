@@ -48,44 +48,69 @@ function Settings({
   names: string[];
   settings: Comparison['settings'];
 }) {
+  const isCommon = ({ values }: { values: (string | null)[] }) =>
+    values.filter((value) => value !== null).length > 1;
+  const common = settings.filter(isCommon);
+  const ofSome = settings.filter((setting) => !isCommon(setting));
   return (
     <section>
       <h2>Settings that differ</h2>
-      <Scroll label="Settings that differ">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Setting</th>
-              {runs.map((run, i) => (
-                <th scope="col" key={run.id}>
-                  <a href={`/app/runs/${encodeURIComponent(run.id)}`}>{names[i]}</a>{' '}
-                  <Status status={run.status} />
-                </th>
+      {common.length === 0 ? (
+        <p class="quiet">
+          {settings.length === 0 ? 'None: they were started alike.' : 'None of those that both kinds have.'}
+        </p>
+      ) : (
+        <SettingsTable label="Settings that differ" runs={runs} names={names} settings={common} />
+      )}
+      {ofSome.length > 0 && (
+        <details>
+          <summary>{ofSome.length} settings that only one of them has</summary>
+          <SettingsTable label="Settings of one" runs={runs} names={names} settings={ofSome} />
+        </details>
+      )}
+    </section>
+  );
+}
+
+function SettingsTable({
+  label,
+  runs,
+  names,
+  settings,
+}: {
+  label: string;
+  runs: Comparison['runs'];
+  names: string[];
+  settings: Comparison['settings'];
+}) {
+  return (
+    <Scroll label={label}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Setting</th>
+            {runs.map((run, i) => (
+              <th scope="col" key={run.id}>
+                <a href={`/app/runs/${encodeURIComponent(run.id)}`}>{names[i]}</a>{' '}
+                <Status status={run.status} />
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {settings.map(({ path, values }) => (
+            <tr key={path}>
+              <th scope="row">
+                <code>{path}</code>
+              </th>
+              {values.map((value, i) => (
+                <td key={names[i]}>{value === null ? <span class="quiet">–</span> : plain(value)}</td>
               ))}
             </tr>
-          </thead>
-          <tbody>
-            {settings.map(({ path, values }) => (
-              <tr key={path}>
-                <th scope="row">
-                  <code>{path}</code>
-                </th>
-                {values.map((value, i) => (
-                  <td key={names[i]}>{value === null ? <span class="quiet">–</span> : plain(value)}</td>
-                ))}
-              </tr>
-            ))}
-            {settings.length === 0 && (
-              <tr>
-                <td colSpan={runs.length + 1} class="quiet">
-                  None: they were started alike.
-                </td>
-              </tr>
-            )}
-          </tbody>
-        </table>
-      </Scroll>
-    </section>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
   );
 }
 
@@ -133,7 +158,8 @@ function Measures({ names, measures }: { names: string[]; measures: Comparison['
 }
 
 function Overlays({ runs, names }: { runs: Comparison['runs']; names: string[] }) {
-  const metrics = [...new Set(runs.flatMap((run) => run.metrics.map(({ name }) => name)))].sort();
+  const labels = new Map(runs.flatMap((run) => run.metrics.map(({ name, metric }) => [name, metric.label])));
+  const metrics = [...labels.keys()].sort();
   return (
     <section>
       <h2>Curves</h2>
@@ -141,7 +167,8 @@ function Overlays({ runs, names }: { runs: Comparison['runs']; names: string[] }
         {metrics.map((metric) => (
           <Lines
             key={metric}
-            title={metric}
+            title={labels.get(metric)!}
+            unit={labels.get(metric) === metric ? '' : metric}
             sync="compare"
             lines={() =>
               runs.flatMap((run, i) => {

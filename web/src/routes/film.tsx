@@ -151,8 +151,9 @@ function Hop({ binding, names }: { binding: FilmPointFragment['binding'][number]
     <section>
       <h2>Hop {binding.hop}</h2>
       <p class="quiet">
-        Diagonal strength {share(binding.diagonalStrength)}; with its slots off, held-out accuracy falls by{' '}
-        {share(binding.ablationEffect)}
+        Diagonal strength {share(binding.diagonalStrength)}; with its slots off, held-out accuracy{' '}
+        {(binding.ablationEffect ?? 0) < 0 ? 'rises' : 'falls'} by{' '}
+        {share(Math.abs(binding.ablationEffect ?? 0))}
       </p>
       <Matrix
         title={`Binding at hop ${binding.hop}`}

@@ -3,6 +3,7 @@ import { type LatentDetailFragment, Latent as LatentDocument } from '../api/docu
 import { ramp } from '../charts/ramp.ts';
 import { number, share } from '../format.ts';
 import { Facts } from '../parts/facts.tsx';
+import { Figure } from '../parts/figure.tsx';
 import { Rate, rateText } from '../parts/rate.tsx';
 import { Progress } from '../parts/run.tsx';
 import { RunFrame } from '../parts/runFrame.tsx';
@@ -135,12 +136,13 @@ function Histogram({ bins }: { bins: LatentDetailFragment['histogram'] }) {
   const most = Math.max(1, ...bins.map(({ count }) => count));
   const width = 400 / bins.length;
   return (
-    <figure class="chart">
-      <figcaption>
-        <span>
-          Activations on the prompts <small>bars by square root of their number</small>
-        </span>
-      </figcaption>
+    <Figure
+      kind="histogram"
+      title="Activations on the prompts"
+      small="bars by square root of their number"
+      head={['From', 'to', 'prompts']}
+      rows={() => bins.map(({ from, to, count }) => [number(from), number(to), count])}
+    >
       <svg
         viewBox="0 0 400 110"
         role="img"
@@ -168,7 +170,7 @@ function Histogram({ bins }: { bins: LatentDetailFragment['histogram'] }) {
           {number(bins.at(-1)?.to)}
         </text>
       </svg>
-    </figure>
+    </Figure>
   );
 }
 

@@ -5,6 +5,7 @@ import { type CapturedPrompt, capturePrompts } from '../../src/engine/align/capt
 import { splitPopulations } from '../../src/engine/align/population.ts';
 import { trainOnPrompts } from '../../src/engine/align/training.ts';
 import type { SweepCell } from '../../src/engine/contract/swapSweep.ts';
+import { sweepSettings } from '../../src/engine/contract/swapSweepSettings.ts';
 import { runSwapSweep } from '../../src/engine/edits/sweep.ts';
 import { loadLanguageModel } from '../../src/engine/model/languageModel.ts';
 import { stackRows } from '../../src/engine/rows.ts';
@@ -54,12 +55,10 @@ async function swap(): Promise<Pick<Done, 'trials' | 'successes'>> {
     dataset.concepts.flatMap((_, target) => (source === target ? [] : [{ source, target }])),
   );
   const cells: SweepCell[] = [];
-  const settings = {
-    ...{ seed: 0, methods: ['LATENT_DECODE' as const], alphas: [ALPHA], controls: [] },
-    ...{ population: 'UNSEEN' as const, split: 'TRAIN' as const, placement: 'LAST_TOKEN' as const },
-    ...{ withheldOnly: false, knownOnly: false, keepTrials: false },
+  const settings = sweepSettings.parse({
+    ...{ methods: ['LATENT_DECODE'], alphas: [ALPHA], controls: [], population: 'UNSEEN', split: 'TRAIN' },
     ...{ promptsPerPair: SWAPS_PER_PAIR, isolationPerPair: 0 },
-  };
+  });
   const job = { settings, model: ref, sae: file, dataset, pairs, baseline: null, done: [] };
   await runSwapSweep(
     { kind: 'SWAP_SWEEP', ...job },

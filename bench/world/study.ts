@@ -22,15 +22,15 @@ import { Sae } from '../../src/engine/sae/sae.ts';
 import type { KeptKnowledge } from './knowledge.ts';
 import { measureSwaps, type SwapFigures } from './swaps.ts';
 
-/** What METHOD found: half of the free latents' default less, more silence, and every token of the answer. */
+/** A quarter of the default's free latents, far more silence, and every token of the answer. */
 export const RECIPE: AlignmentSettingsInput = {
   preset: 'COUNTERFACTUAL',
   positions: 'ANSWER',
   layer: 21,
   nFree: 256,
   silentRows: 256,
-  weights: { silence: 10, value: 0 },
-  posttrain: { steps: 1600 },
+  weights: { silence: 40, value: 0 },
+  posttrain: { steps: 2000 },
   unseenShare: 0.27,
   validationShare: 0.15,
 };

@@ -1,53 +1,50 @@
-/** When two answers are the same: dates compare as dates, text case-folded and trimmed, whole answers only. */
+/** When two answers are the same: dates compare as dates, text trimmed and, unless asked otherwise, case-folded, whole answers only. */
 import { MONTHS } from './vocabulary.ts';
+
+/** What a dataset says about its answers. */
+export interface AnswerRules {
+  /** What ends an answer where the model goes on, such as a full stop. */
+  answerEnd?: string | null | undefined;
+  /** Whether "raise" is another answer than "RAISE". */
+  letterCase?: boolean | undefined;
+}
 
 /** True when `a` and `b` say the same: spacing, case, and how a date is written make no difference. */
 export function sameAnswer(a: string, b: string): boolean {
   return normalizeAnswer(a) === normalizeAnswer(b);
 }
 
-/**
- * True when the text is one of the accepted answers, whole: by itself, or up to a place where `end` stands, which is what
- * ends an answer where the model goes on, such as a full stop.
- */
-export function isAnswer(
-  text: string,
-  accepted: readonly string[],
-  end: string | null | undefined = null,
-): boolean {
-  const said = new Set(readingsOf(text, end));
-  return accepted.some((answer) => said.has(normalizeAnswer(answer)));
+/** True when the text is one of the accepted answers, whole: by itself, or up to a place where what ends an answer stands. */
+export function isAnswer(text: string, accepted: readonly string[], rules: AnswerRules = {}): boolean {
+  const said = new Set(readingsOf(text, rules));
+  return accepted.some((answer) => said.has(normalizeAnswer(answer, rules)));
 }
 
 /** What the text may be taken to answer, in the form in which answers compare; see `isAnswer`. */
-export function readingsOf(text: string, end: string | null | undefined): string[] {
+export function readingsOf(text: string, rules: AnswerRules): string[] {
+  const { answerEnd: end } = rules;
   const candidates = [text];
   if (end)
     for (let at = text.indexOf(end); at >= 0; at = text.indexOf(end, at + 1))
       candidates.push(text.slice(0, at));
-  return candidates.map(normalizeAnswer);
+  return candidates.map((candidate) => normalizeAnswer(candidate, rules));
 }
 
 /** Whether one of the two is a part of the other, without regard to case and spacing: the match of the paper's authors. */
 export function overlaps(a: string, b: string): boolean {
-  const [first, second] = [wordsOf(a).join(' '), wordsOf(b).join(' ')];
+  const [first, second] = [a, b].map((text) => wordsOf(text.toLowerCase()).join(' ')) as [string, string];
   return first !== '' && second !== '' && (first.includes(second) || second.includes(first));
 }
 
-/** The form in which answers compare: a date as `yyyy-mm-dd`, anything else as lower-case words and marks. */
-export function normalizeAnswer(answer: string): string {
-  const tokens = wordsOf(answer);
-  return parseDate(tokens) ?? tokens.join(' ');
+/** The form in which answers compare: a date as `yyyy-mm-dd`, anything else as words and marks, in lower case unless that tells them apart. */
+export function normalizeAnswer(answer: string, { letterCase = false }: AnswerRules = {}): string {
+  const folded = wordsOf(answer.toLowerCase());
+  return parseDate(folded) ?? (letterCase ? wordsOf(answer) : folded).join(' ');
 }
 
 /** Word-level decoding puts a space on either side of a mark, so words and marks are compared one by one. */
 function wordsOf(answer: string): string[] {
-  return (
-    answer
-      .normalize('NFC')
-      .toLowerCase()
-      .match(/[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]/gu) ?? []
-  );
+  return answer.normalize('NFC').match(/[\p{L}\p{M}\p{N}_]+|[^\p{L}\p{M}\p{N}_\s]/gu) ?? [];
 }
 
 const MONTH_NUMBERS = new Map(

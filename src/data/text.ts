@@ -73,4 +73,10 @@ export const promptedFields = {
     .describe(
       "Whether every prompt is put as a user's message of a chat, by the model's chat template, with the prefix at the beginning of the message; the answer is what the model says to it.",
     ),
+  letterCase: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether answers must agree with those accepted in letter case too, so that "raise" is not taken for "RAISE".',
+    ),
 };

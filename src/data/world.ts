@@ -44,12 +44,15 @@ interface Subject {
   ontology: OntologyDefinition;
   /** `<files>.jsonl` has the entities, `<files>-prompts.json` how they are asked about. */
   files: string;
+  /** Whether answers must agree in letter case: of verbs, one relation is nothing else. */
+  letterCase: boolean;
 }
 
 /** Concepts in the order of the ontology; what the files say besides, such as currencies, is asked in no prompt. */
 const SUBJECTS: Record<WorldSubject, Subject> = {
   COUNTRIES: {
     files: 'countries',
+    letterCase: false,
     ontology: {
       slug: 'countries',
       name: 'Countries',
@@ -66,6 +69,7 @@ const SUBJECTS: Record<WorldSubject, Subject> = {
   },
   VERBS: {
     files: 'verbs',
+    letterCase: true,
     ontology: {
       slug: 'verbs',
       name: 'Verbs',
@@ -112,13 +116,14 @@ export interface WorldDataset {
   entities: number;
   prefix: string;
   answerEnd: string;
+  letterCase: boolean;
   /** Entity by entity: its facts, a value each, and its prompts; training phrasings are TRAIN, held-out ones TEST_OOD. */
   items: DatasetItem[];
 }
 
 /** @throws AppError INVALID_INPUT when more entities are asked for than there are. */
 export async function readWorld({ subject, entities: wanted, seed }: WorldSettings): Promise<WorldDataset> {
-  const { ontology, files } = SUBJECTS[subject];
+  const { ontology, files, letterCase } = SUBJECTS[subject];
   const { prefix, shots, phrasings } = JSON.parse(await read(`${files}-prompts.json`)) as PromptsFile;
   const lines = (await read(`${files}.jsonl`)).split('\n').filter((line) => line !== '');
   const all = lines.map((line) => JSON.parse(line) as Entity).filter(({ name }) => !shots.includes(name));
@@ -132,13 +137,13 @@ export async function readWorld({ subject, entities: wanted, seed }: WorldSettin
   const items = drawn.flatMap((entity) =>
     ontology.concepts.flatMap(({ key }) => itemsOf(entity, key, phrasings[key]!)),
   );
-  return { ontology, entities: count, prefix, answerEnd: '.', items };
+  return { ontology, entities: count, prefix, answerEnd: '.', letterCase, items };
 }
 
 /** The whole dataset in memory, for the engine. */
 export async function readWorldDataset(settings: WorldSettingsInput): Promise<EngineDataset> {
-  const { ontology, items, prefix, answerEnd } = await readWorld(worldSettings.parse(settings));
-  return { ...collectDataset(ontology.concepts, items), prefix, answerEnd };
+  const { ontology, items, entities: _, ...prompted } = await readWorld(worldSettings.parse(settings));
+  return { ...collectDataset(ontology.concepts, items), ...prompted };
 }
 
 function itemsOf(

@@ -85,6 +85,9 @@ builder.node(DatasetRef, {
     chat: t.exposeBoolean('chat', {
       description: "Whether its prompts are put as users' messages of a chat, by the model's chat template.",
     }),
+    letterCase: t.exposeBoolean('letterCase', {
+      description: 'Whether answers must agree with those accepted in letter case too.',
+    }),
     contentHash: t.exposeString('contentHash', {
       description: 'SHA-256 over its facts and examples: equal hashes mean equal data.',
     }),

@@ -19,6 +19,7 @@ export const NAME = 'Name for people, at most 200 characters.';
 const PREFIX = promptedFields.prefix.description!;
 const ANSWER_END = promptedFields.answerEnd.description!;
 const CHAT = promptedFields.chat.description!;
+const LETTER_CASE = promptedFields.letterCase.description!;
 
 const ImportFormat = builder.enumType('ImportFormat', {
   description: 'What the files of an import look like.',
@@ -106,6 +107,10 @@ addMutation('importDataset', {
       prefix: t.string({ required: false, description: `${PREFIX} Default: nothing.` }),
       answerEnd: t.string({ required: false, description: `${ANSWER_END} Default: nothing else.` }),
       chat: t.boolean({ required: false, description: `${CHAT} Default: false, they are read as they are.` }),
+      letterCase: t.boolean({
+        required: false,
+        description: `${LETTER_CASE} Default: false, case makes no difference.`,
+      }),
       stepwise: t.boolean({
         required: false,
         description:

@@ -129,7 +129,7 @@ export async function swapConcept(
     alphaLater: placement === 'LAST_TOKEN' ? null : later,
     ...{ sourceConceptId: ontology[answer.source]!.id, targetConceptId: target.id },
     ...{ baseline, result, slots, known, expectedAnswer: expected[0] ?? null },
-    success: expected.length === 0 ? null : isAnswer(result.text, expected, pair.model.prompted?.answerEnd),
+    success: expected.length === 0 ? null : isAnswer(result.text, expected, pair.model.prompted ?? {}),
   };
   if (!input.store) return made;
   // The database's clock orders lists.

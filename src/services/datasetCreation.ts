@@ -76,9 +76,9 @@ export async function generateWorldDataset(
   input: WorldSettingsInput & { name?: string | null },
 ): Promise<Dataset> {
   const { name, ...settings } = parseOrThrow(newWorld, input);
-  const { ontology, entities, items, prefix, answerEnd } = await readWorld(settings);
+  const { ontology, entities, items, ...prompted } = await readWorld(settings);
   const row = {
-    ...{ prefix, answerEnd, settings },
+    ...{ ...prompted, settings },
     name: name ?? `${ontology.name}, ${entities} of them, seed ${settings.seed}`,
     kind: 'WORLD',
   } as const;
@@ -98,6 +98,7 @@ export interface NewImport extends ImportSource {
   prefix?: string | null;
   answerEnd?: string | null;
   chat?: boolean | null;
+  letterCase?: boolean | null;
   /** For `TWO_HOP`: answer with both people, E2 and E3, and state every fact in sentences of ours. */
   stepwise?: boolean | null;
 }
@@ -115,6 +116,7 @@ export async function importDataset(db: Db, input: NewImport, importDir: string)
     prefix: input.prefix ?? undefined,
     answerEnd: input.answerEnd ?? undefined,
     chat: input.chat ?? undefined,
+    letterCase: input.letterCase ?? undefined,
   });
   const known = input.ontologyId ? await getOntologyDefinition(db, input.ontologyId) : null;
   if (known && format === 'TWO_HOP') {

@@ -27,6 +27,7 @@ export interface NewDataset {
   prefix?: string | undefined;
   answerEnd?: string | undefined;
   chat?: boolean | undefined;
+  letterCase?: boolean | undefined;
   /** How it was made. */
   settings: Record<string, unknown>;
 }
@@ -49,11 +50,12 @@ export async function storeDataset(
     .returning();
   const batch = new Batch(dataset!.id, new Map(concepts!.map(({ key, id }) => [key, id])));
   const hash = createHash('sha256').update(JSON.stringify(concepts!.map(({ key, label }) => [key, label])));
-  const { prefix, answerEnd, chat = false } = row;
+  const { prefix, answerEnd, chat = false, letterCase = false } = row;
   if (prefix !== undefined || answerEnd !== undefined || chat)
     hash.update(
       `\n${JSON.stringify(['prompted', prefix ?? null, answerEnd ?? null, ...(chat ? ['chat'] : [])])}`,
     );
+  if (letterCase) hash.update(`\n${JSON.stringify(['letterCase'])}`);
   let count = 0;
   for await (const item of items) {
     count += 1;

@@ -42,7 +42,7 @@ describe('isAnswer', () => {
     ['St. Ives. Next', '.'],
     ['Dari\nThe', '\n'],
   ])('%j says one of those accepted (end %j)', (text, end) => {
-    expect(isAnswer(text, ['Dari', 'Pashto', 'St. Ives'], end)).toBe(true);
+    expect(isAnswer(text, ['Dari', 'Pashto', 'St. Ives'], { answerEnd: end })).toBe(true);
   });
 
   it.each([
@@ -53,6 +53,14 @@ describe('isAnswer', () => {
     ['Turkmen', null],
     ['', '.'],
   ])('%j does not (end %j)', (text, end) => {
-    expect(isAnswer(text, ['Dari', 'Pashto', 'St. Ives'], end)).toBe(false);
+    expect(isAnswer(text, ['Dari', 'Pashto', 'St. Ives'], { answerEnd: end })).toBe(false);
+  });
+
+  it('tells letter case apart where that is asked for, but not in the names of months', () => {
+    const rules = { answerEnd: '.', letterCase: true };
+    expect(isAnswer('RAISE. The', ['RAISE'], rules)).toBe(true);
+    expect(isAnswer('raise. The', ['RAISE'], rules)).toBe(false);
+    expect(isAnswer('raise. The', ['RAISE'], { answerEnd: '.' })).toBe(true);
+    expect(isAnswer('march 14 1987', ['14 March 1987'], rules)).toBe(true);
   });
 });

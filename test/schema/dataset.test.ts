@@ -82,7 +82,7 @@ describe('generateWorldDataset', () => {
         __typename
         ... on GenerateWorldDatasetSuccess {
           dataset {
-            name kind prefix answerEnd tags contentHash splits { name size }
+            name kind prefix answerEnd letterCase tags contentHash splits { name size }
             ontology { slug description concepts { key label } }
             examples(first: 100) { edges { node { prompt answers split } } }
           }
@@ -96,7 +96,13 @@ describe('generateWorldDataset', () => {
   it('makes countries with their ontology, accepted answers and prefix', async () => {
     const { dataset } = await generate({ entities: 5, seed: 3, tags: ['real'] });
     expect(dataset).toMatchObject({
-      ...{ kind: 'WORLD', name: 'Countries, 5 of them, seed 3', answerEnd: '.', tags: ['real'] },
+      ...{
+        kind: 'WORLD',
+        name: 'Countries, 5 of them, seed 3',
+        answerEnd: '.',
+        letterCase: false,
+        tags: ['real'],
+      },
       ontology: { slug: 'countries', description: expect.stringContaining('Open Database License') },
       prefix: expect.stringMatching(/^A country next to Peru is Ecuador\.\n/),
     });
@@ -113,7 +119,7 @@ describe('generateWorldDataset', () => {
 
   it('makes verbs as an ontology of their own', async () => {
     const { dataset } = await generate({ subject: 'VERBS', entities: 5, name: 'mine' });
-    expect(dataset).toMatchObject({ name: 'mine', ontology: { slug: 'verbs' } });
+    expect(dataset).toMatchObject({ name: 'mine', letterCase: true, ontology: { slug: 'verbs' } });
     expect(dataset.splits).toEqual([
       ...[
         { name: 'TRAIN', size: 175 },
@@ -232,7 +238,7 @@ describe('importDataset', () => {
   });
 
   const WITH_PREFIX = `mutation ($input: ImportDatasetInput!) { importDataset(input: $input) { __typename
-    ... on ImportDatasetSuccess { dataset { prefix answerEnd contentHash examples { edges { node { prompt } } } } }
+    ... on ImportDatasetSuccess { dataset { prefix answerEnd letterCase contentHash examples { edges { node { prompt } } } } }
     ... on InputError { path message } } }`;
   const PROMPT = {
     type: 'prompt',
@@ -252,10 +258,11 @@ describe('importDataset', () => {
       ...{ prefix, answerEnd: '.' },
       examples: { edges: [{ node: { prompt: PROMPT.prompt } }] },
     });
-    const others = [{}, { prefix: 'Rome' }, { prefix }, { prefix, answerEnd: '\n' }];
+    const others = [{}, { prefix: 'Rome' }, { prefix }, { prefix, answerEnd: '\n' }, { letterCase: true }];
     const hashes = await Promise.all(others.map(async (input) => (await keep(input)).contentHash));
-    expect(new Set([...hashes, prefixed.contentHash]).size).toBe(5);
-    expect((await keep({})).prefix).toBeNull();
+    expect(new Set([...hashes, prefixed.contentHash]).size).toBe(6);
+    expect(await keep({})).toMatchObject({ prefix: null, letterCase: false });
+    expect(await keep({ letterCase: true })).toMatchObject({ letterCase: true });
   });
 
   it.each([

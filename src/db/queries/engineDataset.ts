@@ -36,11 +36,13 @@ function promptedOf({
   prefix,
   answerEnd,
   chat,
-}: Pick<typeof datasets.$inferSelect, 'prefix' | 'answerEnd' | 'chat'>): Prompted {
+  letterCase,
+}: Pick<typeof datasets.$inferSelect, 'prefix' | 'answerEnd' | 'chat' | 'letterCase'>): Prompted {
   return {
     ...(prefix !== null && { prefix }),
     ...(answerEnd !== null && { answerEnd }),
     ...(chat && { chat }),
+    ...(letterCase && { letterCase }),
   };
 }
 

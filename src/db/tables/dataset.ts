@@ -42,6 +42,8 @@ export const datasets = pgTable(
     answerEnd: text('answer_end'),
     /** Whether its prompts are messages of a chat. */
     chat: boolean('chat').notNull().default(false),
+    /** Whether answers must agree in letter case too. */
+    letterCase: boolean('letter_case').notNull().default(false),
     /** SHA-256 over facts and examples, so that a run can say exactly what it was trained on. */
     contentHash: text('content_hash').notNull(),
     createdAt: createdAt(),

@@ -74,6 +74,8 @@ export interface Prompted {
   answerEnd?: string;
   /** True: each is a user's message of a chat, the prefix at its beginning, and is answered as the model's chat template says. */
   chat?: boolean;
+  /** True: answers must agree in letter case too. */
+  letterCase?: boolean;
 }
 
 export interface EngineDataset extends Prompted {

@@ -222,7 +222,7 @@ export function isExpected(
   answer: string,
   expected: readonly string[],
 ): boolean {
-  return isAnswer(answer, expected, prompting?.answerEnd);
+  return isAnswer(answer, expected, prompting ?? {});
 }
 
 /** Tokens of the longest of these answers, as they follow a prompt. */

@@ -15,16 +15,18 @@ export interface Verdict {
 export type Judge = (answer: string, asked: { target: number; expected: readonly string[] }) => Verdict;
 
 export function createJudge({ prompting }: Pick<LanguageModel, 'prompting'>, facts: readonly Fact[]): Judge {
+  const rules = prompting ?? {};
+  const compared = (value: string) => normalizeAnswer(value, rules);
   const values = new Map<number, Set<string>>();
   for (const { concept, value } of facts) {
     const known = values.get(concept) ?? new Set();
-    values.set(concept, known.add(normalizeAnswer(value)));
+    values.set(concept, known.add(compared(value)));
   }
   return (answer, { target, expected }) => {
-    const readings = readingsOf(answer, prompting?.answerEnd);
+    const readings = readingsOf(answer, rules);
     const isOneOf = (accepted: ReadonlySet<string> | undefined) =>
       accepted !== undefined && readings.some((reading) => accepted.has(reading));
-    const whole = isOneOf(new Set(expected.map(normalizeAnswer)));
+    const whole = isOneOf(new Set(expected.map(compared)));
     const loose = whole || expected.some((value) => overlaps(answer, value));
     return { whole, loose, category: isOneOf(values.get(target)) };
   };

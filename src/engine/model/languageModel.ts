@@ -34,6 +34,8 @@ export interface Prompting {
   prefix: SharedPrefix | null;
   /** What ends an answer besides the end token. */
   answerEnd: string | null;
+  /** Whether answers must agree in letter case too. */
+  letterCase: boolean;
   /** The model without all that. */
   alone: LanguageModel;
 }

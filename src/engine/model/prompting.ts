@@ -19,8 +19,9 @@ const MAX_KEPT = 4;
  * @throws {AppError} INVALID_INPUT for a prefix that leaves no room for a prompt.
  */
 export function promptedBy(model: LanguageModel, prompted: Prompted): LanguageModel {
-  const { prefix, answerEnd, chat = false } = prompted;
-  if (!computes(model) || (prefix === undefined && answerEnd === undefined && !chat)) return model;
+  const { prefix, answerEnd, chat = false, letterCase = false } = prompted;
+  if (!computes(model) || (prefix === undefined && answerEnd === undefined && !chat && !letterCase))
+    return model;
   const asking = askingOf(model.tokenizer, prompted);
   const shared = prefix === undefined ? null : keptPrefix(model, asking.prefix);
   const nCtx = model.config.nCtx - (shared?.tokens.length ?? 0);
@@ -30,7 +31,7 @@ export function promptedBy(model: LanguageModel, prompted: Prompted): LanguageMo
     // What ends an answer ends what is generated.
     tokenizer: { ...model.tokenizer, eosId: asking.endId },
     asking,
-    prompting: { prefix: shared, answerEnd: answerEnd ?? null, alone: model },
+    prompting: { prefix: shared, answerEnd: answerEnd ?? null, letterCase, alone: model },
   };
 }
 

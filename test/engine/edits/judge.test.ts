@@ -37,6 +37,17 @@ describe('the answer to a swap', () => {
     expect(judge('Paris. He', asked)).toMatchObject({ category: false });
   });
 
+  test('tells letter case apart where the dataset does, but for the looser match', () => {
+    const prompting = { prefix: null, answerEnd: '.', letterCase: true, alone: null } as never;
+    const cased = createJudge({ prompting }, facts);
+    const verdict = cased('PARIS.', asked);
+    expect(judge('PARIS', asked)).toMatchObject({ category: true });
+    expect(verdict).toMatchObject({ category: false });
+    const shouted = { ...asked, expected: ['YORK'] };
+    expect(cased('york.', shouted)).toMatchObject({ whole: false, loose: true });
+    expect(cased('YORK.', shouted)).toMatchObject({ whole: true });
+  });
+
   test('is counted: category among failures alone', () => {
     const counts = { ...NOT_JUDGED };
     for (const answer of ['new york', 'york', 'paris', 'london']) note(counts, judge(answer, asked));

@@ -1,0 +1,1 @@
+ALTER TABLE "datasets" ADD COLUMN "letter_case" boolean DEFAULT false NOT NULL;

@@ -4,11 +4,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
 import { residPost } from '../model/decoder.ts';
 import { type LanguageModel, prefixOf } from '../model/languageModel.ts';
+import { tokensAtOnce } from '../model/room.ts';
 import { checkPrompts, longest, padTokens, type Tokens } from '../model/tokens.ts';
 import { gatherRows } from '../ops.ts';
-
-/** Numbers that a batch may hold, 2 GiB: long texts through a deep model would take ten times as much. */
-const VALUES_AT_ONCE = 2 ** 29;
 
 export interface CaptureOptions {
   /** −1 is the stream before the first block, `blocks.0.resid_pre`. */
@@ -40,19 +38,13 @@ export async function captureResidPost(
   const rows = positions.reduce((sum, chosen) => sum + chosen.length, 0);
   const activations = new Float32Array(rows * dModel);
   for (let start = 0, end = 0, offset = 0; start < sequences.length; start = end) {
-    end = endOfBatch(sequences, start, batchSize, tokensAtOnce(model, layer));
+    end = endOfBatch(sequences, start, batchSize, tokensAtOnce(model.config));
     const part = await captureBatch(model, layer, sequences.slice(start, end), positions.slice(start, end));
     activations.set(part, offset);
     offset += part.length;
     await breathe();
   }
   return activations;
-}
-
-/** Tokens that run together: what the blocks compute of them is all held until the last has run. */
-function tokensAtOnce({ config: { dModel, dMlp } }: LanguageModel, layer: number): number {
-  const held = (layer + 1) * (10 * dModel + 5 * dMlp); // of a token, about
-  return Math.floor(VALUES_AT_ONCE / Math.max(1, held));
 }
 
 /** Where a batch from `start` on ends: at least one sequence, padded to the longest. */

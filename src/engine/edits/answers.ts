@@ -5,14 +5,15 @@ import { type Branch, continueBranches, type Prefixes, runPrefixes } from '../mo
 import type { ResidHook } from '../model/decoder.ts';
 import { replacing } from '../model/edit.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
-import type { Tokens } from '../model/tokens.ts';
+import { rowsAtOnce } from '../model/room.ts';
+import { longest, type Tokens } from '../model/tokens.ts';
 import { stackRows, takeRows } from '../rows.ts';
 import { armedEdit, armedHook, everyTokenHook } from './armed.ts';
 import type { EditMethod, Editor } from './editors.ts';
 import { membersOf } from './methods.ts';
 import { createRowEdits, type RowEdits } from './rows.ts';
 
-/** Swaps that go through the model together, placed or armed. */
+/** Swaps that go through the model together at most, placed or armed. */
 const PLACED_AT_ONCE = 512;
 const ARMED_AT_ONCE = 128;
 
@@ -122,8 +123,10 @@ export async function answerReplaced(
 ): Promise<string[]> {
   const { dModel } = model.config;
   const answers: string[] = [];
-  for (let start = 0; start < branches.length; start += PLACED_AT_ONCE) {
-    const values = resid.subarray(start * dModel, (start + PLACED_AT_ONCE) * dModel);
+  const limit = branches.reduce((most, branch) => Math.max(most, branch.limit), 0);
+  const atOnce = rowsAtOnce(model.config, longest(prefixes.prompts) + limit, PLACED_AT_ONCE);
+  for (let start = 0; start < branches.length; start += atOnce) {
+    const values = resid.subarray(start * dModel, (start + atOnce) * dModel);
     const editToken = (open: readonly number[], step: number) => {
       if (step > 0) return laterHook?.(open.map((i) => start + i));
       const edit = { layer, values: takeRows(values, open, dModel) };
@@ -133,7 +136,7 @@ export async function answerReplaced(
         0,
       );
     };
-    const batch = branches.slice(start, start + PLACED_AT_ONCE);
+    const batch = branches.slice(start, start + atOnce);
     const made = await continueBranches(model, prefixes, batch, editToken, breathe);
     answers.push(...made.map((tokens) => model.tokenizer.decode(tokens).trim()));
   }
@@ -191,8 +194,10 @@ export async function continueAll(
   breathe: () => Promise<void>,
 ): Promise<number[][]> {
   const made: number[][] = [];
-  for (let start = 0; start < prompts.length; start += ARMED_AT_ONCE) {
-    const batch = prompts.slice(start, start + ARMED_AT_ONCE);
+  const limit = prompts.reduce((most, _, row) => Math.max(most, limitOf(row)), 0);
+  const atOnce = rowsAtOnce(model.config, longest(prompts) + limit, ARMED_AT_ONCE);
+  for (let start = 0; start < prompts.length; start += atOnce) {
+    const batch = prompts.slice(start, start + atOnce);
     const prefixes = runPrefixes(
       model,
       batch,

@@ -6,8 +6,8 @@ import { createRandom } from '../../random.ts';
 import { type CapturedPopulations, type CapturedPrompt, firstToken } from '../align/captured.ts';
 import { KNOCK_EDITS, type SlotKnock } from '../contract/alignment.ts';
 import type { Fact } from '../contract/dataset.ts';
-import { runPrefixes } from '../model/continue.ts';
-import { decode, disposeState, selectRows } from '../model/decode.ts';
+import { runPrefixes, selectPrefixes } from '../model/continue.ts';
+import { decode, disposeState } from '../model/decode.ts';
 import { replacing } from '../model/edit.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows, takeRows } from '../rows.ts';
@@ -124,7 +124,7 @@ async function createLogOdds(
         rows.map(() => [0]),
         0,
       );
-      const branched = selectRows(prefixes.state, rows);
+      const branched = selectPrefixes(prefixes, rows);
       const last = rows.map((i) => prompts[i]!.at(-1)!);
       const state = decode(model, branched, last, edit ? hook : undefined);
       const logits = await state.logits.data<'float32'>();

@@ -1,13 +1,14 @@
 /** Answers under another prompt's activation, whole as the true one is put in, or within a subspace. */
 import * as tf from '@tensorflow/tfjs-core';
-import { likeliest, runPrefixes, takePicked } from '../model/continue.ts';
-import { decode, disposeState, selectRows } from '../model/decode.ts';
+import { likeliest, takePicked } from '../model/continue.ts';
+import { decode, disposeState, prefill, selectRows } from '../model/decode.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
-import type { Tokens } from '../model/tokens.ts';
+import { rowsAtOnce } from '../model/room.ts';
+import { longest, type Tokens } from '../model/tokens.ts';
 import { interchange, type Subspace } from './subspace.ts';
 
-/** Prompts that go through the model together with those of their targets. */
+/** Prompts that go through the model together at most, with those of their targets. */
 const AT_ONCE = 128;
 
 export interface PatchedPrompt {
@@ -37,8 +38,12 @@ export async function continuePatched(
   breathe: () => Promise<unknown>,
 ): Promise<number[][]> {
   const made: number[][] = [];
-  for (let start = 0; start < prompts.length; start += AT_ONCE)
-    made.push(...(await continueBatch(model, prompts.slice(start, start + AT_ONCE), patching, breathe)));
+  const width = longest(prompts.flatMap(({ tokens, target }) => [tokens, target]));
+  const limit = prompts.reduce((most, prompt) => Math.max(most, prompt.limit), 0);
+  // Two rows a prompt.
+  const atOnce = Math.ceil(rowsAtOnce(model.config, width + limit, 2 * AT_ONCE) / 2);
+  for (let start = 0; start < prompts.length; start += atOnce)
+    made.push(...(await continueBatch(model, prompts.slice(start, start + atOnce), patching, breathe)));
   return made;
 }
 
@@ -58,7 +63,10 @@ async function continueBatch(
   let open = room.flatMap((tokens, i) => (tokens > 0 ? [i] : []));
   if (open.length === 0) return made;
   const both = [...open.map((i) => prompts[i]!.tokens), ...open.map((i) => prompts[i]!.target)];
-  let { state } = runPrefixes(model, both);
+  let state = prefill(
+    model,
+    both.map((tokens) => tokens.slice(0, -1)),
+  );
   let next = both.map((tokens) => tokens.at(-1)!);
   try {
     for (let step = 0; ; step++) {

@@ -1,22 +1,60 @@
 /** Greedy continuation of many sequences from a common store of prefixes; rows that have ended leave the batch. */
 import * as tf from '@tensorflow/tfjs-core';
-import { type DecodeState, decode, disposeState, prefill, selectRows } from './decode.ts';
+import { type DecodeState, decode, disposeState, joinStates, prefill, selectRows } from './decode.ts';
 import type { ResidHook } from './decoder.ts';
 import type { LanguageModel } from './languageModel.ts';
-import type { Tokens } from './tokens.ts';
+import { tokensAtOnce } from './room.ts';
+import { longest, type Tokens } from './tokens.ts';
 
 /** Prompts run up to their last token, from which any number of continuations may branch. */
 export interface Prefixes {
   prompts: readonly Tokens[];
-  state: DecodeState;
+  /** The prompts' states in order, `atOnce` in each but the last, padded to one width. */
+  states: readonly DecodeState[];
+  atOnce: number;
   dispose(): void;
 }
 
-/** Runs all but the last token of each prompt, through `hook` if there is one; the caller disposes. */
+/** Runs all but the last token of each prompt, through `hook` if there is one, which sees all at once; the caller disposes. */
 export function runPrefixes(model: LanguageModel, prompts: readonly Tokens[], hook?: ResidHook): Prefixes {
   const prefixes = prompts.map((prompt) => prompt.slice(0, -1));
-  const state = prefill(model, prefixes, hook);
-  return { prompts, state, dispose: () => disposeState(state) };
+  const width = Math.max(1, longest(prefixes));
+  const fitting = Math.max(1, Math.floor(tokensAtOnce(model.config) / width));
+  const atOnce = hook ? prompts.length : Math.min(prompts.length, fitting);
+  const states: DecodeState[] = [];
+  for (let start = 0; start < prefixes.length; start += atOnce)
+    states.push(prefill(model, prefixes.slice(start, start + atOnce), hook, width));
+  const dispose = () => {
+    for (const state of states) disposeState(state);
+  };
+  return { prompts, states, atOnce, dispose };
+}
+
+/** The states of some prompts, any number of times each, as one; the caller disposes. */
+export function selectPrefixes({ states, atOnce }: Prefixes, prompts: readonly number[]): DecodeState {
+  const owners = states.map((state, at) => {
+    const rows = prompts.flatMap((prompt, row) => (Math.floor(prompt / atOnce) === at ? [row] : []));
+    return { state, rows, offset: at * atOnce };
+  });
+  const taken = owners.filter(({ rows }) => rows.length > 0);
+  const parts = taken.map(({ state, rows, offset }) =>
+    selectRows(
+      state,
+      rows.map((row) => prompts[row]! - offset),
+    ),
+  );
+  if (parts.length === 1) return parts[0]!;
+  const joined = joinStates(parts);
+  for (const part of parts) disposeState(part);
+  const order = taken.flatMap(({ rows }) => rows);
+  if (order.every((row, i) => row === i)) return joined;
+  const places = new Map(order.map((row, place) => [row, place]));
+  const ordered = selectRows(
+    joined,
+    prompts.map((_, row) => places.get(row)!),
+  );
+  disposeState(joined);
+  return ordered;
 }
 
 /** A continuation to be made: which prompt, and how many tokens at most. */
@@ -31,11 +69,12 @@ export interface Branch {
  */
 export async function continueBranches(
   model: LanguageModel,
-  { prompts, state: prefix }: Prefixes,
+  prefixes: Prefixes,
   branches: readonly Branch[],
   hookOf: (open: readonly number[], made: number) => ResidHook | undefined,
   breathe: () => Promise<unknown>,
 ): Promise<number[][]> {
+  const { prompts } = prefixes;
   const room = branches.map(({ prompt, limit }) =>
     Math.min(limit, model.config.nCtx - prompts[prompt]!.length),
   );
@@ -43,8 +82,8 @@ export async function continueBranches(
   let open = branches.flatMap((_, i) => (room[i]! > 0 ? [i] : []));
   if (open.length === 0) return made;
   let next = open.map((i) => prompts[branches[i]!.prompt]!.at(-1)!);
-  let state = selectRows(
-    prefix,
+  let state = selectPrefixes(
+    prefixes,
     open.map((i) => branches[i]!.prompt),
   );
   try {

@@ -24,11 +24,16 @@ export interface DecodeState {
 }
 
 /**
- * Runs the prompts, padded at the right to the longest; the logits are those after each prompt's last token. A prompt
+ * Runs the prompts, padded at the right to the longest or to `width`; the logits are those after each prompt's last token. A prompt
  * may be empty, if its first token is fed next; its logits mean nothing.
  */
-export function prefill(model: LanguageModel, prompts: readonly Tokens[], hook?: ResidHook): DecodeState {
-  const [B, T] = [prompts.length, Math.max(1, longest(prompts))];
+export function prefill(
+  model: LanguageModel,
+  prompts: readonly Tokens[],
+  hook?: ResidHook,
+  width = 1,
+): DecodeState {
+  const [B, T] = [prompts.length, Math.max(width, longest(prompts))];
   const rows = lastRows(prompts, T);
   const made = tidied(() =>
     run(model, padTokens(prompts, T), causalSight(B, T, prefixOf(model)), { hook }, rows),

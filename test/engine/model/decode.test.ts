@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import type { ModelConfig } from '../../../src/engine/contract/model.ts';
+import { runPrefixes, selectPrefixes } from '../../../src/engine/model/continue.ts';
 import {
   branchTrunk,
   type DecodeState,
@@ -13,6 +14,7 @@ import {
   runTrunk,
 } from '../../../src/engine/model/decode.ts';
 import { createLanguageModel, initWeights } from '../../../src/engine/model/languageModel.ts';
+import { rowsAtOnce, tokensAtOnce } from '../../../src/engine/model/room.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { tinyConfig, tinyTokenizer } from './tiny.ts';
 
@@ -94,5 +96,50 @@ describe.each([
     // Two tensors hold the keys and values that later tokens need.
     expect(heldAt(1) - heldAt(0)).toBeLessThanOrEqual(2);
     model.dispose();
+  });
+
+  test('prefixes that ran in parts are selected as if they had run together', async () => {
+    await loadTestBackend(choice);
+    const model = createLanguageModel(config, initWeights(config, 0.6, 0), tinyTokenizer);
+    const prompts = [PROMPT, PROMPT.slice(1), [4, 2], [8, 8, 1, 5], [6, 1, 1]];
+    const prefixes = prompts.map((prompt) => prompt.slice(0, -1));
+    const before = tf.memory().numTensors;
+    const states = [0, 2, 4].map((at) => prefill(model, prefixes.slice(at, at + 2), undefined, 3));
+    const chosen = [3, 0, 4, 0];
+    const own = (state: DecodeState) => {
+      const last = chosen.map((prompt) => prompts[prompt]!.at(-1)!);
+      const after = decode(model, state, last);
+      const logits = [...after.logits.dataSync()];
+      for (const one of [state, after]) disposeState(one);
+      return logits;
+    };
+    const parts = own(selectPrefixes({ prompts, states, atOnce: 2, dispose: () => {} }, chosen));
+    for (const state of states) disposeState(state);
+    const whole = runPrefixes(model, prompts);
+    const together = own(selectPrefixes(whole, chosen));
+    whole.dispose();
+    expect(parts).toEqual(together);
+    expect(tf.memory().numTensors).toBe(before);
+    model.dispose();
+  });
+});
+
+describe('what goes through a model together', () => {
+  const smol = {
+    ...{ ...GROUPED, nLayers: 30, dModel: 576, nHeads: 9, dMlp: 1536, dVocab: 49_152, nCtx: 8192 },
+    decoder: {
+      ...GROUPED.decoder,
+      attention: { ...GROUPED.decoder.attention, nKeyValueHeads: 3, dHead: 64 },
+    },
+  } satisfies ModelConfig;
+
+  test('is all that is asked of a small model, and bounded by bytes of a large one', () => {
+    expect(rowsAtOnce(tinyConfig, 32, 512)).toBe(512);
+    const rows = rowsAtOnce(smol, 26, 512);
+    const bytes = 2 * 4 * (2 * 3 * 64 * 30 * 26 + 49_152) * rows;
+    expect(bytes).toBeLessThanOrEqual(2 ** 28);
+    expect(bytes).toBeGreaterThan(2 ** 27);
+    expect(rowsAtOnce(smol, 8192, 512)).toBe(16);
+    expect(tokensAtOnce(smol) * 4 * (10 * 576 + 5 * 1536)).toBeLessThanOrEqual(2 ** 27);
   });
 });

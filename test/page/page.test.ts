@@ -293,7 +293,8 @@ describe.skipIf(!executable)('a run that is watched', () => {
       const proxy = await startProxy(server.url);
       const list = await openWindow(browser, proxy.url);
       const asked: string[] = [];
-      list.page.on('request', (request) =>
+      // One that is cut is asked again.
+      list.page.on('requestfinished', (request) =>
         asked.push(/query (\w+)/.exec(request.postData() ?? '')?.[1] ?? ''),
       );
       await list.page.goto('/app');

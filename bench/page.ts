@@ -125,12 +125,14 @@ async function stream(page: Page, db: Db): Promise<{ core: number; shown: number
 }
 
 async function startServer(
+  role: 'all' | 'api',
   databaseUrl: string,
   dataDir: string,
 ): Promise<{ url: string; stop(): Promise<unknown> }> {
   const child = fork(fileURLToPath(new URL('../src/main.ts', import.meta.url)), {
     env: {
       ...process.env,
+      ROLE: role,
       PORT: '0',
       DATABASE_URL: databaseUrl,
       DATA_DIR: dataDir,
@@ -198,10 +200,13 @@ await chmod(dataDir, 0o755);
 const postgres = await startEmbeddedPostgres({ dataDir, log });
 await migrateDatabase(postgres.connectionString);
 const database = createDatabase(postgres.connectionString, { log });
-// First, for an artifact store must be as new as its database.
-const server = await startServer(postgres.connectionString, join(dataDir, 'store'));
+// First, for an artifact store must be as new as its database; and gone again before there are runs that nobody works on,
+// which a worker would take.
+const maker = await startServer('all', postgres.connectionString, join(dataDir, 'store'));
+const runs = await makeViewedRuns({ endpoint: `${maker.url}/graphql` });
+await maker.stop();
+const server = await startServer('api', postgres.connectionString, join(dataDir, 'store'));
 const api = { endpoint: `${server.url}/graphql` };
-const runs = await makeViewedRuns(api);
 const { longRunId } = await fillDatabase(database.db, SIZE);
 const browser = await chromium.launch({ executablePath: findBrowser(), args: ['--no-sandbox'] });
 try {

@@ -7,6 +7,15 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   scheme.value += 1;
 });
 
+/** Whether figures have the width of a phone: their text must not shrink with them. */
+export const isNarrow = signal(false);
+const phone = matchMedia('(max-width: 640px)');
+const measure = () => {
+  isNarrow.value = phone.matches;
+};
+phone.addEventListener('change', measure);
+measure();
+
 let probe: HTMLElement | null = null;
 
 /** The colour behind a custom property, such as `--accent`. */

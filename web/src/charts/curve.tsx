@@ -2,7 +2,7 @@
 import { number, share } from '../format.ts';
 import { Figure } from '../parts/figure.tsx';
 import { type RateLike, rateText } from '../parts/rate.tsx';
-import { SERIES_COLORS } from './colors.ts';
+import { isNarrow, SERIES_COLORS } from './colors.ts';
 
 export interface RateCurve {
   label: string;
@@ -22,18 +22,19 @@ export interface RateCurvesProps {
   marks?: readonly { x: number | null; label: string }[];
 }
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [480, 200, 34, 32, 8, 8];
+const [HEIGHT, LEFT, BOTTOM, TOP, RIGHT] = [200, 34, 32, 8, 8];
 /** Shapes beside colours, so that neither must be told apart alone. */
 const DASHES = ['', '5 3', '2 2', '7 2 2 2'];
 
 export function RateCurves({ title, xLabel, yLabel, curves, at, onPick, isLogX, marks }: RateCurvesProps) {
+  const width = isNarrow.value ? 340 : 480;
   const xs = [...new Set(curves.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
   if (xs.length === 0) return null;
   // From a step 0 on, steps are counted from 1: it must have a place, but not half of the axis.
   const shift = (xs[0] ?? 0) > 0 ? 0 : 1;
   const warp = (x: number) => (isLogX ? Math.log(x + shift) : x);
   const [low, high] = [warp(xs[0]!), warp(xs.at(-1)!)];
-  const place = (x: number) => LEFT + ((warp(x) - low) / (high - low || 1)) * (WIDTH - LEFT - RIGHT - 16) + 8;
+  const place = (x: number) => LEFT + ((warp(x) - low) / (high - low || 1)) * (width - LEFT - RIGHT - 16) + 8;
   const level = (y: number) => TOP + (1 - y) * (HEIGHT - TOP - BOTTOM);
   return (
     <Figure
@@ -51,13 +52,13 @@ export function RateCurves({ title, xLabel, yLabel, curves, at, onPick, isLogX, 
       }
     >
       <svg
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        viewBox={`0 0 ${width} ${HEIGHT}`}
         role="img"
         aria-label={`${title}. ${curves.map(summary).join(' ')}`}
       >
         {[0, 0.25, 0.5, 0.75, 1].map((y) => (
           <g key={y}>
-            <line class="grid" x1={LEFT} x2={WIDTH - RIGHT} y1={level(y)} y2={level(y)} />
+            <line class="grid" x1={LEFT} x2={width - RIGHT} y1={level(y)} y2={level(y)} />
             <text class="tick" x={LEFT - 5} y={level(y) + 3.5} text-anchor="end">
               {share(y)}
             </text>
@@ -68,7 +69,7 @@ export function RateCurves({ title, xLabel, yLabel, curves, at, onPick, isLogX, 
             {number(x)}
           </text>
         ))}
-        <text class="tick" x={WIDTH - RIGHT} y={HEIGHT - 4} text-anchor="end">
+        <text class="tick" x={width - RIGHT} y={HEIGHT - 4} text-anchor="end">
           {xLabel}
         </text>
         <text class="tick" x={LEFT} y={HEIGHT - 4}>

@@ -1,6 +1,7 @@
 /** Points in a plane, some of them marked by colour and shape; what they are is in the table beside it. */
 import { useSignal } from '@preact/signals';
 import { share } from '../format.ts';
+import { isNarrow } from './colors.ts';
 
 export interface Point {
   key: number;
@@ -20,18 +21,20 @@ export interface ScatterProps {
   onOpen(key: number): void;
 }
 
-const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [760, 260, 36, 8, 34];
+const [HEIGHT, LEFT, TOP, BOTTOM] = [260, 36, 8, 34];
+const TICKS = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1];
 
 /** Both axes are shares. */
 export function Scatter({ title, xLabel, yLabel, points, markedAre, othersAre, onOpen }: ScatterProps) {
   const at = useSignal<Point | null>(null);
+  const width = isNarrow.value ? 360 : 760;
   // Densities crowd near zero; a root spreads them.
-  const place = (x: number) => LEFT + 6 + Math.sqrt(x) * (WIDTH - LEFT - 16);
+  const place = (x: number) => LEFT + 6 + Math.sqrt(x) * (width - LEFT - 16);
   const level = (y: number) => TOP + (1 - y) * (HEIGHT - TOP - BOTTOM);
   const find = (event: MouseEvent) => {
     const box = (event.currentTarget as SVGElement).getBoundingClientRect();
     const [x, y] = [
-      ((event.clientX - box.left) / box.width) * WIDTH,
+      ((event.clientX - box.left) / box.width) * width,
       ((event.clientY - box.top) / box.height) * HEIGHT,
     ];
     let [best, distance]: [Point | null, number] = [null, 12 ** 2];
@@ -49,7 +52,7 @@ export function Scatter({ title, xLabel, yLabel, points, markedAre, othersAre, o
       </figcaption>
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: the table below leads to each of them by keys */}
       <svg
-        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        viewBox={`0 0 ${width} ${HEIGHT}`}
         role="img"
         aria-label={`${title}: each is in the list below.`}
         onMouseMove={find}
@@ -57,13 +60,13 @@ export function Scatter({ title, xLabel, yLabel, points, markedAre, othersAre, o
       >
         {[0, 0.25, 0.5, 0.75, 1].map((y) => (
           <g key={y}>
-            <line class="grid" x1={LEFT} x2={WIDTH - 4} y1={level(y)} y2={level(y)} />
+            <line class="grid" x1={LEFT} x2={width - 4} y1={level(y)} y2={level(y)} />
             <text class="tick" x={LEFT - 5} y={level(y) + 4} text-anchor="end">
               {share(y)}
             </text>
           </g>
         ))}
-        {[0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1].map((x) => (
+        {TICKS.filter((x) => !isNarrow.value || x !== 0.01).map((x) => (
           <text
             class="tick"
             key={x}
@@ -75,10 +78,10 @@ export function Scatter({ title, xLabel, yLabel, points, markedAre, othersAre, o
             {share(x)}
           </text>
         ))}
-        <text class="tick" x={WIDTH - 4} y={HEIGHT - 3} text-anchor="end">
+        <text class="tick" x={width - 4} y={HEIGHT - 3} text-anchor="end">
           {xLabel}
         </text>
-        <text class="tick" x={LEFT} y={HEIGHT - 3}>
+        <text class="tick" x={LEFT} y={isNarrow.value ? TOP + 12 : HEIGHT - 3}>
           ↑ {yLabel}
         </text>
         {drawn.map(({ key, x, y, isMarked }) =>

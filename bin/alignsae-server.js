@@ -2,9 +2,9 @@
 import { readArguments } from '../dist/cli.js';
 
 try {
-  const text = readArguments(process.argv.slice(2));
-  if (text === null) await import('../dist/main.js');
-  else process.stdout.write(text);
+  const asked = readArguments(process.argv.slice(2));
+  if ('print' in asked) process.stdout.write(asked.print);
+  else await import(`../dist/${asked.run}.js`);
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 2;

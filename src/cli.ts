@@ -52,6 +52,7 @@ const HELP = `alignsae-server ${CODE_VERSION}: an interpretability API server.
 
   alignsae-server              starts it and prints its address; Ctrl-C stops it
   alignsae-server --help       this text
+  alignsae-server --prepare    fetches and prepares the engine ahead of the first start, and ends
   alignsae-server --version    the version
 
 At the first start the engine is prepared: TensorFlow is fetched (274 MB, kept in CACHE_DIR). The page is at /app,
@@ -62,14 +63,15 @@ ${Object.entries(VARIABLES)
   .join('\n')}
 `;
 
-/** The text to print instead of starting a server; null to start one. @throws AppError INVALID_INPUT. */
-export function readArguments(args: readonly string[]): string | null {
+/** What is to run, or the text to print instead. @throws AppError INVALID_INPUT. */
+export function readArguments(args: readonly string[]): { run: 'main' | 'prepare' } | { print: string } {
   const [first, ...others] = args;
-  if (first === undefined) return null;
-  if (others.length === 0 && (first === '--help' || first === '-h')) return HELP;
-  if (others.length === 0 && (first === '--version' || first === '-v')) return `${CODE_VERSION}\n`;
+  if (first === undefined) return { run: 'main' };
+  if (others.length === 0 && first === '--prepare') return { run: 'prepare' };
+  if (others.length === 0 && (first === '--help' || first === '-h')) return { print: HELP };
+  if (others.length === 0 && (first === '--version' || first === '-v')) return { print: `${CODE_VERSION}\n` };
   throw new AppError(
     'INVALID_INPUT',
-    `alignsae-server: got ${JSON.stringify(args.join(' '))}; it accepts --help or --version, and settings as environment variables, such as PORT=4001 alignsae-server.`,
+    `alignsae-server: got ${JSON.stringify(args.join(' '))}; it accepts --help, --prepare or --version, and settings as environment variables, such as PORT=4001 alignsae-server.`,
   );
 }

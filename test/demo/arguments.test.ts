@@ -5,7 +5,7 @@ describe('the demo’s arguments', () => {
   it('are those of the model that is trained here, where none are given', () => {
     expect(readArguments([])).toEqual({
       ...{ help: false, exit: false, model: 'gpt2', seed: 0 },
-      ...{ people: 100, steps: null, countries: 80 },
+      ...{ people: 100, steps: null, countries: 40 },
     });
     expect(readArguments(['--seed', '3', '--people', '20', '--steps', '50', '--exit'])).toMatchObject({
       ...{ seed: 3, people: 20, steps: 50, exit: true },

@@ -12,6 +12,7 @@ import { createDatabase } from '../src/db/client.ts';
 import { startEmbeddedPostgres } from '../src/db/embedded.ts';
 import { migrateDatabase } from '../src/db/migrate.ts';
 import { listenForNotifications } from '../src/db/notifications.ts';
+import { readMetrics } from '../src/db/queries/metrics.ts';
 import { prepareNative } from '../src/engine/native/build.ts';
 import { probeEngine } from '../src/jobs/host.ts';
 import { prepareQueue } from '../src/jobs/queue.ts';
@@ -19,7 +20,7 @@ import { startWorker } from '../src/jobs/worker.ts';
 import { createLogger } from '../src/log.ts';
 import { startModelRun } from '../src/runs/model.ts';
 import { generateDataset } from '../src/services/datasetCreation.ts';
-import { cancelRun, getMetrics } from '../src/services/run.ts';
+import { cancelRun } from '../src/services/run.ts';
 
 const TARGET_MS = 1000;
 const times = Number(process.argv[2] ?? 10);
@@ -61,7 +62,7 @@ try {
 /** Milliseconds from the call of `cancelRun` until the engine's process id is free. */
 async function cancelOnce(datasetId: string): Promise<number> {
   const run = await startModelRun(db, { datasetId, settings: { steps: 1_000_000 } });
-  while ((await getMetrics(db, run.id, ['loss'], 10)).length === 0) await delay(20);
+  while ((await readMetrics(db, run.id, ['loss'], 10)).length === 0) await delay(20);
   const [pid] = worker.enginePids;
   const startedAt = performance.now();
   await cancelRun(db, run.id);

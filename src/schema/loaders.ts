@@ -16,6 +16,13 @@ export type PageBatch<Row, Args extends PageArgs> = (
   args: Args,
 ) => Promise<ReadonlyMap<string, Page<Row>>>;
 
+/** The same, told in which way. */
+export type ArgsBatch<T, Args extends object> = (
+  db: Db,
+  keys: readonly string[],
+  args: Args,
+) => Promise<readonly T[]>;
+
 /** Remembers what it loaded; make one for each request, and clear it when something was changed. */
 export class Loaders {
   readonly #work: EngineWork;
@@ -53,6 +60,12 @@ export class Loaders {
     return this.#loader(batch, JSON.stringify(args), load).load(key) as Promise<Page<Row>>;
   }
 
+  /** What `batch` gives for `key` with these arguments, together with other keys; read anew each time, for it may grow. */
+  loadGrowing<T, Args extends object>(batch: ArgsBatch<T, Args>, key: string, args: Args): Promise<T> {
+    const load = (keys: readonly string[]) => batch(this.#work.db, keys, args);
+    return this.#loader(batch, JSON.stringify(args), load, false).load(key) as Promise<T>;
+  }
+
   clear(): void {
     this.#loaders.clear();
   }
@@ -61,10 +74,11 @@ export class Loaders {
     batch: unknown,
     variant: string,
     load: (keys: readonly string[]) => Promise<readonly unknown[]>,
+    cache = true,
   ): DataLoader<string, unknown> {
     const variants = this.#loaders.get(batch) ?? new Map<string, DataLoader<string, unknown>>();
     this.#loaders.set(batch, variants);
-    const loader = variants.get(variant) ?? new DataLoader(load);
+    const loader = variants.get(variant) ?? new DataLoader(load, { cache });
     variants.set(variant, loader);
     return loader;
   }

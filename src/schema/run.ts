@@ -2,7 +2,7 @@
 import { datasetsByIds } from '../services/dataset.ts';
 import { workersByIds } from '../services/engine.ts';
 import { modelsByIds } from '../services/model.ts';
-import { ALL_STEPS, getMetrics, runsByIds } from '../services/run.ts';
+import { ALL_STEPS, metricsOfRuns, runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { backendOf, EngineBackend } from './engine.ts';
 import { encodeEventCursor } from './eventCursor.ts';
@@ -174,10 +174,11 @@ RunRef.implement({
         }),
         toStep: t.arg.int({ required: false, description: 'Only steps up to this one.' }),
       },
-      resolve: (run, { names, maxPoints, fromStep, toStep }, { db }) =>
-        getMetrics(db, run.id, names ?? null, maxPoints ?? DEFAULT_MAX_POINTS, {
-          from: fromStep ?? ALL_STEPS.from,
-          to: toStep ?? ALL_STEPS.to,
+      resolve: (run, { names, maxPoints, fromStep, toStep }, { loaders }) =>
+        loaders.loadGrowing(metricsOfRuns, run.id, {
+          names: names ?? null,
+          maxPoints: maxPoints ?? DEFAULT_MAX_POINTS,
+          range: { from: fromStep ?? ALL_STEPS.from, to: toStep ?? ALL_STEPS.to },
         }),
     }),
   }),

@@ -2,7 +2,7 @@
 import type { Db, Executor } from '../db/client.ts';
 import { readByIds } from '../db/queries/byIds.ts';
 import { type LogEvent, readLog } from '../db/queries/events.ts';
-import { type MetricSeries, readMetrics, type StepRange } from '../db/queries/metrics.ts';
+import { type MetricSeries, readMetricsOfRuns, type StepRange } from '../db/queries/metrics.ts';
 import type { Page, PageArgs } from '../db/queries/page.ts';
 import { type Place, readSnapshot } from '../db/queries/runChanges.ts';
 import * as queries from '../db/queries/runs.ts';
@@ -61,18 +61,24 @@ export async function listRuns(
   return { ...(await queries.listRuns(db, filter, args, order)), changesFrom: { seen, within: null } };
 }
 
+/** Which series, and how much of them. */
+export interface MetricsAsked {
+  /** Null is all. */
+  names: readonly string[] | null;
+  maxPoints: number;
+  range: StepRange;
+}
+
 /**
- * Metric series of a run, each thinned to `maxPoints` without losing its extremes; `names: null` is all.
+ * For each run its metric series, each thinned to `maxPoints` without losing its extremes.
  * @throws AppError INVALID_INPUT
  */
-export function getMetrics(
+export function metricsOfRuns(
   db: Executor,
-  runId: string,
-  names: readonly string[] | null,
-  maxPoints: number,
-  range?: StepRange,
-): Promise<MetricSeries[]> {
-  return readMetrics(db, runId, names, maxPoints, range);
+  runIds: readonly string[],
+  { names, maxPoints, range }: MetricsAsked,
+): Promise<MetricSeries[][]> {
+  return readMetricsOfRuns(db, runIds, names, maxPoints, range);
 }
 
 const MAX_LOG_LINES = 1000;

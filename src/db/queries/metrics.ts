@@ -45,22 +45,36 @@ export async function readMetrics(
   maxPoints: number,
   range: StepRange = ALL_STEPS,
 ): Promise<MetricSeries[]> {
+  return (await readMetricsOfRuns(db, [runId], names, maxPoints, range))[0]!;
+}
+
+/** The same of many runs, in as many statements. @throws AppError as `readMetrics` does. */
+export async function readMetricsOfRuns(
+  db: Executor,
+  runIds: readonly string[],
+  names: readonly string[] | null,
+  maxPoints: number,
+  range: StepRange = ALL_STEPS,
+): Promise<MetricSeries[][]> {
   if (!Number.isInteger(maxPoints) || maxPoints < MIN_POINTS || maxPoints > MAX_POINTS) {
     throw invalidInput(['maxPoints'], `maxPoints must be ${MIN_POINTS}–${MAX_POINTS}, got ${maxPoints}`);
   }
   checkRange(range);
   const stretches = Math.floor((maxPoints - 2) / 2);
-  const heads = await readHeads(db, runId, names, (head) => isLong(head, stretches));
-  const plans = (await narrow(db, runId, heads, range)).map((head) => planOf(head, stretches));
-  const [points, ends] = [await readPoints(db, runId, plans), await readEnds(db, runId, plans)];
-  const buckets = await readBuckets(db, runId, plans);
-  return plans.map((plan, i) => ({
-    name: plan.name,
-    points:
-      plan.level === 0
-        ? thinShort(points[i]!, maxPoints, stretches)
-        : thin(plan, points[i]!, ends[i]!, buckets[i]!),
-  }));
+  const heads = await readHeads(db, runIds, names, (head) => isLong(head, stretches));
+  const plans = (await narrow(db, heads, range)).map((head) => planOf(head, stretches));
+  const [points, ends] = [await readPoints(db, plans), await readEnds(db, plans)];
+  const buckets = await readBuckets(db, plans);
+  const series = new Map(runIds.map((id): [string, MetricSeries[]] => [id, []]));
+  for (const [i, plan] of plans.entries())
+    series.get(plan.runId)!.push({
+      name: plan.name,
+      points:
+        plan.level === 0
+          ? thinShort(points[i]!, maxPoints, stretches)
+          : thin(plan, points[i]!, ends[i]!, buckets[i]!),
+    });
+  return runIds.map((id) => series.get(id)!);
 }
 
 function checkRange({ from, to }: StepRange): void {
@@ -72,6 +86,7 @@ function checkRange({ from, to }: StepRange): void {
 
 /** What is known of a series before its points are read. */
 interface Head {
+  runId: string;
   name: string;
   /** Points, also of buckets; in a range, at most as many. */
   n: number;
@@ -89,46 +104,52 @@ const isLong = ({ n }: Head, stretches: number) => n > SHORT_SERIES && n >= stre
 /** Puts what is missing of long series on the ladder first, such as all of one that is older than ladders. */
 async function readHeads(
   db: Executor,
-  runId: string,
+  runIds: readonly string[],
   names: readonly string[] | null,
   wantsLadder: (head: Head) => boolean,
 ): Promise<Head[]> {
-  const heads = await queryHeads(db, runId, names);
+  const heads = await queryHeads(db, runIds, names);
   const behind = heads.filter(
     (head) => wantsLadder(head) && head.n - head.buckets.to * BASE_POINTS > LONG_TAIL,
   );
   if (behind.length === 0) return heads;
   // One by one: what is made stays, though the caller may not wait for the end.
-  for (const { name } of behind) await extendLadder(db, runId, [name]);
-  return queryHeads(db, runId, names);
+  for (const { runId, name } of behind) await extendLadder(db, runId, [name]);
+  return queryHeads(db, runIds, names);
 }
 
 const NOTHING: StepRange = { from: 0, to: -1 };
 
-async function queryHeads(db: Executor, runId: string, names: readonly string[] | null): Promise<Head[]> {
+async function queryHeads(
+  db: Executor,
+  runIds: readonly string[],
+  names: readonly string[] | null,
+): Promise<Head[]> {
   const { rows } = await db.execute<{
+    run_id: string;
     name: string;
     buckets: number;
     after: number;
     tail: number;
     last: number;
   }>(sql`
-    with recursive series (name) as (${names === null ? namesOf(runId) : sql`select distinct unnest(${sql.param(names)}::text[])`})
-    select s.name, coalesce(b.k + 1, 0) as buckets, coalesce(b.last_step, -1) as after, l.step as last, (
-        select count(*)::int from ${metricPoints} m where m.run_id = ${runId} and m.name = s.name
+    with recursive asked (run_id) as (select distinct unnest(${sql.param(runIds)}::uuid[])),
+      series (run_id, name) as (${names === null ? ALL_NAMES : sql`select run_id, n.name from asked, (select distinct unnest(${sql.param(names)}::text[]) as name) n`})
+    select s.run_id, s.name, coalesce(b.k + 1, 0) as buckets, coalesce(b.last_step, -1) as after, l.step as last, (
+        select count(*)::int from ${metricPoints} m where m.run_id = s.run_id and m.name = s.name
           and m.step > coalesce(b.last_step, -1) and m.step <= l.step
       ) as tail
     from series s
     cross join lateral (
-      select step from ${metricPoints} m where m.run_id = ${runId} and m.name = s.name order by step desc limit 1
+      select step from ${metricPoints} m where m.run_id = s.run_id and m.name = s.name order by step desc limit 1
     ) l
     left join lateral (
       select k, last_step from ${metricBuckets} b
-      where b.run_id = ${runId} and b.name = s.name and b.level = 1 order by k desc limit 1
+      where b.run_id = s.run_id and b.name = s.name and b.level = 1 order by k desc limit 1
     ) b on true
-    order by s.name`);
-  return rows.map(({ name, buckets, after, tail, last }) => ({
-    name,
+    order by s.name, s.run_id`);
+  return rows.map(({ run_id: runId, name, buckets, after, tail, last }) => ({
+    ...{ runId, name },
     n: buckets * BASE_POINTS + tail,
     range: { from: 0, to: last },
     buckets: { from: 0, to: buckets },
@@ -138,17 +159,17 @@ async function queryHeads(db: Executor, runId: string, names: readonly string[] 
 }
 
 /** What of the series lies in the range: whole buckets within it, and the points between them and its ends. */
-async function narrow(
-  db: Executor,
-  runId: string,
-  heads: readonly Head[],
-  range: StepRange,
-): Promise<Head[]> {
+async function narrow(db: Executor, heads: readonly Head[], range: StepRange): Promise<Head[]> {
   if (range.from === 0 && range.to === LAST_STEP) return [...heads];
-  const places = heads.flatMap(({ name }) => [range.from, range.to].map((step) => ({ name, step })));
-  const rungs = await findRungs(db, runId, places);
-  return heads.map((head, i) => {
-    const [first, last] = [rungs[2 * i], rungs[2 * i + 1]];
+  const rungs = new Map<Head, Awaited<ReturnType<typeof findRungs>>>();
+  for (const runId of new Set(heads.map((head) => head.runId))) {
+    const own = heads.filter((head) => head.runId === runId);
+    const places = own.flatMap(({ name }) => [range.from, range.to].map((step) => ({ name, step })));
+    const found = await findRungs(db, runId, places);
+    for (const [i, head] of own.entries()) rungs.set(head, found.slice(2 * i, 2 * i + 2));
+  }
+  return heads.map((head) => {
+    const [first, last] = rungs.get(head)!;
     const shown = { from: range.from, to: Math.min(range.to, head.range.to) };
     const from = first ? first.k + 1 : head.buckets.to;
     const end = last ? last.k : head.buckets.to;
@@ -158,7 +179,7 @@ async function narrow(
     if (!first || end <= from)
       return { ...head, n, range: shown, buckets: { from: 0, to: 0 }, before: NOTHING, after: shown };
     return {
-      ...{ name: head.name, n, range: shown, buckets: { from, to: end } },
+      ...{ runId: head.runId, name: head.name, n, range: shown, buckets: { from, to: end } },
       before: { from: shown.from, to: first.lastStep },
       after: { from: last ? last.before + 1 : head.after.from, to: shown.to },
     };
@@ -166,11 +187,11 @@ async function narrow(
 }
 
 /** Every name once, each found from the one before by the index: a run has few names and many points. */
-const namesOf = (runId: string) => sql`
-  (select name from ${metricPoints} where run_id = ${runId} order by name limit 1)
+const ALL_NAMES = sql`
+  select run_id, (select name from ${metricPoints} m where m.run_id = asked.run_id order by name limit 1) from asked
   union all
-  select (
-    select m.name from ${metricPoints} m where m.run_id = ${runId} and m.name > series.name
+  select run_id, (
+    select m.name from ${metricPoints} m where m.run_id = series.run_id and m.name > series.name
     order by m.name limit 1
   ) from series where series.name is not null`;
 
@@ -202,20 +223,21 @@ function planOf(head: Head, stretches: number): Plan {
 }
 
 /** The points of each series that are not read from the ladder. */
-async function readPoints(db: Executor, runId: string, plans: readonly Plan[]): Promise<MetricPoint[][]> {
-  const parts = plans.flatMap(({ name, before, after }, place) =>
-    [before, after].filter(({ from, to }) => from <= to).map((part) => ({ name, place, ...part })),
+async function readPoints(db: Executor, plans: readonly Plan[]): Promise<MetricPoint[][]> {
+  const parts = plans.flatMap(({ runId, name, before, after }, place) =>
+    [before, after].filter(({ from, to }) => from <= to).map((part) => ({ runId, name, place, ...part })),
   );
-  const column = (key: 'name' | 'place' | 'from' | 'to') => sql.param(parts.map((part) => part[key]));
+  const column = (key: 'runId' | 'name' | 'place' | 'from' | 'to') =>
+    sql.param(parts.map((part) => part[key]));
   const { rows } = await db.execute<{ place: number; bytes: Buffer }>(sql`
     select p.place, m.bytes
-    from unnest(${column('name')}::text[], ${column('place')}::int[], ${column('from')}::int[],
-      ${column('to')}::int[]) with ordinality as p (name, place, lo, hi, i)
+    from unnest(${column('runId')}::uuid[], ${column('name')}::text[], ${column('place')}::int[],
+      ${column('from')}::int[], ${column('to')}::int[]) with ordinality as p (run_id, name, place, lo, hi, i)
     cross join lateral (
       select string_agg(${packPoint('step', 'value', 'at')}, '') as bytes
       from (
         select step, value, at from ${metricPoints} m
-        where m.run_id = ${runId} and m.name = p.name and m.step between p.lo and p.hi order by step
+        where m.run_id = p.run_id and m.name = p.name and m.step between p.lo and p.hi order by step
       ) ordered
     ) m
     where m.bytes is not null
@@ -224,18 +246,18 @@ async function readPoints(db: Executor, runId: string, plans: readonly Plan[]): 
 }
 
 /** The first and the last point of each series that is read from the ladder. */
-async function readEnds(db: Executor, runId: string, plans: readonly Plan[]): Promise<MetricPoint[][]> {
-  const long = plans.flatMap(({ name, level, range }, place) =>
-    level === 0 ? [] : [{ name, place, ...range }],
+async function readEnds(db: Executor, plans: readonly Plan[]): Promise<MetricPoint[][]> {
+  const long = plans.flatMap(({ runId, name, level, range }, place) =>
+    level === 0 ? [] : [{ runId, name, place, ...range }],
   );
   if (long.length === 0) return plans.map(() => []);
-  const column = (key: 'name' | 'place' | 'from' | 'to') => sql.param(long.map((one) => one[key]));
+  const column = (key: 'runId' | 'name' | 'place' | 'from' | 'to') => sql.param(long.map((one) => one[key]));
   const end = sql`select ${packPoint('step', 'value', 'at')} as bytes from ${metricPoints} m
-    where m.run_id = ${runId} and m.name = p.name and m.step between p.lo and p.hi order by m.step`;
+    where m.run_id = p.run_id and m.name = p.name and m.step between p.lo and p.hi order by m.step`;
   const { rows } = await db.execute<{ place: number; bytes: Buffer }>(sql`
     select p.place, f.bytes || l.bytes as bytes
-    from unnest(${column('name')}::text[], ${column('place')}::int[], ${column('from')}::int[],
-      ${column('to')}::int[]) as p (name, place, lo, hi)
+    from unnest(${column('runId')}::uuid[], ${column('name')}::text[], ${column('place')}::int[],
+      ${column('from')}::int[], ${column('to')}::int[]) as p (run_id, name, place, lo, hi)
     cross join lateral (${end} limit 1) f cross join lateral (${end} desc limit 1) l`);
   return unpack(plans.length, rows);
 }
@@ -255,23 +277,24 @@ const BUCKET_BYTES = 6 + 2 * POINT_BYTES;
  * The packed buckets of each series in the order of steps: whole ones of its level, and on both sides of them what is
  * left to lower levels.
  */
-async function readBuckets(db: Executor, runId: string, plans: readonly Plan[]): Promise<Buffer[]> {
+async function readBuckets(db: Executor, plans: readonly Plan[]): Promise<Buffer[]> {
   if (plans.every(({ level }) => level === 0)) return plans.map(() => Buffer.alloc(0));
-  const parts = plans.flatMap(({ name, level, buckets }, place) =>
-    level === 0 ? [] : partsOf(buckets, level).map((part) => ({ name, place, ...part })),
+  const parts = plans.flatMap(({ runId, name, level, buckets }, place) =>
+    level === 0 ? [] : partsOf(buckets, level).map((part) => ({ runId, name, place, ...part })),
   );
-  const column = (key: 'name' | 'place' | 'level' | 'from' | 'to') =>
+  const column = (key: 'runId' | 'name' | 'place' | 'level' | 'from' | 'to') =>
     sql.param(parts.map((part) => part[key]));
   const { rows } = await db.execute<{ place: number; bytes: Buffer }>(sql`
     select p.place, b.bytes
-    from unnest(${column('name')}::text[], ${column('place')}::int[], ${column('level')}::int[],
-      ${column('from')}::int[], ${column('to')}::int[]) with ordinality as p (name, place, level, lo, hi, i)
+    from unnest(${column('runId')}::uuid[], ${column('name')}::text[], ${column('place')}::int[],
+      ${column('level')}::int[], ${column('from')}::int[], ${column('to')}::int[])
+      with ordinality as p (run_id, name, place, level, lo, hi, i)
     cross join lateral (
       select string_agg(int2send(level) || int4send(k)
         || ${packPoint('low_step', 'low_value', 'low_at')} || ${packPoint('high_step', 'high_value', 'high_at')}, '') as bytes
       from (
         select * from ${metricBuckets} b
-        where b.run_id = ${runId} and b.name = p.name and b.level = p.level and b.k >= p.lo and b.k < p.hi order by b.k
+        where b.run_id = p.run_id and b.name = p.name and b.level = p.level and b.k >= p.lo and b.k < p.hi order by b.k
       ) ordered
     ) b
     where b.bytes is not null

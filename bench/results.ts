@@ -1,44 +1,93 @@
 /**
- * Measures what the product claims, through its own API, and writes docs/results.md, part by part.
- * `npm run results -- [--only one-hop|two-hop] [--seeds 0,1,2] [--url URL] [--render] [--trial]`; without a URL it starts
- * a server and ends it. `--seeds` restricts the seeds, `--render` writes the report of what was measured before, and
- * `--trial` tries the two-hop part in a minute: its figures mean nothing and go to `.data/results-trial`.
+ * Measures what the product claims, through its own API, and writes docs/results.md, part by part, and its first page.
+ * `npm run results -- [--only PART] [--seeds 0,1,2] [--again] [--url URL] [--render] [--trial]`; without a URL it starts a
+ * server and ends it. What is kept of an earlier run is not measured again unless `--again` says so; `--seeds` restricts
+ * the seeds, `--render` writes the report of what was measured before, and `--trial` tries all parts but the first in
+ * minutes: its figures mean nothing and go to `.data/results-trial`.
  */
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type ApiClient, createApiClient } from '../src/demo/client.ts';
 import { ENGINE } from '../src/demo/operations.ts';
 import { startOwnServer } from '../src/demo/server.ts';
+import { renderFront } from './results/front.ts';
+import { type GrokkingStudy, renderGrokking, studyGrokking } from './results/grokking.ts';
 import { type Circumstances, openParts, PARTS, type Part } from './results/parts.ts';
+import {
+  PEOPLE_PRESETS,
+  type PeopleStudy,
+  renderPeople,
+  studyPeople,
+  trainOnPeople,
+} from './results/people.ts';
 import { renderOneHop } from './results/report.ts';
-import { type Layers, type SeedStudy, studyLayers, studySeed } from './results/study.ts';
+import { type Layers, type Model, type SeedStudy, studyLayers, studySeed } from './results/study.ts';
 import { type RecipeName, studyTwoHops, type TwoHopStudy } from './results/twoHop.ts';
 import { renderTwoHop } from './results/twoHopReport.ts';
 
+/** Recipes were chosen on others. */
 const ONE_HOP_SEEDS = [0, 1, 2, 3, 4];
-const TWO_HOP_STUDIES: readonly (readonly [RecipeName, number])[] = [
-  ['GROKKING', 0],
-  ['GROKKING', 1],
-  ['GROKKING', 2],
-  ['PUBLISHED', 0],
-];
+const FRESH_SEEDS = [30, 31, 32, 33, 34];
+
+/** A study that is measured and kept by itself. */
+interface Unit {
+  name: string;
+  seed: number;
+  measure(api: ApiClient): Promise<{ study: unknown; layers?: Layers | null }>;
+}
 
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string' },
     seeds: { type: 'string' },
+    again: { type: 'boolean', default: false },
     url: { type: 'string' },
     render: { type: 'boolean', default: false },
     trial: { type: 'boolean', default: false },
   },
 });
 if (options.only !== undefined && !PARTS.includes(options.only as Part))
-  throw new Error(`--only takes ${PARTS.join(' or ')}, got "${options.only}"`);
-const only = options.trial ? 'two-hop' : options.only;
-const parts = PARTS.filter((part) => part === (only ?? part));
-const kept = openParts(options.trial);
+  throw new Error(`--only takes ${PARTS.join(', ')}; got "${options.only}"`);
+const { trial } = options;
+const parts = PARTS.filter((part) => part === (options.only ?? part) && !(trial && part === 'one-hop'));
+const kept = openParts(trial);
 const seeds = options.seeds?.split(',').map(Number);
-const isAsked = (seed: number) => seeds === undefined || seeds.includes(seed);
+
+const twoHop = (recipe: RecipeName, seed: number): Unit => ({
+  ...{ name: `${recipe}-${seed}`, seed },
+  measure: async (api) => ({ study: await studyTwoHops(api, recipe, seed, trial) }),
+});
+const grok = (preset: GrokkingStudy['preset'], seed: number): Unit => ({
+  ...{ name: `${preset}-${seed}`, seed },
+  measure: async (api) => ({ study: await studyGrokking(api, preset, seed, trial) }),
+});
+
+const UNITS: Record<Part, readonly Unit[]> = {
+  'one-hop': ONE_HOP_SEEDS.map((seed) => ({
+    ...{ name: `presets-${seed}`, seed },
+    async measure(api) {
+      const study = await studySeed(api, seed);
+      return { study, layers: seed === 0 ? await studyLayers(api, study.model.id) : null };
+    },
+  })),
+  people: [
+    { name: 'model', seed: 0, measure: async (api) => ({ study: await trainOnPeople(api, trial) }) },
+    ...PEOPLE_PRESETS.map(
+      (preset): Unit => ({
+        ...{ name: preset, seed: 0 },
+        async measure(api) {
+          const model = (await kept.find<Kept<Model>>('people', 'model'))!.study;
+          return { study: await studyPeople(api, model, preset, trial) };
+        },
+      }),
+    ),
+  ],
+  'two-hop': [...FRESH_SEEDS.map((seed) => twoHop('RELATIONS', seed)), twoHop('PUBLISHED', 0)],
+  grokking: [
+    ...FRESH_SEEDS.map((seed) => grok('GROKKING', seed)),
+    ...FRESH_SEEDS.map((seed) => grok('IMPLICIT', seed)),
+  ],
+};
 
 /** What is kept of a study: how it was measured beside what was measured. */
 interface Kept<T> {
@@ -48,8 +97,9 @@ interface Kept<T> {
   circumstances: Circumstances;
 }
 
-if (options.render) for (const part of parts) await render(part);
-else await measure();
+if (!options.render) await measure();
+for (const part of parts) await render(part);
+await renderFirst();
 
 async function measure(): Promise<void> {
   const server = options.url ? null : await startOwnServer();
@@ -60,48 +110,71 @@ async function measure(): Promise<void> {
     );
     const machine = `${cpus().length} cores of ${cpus()[0]!.model}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
     const backend = `${engine.backend} ${engine.tensorflowVersion ?? ''}`.trim();
-    for (const part of parts) {
-      const started = performance.now();
-      const studies = part === 'one-hop' ? measureOneHop(api) : measureTwoHop(api);
-      // After every study, so that a run that is ended early leaves what it has measured.
-      for await (const { name, ...measured } of studies) {
+    for (const part of parts)
+      for (const { name, measure } of await openUnits(part)) {
+        const started = performance.now();
+        const measured = await measure(api);
         const minutes = (performance.now() - started) / 60_000;
+        // After every study, so that a run that is ended early leaves what it has measured.
         await kept.keep(part, name, { ...measured, circumstances: { machine, backend, minutes } });
-        await render(part);
       }
-    }
   } finally {
     await api.close();
     await server?.stop();
   }
 }
 
-async function* measureOneHop(api: ApiClient) {
-  for (const seed of ONE_HOP_SEEDS.filter(isAsked)) {
-    const study = await studySeed(api, seed);
-    yield { name: `seed-${seed}`, study, layers: seed === 0 ? await studyLayers(api, study.model.id) : null };
-  }
+/** Those asked for that are not kept yet. */
+async function openUnits(part: Part): Promise<Unit[]> {
+  const asked = UNITS[part].filter(({ seed }) => seeds === undefined || seeds.includes(seed));
+  if (options.again) return asked;
+  const known = await Promise.all(asked.map(({ name }) => kept.has(part, name)));
+  return asked.filter((_, i) => !known[i]);
 }
 
-async function* measureTwoHop(api: ApiClient) {
-  for (const [recipe, seed] of TWO_HOP_STUDIES.filter(([, seed]) => isAsked(seed)))
-    yield { name: `${recipe}-${seed}`, study: await studyTwoHops(api, recipe, seed, options.trial) };
+/** The studies that are kept of a part, in the order of its units. */
+async function read<T>(part: Part, isStudy = (_: string) => true): Promise<Kept<T>[]> {
+  const found = await Promise.all(
+    UNITS[part].filter(({ name }) => isStudy(name)).map(({ name }) => kept.find<Kept<T>>(part, name)),
+  );
+  return found.filter((one) => one !== null);
 }
+
+const readPeople = () => read<PeopleStudy>('people', (name) => name !== 'model');
+const studies = <T>(all: readonly Kept<T>[]) => all.map(({ study }) => study);
 
 async function render(part: Part): Promise<void> {
-  if (part === 'two-hop') {
-    const all = await kept.read<Kept<TwoHopStudy>>(part);
-    if (all.length > 0) await kept.write(part, renderTwoHop(all.map(({ study }) => study)), longest(all));
-    return;
+  if (part === 'one-hop') {
+    const all = await read<SeedStudy>(part);
+    const layers = all.find((each) => each.layers)?.layers;
+    // The report lays seed 0 open; without it there is none.
+    if (layers) await kept.write(part, renderOneHop({ seeds: studies(all), layers }), total(all));
+  } else if (part === 'people') {
+    const all = await readPeople();
+    if (all.length > 0) await kept.write(part, renderPeople(studies(all)), total(all));
+  } else if (part === 'two-hop') {
+    const all = await read<TwoHopStudy>(part);
+    if (all.length > 0) await kept.write(part, renderTwoHop(studies(all)), total(all));
+  } else {
+    const all = await read<GrokkingStudy>(part);
+    if (all.length > 0) await kept.write(part, await renderGrokking(studies(all)), total(all));
   }
-  const all = await kept.read<Kept<SeedStudy>>(part);
-  const layers = all.find((each) => each.layers)?.layers;
-  // The report lays seed 0 open; without it there is none.
-  if (layers)
-    await kept.write(part, renderOneHop({ seeds: all.map(({ study }) => study), layers }), longest(all));
 }
 
-/** Those of the run that did most. */
-function longest(all: readonly { circumstances: Circumstances }[]): Circumstances {
-  return all.map(({ circumstances }) => circumstances).sort((a, b) => b.minutes - a.minutes)[0]!;
+async function renderFirst(): Promise<void> {
+  const oneHop = await read<SeedStudy>('one-hop');
+  const measured = {
+    seeds: studies(oneHop),
+    layers: oneHop.find(({ layers }) => layers)?.layers ?? null,
+    people: studies(await readPeople()),
+    hops: studies(await read<TwoHopStudy>('two-hop')),
+    grokking: studies(await read<GrokkingStudy>('grokking')),
+  };
+  await kept.writeFront(await renderFront(measured));
+}
+
+/** All minutes together, where the last was measured. */
+function total(all: readonly { circumstances: Circumstances }[]): Circumstances {
+  const minutes = all.reduce((sum, { circumstances }) => sum + circumstances.minutes, 0);
+  return { ...all.at(-1)!.circumstances, minutes };
 }

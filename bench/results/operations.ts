@@ -48,6 +48,23 @@ export const ALIGNMENT = /* GraphQL */ `
   }
 `;
 
+const CONCENTRATED = 'accuracy effFeat slotEffFeat top1Conc slotTop1Conc';
+
+export const PEOPLE_ALIGNMENT = /* GraphQL */ `
+  query Alignment($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on AlignmentRun {
+        chosenAlpha
+        known: binding(split: TRAIN) { ${CONCENTRATED} }
+        heldOut: binding(split: TEST_OOD) { ${CONCENTRATED} }
+        swaps(chosen: true) { control population split trials successes }
+      }
+    }
+  }
+`;
+
 export const BASELINE = /* GraphQL */ `
   query Baseline($id: ID!) {
     run(id: $id) {
@@ -71,8 +88,27 @@ export const SWEEP = /* GraphQL */ `
       error { message }
       ... on SwapSweepRun {
         editsPerSecond
+        linearProbe { accuracy { ${RATE} } binding { ${RATE} } }
+        das { dimensions }
         results { ${CELL} }
         controls { kind ${CELL} }
+      }
+    }
+  }
+`;
+
+const PEOPLE_CELL = `method alpha success { ${RATE} } loose { ${RATE} } otherPrompts { ${RATE} } texts { ${RATE} }`;
+
+export const PEOPLE_SWEEP = /* GraphQL */ `
+  query Sweep($id: ID!) {
+    run(id: $id) {
+      status
+      error { message }
+      ... on SwapSweepRun {
+        results { ${PEOPLE_CELL} }
+        controls { kind ${PEOPLE_CELL} }
+        linearProbe { accuracy { ${RATE} } binding { ${RATE} } }
+        das { dimensions }
       }
     }
   }

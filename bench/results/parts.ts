@@ -2,9 +2,10 @@
  * The report's parts: what was measured of each lies in `.data/results` as JSON, a file a study, and is rendered into
  * the part's place in docs/results.md; a part that is not measured again keeps its text.
  */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 
-export const PARTS = ['one-hop', 'two-hop'] as const;
+/** `front` is not measured: it tells the others in short. */
+export const PARTS = ['one-hop', 'people', 'two-hop', 'grokking'] as const;
 export type Part = (typeof PARTS)[number];
 
 const REPORT = new URL('../../docs/results.md', import.meta.url);
@@ -17,12 +18,16 @@ export interface Circumstances {
 }
 
 export interface Parts {
+  /** Whether a study is kept by this name. */
+  has(part: Part, name: string): Promise<boolean>;
   /** Keeps a study by its name; one that was there before is replaced. */
   keep(part: Part, name: string, study: object): Promise<void>;
-  /** All studies of a part that are kept, by name. */
-  read<T>(part: Part): Promise<T[]>;
+  /** The study that is kept by this name; null where there is none. */
+  find<T>(part: Part, name: string): Promise<T | null>;
   /** Puts a part's text in its place in the report. */
   write(part: Part, text: string, circumstances: Circumstances): Promise<void>;
+  /** Puts the first page in its place. */
+  writeFront(text: string): Promise<void>;
 }
 
 /** Where studies are kept and the report is written; a trial leaves both alone and has its own, beside each other. */
@@ -30,28 +35,35 @@ export function openParts(trial: boolean): Parts {
   const store = new URL(trial ? '../../.data/results-trial/' : '../../.data/results/', import.meta.url);
   const report = trial ? new URL('results.md', store) : REPORT;
   const dirOf = (part: Part) => new URL(`${part}/`, store);
+  const put = async (part: Part | 'front', text: string) => {
+    const before = await readFile(report, 'utf8').catch(() => readFile(REPORT, 'utf8'));
+    await writeFile(report, replacePart(before, part, text));
+  };
   return {
+    has: (part, name) =>
+      access(new URL(`${name}.json`, dirOf(part))).then(
+        () => true,
+        () => false,
+      ),
+    writeFront: (text) => put('front', text),
     async keep(part, name, study) {
       await mkdir(dirOf(part), { recursive: true });
       await writeFile(new URL(`${name}.json`, dirOf(part)), `${JSON.stringify(study)}\n`);
     },
-    async read<T>(part: Part) {
-      const found = await readdir(dirOf(part)).catch(() => []);
-      const names = found.filter((name) => name.endsWith('.json')).sort();
-      const texts = await Promise.all(names.map((name) => readFile(new URL(name, dirOf(part)), 'utf8')));
-      return texts.map((text) => JSON.parse(text) as T);
+    async find<T>(part: Part, name: string) {
+      const text = await readFile(new URL(`${name}.json`, dirOf(part)), 'utf8').catch(() => null);
+      return text === null ? null : (JSON.parse(text) as T);
     },
     async write(part, text, { machine, backend, minutes }) {
-      const measured = `Measured by \`npm run results -- --only ${part}\` on ${machine}; ${backend}; the last run of it took ${minutes.toFixed(0)} minutes.`;
+      const measured = `Measured by \`npm run results -- --only ${part}\` on ${machine}; ${backend}; ${minutes.toFixed(0)} minutes in all.`;
       const [title = '', ...rest] = text.split('\n\n');
-      const before = await readFile(report, 'utf8').catch(() => readFile(REPORT, 'utf8'));
-      await writeFile(report, replacePart(before, part, [title, measured, ...rest].join('\n\n')));
+      await put(part, [title, measured, ...rest].join('\n\n'));
     },
   };
 }
 
 /** @throws Error when the report has no place for the part. */
-function replacePart(report: string, part: Part, text: string): string {
+function replacePart(report: string, part: Part | 'front', text: string): string {
   const [open, close] = [`<!-- ${part} -->\n`, `<!-- /${part} -->\n`];
   const [start, end] = [report.indexOf(open), report.indexOf(close)];
   if (start < 0 || end < start)

@@ -1,9 +1,6 @@
 /** The one-hop part of the report, from what was measured. */
 import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
-import type { Alignment, Cell, Layers, SeedStudy } from './study.ts';
-
-const PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
-type Preset = (typeof PRESETS)[number];
+import { type Alignment, type Cell, type Layers, PRESETS, type Preset, type SeedStudy } from './study.ts';
 
 interface Report {
   seeds: readonly SeedStudy[];
@@ -14,7 +11,7 @@ export function renderOneHop(report: Report): string {
   const { seeds } = report;
   return [
     '## One hop',
-    `For each seed a dataset of 100 people, a language model, an alignment with each preset, an unsupervised baseline, swap sweeps, and alignments that withhold what they are judged by. Settings are the API's defaults, layer 0, unless a table says otherwise.`,
+    `For each seed a dataset of 100 people, a language model, an alignment with each of the three presets, an unsupervised baseline, swap sweeps, and alignments that withhold what they are judged by. Settings are the API's defaults, layer 0, unless a table says otherwise.`,
     'A share stands with its 95% Wilson interval, which is about the prompts; figures over seeds pool their trials, and the spread between seeds is shown beside them. Swaps are on people whom the SAE never saw, and alpha is the one chosen on ten other people (VALIDATION), never on what is reported. The presets were found with seeds 0 to 2 in view. What was tried where an aim is missed, and did not help, is in docs/experiments.md.',
     summary(report),
     '### Swap success',
@@ -22,6 +19,9 @@ export function renderOneHop(report: Report): string {
     alphaTable(seeds),
     '### Methods and controls',
     methodTable(seeds[0]!),
+    '### Baselines that people cite',
+    baselineText(seeds),
+    baselineTable(seeds),
     '### Isolation',
     'Armed swaps stand ready at every position and fire where the source slot is above 0.5. Texts are biography lines: the model goes on behind their first half. Those that state the source’s own fact are counted apart, for there the model is about to say it and the slot is rightly on; with them among the texts, isolation on texts is the last column.',
     isolationTable(seeds),
@@ -62,10 +62,10 @@ function summary({ seeds, layers }: Report): string {
   const targets = pooled(seeds.map((s) => s.withheld.target.cell.success));
   return markdown(
     ['what', 'aim', 'reached'],
-    ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .95', show(counterfactual)],
+    ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .96', show(counterfactual)],
     [
       'swaps, unseen people, PAPER, best alpha of 1.5 to 2.5',
-      '≥ .85',
+      '≥ .90',
       `${show(paper.rate)} at ${paper.alpha}`,
     ],
     ['withheld (person, target) pairs', '≥ .80', show(pairs)],
@@ -151,6 +151,46 @@ function methodTable({ seed, sweeps }: SeedStudy): string {
   });
   return sections.join('\n\n');
 }
+
+function baselineText(seeds: readonly SeedStudy[]): string {
+  const probes = seeds.flatMap(({ sweeps }) => sweeps.COUNTERFACTUAL.linearProbe ?? []);
+  const sizes = seeds.map(({ sweeps }) => sweeps.COUNTERFACTUAL.das?.dimensions ?? '–').join(', ');
+  const read = (of: 'accuracy' | 'binding') => show(pooled(probes.map((probe) => probe[of])));
+  return `The same swaps of all seeds, LATENT_DECODE, each at the alpha that does best on these very prompts. What they do is said in the API under \`SweepControl\`: PROMPT asks the target outright, DAS is trained on the swaps that COUNTERFACTUAL learns from and edits in ${sizes} dimensions (by seed), the probe’s direction is added. The probe reads ${read('accuracy')} of the prompts, the slots ${read('binding')}.`;
+}
+
+/** Alpha is chosen over all seeds together. */
+function baselineTable(seeds: readonly SeedStudy[]): string {
+  const ofSlots = (preset: Preset) => seeds.flatMap(({ sweeps }) => sweeps[preset].results);
+  const controls = seeds.flatMap(({ sweeps }) => sweeps.COUNTERFACTUAL.controls);
+  const kinds = [...new Set(controls.map(({ kind }) => kind!))];
+  const row = (name: string, cells: readonly Cell[]): Row => {
+    const own = cells.filter(({ method }) => method === 'LATENT_DECODE' || !isOfLatents(method));
+    const byAlpha = [...new Set(own.map(({ alpha }) => alpha))].map((alpha) => {
+      const at = own.filter((cell) => cell.alpha === alpha);
+      return {
+        alpha,
+        success: pooled(at.map(({ success }) => success)),
+        others: pooled(at.map((c) => c.otherPrompts)),
+      };
+    });
+    const found = byAlpha.reduce((a, b) => ((b.success.value ?? 0) > (a.success.value ?? 0) ? b : a));
+    return [name, found.alpha, show(found.success), share(found.others.value)];
+  };
+  return markdown(
+    ['edited', 'alpha', 'swaps, unseen people, held-out phrasings', 'other prompts kept'],
+    ...PRESETS.map((preset) => row(`slots, ${preset}`, ofSlots(preset))),
+    ...kinds.map((kind) =>
+      row(
+        kind,
+        controls.filter((cell) => cell.kind === kind),
+      ),
+    ),
+  );
+}
+
+const isOfLatents = (method: string) =>
+  ['LATENT_DELTA', 'DECODER_COLUMN', 'DECODER_PAIR', 'ORTHOGONAL'].includes(method);
 
 function isolationTable(seeds: readonly SeedStudy[]): string {
   const rows = PRESETS.flatMap((preset) =>

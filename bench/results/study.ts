@@ -48,6 +48,8 @@ export interface Baseline {
 
 export interface Sweep {
   editsPerSecond: number;
+  linearProbe: { accuracy: Rate; binding: Rate } | null;
+  das: { dimensions: number } | null;
   results: Cell[];
   controls: Cell[];
 }
@@ -63,16 +65,25 @@ export interface Layers {
   }[];
 }
 
+/** All presets, side by side. */
+export const PRESETS = ['PAPER', 'COUNTERFACTUAL', 'AUTHORS'] as const;
+export type Preset = (typeof PRESETS)[number];
+
 /** All that is measured with one seed of data, model and SAEs. */
 export interface SeedStudy {
   seed: number;
   model: Model;
-  alignments: Record<'PAPER' | 'COUNTERFACTUAL', Alignment>;
+  alignments: Record<Preset, Alignment>;
   baseline: Baseline;
-  sweeps: Record<'PAPER' | 'COUNTERFACTUAL', Sweep>;
+  sweeps: Record<Preset, Sweep>;
   /** Swaps that training's counterfactuals were never shown: single pairs, and one concept as a whole. */
   withheld: { pairs: Cell; target: { key: string; cell: Cell } };
 }
+
+const CONTROLS = [
+  ...['UNSUPERVISED_LATENT', 'UNSUPERVISED_LATENTS', 'RANDOM_LATENT', 'MEAN_DIFFERENCE', 'LINEAR_PROBE'],
+  ...['DAS', 'SUM', 'TRUE_ACTIVATION', 'PROMPT'],
+];
 
 const KEYS = ['birth_date', 'birth_city', 'university', 'major', 'employer', 'work_city'];
 /** Concepts withheld as whole targets: each seed withholds one. */
@@ -85,6 +96,7 @@ export async function studySeed(api: ApiClient, seed: number): Promise<SeedStudy
   const alignments = {
     PAPER: await align({ preset: 'PAPER' }),
     COUNTERFACTUAL: await align({ preset: 'COUNTERFACTUAL' }),
+    AUTHORS: await align({ preset: 'AUTHORS' }),
   };
   const baseline = await result<Baseline>(
     api,
@@ -95,12 +107,18 @@ export async function studySeed(api: ApiClient, seed: number): Promise<SeedStudy
       ...{ modelId: model.id, settings: { seed } },
     },
   );
-  const sweepOf = (preset: 'PAPER' | 'COUNTERFACTUAL') => {
-    const all = seed === 0 && preset === 'COUNTERFACTUAL';
-    const settings = { seed, ...(all ? { isolationPerPair: 5 } : { methods: ['LATENT_DECODE'] }) };
+  const sweepOf = (preset: Preset) => {
+    const isMain = preset === 'COUNTERFACTUAL';
+    const some = seed === 0 && isMain ? { isolationPerPair: 5 } : { methods: ['LATENT_DECODE'] };
+    // Controls do not depend on the preset.
+    const settings = { seed, ...some, controls: isMain ? CONTROLS : ['RANDOM_LATENT'] };
     return sweep(api, { runId: alignments[preset].id, baselineRunId: baseline.id, settings });
   };
-  const sweeps = { PAPER: await sweepOf('PAPER'), COUNTERFACTUAL: await sweepOf('COUNTERFACTUAL') };
+  const sweeps = {
+    PAPER: await sweepOf('PAPER'),
+    COUNTERFACTUAL: await sweepOf('COUNTERFACTUAL'),
+    AUTHORS: await sweepOf('AUTHORS'),
+  };
   return { seed, model, alignments, baseline, sweeps, withheld: await studyWithheld(api, align, seed) };
 }
 

@@ -63,8 +63,9 @@ export interface TwoHopStudy {
   swaps: HopSwaps;
 }
 
-/** Dense where questions are memorized and answers begin to generalize. */
-const SHARES = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.7, 1];
+/** The course of training is the part on grokking; here it is the last checkpoint that is edited. */
+const SHARES = [0, 0.1, 0.3, 1];
+const METHODS = ['LATENT_DECODE', 'LATENT_DELTA', 'DECODER_PAIR', 'MEAN_DIFFERENCE'];
 
 /** So small that the report can be tried. */
 const TRIAL = {
@@ -93,7 +94,7 @@ export async function studyTwoHops(
   );
   const swaps = await result<HopSwaps>(
     ...([api, operations.HOP_SWAPS, 'swaps', operations.START_HOP_SWAP_RUN] as const),
-    { runId: grokking.id, settings: trial ? TRIAL.swaps : {} },
+    { runId: grokking.id, settings: { methods: METHODS, ...(trial && TRIAL.swaps) } },
   );
   return { recipe, seed, settings: { data, model: modelSettings, analysis }, grokking, swaps };
 }

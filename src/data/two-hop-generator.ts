@@ -1,12 +1,18 @@
 /** Invented people in three generations, related so that relations can be followed twice; pure and seeded. */
 import { z } from 'zod';
 import type { EngineDataset, Split } from '../engine/contract/dataset.ts';
-import { whole } from '../engine/contract/describe.ts';
+import { namedEnum, whole } from '../engine/contract/describe.ts';
 import { seed } from '../engine/contract/seed.ts';
 import { invalidInput } from '../errors.ts';
 import { createRandom } from '../random.ts';
 import { collectDataset, type DatasetItem, type FactItem, type OntologyDefinition } from './items.ts';
-import { FACT_PHRASINGS, RELATION_LABELS, stateFact, twoHopQuestion } from './two-hop-phrasings.ts';
+import {
+  FACT_PHRASINGS,
+  RELATION_LABELS,
+  stateFact,
+  twoHopQuestion,
+  twoHopWording,
+} from './two-hop-phrasings.ts';
 import { FIRST_NAMES } from './vocabulary.ts';
 
 const LEVELS = 3;
@@ -14,6 +20,11 @@ const LABELS = Object.entries(RELATION_LABELS);
 const MAX_ENTITIES = Math.floor(FIRST_NAMES.length / LEVELS);
 
 /** What to generate; the same settings give the same dataset. */
+export const twoHopAnswers = namedEnum('TwoHopAnswers', 'What two-hop questions are answered with.', {
+  E2_E3: 'The person between and the one asked for: both hops can be read and edited at tokens of their own.',
+  E3: 'The one asked for alone, so that the first hop stays within the model: both are read at the last token of the question.',
+});
+
 export const twoHopSettings = z.strictObject({
   seed: seed.describe('Seeds every random draw.').default(0),
   entities: whole(2, MAX_ENTITIES).describe('People on each of the three levels.').default(20),
@@ -29,6 +40,8 @@ export const twoHopSettings = z.strictObject({
     .lt(1)
     .describe('Share of the compositions that are asked in training.')
     .default(0.15),
+  wording: twoHopWording.describe('How questions are worded.').default('ENTITY_LAST'),
+  answers: twoHopAnswers.describe('What questions are answered with.').default('E2_E3'),
 });
 
 export type TwoHopSettings = z.output<typeof twoHopSettings>;
@@ -77,18 +90,19 @@ export function* twoHopItems(settings: TwoHopSettings): Generator<DatasetItem> {
     ['TRAIN', train],
     ['VALIDATION', heldOut],
   ] as const)
-    for (const composition of compositions) yield questionOf(composition, labels, split);
+    for (const composition of compositions) yield questionOf(composition, labels, split, settings);
 }
 
 function questionOf(
   { first, second }: Composition,
   labels: ReadonlyMap<string, string>,
   split: Split,
+  { wording, answers }: Pick<TwoHopSettings, 'wording' | 'answers'>,
 ): DatasetItem {
   return {
     type: 'prompt',
-    prompt: twoHopQuestion(labels.get(first.concept)!, labels.get(second.concept)!, first.entity),
-    answer: `${first.value} ${second.value}`,
+    prompt: twoHopQuestion(labels.get(first.concept)!, labels.get(second.concept)!, first.entity, wording),
+    answer: answers === 'E3' ? second.value : `${first.value} ${second.value}`,
     entity: first.entity,
     concepts: [first.concept, second.concept],
     template: 'two-hop',

@@ -1,4 +1,6 @@
 /** How generated two-hop data is worded. Every question ends in E1 and every statement in its value. */
+import type { z } from 'zod';
+import { namedEnum } from '../engine/contract/describe.ts';
 import { fill } from './phrasings.ts';
 
 /** Statements of a single fact, the most common wording first. */
@@ -33,8 +35,21 @@ export const RELATION_LABELS = {
   visitor_of: 'visitor',
 } as const;
 
-/** Relation 2 stands before relation 1, and E1 last, where both are known and E2 is predicted. */
-export function twoHopQuestion(first: string, second: string, name: string): string {
+/** How questions are worded; relation 2 stands before relation 1 in all. */
+export const twoHopWording = namedEnum('TwoHopWording', 'How two-hop questions are worded.', {
+  ENTITY_LAST: '“Who is the R2 of the R1 of E1”: the last token is the entity.',
+  RELATION_LAST: '“Who is the R2 for E1 of the R1”: the last token is the first relation.',
+  BARE: '“R2 R1 E1”: three words and no more.',
+});
+
+export function twoHopQuestion(
+  first: string,
+  second: string,
+  name: string,
+  wording: z.output<typeof twoHopWording> = 'ENTITY_LAST',
+): string {
+  if (wording === 'BARE') return `${second} ${first} ${name}`;
+  if (wording === 'RELATION_LAST') return `Who is the ${second} for ${name} of the ${first}`;
   return `Who is the ${second} of the ${first} of ${name}`;
 }
 

@@ -6,6 +6,7 @@ import { listModelCheckpoints } from '../db/queries/grokking.ts';
 import { type NewRun, type Run, readRun } from '../db/queries/runs.ts';
 import { grokkingBindings, grokkingPoints } from '../db/tables/index.ts';
 import { type GrokSettingsInput, grokSettings } from '../engine/contract/analysisSettings.ts';
+import { GROKKING_PRESETS, type GrokkingPreset } from '../engine/contract/grokkingPresets.ts';
 import {
   type CheckpointSchedule,
   checkpointSchedule,
@@ -84,6 +85,8 @@ export interface NewGrokkingRun {
   /** What to train on; with `modelRunId` or `models`, the questions to ask where it is not what they were trained on. */
   datasetId?: string;
   modelSettings?: ModelSettingsInput;
+  /** Defaults of a model to be trained, its checkpoints and their analysis. */
+  preset?: GrokkingPreset;
   /** A training run that kept checkpoints. */
   modelRunId?: string;
   /** Models that are there, with the steps of training that they stand for. */
@@ -101,13 +104,16 @@ export interface NewGrokkingRun {
  * @throws AppError NOT_FOUND for dataset, run or models; INVALID_INPUT naming what is not acceptable.
  */
 export async function startGrokkingRun(db: Executor, input: NewGrokkingRun): Promise<Run> {
+  const isTrained = input.modelRunId === undefined && input.models === undefined;
+  if (input.preset !== undefined && !isTrained)
+    throw invalidInput(['preset'], 'preset is for models that are to be trained; leave it out');
+  const preset = input.preset && GROKKING_PRESETS[input.preset];
   const { modelSettings: model, settings } = parseOrThrow(requestedSettings, {
-    modelSettings: input.modelSettings ?? {},
-    settings: input.settings ?? {},
+    modelSettings: { ...preset?.model, ...input.modelSettings },
+    settings: { ...input.settings, analysis: { ...preset?.analysis, ...input.settings?.analysis } },
   });
   const common = { analysis: settings.analysis, stop: settings.stop ?? null };
-  if (input.modelRunId === undefined && input.models === undefined)
-    return train(db, input, { ...common, model });
+  if (isTrained) return train(db, input, { ...common, model });
   if (input.modelRunId !== undefined && input.models !== undefined)
     throw invalidInput(['models'], 'modelRunId and models exclude each other; give one of them');
   for (const [path, given] of [
@@ -117,6 +123,12 @@ export async function startGrokkingRun(db: Executor, input: NewGrokkingRun): Pro
     if (given !== undefined)
       throw invalidInput(path, `${path.at(-1)} is for models that are to be trained; leave it out`);
   return attach(db, input, common);
+}
+
+/** The preset's, as far as the training goes. */
+function presetCheckpoints(preset: GrokkingPreset | undefined, steps: number): CheckpointSchedule {
+  const own = preset && GROKKING_PRESETS[preset].checkpoints;
+  return own?.steps ? { steps: [...new Set([...own.steps.filter((step) => step < steps), steps])] } : {};
 }
 
 type Common = Pick<GrokkingSettings, 'analysis' | 'stop'>;
@@ -130,7 +142,8 @@ async function train(
   if (datasetId === undefined)
     throw invalidInput(['datasetId'], 'datasetId, modelRunId or models must be given');
   checkLayer({ name: 'to be trained', config: model }, common.analysis.layer, LAYER);
-  const steps = checkpointSteps(input.settings?.checkpoints ?? {}, model.steps, ['settings', 'checkpoints']);
+  const asked = input.settings?.checkpoints ?? presetCheckpoints(input.preset, model.steps);
+  const steps = checkpointSteps(asked, model.steps, ['settings', 'checkpoints']);
   const dataset = await readDataset(db, datasetId);
   await checkTwoHops(db, dataset);
   const training = { kind: 'MODEL', settings: { ...model, keepSteps: steps }, seed: model.seed } as const;

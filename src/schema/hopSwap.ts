@@ -2,7 +2,7 @@
 import type { HopSwap, HopSwapSummary } from '../runs/hopSwap.ts';
 import { builder } from './builder.ts';
 import { conceptOfRun } from './conceptOfRun.ts';
-import { SwapMethod } from './intervention.ts';
+import { CellMethod } from './intervention.ts';
 import { RateRef } from './rate.ts';
 
 export const HopSwapEdit = builder.enumType('HopSwapEdit', {
@@ -20,6 +20,14 @@ export const HopSwapEdit = builder.enumType('HopSwapEdit', {
     MEAN_DIFFERENCE: {
       description:
         'No SAE: the difference of the mean activations of the two relations, times alpha, is added.',
+    },
+    TRUE_ACTIVATION: {
+      description:
+        'No SAE: the activations of the question that asks the target in the place of the source, at the same tokens. About the ceiling of any edit there. Only of questions that name their relations by their labels. No isolation.',
+    },
+    SUM: {
+      description:
+        'No SAE: at each token the sum, by least squares on TRAIN questions, of what the target adds and of what the rest adds: whose relation it is, or at the relation’s own token the other relation. About what one column a relation can reach. No isolation.',
     },
   } as const,
 });
@@ -74,7 +82,7 @@ export const HopSwapResultRef = builder.objectRef<HopSwap>('HopSwapResult').impl
     }),
     edited: t.field({ type: HopSwapEdit, description: 'What is edited.', resolve: (r) => r.edited }),
     method: t.field({
-      type: SwapMethod,
+      type: CellMethod,
       description: 'How the edit is made.',
       resolve: ({ method }) => method,
     }),

@@ -1,11 +1,13 @@
 /** Generates questions that take two hops. */
+
 import { twoHopSettings } from '../data/two-hop-generator.ts';
+import { grokkingPreset } from '../engine/contract/grokkingPresets.ts';
 import { generateTwoHopDataset } from '../services/datasetCreation.ts';
 import { builder } from './builder.ts';
 import { NAME, successOf } from './datasetCreation.ts';
 import { withoutNulls } from './input.ts';
 import { addMutation } from './mutation.ts';
-import { settingFields } from './settings.ts';
+import { enumFrom, settingFields } from './settings.ts';
 
 addMutation('generateTwoHopDataset', {
   description:
@@ -15,6 +17,12 @@ addMutation('generateTwoHopDataset', {
     description: 'What to generate; the same settings give the same data.',
     fields: (t) => ({
       name: t.string({ required: false, description: `${NAME} Default: made of the other settings.` }),
+      preset: t.field({
+        type: enumFrom(grokkingPreset),
+        required: false,
+        description:
+          'Defaults of the other settings: the questions on which a model groks by the same preset.',
+      }),
       ...settingFields(t, twoHopSettings),
     }),
   }),

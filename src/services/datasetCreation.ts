@@ -17,6 +17,7 @@ import { spellOutSteps } from '../data/two-hop-steps.ts';
 import { readWorld, type WorldSettingsInput, worldSettings } from '../data/world.ts';
 import type { Db, Executor } from '../db/client.ts';
 import { concepts, facts } from '../db/tables/index.ts';
+import { GROKKING_PRESETS, type GrokkingPreset } from '../engine/contract/grokkingPresets.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { type Dataset, datasetsByIds } from './dataset.ts';
 import { storeDataset } from './datasetWriter.ts';
@@ -52,9 +53,10 @@ export async function generateDataset(db: Db, input: NewGeneration): Promise<Dat
  */
 export async function generateTwoHopDataset(
   db: Db,
-  input: TwoHopSettingsInput & { name?: string | null },
+  { preset, ...input }: TwoHopSettingsInput & { name?: string | null; preset?: GrokkingPreset },
 ): Promise<Dataset> {
-  const { name, ...settings } = parseOrThrow(newTwoHopGeneration, input);
+  const known = preset && GROKKING_PRESETS[preset].data;
+  const { name, ...settings } = parseOrThrow(newTwoHopGeneration, { ...known, ...input });
   const { entities, relations, seed } = settings;
   const row = {
     name: name ?? `Two hops over ${relations} relations of ${entities} people, seed ${seed}`,

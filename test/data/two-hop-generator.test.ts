@@ -33,6 +33,24 @@ describe('generateTwoHop', () => {
     expect(bySplit(bare, 'VALIDATION').length).toBeLessThan(1800);
   });
 
+  it('words questions as it is told to, and answers them with E3 alone', () => {
+    const common = { entities: 5, relations: 3, trainShare: 0.5 } as const;
+    const usual = generateTwoHop(common);
+    const label = (concept: number) => usual.concepts[concept]!.label;
+    for (const [wording, said] of [
+      ['ENTITY_LAST', (a: string, b: string, e: string) => `Who is the ${b} of the ${a} of ${e}`],
+      ['RELATION_LAST', (a: string, b: string, e: string) => `Who is the ${b} for ${e} of the ${a}`],
+      ['BARE', (a: string, b: string, e: string) => `${b} ${a} ${e}`],
+    ] as const) {
+      const { prompts } = generateTwoHop({ ...common, wording, answers: 'E3' });
+      expect(prompts).toHaveLength(usual.prompts.length);
+      prompts.forEach(({ prompt, answer, entity, concepts }, i) => {
+        expect(prompt).toBe(said(label(concepts[0]!), label(concepts[1]!), entity));
+        expect(answer).toBe(usual.prompts[i]!.answer!.split(' ')[1]);
+      });
+    }
+  });
+
   it('holds out no question that is asked in training, and none whose facts training does not show', () => {
     for (const dataset of [bare, stated]) {
       const train = bySplit(dataset, 'TRAIN');

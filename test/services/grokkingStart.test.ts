@@ -2,6 +2,7 @@ import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
 import { runs } from '../../src/db/tables/index.ts';
+import { GROKKING_PRESETS } from '../../src/engine/contract/grokkingPresets.ts';
 import { prepareQueue } from '../../src/jobs/queue.ts';
 import { checkpointSteps } from '../../src/runs/checkpointSchedule.ts';
 import { startGrokkingRun } from '../../src/runs/grokking.ts';
@@ -47,6 +48,27 @@ test('a run waits with an analysis for each checkpoint, and only its training is
   expect(rows).toEqual([{ key: `run:${parts[0]!.id}` }]);
 });
 
+test('a preset gives data, model, checkpoints and analysis, and what is set beside it stands', async () => {
+  const { db } = database;
+  const read = async (input: Parameters<typeof startGrokkingRun>[1]) => {
+    const { id } = await startGrokkingRun(db, input);
+    const parts = await db.select().from(runs).where(eq(runs.parentId, id)).orderBy(runs.id);
+    const [training, ...analyses] = parts.map(({ settings }) => settings as Record<string, unknown>);
+    return { training: training!, analyses, steps: parts.slice(1).map(({ step }) => step!) };
+  };
+  for (const preset of ['GROKKING', 'IMPLICIT'] as const) {
+    const own = await generateTwoHopDataset(db, { preset, entities: 4, relations: 3, trainShare: 0.5 });
+    const { data, model, checkpoints } = GROKKING_PRESETS[preset];
+    expect(own.settings).toMatchObject({ ...data, entities: 4, relations: 3, trainShare: 0.5 });
+    const run = await read({ datasetId: own.id, preset, modelSettings: { seed: 7 } });
+    expect(run.training).toMatchObject({ ...model, seed: 7 });
+    expect(run.steps).toEqual(checkpoints.steps);
+    expect(run.analyses[0]).toMatchObject({ shared: false, layer: 0 });
+  }
+  const short = await read({ datasetId, preset: 'GROKKING', modelSettings: { steps: 110 } });
+  expect([short.steps, short.training.initStd]).toEqual([[0, 25, 50, 75, 100, 110], 0.2]);
+});
+
 test('what cannot be followed is refused with its path', async () => {
   const { db } = database;
   const modelId = await insertModel(db, datasetId);
@@ -60,6 +82,7 @@ test('what cannot be followed is refused with its path', async () => {
     [{ modelRunId: unkept.id }, 'modelRunId', 'keepCheckpoints'],
     [{ modelRunId: unkept.id, models: [] }, 'models', 'exclude'],
     [{ models: [] }, 'models', '1 to'],
+    [{ models: [{ modelId, step: 1 }], preset: 'GROKKING' as const }, 'preset', 'leave it out'],
     [
       {
         models: [

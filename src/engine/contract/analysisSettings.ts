@@ -1,9 +1,16 @@
 /** Settings of the analysis of a checkpoint. */
 import { z } from 'zod';
 import { alignmentSettings } from './alignmentSettings.ts';
-import { count, namedObject, whole } from './describe.ts';
+import { count, namedEnum, namedObject, whole } from './describe.ts';
 
 const { shape } = alignmentSettings;
+
+const hopPositions = namedEnum('HopPositions', 'The tokens at which swaps of a hop edit.', {
+  ANSWERING:
+    'Where the hop’s answer is predicted: the last token of the question for hop 1, the last of E2 for hop 2. Blocks above may read the relation again from its own token.',
+  RELATION:
+    'There and at the relation’s own token in the question, R1’s or R2’s, each with an SAE and a normalisation of its own, edited together. Questions must name both relations by their labels, the second first.',
+});
 
 export const grokSettings = namedObject(
   'CheckpointAnalysisSettings',
@@ -32,6 +39,9 @@ export const grokSettings = namedObject(
       .boolean()
       .describe('One SAE over both positions, with one slot a relation; otherwise one SAE for each.')
       .default(true),
+    positions: hopPositions
+      .describe('Where swaps of a hop edit; binding is measured where its answer is predicted.')
+      .default('ANSWERING'),
     pretrainSteps: whole(0, 1_000_000).describe('Training steps of the SAE without labels.').default(200),
     posttrainSteps: whole(0, 1_000_000).describe('Training steps of the SAE with labels.').default(400),
     maxQuestions: count(1_000_000)

@@ -4,10 +4,17 @@ import type { GrokSettings } from './analysisSettings.ts';
 import type { EngineDataset } from './dataset.ts';
 import type { HopSwapSettings } from './hopSwapSettings.ts';
 import type { ModelRef } from './model.ts';
-import type { SwapMethod } from './swap.ts';
+import type { CellMethod } from './swap.ts';
 import type { WrittenFile } from './writtenFile.ts';
 
-export const HOP_EDITS = ['CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE'] as const;
+export const HOP_EDITS = [
+  'CONCEPT',
+  'UNSUPERVISED_LATENT',
+  'RANDOM_LATENT',
+  'MEAN_DIFFERENCE',
+  'TRUE_ACTIVATION',
+  'SUM',
+] as const;
 /** What is edited: the bound slots, or a control. */
 export type HopEdit = (typeof HOP_EDITS)[number];
 
@@ -44,7 +51,7 @@ export interface HopSwapMeasure {
   /** 1: the answer is to follow the target from E1, so both tokens may change. 2: E2 stays, E3 is to follow the target. */
   hop: 1 | 2;
   edited: HopEdit;
-  method: SwapMethod;
+  method: CellMethod;
   alpha: number;
   /** Held-out questions whose (entity, target) the SAE's counterfactuals may have led to. */
   shown: Trials;

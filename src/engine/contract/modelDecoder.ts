@@ -31,6 +31,8 @@ export interface Decoder {
     activation: Activation;
     /** Whether a second projection, through the activation, multiplies the first. */
     gated: boolean;
+    /** So many blocks, from the first, have none (and no norm before it); absent means none of them. */
+    missing?: number;
   };
   /** Which projections have biases. */
   biases: { queriesKeysValues: boolean; attentionOutput: boolean; mlp: boolean };

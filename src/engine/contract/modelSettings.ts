@@ -14,6 +14,11 @@ export const modelSettings = namedObject(
     nLayers: count(48).describe('Number of transformer blocks.').default(4),
     nHeads: count(64).describe('Attention heads a block; must divide `dModel`.').default(4),
     dModel: count(4096).describe('Width of the residual stream.').default(64),
+    attentionOnlyBlocks: whole(0, 48)
+      .describe(
+        'So many blocks, from the first, have attention and no MLP: what they write can gather what is asked, and looks nothing up.',
+      )
+      .default(0),
     nCtx: count(4096).describe('Longest sequence in tokens.').default(32),
     // 0.02 is too small at width 64.
     initStd: z
@@ -55,7 +60,13 @@ export const modelSettings = namedObject(
     logEvery: count(1_000_000).describe('Metrics are logged every this many steps.').default(10),
   },
 ).superRefine(
-  ({ dModel, nHeads }, ctx) => {
+  ({ dModel, nHeads, nLayers, attentionOnlyBlocks }, ctx) => {
+    if (attentionOnlyBlocks >= nLayers && attentionOnlyBlocks > 0)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['attentionOnlyBlocks'],
+        message: `attentionOnlyBlocks must be below nLayers (${nLayers}); got ${attentionOnlyBlocks}`,
+      });
     if (dModel % nHeads !== 0)
       ctx.addIssue({
         code: 'custom',
@@ -63,7 +74,7 @@ export const modelSettings = namedObject(
         message: `nHeads must divide dModel (${dModel}); got ${nHeads}`,
       });
   },
-  reading('dModel', 'nHeads'),
+  reading('dModel', 'nHeads', 'nLayers', 'attentionOnlyBlocks'),
 );
 
 export type ModelSettingsInput = z.input<typeof modelSettings>;
@@ -97,6 +108,11 @@ export function resolveModelSettings(input: ModelSettingsInput, initial: ModelSh
   }
   if (input.initStd !== undefined)
     throw invalidInput(['settings', 'initStd'], 'initStd is of weights that are drawn; a model has its own');
+  if (input.attentionOnlyBlocks !== undefined)
+    throw invalidInput(
+      ['settings', 'attentionOnlyBlocks'],
+      'attentionOnlyBlocks is of models that are made here; leave it out',
+    );
   // The limits of the shape are of models that are made here.
   const { nLayers: _, nHeads: _1, dModel: _2, nCtx: _3, ...recipe } = input;
   const parsed = parseOrThrow(modelSettings, { ...FINE_TUNING_DEFAULTS, ...recipe }, ['settings']);

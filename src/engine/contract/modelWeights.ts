@@ -40,6 +40,7 @@ export function modelWeights(config: ModelConfig): WeightTable {
     if (normsQueriesKeys) for (const part of ['q', 'k']) norm(`${at}.attn.${part}_norm`, dHead);
     project(`${at}.attn.c_proj`, [nHeads * dHead, dModel], biases.attentionOutput, layer);
     if (decoder.normsOutputs) norm(`${at}.ln_1_out`);
+    if (layer < (mlp.missing ?? 0)) continue;
     norm(`${at}.ln_2`);
     if (mlp.gated) project(`${at}.mlp.c_gate`, [dModel, dMlp], biases.mlp);
     project(`${at}.mlp.c_fc`, [dModel, dMlp], biases.mlp);

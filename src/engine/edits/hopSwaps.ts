@@ -5,27 +5,34 @@ import type { CapturedPrompt } from '../align/captured.ts';
 import { createWithheld } from '../align/withheld.ts';
 import type { GrokSettings } from '../contract/analysisSettings.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
-import type { HopEdit, HopSwapJob, HopSwapMeasure, HopSwapResult } from '../contract/hopSwap.ts';
+import type { HopSwapJob, HopSwapMeasure, HopSwapResult } from '../contract/hopSwap.ts';
 import type { HopSwapSettings } from '../contract/hopSwapSettings.ts';
 import type { JobContext } from '../contract/protocol.ts';
-import type { SwapMethod } from '../contract/swap.ts';
-import { captureHop, HOPS, trainHopSaes } from '../grok/analyse.ts';
+import { captureHop, HOPS, trainHopSaes, trainRelationSaes } from '../grok/analyse.ts';
 import { measureAnswers } from '../grok/answers.ts';
 import { type HopActivations, quietly } from '../grok/hopSae.ts';
+import { type HopPlace, placesOf } from '../grok/places.ts';
 import { type TwoHopQuestion, twoHopQuestions } from '../grok/questions.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { readSae, type StoredSae, writeSae } from '../sae/file.ts';
 import { Sae } from '../sae/sae.ts';
-import { type AskedTrials, askTrials, type CellEdits, findSuccesses } from './answers.ts';
 import { type Editors, freeScales, prepareEditors, trainUnsupervised } from './controls.ts';
-import { type Editor, randomSwap } from './editors.ts';
+import { randomSwap } from './editors.ts';
+import { createSum, createTrueActivation } from './hopCeilings.ts';
+import {
+  count,
+  type HopGiven,
+  type HopTrials,
+  measureHand,
+  measureOf,
+  prepareLab,
+  preparePlaces,
+} from './hopLab.ts';
 import { drawHopTrials, type HopTrial, relationPairs } from './hopTrials.ts';
-import { type Isolation, prepareIsolation } from './isolation.ts';
+import { placeTrials } from './placedTrials.ts';
 
 /** Share of a job that trains the SAEs it was not given. */
 const TRAINING_SHARE = 0.3;
-
-type Breathe = () => Promise<void>;
 
 /**
  * Swaps with the SAEs given, or with those that the analysis settings give; the same job gives the same numbers.
@@ -57,8 +64,9 @@ export async function runHopSwaps(
 }
 
 /**
- * Swaps with the SAEs of an analysis (one for both hops, or one each). Alpha is chosen on TRAIN questions to pairs that
- * were shown; what is reported is of held-out questions. At hop 2 the question is followed by the right E2.
+ * Swaps with the SAEs of an analysis (one for both hops, or one each), and where the settings edit at relations' tokens
+ * too, with SAEs of these, which are trained here. Alpha is chosen on TRAIN questions to pairs that were shown; what is
+ * reported is of held-out questions. At hop 2 the question is followed by the right E2.
  * @param progress is told the share of the swaps that is done, 0–1.
  */
 export async function measureHopSwaps(
@@ -75,6 +83,7 @@ export async function measureHopSwaps(
   const heldOut = twoHopQuestions(dataset, model.tokenizer, 'VALIDATION', grok);
   const { right } = await measureAnswers(model, heldOut, { layer: grok.layer, breathe });
   const answered = heldOut.filter((_, i) => right[i]);
+  const named = await trainRelationSaes(model, dataset, grok, context);
   const learned = await Promise.all(HOPS.map((hop) => captureHop(model, train, hop, grok, breathe)));
   for (const [group, stored] of saes.entries()) {
     const hops = saes.length === 1 ? HOPS : [HOPS[group]!];
@@ -85,15 +94,28 @@ export async function measureHopSwaps(
       for (const hop of hops) {
         const { h } = await captureHop(model, heldOut, hop, grok, breathe);
         const trials = drawAll({ hop, train, learned: learned[hop]!.h, heldOut, h }, dataset, sae, swaps);
-        const lab = await prepareLab(model, sae, hop, trials, answered, breathe);
+        const places = placesOf(hop, grok, train);
+        const first = named[hop] && new Sae(named[hop]!);
+        const own = await Promise.all(
+          places.map((place) => captureHop(model, train, hop, grok, breathe, place)),
+        );
+        const given = { model, hop, layer: grok.layer, trials, answered, breathe };
+        const more =
+          first &&
+          (await prepareHopEditors(model, first, asPrompts(own[0]!, model), dataset, swaps, context));
+        const lab = more
+          ? await preparePlaces(given, places, [more.all, editors.all])
+          : await prepareLab(given, editors.all);
         try {
-          const all = editors.all.flatMap((editor) => editor.methods.map((method) => ({ editor, method })));
-          for (const [i, edits] of all.entries()) {
-            progress((hop + i / all.length) / HOPS.length);
-            measures.push(await measureMethod(lab, edits, swaps.alphas, breathe));
+          for (const [i, hand] of lab.hands.entries()) {
+            progress((hop + i / lab.hands.length) / HOPS.length);
+            measures.push(await measureHand(lab, hand, trials, dataset.concepts.length, swaps.alphas));
           }
+          measures.push(...(await measureCeilings(given, dataset, places, own)));
         } finally {
           lab.dispose();
+          more?.dispose();
+          first?.dispose();
         }
       }
     } finally {
@@ -132,14 +154,6 @@ function prepareHopEditors(
   });
 }
 
-/** What swaps at one hop are tried on. */
-interface HopTrials {
-  /** On TRAIN questions, to choose alpha by. */
-  choosing: readonly HopTrial[];
-  shown: readonly HopTrial[];
-  withheld: readonly HopTrial[];
-}
-
 function drawAll(
   asked: {
     hop: 0 | 1;
@@ -165,101 +179,34 @@ function drawAll(
   };
 }
 
-/** A hop's trials on the model; null stands for none. */
-interface HopLab {
-  hop: 1 | 2;
-  asked: Record<keyof HopTrials, AskedTrials | null>;
-  isolation: Isolation<'QUESTION'>;
-  dispose(): void;
-}
-
-/** Isolation is the swaps to shown pairs, each armed on a question that asks about its source at neither hop. */
-async function prepareLab(
-  model: LanguageModel,
-  { settings: { layer } }: Sae,
-  hop: 0 | 1,
-  trials: HopTrials,
-  answered: readonly TwoHopQuestion[],
-  breathe: Breathe,
-): Promise<HopLab> {
-  const cases = trials.shown.flatMap(({ pair, source }, i) => {
-    const others = answered.filter(({ relations }) => !relations.includes(source));
-    const question = others[i % Math.max(1, others.length)];
-    return question ? [{ pair, kind: 'QUESTION' as const, question }] : [];
-  });
-  // With the end token, which these questions are answered with too.
-  const maxNewTokens = Math.max(0, ...cases.map(({ question: { tokens, from } }) => tokens.length - from));
-  const isolation = await prepareIsolation(
-    model,
-    ['QUESTION'],
-    cases.map(({ question, ...rest }) => ({ ...rest, tokens: question.tokens.slice(0, question.from) })),
-    { layer, maxNewTokens, breathe },
-  );
-  const ask = (own: readonly HopTrial[]) => (own.length > 0 ? askTrials(model, layer, own) : null);
-  const asked = {
-    choosing: ask(trials.choosing),
-    shown: ask(trials.shown),
-    withheld: ask(trials.withheld),
+/** The true activation and the sum, at the same places. */
+async function measureCeilings(
+  given: HopGiven,
+  dataset: EngineDataset,
+  places: readonly HopPlace[],
+  learned: readonly HopActivations[],
+): Promise<HopSwapMeasure[]> {
+  const { model, hop, layer, trials, breathe } = given;
+  const place = (own: readonly HopTrial[]) => placeTrials(model, own, places, layer, breathe);
+  const placed = {
+    choosing: await place(trials.choosing),
+    shown: await place(trials.shown),
+    withheld: await place(trials.withheld),
   };
-  const dispose = () => {
-    for (const own of Object.values(asked)) own?.dispose();
-  };
-  return { hop: (hop + 1) as 1 | 2, asked, isolation, dispose };
-}
-
-async function measureMethod(
-  { hop, asked, isolation }: HopLab,
-  { editor, method }: Omit<CellEdits, 'alpha'>,
-  alphas: readonly number[],
-  breathe: Breathe,
-): Promise<HopSwapMeasure> {
-  const tryAll = async (own: AskedTrials | null, alpha: number) =>
-    own ? await findSuccesses(own, { editor, method, alpha }, breathe) : [];
-  const choosing = [];
-  for (const alpha of alphas) choosing.push({ alpha, ...count(await tryAll(asked.choosing, alpha)) });
-  const { alpha } = choosing.reduce((best, each) => (each.successes > best.successes ? each : best));
-  const shown = await tryAll(asked.shown, alpha);
-  const withheld = await tryAll(asked.withheld, alpha);
-  const { QUESTION } = await isolation.measure({ editor, method, alpha });
-  return {
-    hop,
-    edited: editor.edited as HopEdit,
-    method: method as SwapMethod,
-    alpha,
-    shown: count(shown),
-    withheld: count(withheld),
-    relations: byRelation(
-      editor,
-      { asked: asked.shown, right: shown },
-      { asked: asked.withheld, right: withheld },
-    ),
-    isolation: { questions: QUESTION.asked, kept: QUESTION.kept },
-    choosing,
-  };
-}
-
-const count = (right: readonly boolean[]) => ({
-  trials: right.length,
-  successes: right.filter(Boolean).length,
-});
-
-/** Trials with whether each succeeded. */
-interface Tried {
-  asked: AskedTrials | null;
-  right: readonly boolean[];
-}
-
-/** Counts of each relation, where it is turned off and where it is turned on. */
-function byRelation({ swaps, sae }: Editor, shown: Tried, withheld: Tried): HopSwapMeasure['relations'] {
-  const of = ({ asked, right }: Tried, side: 'off' | 'on', relation: number) =>
-    count(right.filter((_, i) => swaps[asked!.trials[i]!.pair]![side].concept === relation));
-  return sae.concepts.map((_, relation) => {
-    const counts = (side: 'off' | 'on') => ({
-      shown: of(shown, side, relation),
-      withheld: of(withheld, side, relation),
+  const measures: HopSwapMeasure[] = [];
+  for (const [edited, ceiling] of [
+    ['TRUE_ACTIVATION', createTrueActivation(model, dataset, given)],
+    ['SUM', createSum(model, dataset, places, learned, given)],
+  ] as const) {
+    const tried = { shown: await ceiling(placed.shown), withheld: await ceiling(placed.withheld) };
+    const what = { hop, edited, method: 'REPLACEMENT', alpha: 1 } as const;
+    measures.push({
+      ...measureOf(what, trials, tried, dataset.concepts.length),
+      isolation: { questions: 0, kept: 0 },
+      choosing: [{ alpha: 1, ...count(await ceiling(placed.choosing)) }],
     });
-    return { relation, source: counts('off'), target: counts('on') };
-  });
+  }
+  return measures;
 }
 
 /** The form in which one-hop questions are captured, so that baselines and their latents are found the same way. */

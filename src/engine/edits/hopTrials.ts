@@ -6,7 +6,9 @@ import type { Trial } from './answers.ts';
 import type { ConceptPair } from './editors.ts';
 
 /** One swap: at hop 1 behind the question, at hop 2 behind the question and E2. */
-export interface HopTrial extends Trial, ConceptPair {}
+export interface HopTrial extends Trial, ConceptPair {
+  question: TwoHopQuestion;
+}
 
 /** Questions of a split with their activations at a hop, `[n, dModel]`. */
 export interface AskedHop {
@@ -32,7 +34,8 @@ export function drawHopTrials(
 ): HopTrial[] {
   const lookUp = indexValues(facts);
   const dModel = h.length / questions.length;
-  const trials = questions.flatMap(({ tokens, positions, relations, entities }, i) => {
+  const trials = questions.flatMap((question, i) => {
+    const { tokens, positions, relations, entities, isImplicit } = question;
     const source = relations[hop];
     const entity = entities[hop];
     const own = lookUp(entity, source);
@@ -41,7 +44,9 @@ export function drawHopTrials(
       if (target === source || value === undefined || value === own || !of(entity, target)) return null;
       if (hop === 1) return value;
       const end = lookUp(value, relations[1]);
-      return end === undefined ? null : `${value} ${end}`;
+      if (end === undefined || !isImplicit) return end === undefined ? null : `${value} ${end}`;
+      // The answer must tell the swap.
+      return own !== undefined && end === lookUp(own, relations[1]) ? null : end;
     };
     return concepts.flatMap((_, target): HopTrial[] => {
       const expected = expectedOf(target);
@@ -51,7 +56,7 @@ export function drawHopTrials(
         tokens: tokens.slice(0, positions[hop] + 1),
         h: h.subarray(i * dModel, (i + 1) * dModel),
       };
-      return [{ ...asked, pair, source, target, expected: [expected] }];
+      return [{ ...asked, question, pair, source, target, expected: [expected] }];
     });
   });
   return createRandom(seed, 'hop-swaps', hop).shuffle(trials).slice(0, count);

@@ -19,6 +19,7 @@ import { type StoredSae, writeSae } from '../sae/file.ts';
 import { Sae } from '../sae/sae.ts';
 import { type Answers, type Edit, measureAnswers } from './answers.ts';
 import { type HopActivations, trainHopSae } from './hopSae.ts';
+import { answeringPlace, type HopPlace, placesOf } from './places.ts';
 import { oneHopQuestions, type TwoHopQuestion, twoHopQuestions } from './questions.ts';
 
 type Breathe = () => Promise<void>;
@@ -105,6 +106,11 @@ export async function trainHopSaes(
 ): Promise<StoredSae[]> {
   const questions = twoHopQuestions(dataset, model.tokenizer, 'TRAIN', settings);
   const breathe = () => context.reporter.breathe();
+  if (settings.shared && questions.some(({ isImplicit }) => isImplicit))
+    throw invalidInput(
+      ['settings', 'analysis', 'shared'],
+      'where answers leave E2 out, both hops are read at one token, so an SAE of both cannot tell them apart; set shared to false',
+    );
   const captured = await Promise.all(HOPS.map((hop) => captureHop(model, questions, hop, settings, breathe)));
   const groups = settings.shared ? [captured] : captured.map((own) => [own]);
   const saes = [];
@@ -115,24 +121,47 @@ export async function trainHopSaes(
   return saes;
 }
 
+/**
+ * For each hop the SAE that reads its relation's own token, null where the settings read none there; trained as those
+ * above, on TRAIN questions, one activation being led to another of the same other relation.
+ */
+export async function trainRelationSaes(
+  model: LanguageModel,
+  dataset: EngineDataset,
+  settings: GrokSettings,
+  context: JobContext,
+): Promise<(StoredSae | null)[]> {
+  const questions = twoHopQuestions(dataset, model.tokenizer, 'TRAIN', settings);
+  const breathe = () => context.reporter.breathe();
+  const saes: (StoredSae | null)[] = [];
+  for (const hop of HOPS) {
+    const [place, answering] = placesOf(hop, settings, questions);
+    const own = answering ? await captureHop(model, questions, hop, settings, breathe, place) : null;
+    saes.push(own && (await trainHopSae(model, [own], dataset, settings, context, () => {})));
+  }
+  return saes;
+}
+
 const countsOf = ({ questions, correct }: Answers) => ({ questions, correct });
 
-/** Activations of questions at one of their hops, 0 or 1. */
+/** Activations of questions at one of their hops, 0 or 1: where its answer is predicted, or at another place of it. */
 export async function captureHop(
   model: LanguageModel,
   questions: readonly TwoHopQuestion[],
   hop: 0 | 1,
   { layer }: { layer: number },
   breathe: Breathe,
+  place: HopPlace = answeringPlace(hop),
 ): Promise<HopActivations> {
   // The end token is no input.
   const sequences = questions.map(({ tokens }) => tokens.slice(0, -1));
-  const positions = questions.map((question) => [question.positions[hop]]);
+  const positions = questions.map((question) => [place.positionOf(question)]);
   const h = await captureResidPost(model, sequences, { layer, positions, breathe });
   return {
     h,
     relations: questions.map(({ relations }) => relations[hop]),
     entities: questions.map(({ entities }) => entities[hop]),
+    groups: questions.map((question) => place.groupOf(question)),
     answers: questions.map(({ answers }) => answers[hop]),
   };
 }

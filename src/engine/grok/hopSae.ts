@@ -20,6 +20,8 @@ export interface HopActivations {
   relations: readonly number[];
   /** Whose relation it is. */
   entities: readonly string[];
+  /** Activations of one group are led to one another. */
+  groups: readonly string[];
   /** First token of the answer to the hop. */
   answers: readonly number[];
 }
@@ -60,7 +62,7 @@ export async function trainHopSae(
     nConcepts,
     concepts: relations,
     answers: Int32Array.from(hops.flatMap((hop) => hop.answers)),
-    entities: numberNames(entities),
+    entities: numberNames(hops.flatMap((hop) => hop.groups)),
     withheld: withheldRows({ concepts }, settings, entities, relations),
   };
   const keys = concepts.map(({ key }) => key);

@@ -5,6 +5,7 @@ import { createRandom } from '../../random.ts';
 import type { EngineDataset, Split } from '../contract/dataset.ts';
 import { askingOf } from '../model/asking.ts';
 import { questionSequence, type Sequence } from '../model/batches.ts';
+import { findRelations } from './places.ts';
 
 export interface TwoHopQuestion extends Sequence {
   /** R1 and R2, by concept index. */
@@ -15,6 +16,10 @@ export interface TwoHopQuestion extends Sequence {
   positions: readonly [number, number];
   /** First token of E2 and of E3. */
   answers: readonly [number, number];
+  /** Last token of R1's and of R2's label; null where the question does not name them, R2 before R1. */
+  relationPlaces: readonly [number, number] | null;
+  /** Whether the answer leaves E2 out, so that both hops are read where E3 is predicted. */
+  isImplicit: boolean;
 }
 
 /** An entity's value for a relation; where there are several, the usual one, which the facts name first. */
@@ -31,10 +36,11 @@ export function indexValues(
 
 /**
  * Questions of two relations of a split, at most `max` of them, drawn by the seed.
- * @throws {AppError} INVALID_INPUT when a question's first fact is not among the dataset's, or its answer not `E2 E3`.
+ * @throws {AppError} INVALID_INPUT when a question's first fact is not among the dataset's, or its answer neither `E2 E3`
+ * nor `E3`.
  */
 export function twoHopQuestions(
-  { prompts, facts }: EngineDataset,
+  { prompts, facts, concepts }: EngineDataset,
   tokenizer: Tokenizer,
   split: Split,
   { seed, maxQuestions }: { seed: number; maxQuestions: number },
@@ -50,18 +56,24 @@ export function twoHopQuestions(
     if (middle === undefined)
       throw invalidInput(['dataset'], `the dataset has no fact for the first hop of "${prompt.prompt}"`);
     const sequence = questionSequence(askingOf(tokenizer, {}), prompt);
+    const relationPlaces = findRelations(prompt.prompt, relations, { concepts }, tokenizer);
+    const common = { ...sequence, relations, relationPlaces, entities: [prompt.entity, middle] as const };
+    if (prompt.answer === lookUp(middle, relations[1])) {
+      const { from } = sequence;
+      const answer = sequence.tokens[from]!;
+      return { ...common, isImplicit: true, positions: [from - 1, from - 1], answers: [answer, answer] };
+    }
     const spoken = tokenizer.encode(` ${middle}`);
     const e2 = sequence.from + spoken.length;
     // Behind E2 come a token of E3 and the end token, at least.
     if (spoken.some((id, i) => sequence.tokens[sequence.from + i] !== id) || sequence.tokens.length < e2 + 2)
       throw invalidInput(
         ['dataset'],
-        `"${prompt.prompt}" is answered "${prompt.answer}"; both hops can be read only where the answer begins with ${middle} and goes on`,
+        `"${prompt.prompt}" is answered "${prompt.answer}"; both hops can be read only where the answer begins with ${middle} and goes on, or is what the second relation leads to`,
       );
     return {
-      ...sequence,
-      relations,
-      entities: [prompt.entity, middle],
+      ...common,
+      isImplicit: false,
       positions: [sequence.from - 1, e2 - 1],
       answers: [sequence.tokens[sequence.from]!, sequence.tokens[e2]!],
     };

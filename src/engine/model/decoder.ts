@@ -159,6 +159,7 @@ function block(
   const { mixed, present } = attend(qkv, headsOf(config, layer), sight, past, keeps, shared); // [B·T, H·D]
   const attended = written('ln_1', project(weights, `${name}.attn.c_proj`, mixed));
   const middle = tf.add(x, attended) as tf.Tensor2D;
+  if (layer < (decoder.mlp.missing ?? 0)) return { resid: middle, present };
   const hidden = mlp(decoder, weights, name, normed('ln_2', decoder.parallel ? x : middle)); // [B·T, dMlp]
   return { resid: tf.add(middle, written('ln_2', project(weights, `${name}.mlp.c_proj`, hidden))), present };
 }

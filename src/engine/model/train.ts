@@ -13,6 +13,7 @@ import { createRandom } from '../../random.ts';
 import type { Arrays } from '../contract/arrays.ts';
 import { type EngineDataset, isQuestion, SPLITS, type Split } from '../contract/dataset.ts';
 import type { ModelConfig, ModelJob, ModelResult, ModelSnapshot } from '../contract/model.ts';
+import { gpt2Decoder } from '../contract/modelDecoder.ts';
 import type { ModelSettings } from '../contract/modelSettings.ts';
 import { modelWeights } from '../contract/modelWeights.ts';
 import type { JobContext } from '../contract/protocol.ts';
@@ -119,8 +120,12 @@ function tokenizerOf({ prefix = '', prompts, texts }: EngineDataset): TokenizerJ
   ]);
 }
 
-function newConfig({ nLayers, nHeads, dModel, nCtx }: ModelSettings, { dVocab }: Tokenizer): ModelConfig {
-  return { nLayers, nHeads, dModel, dMlp: 4 * dModel, nCtx, dVocab, layerNormEps: 1e-5 };
+function newConfig(settings: ModelSettings, { dVocab }: Tokenizer): ModelConfig {
+  const { nLayers, nHeads, dModel, nCtx, attentionOnlyBlocks: missing } = settings;
+  const config = { nLayers, nHeads, dModel, dMlp: 4 * dModel, nCtx, dVocab, layerNormEps: 1e-5 };
+  if (missing === 0) return config;
+  const decoder = gpt2Decoder(config);
+  return { ...config, decoder: { ...decoder, mlp: { ...decoder.mlp, missing } } };
 }
 
 /** What is learned from: texts that no batch has a place for need not fit into the context. */

@@ -1,4 +1,5 @@
 /** Runs that follow a two-hop model along its training. */
+import { grokkingPreset } from '../../engine/contract/grokkingPresets.ts';
 import { type StopRule, stopMeasure, stopRule } from '../../engine/contract/grokkingSettings.ts';
 import { startGrokkingRun } from '../../runs/grokking.ts';
 import {
@@ -164,6 +165,12 @@ addStart('startGrokkingRun', {
         required: false,
         description:
           'The two-hop dataset to learn; of models that are there, the one to ask about. Default there: the one that they were trained on.',
+      }),
+      preset: t.field({
+        type: enumFrom(grokkingPreset),
+        required: false,
+        description:
+          'Defaults of `modelSettings`, of the checkpoints and of their analysis; of the questions where `generateTwoHopDataset` is given the same.',
       }),
       modelSettings: t.field({
         type: ModelSettingsTypes.input,

@@ -107,6 +107,7 @@ const ITEMS: Record<string, (i: number) => unknown> = {
   alphas: (i) => i / 10,
   withheldTargets: (i) => `c${i}`,
   methods: () => 'LATENT_DECODE',
+  dasDimensions: (i) => i + 1,
 };
 
 const numbers = cases.filter(({ accepted }) => !/of them|none twice|[A-Z]/.test(accepted));

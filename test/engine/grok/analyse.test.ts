@@ -18,8 +18,10 @@ import { type ConceptPair, createEditor, slotSwap } from '../../../src/engine/ed
 import { measureHopSwaps } from '../../../src/engine/edits/hopSwaps.ts';
 import { drawHopTrials, relationPairs } from '../../../src/engine/edits/hopTrials.ts';
 import { METHODS } from '../../../src/engine/edits/methods.ts';
+import { answerPlaces, captureAt, placeTrials } from '../../../src/engine/edits/placedTrials.ts';
 import { analyseCheckpoint, captureHop } from '../../../src/engine/grok/analyse.ts';
 import { measureAnswers } from '../../../src/engine/grok/answers.ts';
+import { askOther, placesOf } from '../../../src/engine/grok/places.ts';
 import { twoHopQuestions } from '../../../src/engine/grok/questions.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
@@ -88,9 +90,36 @@ describe('twoHopQuestions', () => {
 });
 
 describe('a question answered with E3 alone', () => {
-  test('is refused, for it has no place where the second hop is read', () => {
-    const prompts = dataset.prompts.map((prompt) => ({ ...prompt, answer: prompt.answer!.split(' ')[1]! }));
-    expect(() => twoHopQuestions({ ...dataset, prompts }, trained.tokenizer, 'TRAIN', settings)).toThrow(
+  const answered = (answerOf: (answer: string) => string) => {
+    const prompts = dataset.prompts.map((prompt) => ({ ...prompt, answer: answerOf(prompt.answer!) }));
+    return { ...dataset, prompts };
+  };
+  const implicit = answered((answer) => answer.split(' ')[1]!);
+
+  test('is read at its last token at both hops, and swaps at either lead to an E3', async () => {
+    const questions = twoHopQuestions(implicit, trained.tokenizer, 'TRAIN', settings);
+    for (const { tokens, from, positions, isImplicit } of questions) {
+      expect([isImplicit, ...positions]).toEqual([true, from - 1, from - 1]);
+      expect(tokens).toHaveLength(from + 2);
+    }
+    const ends = new Set(implicit.prompts.map(({ answer }) => answer));
+    for (const hop of [0, 1] as const) {
+      const { h } = await captureHop(trained, questions, hop, settings, noWait);
+      const drawn = drawHopTrials({ hop, questions, h }, dataset, () => true, { seed: 0, count: 100 });
+      expect(drawn.length).toBeGreaterThan(20);
+      for (const { expected, question } of drawn) {
+        expect(ends).toContain(expected[0]);
+        expect(trained.tokenizer.encode(` ${expected[0]}`)).not.toEqual([question.tokens[question.from]]);
+      }
+    }
+  });
+
+  test('is refused by an SAE of both hops, and with any other answer', async () => {
+    await expect(analyseCheckpoint(trained, implicit, settings, context)).rejects.toThrow(
+      'set shared to false',
+    );
+    const other = answered((answer) => answer.split(' ')[0]!);
+    expect(() => twoHopQuestions(other, trained.tokenizer, 'TRAIN', settings)).toThrow(
       'both hops can be read only where the answer begins with',
     );
   });
@@ -248,6 +277,7 @@ describe('measureHopSwaps', () => {
         `${hop} UNSUPERVISED_LATENT LATENT_DECODE`,
         `${hop} RANDOM_LATENT LATENT_DECODE`,
         `${hop} MEAN_DIFFERENCE MEAN_DIFFERENCE`,
+        ...[`${hop} TRUE_ACTIVATION REPLACEMENT`, `${hop} SUM REPLACEMENT`],
       ]),
     );
     const rateOf = (hop: number, edited: string) => {
@@ -256,7 +286,11 @@ describe('measureHopSwaps', () => {
     };
     for (const hop of [1, 2])
       expect(rateOf(hop, 'CONCEPT')).toBeGreaterThan(rateOf(hop, 'RANDOM_LATENT') + 0.1);
-    for (const { isolation, withheld, choosing, alpha } of measures) {
+    for (const hop of [1, 2])
+      expect(rateOf(hop, 'TRUE_ACTIVATION')).toBeGreaterThan(rateOf(hop, 'RANDOM_LATENT') + 0.1);
+    for (const { isolation, withheld, choosing, alpha } of measures.filter(
+      ({ method }) => method !== 'REPLACEMENT',
+    )) {
       expect(choosing.map((tried) => tried.alpha)).toEqual([0, 1, 2]);
       const most = Math.max(...choosing.map(({ successes }) => successes));
       expect(choosing.find(({ successes }) => successes === most)!.alpha).toBe(alpha);
@@ -266,6 +300,88 @@ describe('measureHopSwaps', () => {
     }
     expect(memory().numTensors).toBe(before);
   }, 60_000);
+});
+
+describe('swaps at the relation’s own token too', () => {
+  const placed = { ...settings, positions: 'RELATION' as const };
+
+  test('stand at the last tokens of both labels, R2 first', () => {
+    const { encode } = trained.tokenizer;
+    const questions = twoHopQuestions(dataset, trained.tokenizer, 'VALIDATION', settings);
+    for (const { tokens, relations, relationPlaces } of questions) {
+      expect(relationPlaces![1]).toBeLessThan(relationPlaces![0]);
+      for (const hop of [0, 1] as const)
+        expect(tokens[relationPlaces![hop]]).toBe(
+          encode(` ${dataset.concepts[relations[hop]]!.label}`).at(-1),
+        );
+    }
+    const unnamed = dataset.concepts.map((concept) => ({ ...concept, label: 'nobody' }));
+    const others = twoHopQuestions({ ...dataset, concepts: unnamed }, trained.tokenizer, 'TRAIN', settings);
+    expect(others.every(({ relationPlaces }) => relationPlaces === null)).toBe(true);
+    expect(() => placesOf(0, placed, others)).toThrow('name both relations by their labels');
+  });
+
+  test('put the true activations of all places in: above the last block the model answers as it is asked', async () => {
+    const top = { ...placed, layer: trained.config.nLayers - 1 };
+    const questions = twoHopQuestions(dataset, trained.tokenizer, 'TRAIN', top);
+    const places = placesOf(0, top, questions);
+    expect(places).toHaveLength(2);
+    const { h } = await captureHop(trained, questions, 0, top, noWait);
+    const trials = drawHopTrials({ hop: 0, questions, h }, dataset, () => true, { seed: 0, count: 40 });
+    const own = await placeTrials(trained, trials, places, top.layer, noWait);
+    const unedited = await answerPlaces(trained, top.layer, own, own.h, noWait);
+    const { tokenizer } = trained;
+    const plain = await generate(
+      trained,
+      trials.map(({ tokens }) => tokens),
+      { maxNewTokens: 3 },
+    );
+    expect(unedited).toEqual(plain.map(({ tokens }) => tokens.map(({ id }) => id)));
+    // At the first token the answer is the target's; what follows reads the question again.
+    const asked = trials.map(
+      ({ question, target }) => askOther(question, 0, target, dataset, tokenizer)!.tokens,
+    );
+    const said = await generate(trained, asked, { maxNewTokens: 1 });
+    const values = await Promise.all(
+      own.positions.map((positions) =>
+        captureAt(
+          trained,
+          asked.map((tokens) => ({ tokens })),
+          positions,
+          top.layer,
+          noWait,
+        ),
+      ),
+    );
+    const made = await answerPlaces(trained, top.layer, own, values, noWait);
+    expect(made.map(([first]) => first)).toEqual(said.map(({ tokens }) => tokens[0]?.id));
+  });
+
+  test('are measured by every hand, with SAEs of their own, and leave no tensor behind', async () => {
+    const before = memory().numTensors;
+    const swaps = hopSwapSettings.parse({ methods: ['LATENT_DECODE'], alphas: [1], trials: 60 });
+    const measure = () =>
+      measureHopSwaps(trained, last.saes, dataset, { grok: placed, swaps }, context, () => {});
+    const measures = await measure();
+    expect(memory().numTensors).toBe(before);
+    expect(measures.map(({ hop, edited }) => `${hop} ${edited}`)).toEqual(
+      [1, 2].flatMap((hop) =>
+        ['CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'TRUE_ACTIVATION', 'SUM'].map(
+          (e) => `${hop} ${e}`,
+        ),
+      ),
+    );
+    const rateOf = (hop: number, edited: string) => {
+      const { shown } = measures.find((m) => m.hop === hop && m.edited === edited)!;
+      return shown.successes / shown.trials;
+    };
+    for (const hop of [1, 2])
+      for (const edited of ['CONCEPT', 'TRUE_ACTIVATION'])
+        expect(rateOf(hop, edited)).toBeGreaterThan(rateOf(hop, 'RANDOM_LATENT') + 0.1);
+    const [slots] = measures;
+    expect(slots!.isolation.questions).toBeGreaterThan(0);
+    expect(slots!.isolation.kept).toBeGreaterThan(0.5 * slots!.isolation.questions);
+  });
 });
 
 /** Every trial by itself: the whole prompt again with the edited activation in its place. */

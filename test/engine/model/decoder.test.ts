@@ -1,13 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { gpt2Decoder } from '../../../src/engine/contract/modelDecoder.ts';
+import { modelWeights } from '../../../src/engine/contract/modelWeights.ts';
 import { padBatch } from '../../../src/engine/model/batches.ts';
 import { logits, logitsFromResid, residPost } from '../../../src/engine/model/decoder.ts';
 import { initWeights } from '../../../src/engine/model/languageModel.ts';
 import { nextTokenLoss } from '../../../src/engine/model/loss.ts';
 import type { Tensors } from '../../../src/engine/step/stepper.ts';
+import { describeConfig } from '../../../src/formats/huggingFace/config.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { referenceForward, softmax } from './reference.ts';
-import { tinyConfig, tinyModel, tinyWeights } from './tiny.ts';
+import { tinyConfig, tinyModel, tinyTokenizer, tinyWeights } from './tiny.ts';
 
 beforeAll(async () => {
   await loadTestBackend();
@@ -41,6 +44,26 @@ describe('the forward pass', () => {
     );
     const resumed = run((w) => logitsFromResid(tinyConfig, w, residPost(tinyConfig, w, ids(), layer), layer));
     expectClose(resumed, reference.logits.flat(), 1e-4);
+  });
+
+  test('passes a block without an MLP as if that wrote nothing, and has no weights for it', () => {
+    const decoder = gpt2Decoder(tinyConfig);
+    const config = { ...tinyConfig, decoder: { ...decoder, mlp: { ...decoder.mlp, missing: 1 } } };
+    expect(Object.keys(modelWeights(config)).filter((name) => /^h\.0\.(mlp|ln_2)/.test(name))).toEqual([]);
+    expect(modelWeights(config)['h.1.mlp.c_fc.weight']).toBeDefined();
+    const ids = () => tf.tensor2d([tokens], undefined, 'int32');
+    const without = run((w) => logits(config, w, ids()));
+    const silent = run((w) => {
+      const written = ['weight', 'bias'].map((part) => `h.0.mlp.c_proj.${part}`);
+      return logits(
+        tinyConfig,
+        { ...w, ...Object.fromEntries(written.map((name) => [name, tf.zerosLike(w[name]!)])) },
+        ids(),
+      );
+    });
+    expectClose(without, silent, 1e-5);
+    expect(maxDistance(without, reference.logits.flat())).toBeGreaterThan(0.1);
+    expect(() => describeConfig(config, tinyTokenizer)).toThrow('cannot be exported');
   });
 
   test('lets no position see what comes after it', () => {

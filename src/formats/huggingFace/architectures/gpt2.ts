@@ -1,6 +1,7 @@
 /** GPT-2: learned positions, layer norm, tanh GELU, tied embeddings; the engine's own names are its. */
 import type { ModelConfig } from '../../../engine/contract/model.ts';
 import { decoderOf, gpt2Decoder } from '../../../engine/contract/modelDecoder.ts';
+import { AppError } from '../../../errors.ts';
 import { ACTIVATION_NAMES, type ConfigReader } from '../configReader.ts';
 import type { Architecture } from './architecture.ts';
 
@@ -43,6 +44,11 @@ export const gpt2: Architecture = {
   describeConfig(config) {
     const { nLayers, nHeads, dModel, dMlp, nCtx, dVocab, layerNormEps } = config;
     const { tied, mlp } = decoderOf(config);
+    if (mlp.missing)
+      throw new AppError(
+        'INVALID_INPUT',
+        `GPT-2's layout has an MLP in every block; ${mlp.missing} of this model have none, so it cannot be exported`,
+      );
     return {
       ...{ vocab_size: dVocab, n_positions: nCtx, n_embd: dModel, n_layer: nLayers, n_head: nHeads },
       ...{ n_inner: dMlp, activation_function: ACTIVATION_NAMES[mlp.activation] },

@@ -1,0 +1,165 @@
+/** The first page of the report: the paper's figures, what they were measured on, and ours, as a reader of it asks. */
+import type { GrokkingStudy } from './grokking.ts';
+import { ratioOf } from './grokking.ts';
+import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
+import { bestCell, type PeopleStudy } from './people.ts';
+import { type Chart, writeChart } from './plot.ts';
+import type { Layers, SeedStudy } from './study.ts';
+import type { TwoHopStudy } from './twoHop.ts';
+
+export interface Measured {
+  seeds: readonly SeedStudy[];
+  layers: Layers | null;
+  people: readonly PeopleStudy[];
+  hops: readonly TwoHopStudy[];
+  grokking: readonly GrokkingStudy[];
+}
+
+/** Recomputed from the result files in the authors' repository; a layer n of theirs is the block n − 1. */
+const PAPER = {
+  alphas: [0.1, 0.5, 1, 2, 5, 10],
+  byAlpha: [0.033, 0.176, 0.536, 0.846, 0.632, 0.234],
+  binding: [0.238, 0.75, 0.906, 0.941, 0.973, 1, 1, 1, 0.999, 0.999, 0.997, 0.995],
+  byLayer: [0.003, 0, 0, 0.307, 0.315, 0.831, 0.846, 0.821, 0.807, 0.794, 0.726, 0.701],
+} as const;
+
+export async function renderFront(measured: Measured): Promise<string> {
+  const charts = [];
+  const { seeds, layers } = measured;
+  if (seeds.length > 0) charts.push(await writeChart('swaps-by-alpha', alphaChart(seeds)));
+  if (layers) charts.push(await writeChart('by-layer', layerChart(layers)));
+  return [
+    '## In two minutes',
+    'The paper is [AlignSAE](https://arxiv.org/abs/2512.02004); its figures here are recomputed from the result files that its authors publish. *Theirs* stand with what they were measured on. *The same* is ours as near to that as is measured here, *stricter* is ours on people the SAE never saw and whole answers. A dash: not measured yet.',
+    markdown(['claim', 'theirs, and on what', 'ours, the same', 'ours, stricter'], ...rows(measured)),
+    ...charts,
+  ].join('\n\n');
+}
+
+function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
+  const swaps = (population: string, split: string, preset: 'PAPER' | 'COUNTERFACTUAL' = 'PAPER') =>
+    show(
+      pooled(
+        seeds.flatMap((seed) =>
+          seed.alignments[preset].swaps.filter(
+            (swap) => swap.control === 'CONCEPT' && swap.population === population && swap.split === split,
+          ),
+        ),
+      ),
+    );
+  const of = (preset: string) => people.find((study) => study.preset === preset);
+  const loose = (preset: string) => rate(bestCell(of(preset)?.sweep.results ?? [])?.loose);
+  const whole = (preset: string) => rate(bestCell(of(preset)?.sweep.results ?? [])?.success);
+  const bindings = layers?.bindingByLayer
+    .filter(({ seed }) => seed !== null)
+    .map(({ rate: r }) => r.value ?? 0);
+  const authors = of('AUTHORS')?.alignment;
+  return [
+    [
+      'a concept binds to its slot',
+      '.238 → 1.0 (embeddings → layer 6), known phrasings; held-out ones .912',
+      bindings ? `${share(bindings[0])} → ${share(Math.max(...bindings))}, held-out phrasings` : '–',
+      '–',
+    ],
+    [
+      'swaps, near alpha 2',
+      '.846 where a part of the answer counts, .724 whole; people of the training set',
+      `${swaps('SEEN', 'TRAIN')} (PAPER, whole)`,
+      `${swaps('UNSEEN', 'TEST_OOD')} (PAPER), ${swaps('UNSEEN', 'TEST_OOD', 'COUNTERFACTUAL')} (COUNTERFACTUAL), held-out phrasings`,
+    ],
+    [
+      'the same on the authors’ people, unseen',
+      'not measured',
+      `a part counts: ${loose('PAPER')} (PAPER), ${loose('AUTHORS')} (AUTHORS)`,
+      `whole: ${whole('PAPER')} (PAPER), ${whole('COUNTERFACTUAL')} (COUNTERFACTUAL), ${whole('AUTHORS')} (AUTHORS)`,
+    ],
+    [
+      'EffFeat and Top1Conc',
+      '1.81 and .844, over the six slots alone',
+      authors
+        ? `${authors.known.slotEffFeat?.toFixed(2)} and ${share(authors.known.slotTop1Conc)} (AUTHORS, slots)`
+        : '–',
+      authors
+        ? `${authors.known.effFeat?.toFixed(0)} and ${share(authors.known.top1Conc)}, over all latents`
+        : '–',
+    ],
+    [
+      'two-hop swaps',
+      'four times those of an unsupervised SAE; the two were asked differently, no rates',
+      '–',
+      hops.length > 0 ? `withheld pairs, hop 1 / 2: ${hopRate(hops, 1)} / ${hopRate(hops, 2)}` : '–',
+    ],
+    [
+      'binding along training',
+      '.597 at epoch 5, 1.0 from 25 on; no untrained model',
+      '–',
+      grokking.length > 0
+        ? `held-out questions come ${grokking.map((study) => ratioOf(study.grokking)).join(', ')} times as late as those of training; the untrained model stands beside every figure`
+        : '–',
+    ],
+  ];
+}
+
+const rate = (found: Rate | undefined) => (found ? share(found.value) : '–');
+
+function hopRate(studies: readonly TwoHopStudy[], hop: number): string {
+  const generated = studies.filter(({ recipe }) => recipe !== 'PUBLISHED');
+  return share(
+    pooled(
+      generated.flatMap(({ swaps }) => {
+        const slots = swaps.hops.find((one) => one.hop === hop)?.slots;
+        return slots ? [slots.withheld] : [];
+      }),
+    ).value,
+  );
+}
+
+function alphaChart(seeds: readonly SeedStudy[]): Chart {
+  const line = (preset: 'PAPER' | 'COUNTERFACTUAL') => {
+    const cells = seeds.flatMap(({ sweeps }) =>
+      sweeps[preset].results.filter(({ method }) => method === 'LATENT_DECODE'),
+    );
+    const alphas = [...new Set(cells.map(({ alpha }) => alpha))].filter((alpha) => alpha > 0 && alpha <= 10);
+    return {
+      name: `${preset}, unseen`,
+      points: alphas.map((alpha) => {
+        const own = cells.filter((cell) => cell.alpha === alpha);
+        return [alpha, pooled(own.map(({ success }) => success)).value ?? 0] as const;
+      }),
+    };
+  };
+  const theirs = PAPER.alphas.map((alpha, i) => [alpha, PAPER.byAlpha[i]!] as const);
+  return {
+    ...{ title: 'Swap success by alpha', xLabel: 'alpha', yLabel: 'success', isLog: true },
+    ticks: [0.1, 0.25, 0.5, 1, 2, 5, 10],
+    lines: [
+      line('PAPER'),
+      line('COUNTERFACTUAL'),
+      { name: 'the paper (seen, a part counts)', points: theirs, isTheirs: true },
+    ],
+  };
+}
+
+/** By depth, for their model has twelve layers. */
+function layerChart({ bindingByLayer, swapSuccessByLayer }: Layers): Chart {
+  const own = (all: readonly { layer: number; seed: number | null; rate: Rate }[]) => {
+    const rows = all.filter(({ seed }) => seed !== null);
+    const last = Math.max(...rows.map(({ layer }) => layer + 1));
+    return rows.map(({ layer, rate }) => [(layer + 1) / last, rate.value ?? 0] as const);
+  };
+  const theirs = (values: readonly number[]) => values.map((value, i) => [i / 12, value] as const);
+  return {
+    ...{
+      title: 'By depth: binding and swaps',
+      xLabel: 'depth (0: embeddings, 1: last block)',
+      yLabel: 'share',
+    },
+    ticks: [0, 0.25, 0.5, 0.75, 1],
+    lines: [
+      { name: 'binding, held-out', points: own(bindingByLayer) },
+      { name: 'swaps, unseen', points: own(swapSuccessByLayer) },
+      { name: 'the paper, binding', points: theirs(PAPER.binding), isTheirs: true },
+      { name: 'the paper, swaps', points: theirs(PAPER.byLayer), isTheirs: true },
+    ],
+  };
+}

@@ -1,0 +1,106 @@
+/** The grokking part of the report: a model followed along its training by each preset, as any client would do it. */
+import { type ApiClient, success } from '../../src/demo/client.ts';
+import { heading } from '../../src/demo/terminal.ts';
+import { result } from './ask.ts';
+import { markdown, type Row, share } from './markdown.ts';
+import * as operations from './operations.ts';
+import { type Chart, writeChart } from './plot.ts';
+import type { Grokking, Point } from './twoHop.ts';
+
+export type GrokkingPreset = 'GROKKING' | 'IMPLICIT';
+
+export interface GrokkingStudy {
+  preset: GrokkingPreset;
+  seed: number;
+  grokking: Grokking;
+}
+
+/** So short that the part can be tried. */
+const TRIAL = {
+  modelSettings: { steps: 20 },
+  analysis: { pretrainSteps: 10, posttrainSteps: 20, maxQuestions: 100 },
+};
+
+export async function studyGrokking(
+  api: ApiClient,
+  preset: GrokkingPreset,
+  seed: number,
+  trial: boolean,
+): Promise<GrokkingStudy> {
+  heading(`${preset}, seed ${seed}`);
+  const reply = await api.request<{
+    generateTwoHopDataset: { __typename: 'GenerateTwoHopDatasetSuccess'; dataset: { id: string } };
+  }>(operations.GENERATE_TWO_HOP_DATASET, { input: { preset, seed } });
+  const datasetId = success(reply.generateTwoHopDataset).dataset.id;
+  const grokking = await result<Grokking>(
+    ...([api, operations.GROKKING, 'checkpoints', operations.START_GROKKING_RUN] as const),
+    {
+      ...{ datasetId, preset },
+      modelSettings: { seed, ...(trial && TRIAL.modelSettings) },
+      settings: { analysis: { seed, ...(trial && TRIAL.analysis) } },
+    },
+  );
+  return { preset, seed, grokking };
+}
+
+export async function renderGrokking(studies: readonly GrokkingStudy[]): Promise<string> {
+  const charts = [];
+  for (const preset of ['GROKKING', 'IMPLICIT'] as const) {
+    const first = studies.find((study) => study.preset === preset);
+    if (first) charts.push(await writeChart(`grokking-${preset.toLowerCase()}`, chartOf(first)));
+  }
+  return [
+    '## Grokking',
+    'Two-hop models that answer all training questions long before they answer held-out ones; presets of `startGrokkingRun` and of `generateTwoHopDataset`. `GROKKING` is answered `E2 E3`, `IMPLICIT` with `E3` alone. Onsets are the first checkpoints with an accuracy of .95 or more, so each is known to the distance of two checkpoints. The presets were found on seeds 0 to 2, which are not among these.',
+    markdown(
+      [
+        ...['preset', 'seed', 'train ≥ .95', 'held-out ≥ .95', 'ratio', 'held-out, last'],
+        ...['slots ≥ .9 at both hops', 'untrained, hops 1 / 2', 'last', 'minutes'],
+      ],
+      ...studies.map(rowOf),
+    ),
+    'Slots ≥ .9: the first checkpoint at which the diagonal of both hops’ binding matrices is .9 or more. Of an untrained model slots read something too, for relations are words of the question.',
+    ...charts,
+  ].join('\n\n');
+}
+
+function rowOf({ preset, seed, grokking }: GrokkingStudy): Row {
+  const { onset, points } = grokking;
+  const minutes = (Date.parse(grokking.finishedAt) - Date.parse(grokking.startedAt)) / 60_000;
+  return [
+    ...[preset, seed, onset.memorization ?? '–', onset.generalization ?? '–', ratioOf(grokking)],
+    ...[share(points.at(-1)!.heldOutAccuracy), onset.binding ?? '–'],
+    ...[strengths(points[0]!), strengths(points.at(-1)!), minutes.toFixed(1)],
+  ];
+}
+
+/** How many times as many steps generalization takes; at least so many where it never comes. */
+export function ratioOf({ onset: { memorization, generalization }, points }: Grokking): string {
+  if (memorization === null) return '–';
+  if (generalization === null) return `> ${(points.at(-1)!.step / memorization).toFixed(1)}`;
+  return (generalization / memorization).toFixed(1);
+}
+
+const strengths = ({ binding }: Point) => binding.map((hop) => share(hop.diagonalStrength)).join(' / ');
+
+/** Step 0 has no place on a logarithmic axis; it is drawn at the first step. */
+function chartOf({ preset, seed, grokking: { points } }: GrokkingStudy): Chart {
+  const line = (name: string, of: (point: Point) => number) => {
+    return { name, points: points.map((point) => [point.step, of(point)] as const) };
+  };
+  const last = points.at(-1)!.step;
+  const ticks = [10, 25, 100, 300, 1000, 4000].filter((tick) => tick < last);
+  return {
+    title: `${preset}, seed ${seed}: accuracy and binding along training`,
+    xLabel: 'training steps (the untrained model at the left edge)',
+    yLabel: 'share',
+    isLog: true,
+    ticks: [...ticks, last],
+    lines: [
+      line('training questions', (point) => point.trainAccuracy),
+      line('held-out questions', (point) => point.heldOutAccuracy),
+      line('slots, hop 1', ({ binding }) => binding[0]!.diagonalStrength),
+      line('slots, hop 2', ({ binding }) => binding[1]!.diagonalStrength),
+    ],
+  };
+}

@@ -1,0 +1,2 @@
+ALTER TABLE "hop_swaps" DROP CONSTRAINT "hop_swaps_edited";--> statement-breakpoint
+ALTER TABLE "hop_swaps" ADD CONSTRAINT "hop_swaps_edited" CHECK ("hop_swaps"."edited" in ('CONCEPT', 'UNSUPERVISED_LATENT', 'RANDOM_LATENT', 'MEAN_DIFFERENCE', 'TRUE_ACTIVATION', 'SUM'));

@@ -157,7 +157,7 @@ async function render(part: Part): Promise<void> {
     if (all.length > 0) await kept.write(part, renderTwoHop(studies(all)), total(all));
   } else {
     const all = await read<GrokkingStudy>(part);
-    if (all.length > 0) await kept.write(part, await renderGrokking(studies(all)), total(all));
+    if (all.length > 0) await kept.write(part, await renderGrokking(studies(all), kept.images), total(all));
   }
 }
 
@@ -170,7 +170,7 @@ async function renderFirst(): Promise<void> {
     hops: studies(await read<TwoHopStudy>('two-hop')),
     grokking: studies(await read<GrokkingStudy>('grokking')),
   };
-  await kept.writeFront(await renderFront(measured));
+  await kept.writeFront(await renderFront(measured, kept.images));
 }
 
 /** All minutes together, where the last was measured. */

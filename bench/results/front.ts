@@ -23,11 +23,11 @@ const PAPER = {
   byLayer: [0.003, 0, 0, 0.307, 0.315, 0.831, 0.846, 0.821, 0.807, 0.794, 0.726, 0.701],
 } as const;
 
-export async function renderFront(measured: Measured): Promise<string> {
+export async function renderFront(measured: Measured, images: URL): Promise<string> {
   const charts = [];
   const { seeds, layers } = measured;
-  if (seeds.length > 0) charts.push(await writeChart('swaps-by-alpha', alphaChart(seeds)));
-  if (layers) charts.push(await writeChart('by-layer', layerChart(layers)));
+  if (seeds.length > 0) charts.push(await writeChart('swaps-by-alpha', alphaChart(seeds), images));
+  if (layers) charts.push(await writeChart('by-layer', layerChart(layers), images));
   return [
     '## In two minutes',
     'The paper is [AlignSAE](https://arxiv.org/abs/2512.02004); its figures here are recomputed from the result files that its authors publish. *Theirs* stand with what they were measured on. *The same* is ours as near to that as is measured here, *stricter* is ours on people the SAE never saw and whole answers. A dash: not measured yet.',

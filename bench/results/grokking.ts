@@ -43,11 +43,11 @@ export async function studyGrokking(
   return { preset, seed, grokking };
 }
 
-export async function renderGrokking(studies: readonly GrokkingStudy[]): Promise<string> {
+export async function renderGrokking(studies: readonly GrokkingStudy[], images: URL): Promise<string> {
   const charts = [];
   for (const preset of ['GROKKING', 'IMPLICIT'] as const) {
     const first = studies.find((study) => study.preset === preset);
-    if (first) charts.push(await writeChart(`grokking-${preset.toLowerCase()}`, chartOf(first)));
+    if (first) charts.push(await writeChart(`grokking-${preset.toLowerCase()}`, chartOf(first), images));
   }
   return [
     '## Grokking',

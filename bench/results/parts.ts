@@ -18,6 +18,8 @@ export interface Circumstances {
 }
 
 export interface Parts {
+  /** Where charts go. */
+  images: URL;
   /** Whether a study is kept by this name. */
   has(part: Part, name: string): Promise<boolean>;
   /** Keeps a study by its name; one that was there before is replaced. */
@@ -40,6 +42,7 @@ export function openParts(trial: boolean): Parts {
     await writeFile(report, replacePart(before, part, text));
   };
   return {
+    images: trial ? new URL('images/', store) : new URL('images/', REPORT),
     has: (part, name) =>
       access(new URL(`${name}.json`, dirOf(part))).then(
         () => true,

@@ -36,10 +36,8 @@ const THEMES = {
   },
 } as const;
 
-const FOLDER = new URL('../../docs/images/', import.meta.url);
-
-/** Writes `<name>-light.svg` and `<name>-dark.svg` into docs/images; returns the Markdown that shows one of them. */
-export async function writeChart(name: string, chart: Chart, folder = FOLDER): Promise<string> {
+/** Writes `<name>-light.svg` and `<name>-dark.svg` into the folder `images` beside the report; returns the Markdown that shows one of them. */
+export async function writeChart(name: string, chart: Chart, folder: URL): Promise<string> {
   await mkdir(folder, { recursive: true });
   for (const theme of ['light', 'dark'] as const)
     await writeFile(new URL(`${name}-${theme}.svg`, folder), draw(chart, theme));

@@ -20,7 +20,10 @@ test('a chart draws points where the axes say, in both themes, and escapes what 
 });
 
 test('the first page stands with whatever is measured, and dashes for the rest', async () => {
-  const page = await renderFront({ seeds: [], layers: null, people: [], hops: [], grokking: [] });
+  const page = await renderFront(
+    { seeds: [], layers: null, people: [], hops: [], grokking: [] },
+    new URL('file:///nowhere/'),
+  );
   expect(page).toContain('.846 where a part of the answer counts');
   expect(page).not.toContain('undefined');
   expect(page).not.toContain('NaN');

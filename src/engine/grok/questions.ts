@@ -5,7 +5,7 @@ import { createRandom } from '../../random.ts';
 import type { EngineDataset, Split } from '../contract/dataset.ts';
 import { askingOf } from '../model/asking.ts';
 import { questionSequence, type Sequence } from '../model/batches.ts';
-import { findRelations } from './places.ts';
+import { findRelations } from './relationPlaces.ts';
 
 export interface TwoHopQuestion extends Sequence {
   /** R1 and R2, by concept index. */

@@ -56,7 +56,7 @@ async function work(apis: { url: string; api: ApiClient }[], kinds: Kind[], end:
         api.request<{ deleteRun: { __typename: string; message?: string } }>(DELETE_RUN, { id }),
       );
       // An attempt whose answer was cut off may have deleted it.
-      if (['DeleteRunSuccess', 'NotFoundError'].includes(reply.deleteRun.__typename)) tally.deleted++;
+      if (['DeleteSuccess', 'NotFoundError'].includes(reply.deleteRun.__typename)) tally.deleted++;
       else console.log(`   not deleted: ${reply.deleteRun.message}`);
     }
   };

@@ -1,5 +1,5 @@
 /** Tables of runs: what a row says, and how the list is filtered, searched and ordered. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { appendMetrics } from '../../src/db/queries/events.ts';
 import { listRuns } from '../../src/db/queries/runs.ts';
 import { ALIGNMENT_PRESETS } from '../../src/engine/contract/alignmentPresets.ts';
@@ -108,4 +108,37 @@ test('pages in any order stay right while runs come in, and cursors of one order
   const next = await listRuns(db, { datasetId: other }, { first: 5, after }, order);
   expect(next.edges.map(({ node }) => node.name)).toEqual(['e', 'f']);
   await expect(listRuns(db, {}, { after })).rejects.toThrow('not a cursor of this list');
+});
+
+test('the series of many runs are read in as many statements as those of one, each run its own', async () => {
+  const { db, pool } = api.database;
+  const dataset = await insertDataset(db);
+  for (const scale of [1, 2, 3]) {
+    const run = await insertRunningRun(db, { datasetId: dataset });
+    const values = (step: number) => ({ loss: step * scale, l0: 0 });
+    await appendMetrics(
+      db,
+      run.claim,
+      [1, 2, 3, 4, 5, 6].map((step) => ({ step, at: 0, values: values(step) })),
+    );
+  }
+  await insertQueuedRun(db, { datasetId: dataset });
+  const SPARKS = `query ($datasetId: ID!, $first: Int!) { runs(first: $first, filter: { datasetId: $datasetId }) {
+    edges { node { metrics(names: ["loss", "none"], maxPoints: 4) { name points { step value } } } }
+  } }`;
+  const ask = async (first: number) => {
+    const statements = vi.spyOn(pool, 'query');
+    const { runs } = await api.ask(SPARKS, { datasetId: encodeGlobalId('Dataset', dataset), first });
+    const { length } = statements.mock.calls;
+    statements.mockRestore();
+    return { length, series: runs.edges.map(({ node }: { node: { metrics: unknown } }) => node.metrics) };
+  };
+  const few = await ask(2);
+  const all = await ask(4);
+  expect(all.length).toBe(few.length);
+  const series = (scale: number) => {
+    const points = [1, 6].map((step) => ({ step, value: step * scale }));
+    return [{ name: 'loss', points: expect.arrayContaining(points) }];
+  };
+  expect(all.series).toEqual([[], series(3), series(2), series(1)]);
 });

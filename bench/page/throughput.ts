@@ -81,8 +81,8 @@ async function insertBoundRun(db: Db): Promise<string> {
   await db.insert(splitMeasures).values({
     ...{ runId: id, split: 'TRAIN', examples: 100, accuracy: 0.5, top3: 0.5, top5: 0.5 },
     ...{ diagonalAccuracy: 0.5, diagonalStrength: 0.5, matrix: [], conceptAccuracy: shares },
-    ...{ reconMse: 0, fvu: 0, l0: 0 },
-  } as never);
+    ...{ fvu: 0, l0: 0, deadLatents: 0 },
+  });
   return id;
 }
 

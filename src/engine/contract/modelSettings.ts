@@ -108,7 +108,7 @@ export function resolveModelSettings(input: ModelSettingsInput, initial: ModelSh
   }
   if (input.initStd !== undefined)
     throw invalidInput(['settings', 'initStd'], 'initStd is of weights that are drawn; a model has its own');
-  if (input.attentionOnlyBlocks !== undefined)
+  if (input.attentionOnlyBlocks)
     throw invalidInput(
       ['settings', 'attentionOnlyBlocks'],
       'attentionOnlyBlocks is of models that are made here; leave it out',

@@ -140,8 +140,13 @@ async function read<T>(part: Part, isStudy = (_: string) => true): Promise<Kept<
   return found.filter((one) => one !== null);
 }
 
-const readPeople = () => read<PeopleStudy>('people', (name) => name !== 'model');
-const studies = <T>(all: readonly Kept<T>[]) => all.map(({ study }) => study);
+function readPeople() {
+  return read<PeopleStudy>('people', (name) => name !== 'model');
+}
+
+function studies<T>(all: readonly Kept<T>[]) {
+  return all.map(({ study }) => study);
+}
 
 async function render(part: Part): Promise<void> {
   if (part === 'one-hop') {

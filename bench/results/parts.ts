@@ -39,6 +39,7 @@ export function openParts(trial: boolean): Parts {
   const dirOf = (part: Part) => new URL(`${part}/`, store);
   const put = async (part: Part | 'front', text: string) => {
     const before = await readFile(report, 'utf8').catch(() => readFile(REPORT, 'utf8'));
+    await mkdir(new URL('.', report), { recursive: true });
     await writeFile(report, replacePart(before, part, text));
   };
   return {

@@ -19,12 +19,12 @@ const LEVELS = 3;
 const LABELS = Object.entries(RELATION_LABELS);
 const MAX_ENTITIES = Math.floor(FIRST_NAMES.length / LEVELS);
 
-/** What to generate; the same settings give the same dataset. */
 export const twoHopAnswers = namedEnum('TwoHopAnswers', 'What two-hop questions are answered with.', {
   E2_E3: 'The person between and the one asked for: both hops can be read and edited at tokens of their own.',
   E3: 'The one asked for alone, so that the first hop stays within the model: both are read at the last token of the question.',
 });
 
+/** What to generate; the same settings give the same dataset. */
 export const twoHopSettings = z.strictObject({
   seed: seed.describe('Seeds every random draw.').default(0),
   entities: whole(2, MAX_ENTITIES).describe('People on each of the three levels.').default(20),

@@ -11,7 +11,7 @@ import { line } from './terminal.ts';
 
 /** Said beforehand. */
 const DURATION =
-  '\nOn two cores this takes up to a quarter of an hour, and a download of 93 MB the first time besides.';
+  '\nOn two cores this takes about five minutes, and a download of 93 MB the first time besides.';
 
 async function main(options: DemoArguments): Promise<void> {
   const server = await startOwnServer(options.model === 'smollm2' ? prepareSmolLm2 : undefined);

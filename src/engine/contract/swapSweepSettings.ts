@@ -68,7 +68,7 @@ export const sweepSettings = namedObject(
       )
       .default([1, 4, 16]),
     dasSteps: count(100_000)
-      .describe('Training steps of DAS for each of them, 64 swaps a step.')
+      .describe('Training steps of DAS for each of them, 32 swaps a step.')
       .default(200),
     population: swapPopulation.describe('The entities that are asked about.').default('UNSEEN'),
     split: splits.describe('The phrasings that are asked.').default('TEST_OOD'),

@@ -9,8 +9,7 @@ import { rowsAtOnce } from '../model/room.ts';
 import { longest, type Tokens } from '../model/tokens.ts';
 import { stackRows, takeRows } from '../rows.ts';
 import { armedEdit, armedHook, everyTokenHook } from './armed.ts';
-import type { EditMethod, Editor } from './editors.ts';
-import { membersOf } from './methods.ts';
+import { type EditMethod, type Editor, latentsOf } from './editors.ts';
 import { createRowEdits, type RowEdits } from './rows.ts';
 
 /** Swaps that go through the model together at most, placed or armed. */
@@ -71,10 +70,7 @@ export function askTrials(model: LanguageModel, layer: number, trials: readonly 
     prefixes,
     branches,
     rowsOf(editor) {
-      const latents = editor.swaps.flatMap(({ off, on }) =>
-        [off, on].flatMap((standIn) => membersOf(standIn).map(({ latent }) => latent)),
-      );
-      const known = rows.get(editor) ?? createRowEdits(editor.sae, h, latents);
+      const known = rows.get(editor) ?? createRowEdits(editor.sae, h, latentsOf(editor));
       rows.set(editor, known);
       return known;
     },

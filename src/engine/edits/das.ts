@@ -10,8 +10,10 @@ import { captureResidPost } from '../align/capture.ts';
 import { causalSight } from '../model/attention.ts';
 import { runBlocks, unembed } from '../model/decoder.ts';
 import { type LanguageModel, prefixOf } from '../model/languageModel.ts';
+import { cosineShare } from '../model/schedule.ts';
 import type { Tokens } from '../model/tokens.ts';
 import { gatherRows, softmaxCrossEntropy } from '../ops.ts';
+import { createAdam } from './adam.ts';
 import { interchange, orthonormal, randomSubspace, type Subspace, turning } from './subspace.ts';
 
 /** A prompt that is to be answered as if it asked what the source asks. */
@@ -25,7 +27,7 @@ export interface Interchange {
 const BATCH_SIZE = 32;
 /** Adam. The rate falls along a cosine to nothing; entries of a basis are of the order of 1 / √dModel. */
 const RATE = 0.1;
-const [BETA1, BETA2, EPSILON] = [0.9, 0.98, 1e-8];
+const [BETA1, BETA2] = [0.9, 0.98];
 
 export interface DasOptions {
   layer: number;
@@ -96,21 +98,15 @@ export async function trainDas(
 ): Promise<{ subspace: Subspace; loss: number }> {
   const { dModel } = model.config;
   let subspace = randomSubspace(random, dModel, k);
-  const m = new Float64Array(dModel * k);
-  const v = new Float64Array(dModel * k);
+  const adam = createAdam(dModel * k, BETA1, BETA2);
   const losses: number[] = [];
   let order: PreparedRow[] = [];
   for (let step = 1; step <= steps; step++) {
     if (order.length === 0) order = random.shuffle([...prepared.rows]);
     const { loss, gradient } = lossOf(model, layer, order.splice(0, BATCH_SIZE), prepared.T, subspace);
-    const rate = (RATE / Math.sqrt(dModel)) * 0.5 * (1 + Math.cos((Math.PI * (step - 1)) / steps));
+    const rate = (RATE / Math.sqrt(dModel)) * cosineShare(step, steps);
     const moved = Float64Array.from(subspace.basis);
-    turning(subspace, gradient).forEach((g, i) => {
-      m[i] = BETA1 * m[i]! + (1 - BETA1) * g;
-      v[i] = BETA2 * v[i]! + (1 - BETA2) * g * g;
-      const size = Math.sqrt(v[i]! / (1 - BETA2 ** step)) + EPSILON;
-      moved[i]! -= (rate * m[i]!) / (1 - BETA1 ** step) / size;
-    });
+    adam(moved, turning(subspace, gradient), rate, step);
     subspace = orthonormal(moved, dModel, k);
     losses.push(loss);
     await breathe();

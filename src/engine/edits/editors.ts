@@ -4,11 +4,19 @@ import type { CellMethod, SwapMethod } from '../contract/swap.ts';
 import type { SweepControl } from '../contract/swapSweepSettings.ts';
 import type { Sae } from '../sae/sae.ts';
 import type { Edit } from './edit.ts';
-import { METHODS, type StandIn, type Swap } from './methods.ts';
+import { METHODS, membersOf, type StandIn, type Swap } from './methods.ts';
 
 export interface ConceptPair {
   source: number;
   target: number;
+}
+
+/** Every concept for every other one. */
+export function conceptPairs(nConcepts: number): ConceptPair[] {
+  const concepts = Array.from({ length: nConcepts }, (_, concept) => concept);
+  return concepts.flatMap((source) =>
+    concepts.filter((target) => target !== source).map((target) => ({ source, target })),
+  );
 }
 
 /** How an editor edits: in a way that can be asked for, or in one of its own. */
@@ -39,6 +47,13 @@ export function createEditor(
       return known(alpha);
     },
   };
+}
+
+/** All latents that its swaps touch. */
+export function latentsOf({ swaps }: Editor): number[] {
+  return swaps.flatMap(({ off, on }) =>
+    [off, on].flatMap((standIn) => membersOf(standIn).map(({ latent }) => latent)),
+  );
 }
 
 /** Adds alpha times a direction `[dModel]`, one a swap; what is on is told by the swaps. */

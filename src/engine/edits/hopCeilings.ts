@@ -4,11 +4,11 @@ import type { EngineDataset } from '../contract/dataset.ts';
 import type { HopActivations } from '../grok/hopSae.ts';
 import { askOther, type HopPlace } from '../grok/places.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
-import { answerPlaces, captureAt, judgePlaces, type PlacedTrials } from './placedTrials.ts';
+import { answerPlaces, captureAt, judgePlaces, type LocatedTrials } from './placedTrials.ts';
 import { fitSums, type Sums } from './sums.ts';
 
 /** Whether each swap succeeds; null where it has nothing to put in. */
-export type Ceiling = (placed: PlacedTrials) => Promise<(boolean | null)[]>;
+export type Ceiling = (located: LocatedTrials) => Promise<(boolean | null)[]>;
 
 export interface CeilingOptions {
   hop: 0 | 1;
@@ -72,7 +72,7 @@ export function createSum(
 
 async function answerSome(
   model: LanguageModel,
-  { trials, positions }: Pick<PlacedTrials, 'trials' | 'positions'>,
+  { trials, positions }: LocatedTrials,
   some: readonly number[],
   values: readonly Float32Array[],
   { layer, breathe }: Omit<CeilingOptions, 'hop'>,

@@ -7,10 +7,9 @@ import type { HopPlace } from '../grok/places.ts';
 import type { TwoHopQuestion } from '../grok/questions.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { askTrials, findSuccesses } from './answers.ts';
-import type { Editor } from './editors.ts';
+import { type Editor, latentsOf } from './editors.ts';
 import type { HopTrial } from './hopTrials.ts';
 import { type Kept, prepareIsolation } from './isolation.ts';
-import { membersOf } from './methods.ts';
 import { answerPlaces, judgePlaces, type PlacedTrials, placeTrials } from './placedTrials.ts';
 import { createRowEdits, type RowEdits } from './rows.ts';
 
@@ -146,10 +145,7 @@ function createRows(): (editor: Editor, h: Float32Array) => RowEdits {
   return (editor, h) => {
     const own = known.get(editor) ?? new Map<Float32Array, RowEdits>();
     known.set(editor, own);
-    const latents = editor.swaps.flatMap(({ off, on }) =>
-      [off, on].flatMap((standIn) => membersOf(standIn).map(({ latent }) => latent)),
-    );
-    const rows = own.get(h) ?? createRowEdits(editor.sae, h, latents);
+    const rows = own.get(h) ?? createRowEdits(editor.sae, h, latentsOf(editor));
     own.set(h, rows);
     return rows;
   };

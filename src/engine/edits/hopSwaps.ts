@@ -29,7 +29,7 @@ import {
   preparePlaces,
 } from './hopLab.ts';
 import { drawHopTrials, type HopTrial, relationPairs } from './hopTrials.ts';
-import { placeTrials } from './placedTrials.ts';
+import { locateTrials } from './placedTrials.ts';
 
 /** Share of a job that trains the SAEs it was not given. */
 const TRAINING_SHARE = 0.3;
@@ -96,9 +96,12 @@ export async function measureHopSwaps(
         const trials = drawAll({ hop, train, learned: learned[hop]!.h, heldOut, h }, dataset, sae, swaps);
         const places = placesOf(hop, grok, train);
         const first = named[hop] && new Sae(named[hop]!);
+        // The last place is where the hop is read, which `learned` has.
+        const before = places.slice(0, -1);
         const own = await Promise.all(
-          places.map((place) => captureHop(model, train, hop, grok, breathe, place)),
+          before.map((place) => captureHop(model, train, hop, grok, breathe, place)),
         );
+        own.push(learned[hop]!);
         const given = { model, hop, layer: grok.layer, trials, answered, breathe };
         const more =
           first &&
@@ -186,24 +189,19 @@ async function measureCeilings(
   places: readonly HopPlace[],
   learned: readonly HopActivations[],
 ): Promise<HopSwapMeasure[]> {
-  const { model, hop, layer, trials, breathe } = given;
-  const place = (own: readonly HopTrial[]) => placeTrials(model, own, places, layer, breathe);
-  const placed = {
-    choosing: await place(trials.choosing),
-    shown: await place(trials.shown),
-    withheld: await place(trials.withheld),
-  };
+  const { model, hop, trials } = given;
   const measures: HopSwapMeasure[] = [];
   for (const [edited, ceiling] of [
     ['TRUE_ACTIVATION', createTrueActivation(model, dataset, given)],
     ['SUM', createSum(model, dataset, places, learned, given)],
   ] as const) {
-    const tried = { shown: await ceiling(placed.shown), withheld: await ceiling(placed.withheld) };
+    const tryAll = (own: readonly HopTrial[]) => ceiling(locateTrials(own, places));
+    const tried = { shown: await tryAll(trials.shown), withheld: await tryAll(trials.withheld) };
     const what = { hop, edited, method: 'REPLACEMENT', alpha: 1 } as const;
     measures.push({
       ...measureOf(what, trials, tried, dataset.concepts.length),
       isolation: { questions: 0, kept: 0 },
-      choosing: [{ alpha: 1, ...count(await ceiling(placed.choosing)) }],
+      choosing: [{ alpha: 1, ...count(await tryAll(trials.choosing)) }],
     });
   }
   return measures;

@@ -10,11 +10,22 @@ import { continueAll, isExpected, longestAnswer } from './answers.ts';
 import type { HopTrial } from './hopTrials.ts';
 
 /** Trials with what the model holds at each of their places, `[trials, dModel]`, in the order of tokens. */
-export interface PlacedTrials {
+export interface PlacedTrials extends LocatedTrials {
+  h: readonly Float32Array[];
+}
+
+/** Trials with where each of their places is. */
+export interface LocatedTrials {
   trials: readonly HopTrial[];
   /** By place, by trial. */
   positions: readonly (readonly number[])[];
-  h: readonly Float32Array[];
+}
+
+export function locateTrials(trials: readonly HopTrial[], places: readonly HopPlace[]): LocatedTrials {
+  return {
+    trials,
+    positions: places.map(({ positionOf }) => trials.map(({ question }) => positionOf(question))),
+  };
 }
 
 export async function placeTrials(
@@ -24,10 +35,10 @@ export async function placeTrials(
   layer: number,
   breathe: () => Promise<void>,
 ): Promise<PlacedTrials> {
-  const positions = places.map(({ positionOf }) => trials.map(({ question }) => positionOf(question)));
+  const located = locateTrials(trials, places);
   const h = [];
-  for (const own of positions) h.push(await captureAt(model, trials, own, layer, breathe));
-  return { trials, positions, h };
+  for (const own of located.positions) h.push(await captureAt(model, trials, own, layer, breathe));
+  return { ...located, h };
 }
 
 /** Raw activations `[sequences, dModel]` at one position of each. */
@@ -52,7 +63,7 @@ export function captureAt(
 export function answerPlaces(
   model: LanguageModel,
   layer: number,
-  { trials, positions }: Pick<PlacedTrials, 'trials' | 'positions'>,
+  { trials, positions }: LocatedTrials,
   values: readonly Float32Array[],
   breathe: () => Promise<void>,
 ): Promise<number[][]> {

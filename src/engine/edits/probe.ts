@@ -4,14 +4,17 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { CapturedPrompt } from '../align/captured.ts';
+import { cosineShare } from '../model/schedule.ts';
 import { stackRows } from '../rows.ts';
 import { type Normalization, normalize } from '../sae/normalization.ts';
+import { strongest } from '../sae/validation.ts';
+import { createAdam } from './adam.ts';
 
 /** L2 penalties tried, of which the one that reads best the prompts to choose by is kept; of equals the largest. */
 const PENALTIES = [1e-1, 1e-2, 1e-3, 1e-4];
 const STEPS = 300;
 const RATE = 0.05;
-const [BETA1, BETA2, EPSILON] = [0.9, 0.999, 1e-8];
+const [BETA1, BETA2] = [0.9, 0.999];
 
 export interface Probe {
   penalty: number;
@@ -59,7 +62,7 @@ export function readWith(
       for (let j = 0; j < w.length; j++) sum += w[j]! * x[j]!;
       return sum;
     });
-    if (logits.indexOf(Math.max(...logits)) === concepts[0]) successes++;
+    if (strongest(logits, 0, logits.length) === concepts[0]) successes++;
   }
   return { trials: prompts.length, successes };
 }
@@ -82,8 +85,8 @@ async function fitOne(
   }));
   const w = new Float32Array(C * K);
   const bias = new Float32Array(K);
-  const adamW = adam(w.length);
-  const adamBias = adam(K);
+  const adamW = createAdam(w.length, BETA1, BETA2);
+  const adamBias = createAdam(K, BETA1, BETA2);
   for (let step = 1; step <= STEPS; step++) {
     const gradients = tf.tidy(() => {
       const logits = tf.add(tf.matMul(data.x, tf.tensor2d(w, [C, K])), tf.tensor1d(bias));
@@ -92,7 +95,7 @@ async function fitOne(
     });
     const [dw, db] = gradients.map((gradient) => gradient.dataSync<'float32'>());
     tf.dispose(gradients);
-    const rate = RATE * 0.5 * (1 + Math.cos((Math.PI * (step - 1)) / STEPS));
+    const rate = RATE * cosineShare(step, STEPS);
     adamW(
       w,
       dw!.map((g, i) => g + penalty * w[i]!),
@@ -107,16 +110,4 @@ async function fitOne(
     Float32Array.from({ length: C }, (_, j) => w[j * K + c]!),
   );
   return { penalty, weights, bias };
-}
-
-function adam(length: number) {
-  const [m, v] = [new Float64Array(length), new Float64Array(length)];
-  return (weights: Float32Array, gradient: Float32Array, rate: number, step: number): void => {
-    gradient.forEach((g, i) => {
-      m[i] = BETA1 * m[i]! + (1 - BETA1) * g;
-      v[i] = BETA2 * v[i]! + (1 - BETA2) * g * g;
-      const size = Math.sqrt(v[i]! / (1 - BETA2 ** step)) + EPSILON;
-      weights[i]! -= (rate * m[i]!) / (1 - BETA1 ** step) / size;
-    });
-  };
 }

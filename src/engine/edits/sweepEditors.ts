@@ -8,6 +8,7 @@ import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import { readSae } from '../sae/file.ts';
 import { Sae } from '../sae/sae.ts';
+import { strongest } from '../sae/validation.ts';
 import {
   type Editors,
   freeScales,
@@ -113,10 +114,7 @@ function readBoth(
 ): Pick<ProbeReading, 'probe' | 'slots'> {
   const { nConcepts, dModel } = sae.config;
   const slots = sae.slots(stackRows(prompts, dModel));
-  const bound = prompts.filter(({ concepts }, i) => {
-    const own = [...slots.subarray(i * nConcepts, (i + 1) * nConcepts)];
-    return own.indexOf(Math.max(...own)) === concepts[0];
-  });
+  const bound = prompts.filter(({ concepts }, i) => strongest(slots, i, nConcepts) === concepts[0]);
   return {
     probe: readWith(probe, prompts, sae.normalization),
     slots: { trials: prompts.length, successes: bound.length },

@@ -12,6 +12,7 @@ import type { Tokens } from '../model/tokens.ts';
 import type { Sae } from '../sae/sae.ts';
 import { type AskedTrials, isExpected, longestAnswer } from './answers.ts';
 import { type Interchange, prepareDas, trainDas } from './das.ts';
+import { conceptPairs } from './editors.ts';
 import { continuePatched, type Patching } from './patched.ts';
 import type { ReplacedTrial, ReplacedTrials } from './replacements.ts';
 import type { Subspace } from './subspace.ts';
@@ -122,10 +123,7 @@ function createLab({ settings, dataset }: SwapSweepJob, model: LanguageModel, sa
     );
   const sourceOf = createSources(model, of('SEEN', 'TRAIN'));
   const isWithheld = createWithheld(dataset, sae.settings);
-  const concepts = dataset.concepts.map((_, concept) => concept);
-  const pairs = concepts.flatMap((source) =>
-    concepts.filter((target) => target !== source).map((target) => ({ source, target })),
-  );
+  const pairs = conceptPairs(dataset.concepts.length);
   const draw = (population: 'SEEN' | 'VALIDATION', split: Split, count: number): Drawn[] => {
     const random = createRandom(settings.seed, 'sweep', 'das', population, split);
     const counts = (entity: string, target: number) => population !== 'SEEN' || !isWithheld(entity, target);

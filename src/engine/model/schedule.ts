@@ -12,6 +12,11 @@ export function learningRateAt(settings: ModelSettings, step: number): number {
   return learningRate * (floor + (1 - floor) * 0.5 * (1 + Math.cos(Math.PI * done)));
 }
 
+/** Share of the learning rate at step `n` of `steps`, counted from 1: from 1 down towards 0 along half a cosine. */
+export function cosineShare(n: number, steps: number): number {
+  return 0.5 * (1 + Math.cos((Math.PI * (n - 1)) / steps));
+}
+
 /** Seconds left at the pace since this process began, or null while that is not known. */
 export function createEta(from: number, steps: number): (step: number) => number | null {
   let timed: { step: number; at: number } | undefined;

@@ -6,6 +6,7 @@ import type { AlignmentSettings } from '../contract/alignmentSettings.ts';
 import type { Arrays } from '../contract/arrays.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import type { SaeConfig } from '../contract/sae.ts';
+import { cosineShare } from '../model/schedule.ts';
 import { joinRows } from '../rows.ts';
 import { mapValues, toArray, toTensors } from '../step/arrays.ts';
 import { createStepper } from '../step/create.ts';
@@ -195,11 +196,6 @@ function createDraws({ settings, train, silent }: SaeTraining, streams: TextStre
     const batch = labelled(after - 1);
     return streams.SILENCE ? addSilent(batch, streams.SILENCE, fromTexts) : batch;
   };
-}
-
-/** Share of the learning rate at step `n` of `steps`, counted from 1: from 1 down towards 0 along half a cosine. */
-function cosineShare(n: number, steps: number): number {
-  return 0.5 * (1 + Math.cos((Math.PI * (n - 1)) / steps));
 }
 
 /** Looks at the validation prompts when it is time to, and keeps the best weights of the second stage. */

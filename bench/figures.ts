@@ -16,9 +16,10 @@ import { preset as presets } from '../src/engine/contract/alignmentSettings.ts';
 import type { EngineDataset, Split } from '../src/engine/contract/dataset.ts';
 import type { ModelRef, ModelResult } from '../src/engine/contract/model.ts';
 import { modelSettings } from '../src/engine/contract/modelSettings.ts';
-import type { BackendChoice, JobContext } from '../src/engine/contract/protocol.ts';
+import type { BackendChoice } from '../src/engine/contract/protocol.ts';
 import { trainModel } from '../src/engine/model/train.ts';
 import { loadBenchBackend } from './backend.ts';
+import { quietContext } from './quietContext.ts';
 
 interface Measured {
   ref: ModelRef;
@@ -73,7 +74,7 @@ async function measureSeed(seed: number, workDir: string): Promise<void> {
     const settings = resolveAlignmentSettings({ preset, seed, ...JSON.parse(options.settings) });
     const started = performance.now();
     const job = { kind: 'ALIGNMENT', settings, model: model.ref, dataset } as const;
-    const result = await runAlignment(job, quietContext(workDir));
+    const result = await runAlignment(job, quietContext(workDir, { log }));
     const seconds = (performance.now() - started) / 1000;
     console.log(row(String(seed), preset, ...modelCells, ...alignmentCells(result), seconds.toFixed(0)));
   }
@@ -115,28 +116,16 @@ async function obtainModel(seed: number, dataset: EngineDataset, workDir: string
   }
   const started = performance.now();
   const job = { kind: 'MODEL', settings: modelSettings.parse({ seed }), dataset } as const;
-  const { weights, config, tokenizer, accuracy } = await trainModel(job, quietContext(directory));
+  const { weights, config, tokenizer, accuracy } = await trainModel(job, quietContext(directory, { log }));
   const seconds = (performance.now() - started) / 1000;
   const measured = { ref: { weights: weights.path, config, tokenizer }, accuracy, seconds };
   if (options.models) await writeFile(record, JSON.stringify(measured));
   return measured;
 }
 
-function quietContext(workDir: string): JobContext {
-  return {
-    workDir,
-    resumeFrom: null,
-    reporter: {
-      metrics() {},
-      progress() {},
-      log: (level, message) => level !== 'INFO' && console.error(level, message),
-      part() {},
-      snapshot() {},
-      checkpointDue: () => false,
-      checkpoint: async () => {},
-      breathe: async () => {},
-    },
-  };
+/** What goes wrong, but not how it goes. */
+function log(level: string, message: string): void {
+  if (level !== 'INFO') console.error(level, message);
 }
 
 function percent(share: number | undefined): string {

@@ -12,13 +12,13 @@ import { readConfig } from '../src/config.ts';
 import { readWorldDataset, worldSubject } from '../src/data/world.ts';
 import { fetchSmolLm2 } from '../src/demo/smollm2.ts';
 import type { AlignmentSettingsInput } from '../src/engine/contract/alignmentSettings.ts';
-import type { JobReporter } from '../src/engine/contract/protocol.ts';
 import { loadLanguageModel } from '../src/engine/model/languageModel.ts';
 import { promptedBy } from '../src/engine/model/prompting.ts';
 import { openFiles } from '../src/formats/huggingFace/files.ts';
 import { openCheckpoint } from '../src/formats/huggingFace/importModel.ts';
 import { writeChunks } from '../src/formats/safetensors.ts';
 import { loadBenchBackend } from './backend.ts';
+import { quietContext } from './quietContext.ts';
 import { knownPart, openKnowledge } from './world/knowledge.ts';
 import { type KeptStudy, renderWorld } from './world/report.ts';
 import { type Studied, studySeed } from './world/study.ts';
@@ -35,16 +35,7 @@ const numbers = (list: string) => list.split(',').filter(Boolean).map(Number);
 const subject = worldSubject.parse(options.subject.toUpperCase());
 const STORE = fileURLToPath(new URL(`../.data/world/${subject.toLowerCase()}`, import.meta.url));
 
-const reporter: JobReporter = {
-  metrics: () => {},
-  progress: () => {},
-  log: (_level, message) => console.log(message),
-  part: () => {},
-  snapshot: () => {},
-  checkpointDue: () => false,
-  checkpoint: async () => {},
-  breathe: async () => {},
-};
+const context = quietContext(STORE, { log: (_level, message) => console.log(message) });
 
 const { cacheDir } = readConfig();
 await mkdir(STORE, { recursive: true });
@@ -77,7 +68,7 @@ async function study(name: string, seed: number, changes: AlignmentSettingsInput
   const path = join(STORE, `${name}.json`);
   if (await readFile(path).catch(() => null)) return;
   console.log(`${new Date().toISOString()} ${name}`);
-  const measured = await studySeed(studied, seed, changes, { reporter, workDir: STORE, resumeFrom: null });
+  const measured = await studySeed(studied, seed, changes, context);
   const kept: KeptStudy = { name, ...measured };
   await writeFile(path, `${JSON.stringify(kept, null, 1)}\n`);
   console.log(JSON.stringify(kept));

@@ -1,4 +1,5 @@
 /** What the comparison asks of the API. */
+import { ofRun, RATE } from '../results/operations.ts';
 
 const imports = (mutation: string, noun: string) => {
   const type = `${mutation[0]!.toUpperCase()}${mutation.slice(1)}`;
@@ -18,46 +19,33 @@ export const IMPORT_MODEL = imports('importModel', 'model');
 export const IMPORT_CORPUS = imports('importCorpus', 'corpus');
 export const IMPORT_SAE = imports('importSae', 'sae');
 
-const RATE = 'trials successes value interval { low high }';
+export const BASELINE = ofRun(
+  'BaselineRun',
+  `
+  sae { saeLens { cfgUrl weightsUrl } }
+`,
+);
 
-export const BASELINE = /* GraphQL */ `
-  query Baseline($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on BaselineRun { sae { saeLens { cfgUrl weightsUrl } } }
-    }
-  }
-`;
-
-export const ALIGNMENT = /* GraphQL */ `
-  query Alignment($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on AlignmentRun {
-        chosenAlpha
-        known: binding(split: TRAIN) { examples accuracy }
-        heldOut: binding(split: TEST_OOD) { examples accuracy }
-        reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
-        swaps(chosen: true) { control population split trials successes }
-        faithfulness(split: TEST_OOD) { replacement accuracy { ${RATE} } }
-      }
-    }
-  }
-`;
+export const ALIGNMENT = ofRun(
+  'AlignmentRun',
+  `
+  chosenAlpha
+  known: binding(split: TRAIN) { examples accuracy }
+  heldOut: binding(split: TEST_OOD) { examples accuracy }
+  reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
+  swaps(chosen: true) { control population split trials successes }
+  faithfulness(split: TEST_OOD) { replacement accuracy { ${RATE} } }
+`,
+);
 
 const CELL = `alpha success { ${RATE} } otherPrompts { ${RATE} } texts { ${RATE} }`;
 
-export const SWEEP = /* GraphQL */ `
-  query Sweep($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on SwapSweepRun { results { ${CELL} } controls { kind ${CELL} } }
-    }
-  }
-`;
+export const SWEEP = ofRun(
+  'SwapSweepRun',
+  `
+  results { ${CELL} } controls { kind ${CELL} }
+`,
+);
 
 export const PHASES = /* GraphQL */ `
   subscription Phases($id: ID!, $after: String) {

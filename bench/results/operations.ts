@@ -14,118 +14,92 @@ const start = (mutation: string) => {
   `;
 };
 
+/** What is asked of a run of this type when it has ended; `more` is what runs of any type have. */
+export const ofRun = (type: string, fields: string, more = '') => /* GraphQL */ `
+  query Run($id: ID!) {
+    run(id: $id) { status error { message } ${more} ... on ${type} { ${fields} } }
+  }
+`;
+
 export const START_BASELINE_RUN = start('startBaselineRun');
 export const START_SWAP_SWEEP = start('startSwapSweep');
 export const START_ALIGNMENT_SWEEP = start('startAlignmentSweep');
 
-const RATE = 'trials successes value interval { low high }';
+export const RATE = 'trials successes value interval { low high }';
 
-export const MODEL = /* GraphQL */ `
-  query Model($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      backend
-      ... on ModelRun { model { id train: accuracy(split: TRAIN) testOod: accuracy(split: TEST_OOD) } }
-    }
-  }
-`;
+export const MODEL = ofRun(
+  'ModelRun',
+  `
+  model { id train: accuracy(split: TRAIN) testOod: accuracy(split: TEST_OOD) }
+`,
+  'backend',
+);
 
-export const ALIGNMENT = /* GraphQL */ `
-  query Alignment($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on AlignmentRun {
-        chosenAlpha
-        binding(split: TEST_OOD) { examples accuracy diagonalAccuracy diagonalStrength }
-        reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
-        swaps(chosen: true) { control population split trials successes }
-        conceptLatents { concept { key } fragmentation heldOutSeparability }
-        faithfulness(split: TEST_OOD) { replacement accuracy { ${RATE} } crossEntropy }
-      }
-    }
-  }
-`;
+export const ALIGNMENT = ofRun(
+  'AlignmentRun',
+  `
+  chosenAlpha
+  binding(split: TEST_OOD) { examples accuracy diagonalAccuracy diagonalStrength }
+  reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
+  swaps(chosen: true) { control population split trials successes }
+  conceptLatents { concept { key } fragmentation heldOutSeparability }
+  faithfulness(split: TEST_OOD) { replacement accuracy { ${RATE} } crossEntropy }
+`,
+);
 
 const CONCENTRATED = 'accuracy effFeat slotEffFeat top1Conc slotTop1Conc';
 
-export const PEOPLE_ALIGNMENT = /* GraphQL */ `
-  query Alignment($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on AlignmentRun {
-        chosenAlpha
-        known: binding(split: TRAIN) { ${CONCENTRATED} }
-        heldOut: binding(split: TEST_OOD) { ${CONCENTRATED} }
-        swaps(chosen: true) { control population split trials successes }
-      }
-    }
-  }
-`;
+export const PEOPLE_ALIGNMENT = ofRun(
+  'AlignmentRun',
+  `
+  chosenAlpha
+  known: binding(split: TRAIN) { ${CONCENTRATED} }
+  heldOut: binding(split: TEST_OOD) { ${CONCENTRATED} }
+  swaps(chosen: true) { control population split trials successes }
+`,
+);
 
-export const BASELINE = /* GraphQL */ `
-  query Baseline($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on BaselineRun {
-        binding(split: TEST_OOD) { accuracy }
-        reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
-        conceptLatents { concept { key } fragmentation heldOutSeparability }
-      }
-    }
-  }
-`;
+export const BASELINE = ofRun(
+  'BaselineRun',
+  `
+  binding(split: TEST_OOD) { accuracy }
+  reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
+  conceptLatents { concept { key } fragmentation heldOutSeparability }
+`,
+);
 
 const CELL = `method alpha success { ${RATE} } otherPrompts { ${RATE} } texts { ${RATE} } statements { ${RATE} }`;
 
-export const SWEEP = /* GraphQL */ `
-  query Sweep($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on SwapSweepRun {
-        editsPerSecond
-        linearProbe { accuracy { ${RATE} } binding { ${RATE} } }
-        das { dimensions }
-        results { ${CELL} }
-        controls { kind ${CELL} }
-      }
-    }
-  }
-`;
+export const SWEEP = ofRun(
+  'SwapSweepRun',
+  `
+  editsPerSecond
+  linearProbe { accuracy { ${RATE} } binding { ${RATE} } }
+  das { dimensions }
+  results { ${CELL} }
+  controls { kind ${CELL} }
+`,
+);
 
 const PEOPLE_CELL = `method alpha success { ${RATE} } loose { ${RATE} } otherPrompts { ${RATE} } texts { ${RATE} }`;
 
-export const PEOPLE_SWEEP = /* GraphQL */ `
-  query Sweep($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on SwapSweepRun {
-        results { ${PEOPLE_CELL} }
-        controls { kind ${PEOPLE_CELL} }
-        linearProbe { accuracy { ${RATE} } binding { ${RATE} } }
-        das { dimensions }
-      }
-    }
-  }
-`;
+export const PEOPLE_SWEEP = ofRun(
+  'SwapSweepRun',
+  `
+  results { ${PEOPLE_CELL} }
+  controls { kind ${PEOPLE_CELL} }
+  linearProbe { accuracy { ${RATE} } binding { ${RATE} } }
+  das { dimensions }
+`,
+);
 
-export const LAYERS = /* GraphQL */ `
-  query Layers($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      ... on AlignmentSweepRun {
-        bindingByLayer { layer seed rate { ${RATE} } }
-        swapSuccessByLayer { layer seed alpha rate { ${RATE} } random { ${RATE} } }
-      }
-    }
-  }
-`;
+export const LAYERS = ofRun(
+  'AlignmentSweepRun',
+  `
+  bindingByLayer { layer seed rate { ${RATE} } }
+  swapSuccessByLayer { layer seed alpha rate { ${RATE} } random { ${RATE} } }
+`,
+);
 
 export const START_GROKKING_RUN = start('startGrokkingRun');
 export const START_HOP_SWAP_RUN = start('startHopSwapRun');
@@ -150,35 +124,25 @@ export const IMPORT_DATASET = /* GraphQL */ `
   }
 `;
 
-export const GROKKING = /* GraphQL */ `
-  query Grokking($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      startedAt finishedAt
-      ... on GrokkingRun {
-        onset { memorization generalization binding }
-        points {
-          step trainAccuracy heldOutAccuracy oneHopAccuracy loss weightNorm logitMargin heldOut { ${RATE} }
-          binding { hop top1 diagonalStrength ablationEffect }
-        }
-      }
-    }
+export const GROKKING = ofRun(
+  'GrokkingRun',
+  `
+  onset { memorization generalization binding }
+  points {
+    step trainAccuracy heldOutAccuracy oneHopAccuracy loss weightNorm logitMargin heldOut { ${RATE} }
+    binding { hop top1 diagonalStrength ablationEffect }
   }
-`;
+`,
+  'startedAt finishedAt',
+);
 
 const HOP_SWAP = `hop edited method alpha shown { ${RATE} } withheld { ${RATE} } isolation { ${RATE} }`;
 
-export const HOP_SWAPS = /* GraphQL */ `
-  query HopSwaps($id: ID!) {
-    run(id: $id) {
-      status
-      error { message }
-      startedAt finishedAt
-      ... on HopSwapRun {
-        results { ${HOP_SWAP} }
-        hops { hop ratio slots { ${HOP_SWAP} } unsupervised { ${HOP_SWAP} } }
-      }
-    }
-  }
-`;
+export const HOP_SWAPS = ofRun(
+  'HopSwapRun',
+  `
+  results { ${HOP_SWAP} }
+  hops { hop ratio slots { ${HOP_SWAP} } unsupervised { ${HOP_SWAP} } }
+`,
+  'startedAt finishedAt',
+);

@@ -10,9 +10,9 @@ import { resolveAlignmentSettings } from '../../src/engine/contract/alignmentPre
 import type { EngineDataset, Prompt } from '../../src/engine/contract/dataset.ts';
 import type { ModelRef } from '../../src/engine/contract/model.ts';
 import { modelSettings } from '../../src/engine/contract/modelSettings.ts';
-import type { JobContext } from '../../src/engine/contract/protocol.ts';
 import { trainModel } from '../../src/engine/model/train.ts';
 import { EXPORTED_FILES, openExported } from '../../src/formats/huggingFace/exportModel.ts';
+import { quietContext } from '../quietContext.ts';
 
 export const SETTINGS = resolveAlignmentSettings({ preset: 'PAPER', layer: 1 });
 export const ALPHA = 2;
@@ -35,24 +35,6 @@ export interface Done {
 export const readDataset = (): EngineDataset => generateBiographies({ people: 200, seed: 0 });
 export const readModel = async (directory: string): Promise<ModelRef> =>
   JSON.parse(await readFile(join(directory, 'model.json'), 'utf8'));
-
-export const quietContext = (
-  workDir: string,
-  part: JobContext['reporter']['part'] = () => {},
-): JobContext => ({
-  workDir,
-  resumeFrom: null,
-  reporter: {
-    metrics() {},
-    progress() {},
-    log() {},
-    part,
-    snapshot() {},
-    checkpointDue: () => false,
-    checkpoint: async () => {},
-    breathe: async () => {},
-  },
-});
 
 /** Trains the model that both sides align, unless the directory has it, and writes the peer's files. */
 export async function writeJob(directory: string): Promise<void> {

@@ -6,13 +6,15 @@ import { splitPopulations } from '../../src/engine/align/population.ts';
 import { trainOnPrompts } from '../../src/engine/align/training.ts';
 import type { SweepCell } from '../../src/engine/contract/swapSweep.ts';
 import { sweepSettings } from '../../src/engine/contract/swapSweepSettings.ts';
+import { conceptPairs } from '../../src/engine/edits/editors.ts';
 import { runSwapSweep } from '../../src/engine/edits/sweep.ts';
 import { loadLanguageModel } from '../../src/engine/model/languageModel.ts';
 import { stackRows } from '../../src/engine/rows.ts';
 import { writeSae } from '../../src/engine/sae/file.ts';
 import { Sae } from '../../src/engine/sae/sae.ts';
 import { loadBenchBackend } from '../backend.ts';
-import { ALPHA, type Done, quietContext, readDataset, readModel, SETTINGS, SWAPS_PER_PAIR } from './job.ts';
+import { quietContext } from '../quietContext.ts';
+import { ALPHA, type Done, readDataset, readModel, SETTINGS, SWAPS_PER_PAIR } from './job.ts';
 
 const [directory, cache] = process.argv.slice(2) as [string, string];
 const seconds = {} as Done['seconds'];
@@ -51,9 +53,7 @@ function bindingOn(split: CapturedPrompt['split']): number {
 async function swap(): Promise<Pick<Done, 'trials' | 'successes'>> {
   const file = join(directory, 'sae.safetensors');
   await writeSae(file, stored);
-  const pairs = dataset.concepts.flatMap((_, source) =>
-    dataset.concepts.flatMap((_, target) => (source === target ? [] : [{ source, target }])),
-  );
+  const pairs = conceptPairs(dataset.concepts.length);
   const cells: SweepCell[] = [];
   const settings = sweepSettings.parse({
     ...{ methods: ['LATENT_DECODE'], alphas: [ALPHA], controls: [], population: 'UNSEEN', split: 'TRAIN' },
@@ -62,7 +62,7 @@ async function swap(): Promise<Pick<Done, 'trials' | 'successes'>> {
   const job = { settings, model: ref, sae: file, dataset, pairs, baseline: null, done: [] };
   await runSwapSweep(
     { kind: 'SWAP_SWEEP', ...job },
-    quietContext(directory, (cell) => cells.push(cell)),
+    quietContext(directory, { part: (cell) => cells.push(cell) }),
   );
   const found = cells.flatMap((cell) => cell.pairs);
   const sum = (key: 'trials' | 'successes') => found.reduce((total, pair) => total + pair[key], 0);

@@ -11,7 +11,7 @@ import {
   isExpected,
   type Trial,
 } from '../../src/engine/edits/answers.ts';
-import { createEditor, type Editor, slotSwap } from '../../src/engine/edits/editors.ts';
+import { conceptPairs, createEditor, type Editor, slotSwap } from '../../src/engine/edits/editors.ts';
 import { prepareIsolation } from '../../src/engine/edits/isolation.ts';
 import { REPLACED, REPLACEMENTS } from '../../src/engine/edits/replacements.ts';
 import { type Sums, sumsOf } from '../../src/engine/edits/sums.ts';
@@ -66,9 +66,7 @@ export async function measureSwaps(lab: Lab, { reporter }: JobContext): Promise<
   const { sae, captured, dataset, model } = lab;
   const { layer, positions } = sae.settings;
   const breathe = () => reporter.breathe();
-  const pairs = dataset.concepts.flatMap((_, source) =>
-    dataset.concepts.flatMap((_, target) => (source === target ? [] : [{ source, target }])),
-  );
+  const pairs = conceptPairs(dataset.concepts.length);
   const swaps = pairs.map((pair) => slotSwap(sae, pair));
   const slots = createEditor({ edited: 'CONCEPT', sae, methods: ['LATENT_DECODE'], swaps });
   const means = createEditor({ edited: 'MEAN_DIFFERENCE', sae, methods: ['MEAN_DIFFERENCE'], swaps });

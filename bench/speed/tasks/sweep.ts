@@ -8,12 +8,11 @@ import { resolveAlignmentSettings } from '../../../src/engine/contract/alignment
 import type { EngineDataset } from '../../../src/engine/contract/dataset.ts';
 import type { ModelRef } from '../../../src/engine/contract/model.ts';
 import { modelSettings } from '../../../src/engine/contract/modelSettings.ts';
-import type { JobContext } from '../../../src/engine/contract/protocol.ts';
 import type { SwapSweepJob, SweepCell } from '../../../src/engine/contract/swapSweep.ts';
 import type { SweepSettings } from '../../../src/engine/contract/swapSweepSettings.ts';
 import { isExpected, longestAnswer } from '../../../src/engine/edits/answers.ts';
 import { applyEdits } from '../../../src/engine/edits/edit.ts';
-import { slotSwap } from '../../../src/engine/edits/editors.ts';
+import { conceptPairs, slotSwap } from '../../../src/engine/edits/editors.ts';
 import { METHODS } from '../../../src/engine/edits/methods.ts';
 import { runSwapSweep } from '../../../src/engine/edits/sweep.ts';
 import { choosePrompts, drawSweepTrials, type SweepTrial } from '../../../src/engine/edits/trials.ts';
@@ -21,6 +20,7 @@ import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
 import { loadSae, type Sae } from '../../../src/engine/sae/sae.ts';
+import { quietContext } from '../../quietContext.ts';
 import type { SweepWork } from '../work.ts';
 import type { Task } from './task.ts';
 
@@ -39,7 +39,7 @@ async function batched(
   dataset: EngineDataset,
   { model, sae }: Trained,
 ): Promise<Task> {
-  const pairs = pairsOf(dataset);
+  const pairs = conceptPairs(dataset.concepts.length);
   const sweep = async (settings: SweepSettings): Promise<SweepCell[]> => {
     const cells: SweepCell[] = [];
     const job = {
@@ -53,7 +53,7 @@ async function batched(
     } satisfies Partial<SwapSweepJob>;
     await runSwapSweep(
       { kind: 'SWAP_SWEEP', ...job },
-      quietContext('', (cell) => cells.push(cell)),
+      quietContext('', { part: (cell) => cells.push(cell) }),
     );
     return cells;
   };
@@ -72,7 +72,7 @@ async function batched(
 async function oneAtATime(dataset: EngineDataset, trained: Trained): Promise<Task> {
   const model = await loadLanguageModel(trained.model);
   const sae = await loadSae(trained.sae);
-  const pairs = pairsOf(dataset);
+  const pairs = conceptPairs(dataset.concepts.length);
   const trials = (perPair: number) => drawnTrials(dataset, trained.sae, sweepSettings(perPair, [1]));
   const answer = (trial: SweepTrial) => swapAnswer(model, sae, trial, pairs[trial.pair]!);
   const sample = await trials(1);
@@ -117,7 +117,7 @@ async function drawnTrials(
   const sae = await loadSae(saePath);
   try {
     const prompts = choosePrompts(dataset, sae.settings, settings);
-    return drawSweepTrials(prompts, dataset, pairsOf(dataset), settings);
+    return drawSweepTrials(prompts, dataset, conceptPairs(dataset.concepts.length), settings);
   } finally {
     sae.dispose();
   }
@@ -143,12 +143,6 @@ function sweepSettings(promptsPerPair: number, alphas: number[]): SweepSettings 
   };
 }
 
-function pairsOf({ concepts }: EngineDataset): SwapSweepJob['pairs'] {
-  return concepts.flatMap((_, source) =>
-    concepts.flatMap((_, target) => (source === target ? [] : [{ source, target }])),
-  );
-}
-
 interface Trained {
   model: ModelRef;
   /** Path of the SAE. */
@@ -170,21 +164,4 @@ async function obtainPair(dataset: EngineDataset, directory: string): Promise<Tr
   const trained = { model, sae: alignment.weights.path };
   await writeFile(record, JSON.stringify(trained));
   return trained;
-}
-
-function quietContext(workDir: string, part: (cell: SweepCell) => void = () => {}): JobContext {
-  return {
-    workDir,
-    resumeFrom: null,
-    reporter: {
-      metrics() {},
-      progress() {},
-      log() {},
-      part,
-      snapshot() {},
-      checkpointDue: () => false,
-      checkpoint: async () => {},
-      breathe: async () => {},
-    },
-  };
 }

@@ -13,6 +13,7 @@ import {
   type SweepSettings,
   type SweepSettingsInput,
   sweepSettings,
+  usesUnsupervised,
 } from '../engine/contract/swapSweepSettings.ts';
 import { invalidInput, notFound, parseOrThrow } from '../errors.ts';
 import { readAlignment } from './alignment.ts';
@@ -241,7 +242,7 @@ async function chooseBaseline(
   asked: string | undefined,
 ): Promise<Run | null> {
   if (asked === undefined) {
-    if (!controls.some((control) => control.startsWith('UNSUPERVISED'))) return null;
+    if (!usesUnsupervised(controls)) return null;
     const fitting = await db
       .select()
       .from(runs)

@@ -9,7 +9,7 @@ import { eventReads, operations, requests, subscriptions } from '../telemetry.ts
 export interface MetricsOptions {
   host: string;
   port: number;
-  /** Runs by kind and status, and how long the one that has waited for longest has. */
+  /** Runs by kind and status, and how many wait for a worker and are worked on. */
   countRuns(): Promise<{
     byStatus: { kind: string; status: string; n: number }[];
     queued: number;

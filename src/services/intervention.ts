@@ -52,7 +52,7 @@ export function listInterventions(
   db: Executor,
   filter: InterventionFilter,
   args: PageArgs,
-  order?: InterventionOrder,
+  order: InterventionOrder = { field: 'CREATED_AT', direction: 'desc' },
 ): Promise<Page<Intervention>> {
   const { runId, success, method, sourceConceptId, targetConceptId, text, since } = filter;
   const where: (SQL | undefined)[] = [
@@ -64,12 +64,7 @@ export function listInterventions(
     since == null ? undefined : gte(interventions.createdAt, since),
     hasWords(SEARCHED, text),
   ];
-  return readPage(
-    db,
-    interventions,
-    { where: and(...where), order: order ? orderFor(order) : NEWEST_FIRST },
-    args,
-  );
+  return readPage(db, interventions, { where: and(...where), order: orderFor(order) }, args);
 }
 
 /** For each run one page of its interventions, newest first. */

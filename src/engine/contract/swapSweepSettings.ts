@@ -37,6 +37,11 @@ const USUAL_CONTROLS = [
 ] as const satisfies readonly z.output<typeof sweepControl>[];
 export type SweepControl = z.output<typeof sweepControl>;
 
+/** Whether some of them need an SAE without labels. */
+export function usesUnsupervised(controls: readonly SweepControl[]): boolean {
+  return controls.includes('UNSUPERVISED_LATENT') || controls.includes('UNSUPERVISED_LATENTS');
+}
+
 /** Alphas as a slot counts them; the large ones are there for the controls, whose latents may need more. */
 const ALPHAS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 5, 10, 20];
 

@@ -7,7 +7,7 @@ import type { EngineDataset } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { SWAP_METHODS, type SwapMethod } from '../contract/swap.ts';
 import type { SweepBaseline } from '../contract/swapSweep.ts';
-import type { SweepControl } from '../contract/swapSweepSettings.ts';
+import { type SweepControl, usesUnsupervised } from '../contract/swapSweepSettings.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { stackRows } from '../rows.ts';
 import { Sae } from '../sae/sae.ts';
@@ -58,8 +58,7 @@ export async function prepareEditors(
   const slots = pairs.map((pair) => slotSwap(sae, pair));
   const all = [createEditor({ edited: 'CONCEPT', sae, methods, swaps: slots })];
   const isAsked = (control: SweepControl) => controls.includes(control);
-  const usesBaseline = isAsked('UNSUPERVISED_LATENT') || isAsked('UNSUPERVISED_LATENTS');
-  const baseline = usesBaseline ? await unsupervised() : null;
+  const baseline = usesUnsupervised(controls) ? await unsupervised() : null;
   if (baseline && isAsked('UNSUPERVISED_LATENT')) {
     const swaps = pairs.map((pair) => latentSwap(baseline.latents, pair));
     all.push(createEditor({ edited: 'UNSUPERVISED_LATENT', sae: baseline.sae, methods, swaps }));

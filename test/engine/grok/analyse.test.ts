@@ -23,6 +23,7 @@ import { analyseCheckpoint, captureHop } from '../../../src/engine/grok/analyse.
 import { measureAnswers } from '../../../src/engine/grok/answers.ts';
 import { askOther, placesOf } from '../../../src/engine/grok/places.ts';
 import { twoHopQuestions } from '../../../src/engine/grok/questions.ts';
+import { findRelations } from '../../../src/engine/grok/relationPlaces.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
@@ -315,6 +316,11 @@ describe('swaps at the relation’s own token too', () => {
           encode(` ${dataset.concepts[relations[hop]]!.label}`).at(-1),
         );
     }
+    const { prompt, concepts } = dataset.prompts.find(({ concepts: [a, b] }) => b !== undefined && a !== b)!;
+    const [first, second] = concepts as [number, number];
+    expect(findRelations(prompt, [first, second], dataset, trained.tokenizer)).not.toBeNull();
+    // Named the other way round, R1 first, it says nothing that hops could be edited at.
+    expect(findRelations(prompt, [second, first], dataset, trained.tokenizer)).toBeNull();
     const unnamed = dataset.concepts.map((concept) => ({ ...concept, label: 'nobody' }));
     const others = twoHopQuestions({ ...dataset, concepts: unnamed }, trained.tokenizer, 'TRAIN', settings);
     expect(others.every(({ relationPlaces }) => relationPlaces === null)).toBe(true);

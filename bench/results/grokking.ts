@@ -5,7 +5,7 @@ import { result } from './ask.ts';
 import { markdown, type Row, share } from './markdown.ts';
 import * as operations from './operations.ts';
 import { type Chart, writeChart } from './plot.ts';
-import type { Grokking, Point } from './twoHop.ts';
+import { type Grokking, type HopSwaps, hopRates, type Point } from './twoHop.ts';
 
 export type GrokkingPreset = 'GROKKING' | 'IMPLICIT';
 
@@ -13,12 +13,15 @@ export interface GrokkingStudy {
   preset: GrokkingPreset;
   seed: number;
   grokking: Grokking;
+  /** Of the model at the end. */
+  swaps: HopSwaps;
 }
 
 /** So short that the part can be tried. */
 const TRIAL = {
   modelSettings: { steps: 20 },
   analysis: { pretrainSteps: 10, posttrainSteps: 20, maxQuestions: 100 },
+  swaps: { alphas: [1, 2], trials: 20 },
 };
 
 export async function studyGrokking(
@@ -37,10 +40,17 @@ export async function studyGrokking(
     {
       ...{ datasetId, preset },
       modelSettings: { seed, ...(trial && TRIAL.modelSettings) },
-      settings: { analysis: { seed, ...(trial && TRIAL.analysis) } },
+      settings: { lastSae: true, analysis: { seed, ...(trial && TRIAL.analysis) } },
     },
   );
-  return { preset, seed, grokking };
+  const swaps = await result<HopSwaps>(
+    ...([api, operations.HOP_SWAPS, 'swaps', operations.START_HOP_SWAP_RUN] as const),
+    {
+      runId: grokking.id,
+      settings: { methods: ['LATENT_DECODE', 'MEAN_DIFFERENCE'], ...(trial && TRIAL.swaps) },
+    },
+  );
+  return { preset, seed, grokking, swaps };
 }
 
 export async function renderGrokking(studies: readonly GrokkingStudy[], images: URL): Promise<string> {
@@ -55,21 +65,36 @@ export async function renderGrokking(studies: readonly GrokkingStudy[], images: 
     markdown(
       [
         ...['preset', 'seed', 'train ≥ .95', 'held-out ≥ .95', 'ratio', 'held-out, last'],
-        ...['slots ≥ .9 at both hops', 'untrained, hops 1 / 2', 'last', 'minutes'],
+        ...[
+          'slots ≥ .9 at both hops',
+          'the same, SAEs of the last checkpoint',
+          'untrained, hops 1 / 2',
+          'last',
+        ],
+        'minutes',
       ],
       ...studies.map(rowOf),
     ),
-    'Slots ≥ .9: the first checkpoint at which the diagonal of both hops’ binding matrices is .9 or more. Of an untrained model slots read something too, for relations are words of the question.',
+    'Slots ≥ .9: the first checkpoint at which the diagonal of both hops’ binding matrices is .9 or more, with an SAE trained on each checkpoint, and with those of the last checkpoint reading them all. Of an untrained model slots read something too, for relations are words of the question.',
+    'Swaps of the models at the end, where a hop’s answer is predicted, LATENT_DECODE, held-out questions, withheld pairs, hops 1 / 2:',
+    markdown(
+      ['preset', 'seed', 'slots', 'unsupervised', 'mean difference', 'true activation', 'sum'],
+      ...studies.map(
+        ({ preset, seed, swaps }): Row => [preset, seed, ...SWAPPED.map((who) => hopRates(swaps, who))],
+      ),
+    ),
     ...charts,
   ].join('\n\n');
 }
+
+const SWAPPED = ['CONCEPT', 'UNSUPERVISED_LATENT', 'MEAN_DIFFERENCE', 'TRUE_ACTIVATION', 'SUM'] as const;
 
 function rowOf({ preset, seed, grokking }: GrokkingStudy): Row {
   const { onset, points } = grokking;
   const minutes = (Date.parse(grokking.finishedAt) - Date.parse(grokking.startedAt)) / 60_000;
   return [
     ...[preset, seed, onset.memorization ?? '–', onset.generalization ?? '–', ratioOf(grokking)],
-    ...[share(points.at(-1)!.heldOutAccuracy), onset.binding ?? '–'],
+    ...[share(points.at(-1)!.heldOutAccuracy), onset.binding ?? '–', boundByLast(points)],
     ...[strengths(points[0]!), strengths(points.at(-1)!), minutes.toFixed(1)],
   ];
 }
@@ -81,6 +106,13 @@ export function ratioOf({ onset: { memorization, generalization }, points }: Gro
   return (generalization / memorization).toFixed(1);
 }
 
+/** The first step from which on the last one's SAEs read both hops. */
+function boundByLast(points: readonly Point[]): number | string {
+  const isBound = ({ bindingByLast }: Point) =>
+    bindingByLast.length > 0 && bindingByLast.every(({ diagonalStrength }) => diagonalStrength >= 0.9);
+  return points.find(isBound)?.step ?? '–';
+}
+
 const strengths = ({ binding }: Point) => binding.map((hop) => share(hop.diagonalStrength)).join(' / ');
 
 /** Step 0 has no place on a logarithmic axis; it is drawn at the first step. */
@@ -89,7 +121,7 @@ function chartOf({ preset, seed, grokking: { points } }: GrokkingStudy): Chart {
     return { name, points: points.map((point) => [point.step, of(point)] as const) };
   };
   const last = points.at(-1)!.step;
-  const ticks = [10, 25, 100, 300, 1000, 4000].filter((tick) => tick < last);
+  const ticks = [10, 25, 100, 300, 1000, 3000].filter((tick) => tick < last);
   return {
     title: `${preset}, seed ${seed}: accuracy and binding along training`,
     xLabel: 'training steps (the untrained model at the left edge)',
@@ -99,8 +131,11 @@ function chartOf({ preset, seed, grokking: { points } }: GrokkingStudy): Chart {
     lines: [
       line('training questions', (point) => point.trainAccuracy),
       line('held-out questions', (point) => point.heldOutAccuracy),
-      line('slots, hop 1', ({ binding }) => binding[0]!.diagonalStrength),
-      line('slots, hop 2', ({ binding }) => binding[1]!.diagonalStrength),
+      line('slots, weaker hop', ({ binding }) => weaker(binding)),
+      line('the same, last SAEs', ({ bindingByLast }) => weaker(bindingByLast)),
     ],
   };
 }
+
+const weaker = (hops: readonly { diagonalStrength: number }[]) =>
+  Math.min(...hops.map(({ diagonalStrength }) => diagonalStrength));

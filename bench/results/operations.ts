@@ -131,6 +131,7 @@ export const GROKKING = ofRun(
   points {
     step trainAccuracy heldOutAccuracy oneHopAccuracy loss weightNorm logitMargin heldOut { ${RATE} }
     binding { hop top1 diagonalStrength ablationEffect }
+    bindingByLast { hop diagonalStrength }
   }
 `,
   'startedAt finishedAt',

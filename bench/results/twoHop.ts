@@ -3,7 +3,7 @@
 import { type ApiClient, success } from '../../src/demo/client.ts';
 import { heading } from '../../src/demo/terminal.ts';
 import { result } from './ask.ts';
-import type { Rate } from './markdown.ts';
+import { type Rate, share } from './markdown.ts';
 import * as operations from './operations.ts';
 import { TWO_HOP_RECIPES } from './twoHopRecipes.ts';
 
@@ -26,6 +26,8 @@ export interface Point {
   logitMargin: number;
   heldOut: Rate;
   binding: HopBinding[];
+  /** By the SAEs of the last checkpoint, where the run was to have it. */
+  bindingByLast: Pick<HopBinding, 'hop' | 'diagonalStrength'>[];
 }
 
 export interface HopSwap {
@@ -63,15 +65,14 @@ export interface TwoHopStudy {
   swaps: HopSwaps;
 }
 
-/** The course of training is the part on grokking; here it is the last checkpoint that is edited. */
-const SHARES = [0, 0.1, 0.3, 1];
+/** The untrained model and the last, which is edited: the course of training is the part on grokking. */
+const SHARES = [0, 1];
 const METHODS = ['LATENT_DECODE', 'LATENT_DELTA', 'DECODER_PAIR', 'MEAN_DIFFERENCE'];
 
 /** So small that the report can be tried. */
 const TRIAL = {
   model: { steps: 20 },
   analysis: { pretrainSteps: 10, posttrainSteps: 20, maxQuestions: 100 },
-  shares: [0, 0.5, 1],
   swaps: { alphas: [1, 2], trials: 20 },
 };
 
@@ -85,8 +86,7 @@ export async function studyTwoHops(
   const { data, model, analysis } = TWO_HOP_RECIPES[recipe];
   const datasetId = data ? await generate(api, { ...data, seed }) : await importPublished(api);
   const modelSettings = { ...model, ...(trial && TRIAL.model), seed };
-  const shares = trial ? TRIAL.shares : SHARES;
-  const checkpoints = { steps: shares.map((share) => Math.round(share * modelSettings.steps)) };
+  const checkpoints = { steps: SHARES.map((share) => Math.round(share * modelSettings.steps)) };
   const settings = { checkpoints, analysis: { ...analysis, ...(trial && TRIAL.analysis), seed } };
   const grokking = await result<Grokking>(
     ...([api, operations.GROKKING, 'checkpoints', operations.START_GROKKING_RUN] as const),
@@ -97,6 +97,23 @@ export async function studyTwoHops(
     { runId: grokking.id, settings: { methods: METHODS, ...(trial && TRIAL.swaps) } },
   );
   return { recipe, seed, settings: { data, model: modelSettings, analysis }, grokking, swaps };
+}
+
+/** Success on withheld pairs at hops 1 / 2 of what is edited, by the method that did best on TRAIN questions. */
+export function hopRates({ results, hops }: HopSwaps, edited: string): string {
+  return [1, 2]
+    .map((hop) => {
+      const summed = hops.find((one) => one.hop === hop);
+      const own = results.filter((one) => one.hop === hop && one.edited === edited);
+      const found =
+        edited === 'CONCEPT'
+          ? summed?.slots
+          : edited === 'UNSUPERVISED_LATENT'
+            ? summed?.unsupervised
+            : own[0];
+      return share(found?.withheld.value);
+    })
+    .join(' / ');
 }
 
 async function generate(api: ApiClient, input: object): Promise<string> {

@@ -7,7 +7,7 @@ export function renderTwoHop(studies: readonly TwoHopStudy[]): string {
   const published = studies.filter(({ recipe }) => recipe === 'PUBLISHED');
   return [
     '## Two hops',
-    'Questions are answered `E2 E3`. A grokking run trains a model and aligns an SAE at each hop of each checkpoint, and a hop-swap run edits those of the last. Held-out questions are compositions never asked in training, of facts that it shows; of the published data its own validation split. Each swap method keeps the alpha that does best on training questions, and everything here is of held-out ones; *withheld* are pairs of entity and relation to which no counterfactual of the SAE led. `RELATIONS` is generated data, a first block without MLP, and edits at the relation’s own token and where the hop’s answer is predicted, on seeds that chose nothing; `PUBLISHED` the authors’ files, edited where the answer is predicted alone. The true activation and the sum are the ceilings of any edit at these tokens, and of one column a relation.',
+    'Questions are answered `E2 E3`. A grokking run trains a model and aligns an SAE at each hop of it, untrained and trained, and a hop-swap run edits those of the trained one. Held-out questions are compositions never asked in training, of facts that it shows; of the published data its own validation split. Each swap method keeps the alpha that does best on training questions, and everything here is of held-out ones; *withheld* are pairs of entity and relation to which no counterfactual of the SAE led. `RELATIONS` is generated data, a first block without MLP, and edits at the relation’s own token and where the hop’s answer is predicted, on seeds that chose nothing; `PUBLISHED` the authors’ files, edited where the answer is predicted alone. The true activation and the sum are the ceilings of any edit at these tokens, and of one column a relation.',
     summary(generated, published),
     '### By seed',
     seedTable(studies),
@@ -18,7 +18,7 @@ export function renderTwoHop(studies: readonly TwoHopStudy[]): string {
         `\`\`\`json\n${JSON.stringify(study.settings)}\n\`\`\``,
         'Binding top-1, diagonal strength, and accuracy lost when the slots are set to 0: hops 1 / 2.',
         pointTable(study.grokking.points),
-        'Swaps at the last checkpoint:',
+        'Swaps of the trained model:',
         swapTable(study.swaps.results),
       ]),
   ].join('\n\n');
@@ -27,7 +27,7 @@ export function renderTwoHop(studies: readonly TwoHopStudy[]): string {
 function summary(generated: readonly TwoHopStudy[], published: readonly TwoHopStudy[]): string {
   const rows: Row[] = [];
   if (generated.length > 0) {
-    rows.push(['held-out questions, last checkpoint, all seeds', '≥ .95', show(heldOutOf(generated))]);
+    rows.push(['held-out questions, all seeds', '≥ .95', show(heldOutOf(generated))]);
     for (const hop of [1, 2])
       rows.push(
         [
@@ -43,7 +43,7 @@ function summary(generated: readonly TwoHopStudy[], published: readonly TwoHopSt
         ['true activation; sum; mean difference, all seeds', 'shown', ceilings(generated, hop)],
         ['unsupervised latents there, all seeds', '', show(withheldOf(generated, 'unsupervised', hop))],
       );
-    rows.push(['binding top-1, last, hops 1 / 2', '≥ .99', list(generated, (s) => hopsOf(s, -1, 'top1'))]);
+    rows.push(['binding top-1, hops 1 / 2', '≥ .99', list(generated, (s) => hopsOf(s, -1, 'top1'))]);
   }
   if (published.length > 0)
     rows.push(
@@ -65,7 +65,7 @@ function seedTable(studies: readonly TwoHopStudy[]): string {
     const two = hopOf(study, 2);
     const random = best(study, 'RANDOM_LATENT');
     return [
-      ...[study.recipe, study.seed, onsetOf(study), show(study.grokking.points.at(-1)!.heldOut)],
+      ...[study.recipe, study.seed, show(study.grokking.points.at(-1)!.heldOut)],
       ...[hopsOf(study, 0, 'top1'), hopsOf(study, -1, 'top1')],
       `${show(two.slots.withheld)} (${two.slots.method} ${two.slots.alpha})`,
       `${show(two.unsupervised.withheld)} (${two.unsupervised.method} ${two.unsupervised.alpha})`,
@@ -74,8 +74,8 @@ function seedTable(studies: readonly TwoHopStudy[]): string {
     ];
   });
   const head = [
-    ...['recipe', 'seed', 'train → held-out ≥ .95 at step', 'held-out, last'],
-    ...['top-1 untrained', 'top-1 last', 'swaps at hop 2, withheld', 'unsupervised', 'ratio'],
+    ...['recipe', 'seed', 'held-out'],
+    ...['top-1 untrained', 'top-1 trained', 'swaps at hop 2, withheld', 'unsupervised', 'ratio'],
     ...['random latents, most', 'slots at hop 1, withheld', 'minutes, swaps'],
   ];
   return markdown(head, ...rows);
@@ -112,10 +112,6 @@ function swapTable(results: readonly HopSwap[]): string {
 
 const list = (studies: readonly TwoHopStudy[], of: (study: TwoHopStudy) => string) =>
   studies.map(of).join('; ');
-
-function onsetOf({ grokking: { onset } }: TwoHopStudy): string {
-  return `${onset.memorization ?? '–'} → ${onset.generalization ?? '–'}`;
-}
 
 const hopOf = ({ swaps }: TwoHopStudy, hop: number) => swaps.hops.find((each) => each.hop === hop)!;
 

@@ -1,29 +1,53 @@
 /** Parts of grokking runs: an SAE is trained on one checkpoint, and measured. */
 import type { Executor } from '../db/client.ts';
-import { storePoint } from '../db/queries/grokking.ts';
+import { listEarlier, storeLastBindings, storePoint } from '../db/queries/grokking.ts';
 import { insertHopSaes } from '../db/queries/hopSaes.ts';
-import type { RunOf } from '../db/queries/runOf.ts';
+import { type RunOf, settingsOf } from '../db/queries/runOf.ts';
+import { readRun } from '../db/queries/runs.ts';
 import { insertRunSae } from '../db/queries/saes.ts';
 import { ALIGNMENT_PRESETS } from '../engine/contract/alignmentPresets.ts';
-import type { GrokkingPoint } from '../engine/contract/analysis.ts';
+import type { CheckpointAnalysisJob, GrokkingPoint } from '../engine/contract/analysis.ts';
 import type { GrokSettings } from '../engine/contract/analysisSettings.ts';
 import type { WrittenFile } from '../engine/contract/writtenFile.ts';
 import { readConcepts } from './concepts.ts';
-import type { EngineKind, ResultTarget } from './kind.ts';
-import { loadSettled, readModel } from './studied.ts';
+import type { EngineKind, JobSource, ResultTarget } from './kind.ts';
+import { loadModelRef, loadSettled, readModel } from './studied.ts';
 
 export { type HopSae, hopSaesOfRuns } from '../db/queries/hopSaes.ts';
 
 export const checkpointAnalysis: EngineKind<'CHECKPOINT_ANALYSIS'> = {
   tables: {},
   checkpoints: false,
-  load: async (source, run) => ({ kind: 'CHECKPOINT_ANALYSIS', ...(await loadSettled(source, run)) }),
-  async store(target, run, { point, saes }) {
+  async load(source, run) {
+    const earlier = await loadEarlier(source, run);
+    return { kind: 'CHECKPOINT_ANALYSIS', ...(await loadSettled(source, run)), earlier };
+  },
+  async store(target, run, { point, saes, byItsSaes }) {
     const artifactHash = await keepHopSaes(target, run, run.settings, saes);
     await storeAnalysis(target.tx, run, point);
+    if (byItsSaes.length > 0) {
+      const all = [...byItsSaes, { step: run.step!, hops: point.hops }];
+      const rows = all.flatMap(({ step, hops }) =>
+        hops.map(({ directions: _, ...hop }) => ({ ...hop, step })),
+      );
+      await storeLastBindings(target.tx, run.parentId!, rows);
+    }
     return { artifactHash };
   },
 };
+
+/** Of the last checkpoint, where its grokking run wants them read by its SAEs too, the models of all others. */
+async function loadEarlier(
+  { db, store }: JobSource,
+  { parentId, step }: RunOf<'CHECKPOINT_ANALYSIS'>,
+): Promise<CheckpointAnalysisJob['earlier']> {
+  const { steps, lastSae } = settingsOf((await readRun(db, parentId!))!, 'GROKKING');
+  if (!lastSae || step !== steps.at(-1)) return [];
+  const earlier = [];
+  for (const { step, modelId } of await listEarlier(db, parentId!, steps.at(-1)!))
+    earlier.push({ step, model: await loadModelRef(db, store, modelId) });
+  return earlier;
+}
 
 function storeAnalysis(tx: Executor, run: RunOf<'CHECKPOINT_ANALYSIS'>, point: GrokkingPoint): Promise<void> {
   const { train, heldOut, oneHop, hops, ...values } = point;

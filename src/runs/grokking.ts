@@ -4,12 +4,13 @@ import { z } from 'zod';
 import type { Executor } from '../db/client.ts';
 import { listModelCheckpoints } from '../db/queries/grokking.ts';
 import { type NewRun, type Run, readRun } from '../db/queries/runs.ts';
-import { grokkingBindings, grokkingPoints } from '../db/tables/index.ts';
+import { grokkingBindings, grokkingLastBindings, grokkingPoints } from '../db/tables/index.ts';
 import { type GrokSettingsInput, grokSettings } from '../engine/contract/analysisSettings.ts';
 import { GROKKING_PRESETS, type GrokkingPreset } from '../engine/contract/grokkingPresets.ts';
 import {
   type CheckpointSchedule,
   checkpointSchedule,
+  lastSae,
   MAX_CHECKPOINTS,
   stopRule,
 } from '../engine/contract/grokkingSettings.ts';
@@ -68,6 +69,15 @@ export const grokking: ParentKind = {
         from ${grokkingBindings} join grokking_points p using (run_id, step)
         where run_id in ${runIds} and p.seq is not null`,
     },
+    'hop-binding-by-last': {
+      description:
+        'The same of the SAEs of the last checkpoint on every checkpoint, where they were to read all.',
+      columns: HOP_COLUMNS,
+      key: ['step', 'hop'],
+      rows: (runIds) => sql`
+        select ${pick(grokkingLastBindings, Object.keys(HOP_COLUMNS))}
+        from ${grokkingLastBindings} where run_id in ${runIds}`,
+    },
   },
 };
 
@@ -78,6 +88,7 @@ const requestedSettings = z.object({
     checkpoints: checkpointSchedule.optional(),
     analysis: grokSettings.prefault({}),
     stop: stopRule.optional(),
+    lastSae,
   }),
 });
 
@@ -95,6 +106,7 @@ export interface NewGrokkingRun {
     checkpoints?: CheckpointSchedule;
     analysis?: GrokSettingsInput;
     stop?: z.input<typeof stopRule>;
+    lastSae?: boolean;
   };
 }
 
@@ -112,7 +124,13 @@ export async function startGrokkingRun(db: Executor, input: NewGrokkingRun): Pro
     modelSettings: { ...preset?.model, ...input.modelSettings },
     settings: { ...input.settings, analysis: { ...preset?.analysis, ...input.settings?.analysis } },
   });
-  const common = { analysis: settings.analysis, stop: settings.stop ?? null };
+  const { analysis, stop = null, lastSae } = settings;
+  if (lastSae && stop)
+    throw invalidInput(
+      ['settings', 'lastSae'],
+      'lastSae needs to know which checkpoint is the last before the run begins; leave stop out',
+    );
+  const common = { analysis, stop, lastSae };
   if (isTrained) return train(db, input, { ...common, model });
   if (input.modelRunId !== undefined && input.models !== undefined)
     throw invalidInput(['models'], 'modelRunId and models exclude each other; give one of them');
@@ -131,7 +149,7 @@ function presetCheckpoints(preset: GrokkingPreset | undefined, steps: number): C
   return own?.steps ? { steps: [...new Set([...own.steps.filter((step) => step < steps), steps])] } : {};
 }
 
-type Common = Pick<GrokkingSettings, 'analysis' | 'stop'>;
+type Common = Pick<GrokkingSettings, 'analysis' | 'stop' | 'lastSae'>;
 
 async function train(
   db: Executor,

@@ -1,6 +1,12 @@
 /** What a grokking run measures of a checkpoint. */
 import { conceptsOfDatasets } from '../runs/concepts.ts';
-import { type GrokkingPoint, type HopBinding, slotCosinesOfRuns, slotKey } from '../services/grokking.ts';
+import {
+  type GrokkingPoint,
+  type HopBinding,
+  lastBindingsOfRuns,
+  slotCosinesOfRuns,
+  slotKey,
+} from '../services/grokking.ts';
 import { runsByIds } from '../services/run.ts';
 import { builder } from './builder.ts';
 import { finiteOrNull } from './finite.ts';
@@ -10,6 +16,8 @@ import { ConceptRef, GrokkingPointRef } from './refs.ts';
 /** A hop's binding, with the number of questions behind its shares. */
 interface HopShape extends HopBinding {
   questions: number;
+  /** Whether the SAEs of the last checkpoint read it. */
+  byLast?: boolean;
 }
 
 const rateOf = (share: number, trials: number) => ({ trials, successes: Math.round(share * trials) });
@@ -71,9 +79,9 @@ const HopBindingRef = builder.objectRef<HopShape>('HopBinding').implement({
       type: ['Float'],
       nullable: true,
       description:
-        'For each relation the cosine between its slot’s direction (decoder column) here and at the last checkpoint; null until the run has succeeded. Only where analyses begin alike, with one seed, can directions be compared.',
+        'For each relation the cosine between its slot’s direction (decoder column) here and at the last checkpoint; null until the run has succeeded, and in `bindingByLast`, whose slots are those of the last. Only where analyses begin alike, with one seed, can directions be compared.',
       resolve: async (hop, _args, { loaders }) =>
-        (await loaders.load(slotCosinesOfRuns, hop.runId))?.get(slotKey(hop)),
+        hop.byLast ? null : (await loaders.load(slotCosinesOfRuns, hop.runId))?.get(slotKey(hop)),
     }),
   }),
 });
@@ -138,6 +146,16 @@ GrokkingPointRef.implement({
       complexity: { field: 1, multiplier: 2 },
       resolve: ({ hops, heldOutQuestions }: GrokkingPoint) =>
         hops.map((hop) => ({ ...hop, questions: heldOutQuestions })),
+    }),
+    bindingByLast: t.field({
+      type: [HopBindingRef],
+      description:
+        'The same, read by the SAEs of the last checkpoint with their normalisation; empty unless the run was started with `lastSae`, and until they are there.',
+      complexity: { field: 1, multiplier: 2 },
+      resolve: async ({ runId, step, heldOutQuestions }: GrokkingPoint, _args, { loaders }) =>
+        (await loaders.load(lastBindingsOfRuns, runId))
+          .filter((hop) => hop.step === step)
+          .map((hop) => ({ ...hop, questions: heldOutQuestions, byLast: true })),
     }),
   }),
 });

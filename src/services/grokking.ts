@@ -1,10 +1,17 @@
 /** Grokking runs as they are read: points in the order of training, onsets, and how slots come to point as they end. */
 import { and, asc, eq, getTableColumns, inArray, isNotNull } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
-import { groupRows } from '../db/queries/byIds.ts';
+import { groupRows, readGroups } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
-import { grokkingBindings, grokkingPoints, modelCheckpoints, models, runs } from '../db/tables/index.ts';
+import {
+  grokkingBindings,
+  grokkingLastBindings,
+  grokkingPoints,
+  modelCheckpoints,
+  models,
+  runs,
+} from '../db/tables/index.ts';
 import type { Model } from './model.ts';
 
 const { directions: _, ...BINDING_COLUMNS } = getTableColumns(grokkingBindings);
@@ -122,6 +129,12 @@ function cosine(a: readonly number[], b: readonly number[]): number {
     x.reduce((sum, value, i) => sum + value * y[i]!, 0);
   const norms = Math.sqrt(dot(a, a) * dot(b, b));
   return norms === 0 ? 0 : dot(a, b) / norms;
+}
+
+/** For each grokking run how the SAEs of its last checkpoint read all; nothing before they are there. */
+export function lastBindingsOfRuns(db: Executor, runIds: readonly string[]): Promise<HopBinding[][]> {
+  const { runId, step, hop } = grokkingLastBindings;
+  return readGroups(db, grokkingLastBindings, runId, runIds, [step, hop]);
 }
 
 /** For each grokking run the training that is part of it; null where it studies models that were there. */

@@ -8,6 +8,7 @@ import { startModelRun } from '../../src/runs/model.ts';
 import {
   checkpointsOfRuns,
   type GrokkingPoint,
+  lastBindingsOfRuns,
   pointsOfRuns,
   trainingsOfRuns,
 } from '../../src/services/grokking.ts';
@@ -31,7 +32,7 @@ beforeAll(async () => {
   farm = await openFarm({ people: 1 });
   datasetId = await storeTwoHops(farm.database.db);
   await farm.startWorker({ concurrency: 3 });
-  whole = await farm.ended((await start()).id);
+  whole = await farm.ended((await start({ lastSae: true })).id);
   expected = await measured(whole.id);
   await farm.stopWorkers();
 }, 180_000);
@@ -77,6 +78,16 @@ describe('a grokking run', () => {
     expect(kept!.at(-1)!.model.artifactHash).toBe(training.artifactHash);
   });
 
+  test('is read by the SAEs of its last checkpoint at every checkpoint too, where it is asked for', async () => {
+    const [byLast] = await lastBindingsOfRuns(farm.database.db, [whole.id]);
+    const own = (expected as GrokkingPoint[]).flatMap(({ hops }) => hops);
+    const withoutRun = byLast!.map(({ runId: _, ...hop }) => hop);
+    expect(withoutRun.map(({ step, hop }) => [step, hop])).toEqual(own.map(({ step, hop }) => [step, hop]));
+    expect(withoutRun.slice(-2)).toEqual(own.slice(-2));
+    // Of the untrained model they see something else than its own SAEs do.
+    expect(withoutRun.slice(0, 2)).not.toEqual(own.slice(0, 2));
+  });
+
   // Whether the training still has a step before it when its first analysis waits is a matter of pace.
   test('of a lone worker makes way for its analyses, to the same points', { retry: 1 }, async () => {
     await farm.startWorker();
@@ -92,6 +103,7 @@ describe('a grokking run', () => {
     );
     expect(training.attempt).toBeGreaterThan(1);
     expect(training.artifactHash).toBe((await trainingOf(whole.id)).artifactHash);
+    expect(await lastBindingsOfRuns(farm.database.db, [id])).toEqual([[]]);
   });
 
   test('whose engines are killed as training goes on ends with the same points, none twice', async () => {

@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { storePoint } from '../../src/db/queries/grokking.ts';
+import { storeLastBindings, storePoint } from '../../src/db/queries/grokking.ts';
 import { claimRun, finishRun, type Run } from '../../src/db/queries/runs.ts';
 import { runs } from '../../src/db/tables/index.ts';
 import { decodeGlobalId, encodeGlobalId } from '../../src/schema/ids.ts';
@@ -48,7 +48,7 @@ const DETAILS = /* GraphQL */ `
     run(id: $id) {
       kind status
       ... on GrokkingRun {
-        steps stoppedAt trainingRun { id } modelSettings { steps } analysisSettings { layer }
+        steps stoppedAt lastSae trainingRun { id } modelSettings { steps } analysisSettings { layer }
         stopRule { measure threshold checkpoints }
         onset { memorization generalization binding gap }
         analysisRuns(first: 2) { totalCount edges { node { step status model { id } parent { id } } } }
@@ -56,6 +56,7 @@ const DETAILS = /* GraphQL */ `
           step trainAccuracy oneHopAccuracy logitMargin oneHop { trials }
           heldOut { successes trials interval { low high } }
           binding { hop ablationEffect matrix concepts { key } slotCosines top1Rate { successes trials } }
+          bindingByLast { hop diagonalStrength slotCosines top1Rate { successes trials } }
         }
       }
     }
@@ -85,13 +86,22 @@ test('a grokking run over given models tells points in order, onsets as they com
   expect((await details()).points).toEqual([]);
   await measure(parts[0]!, MEASURED[0]!);
   expect(await details()).toMatchObject({
-    ...{ status: 'RUNNING', steps: [0, 100, 400], stoppedAt: null, trainingRun: null, modelSettings: null },
+    ...{
+      status: 'RUNNING',
+      steps: [0, 100, 400],
+      stoppedAt: null,
+      lastSae: false,
+      trainingRun: null,
+      modelSettings: null,
+    },
     stopRule: { ...stop, checkpoints: 1 },
     analysisSettings: { layer: 1 },
     onset: { memorization: 100, generalization: null, binding: null, gap: null },
     analysisRuns: { totalCount: 3, edges: [{ node: { step: 0, parent: { id } } }, { node: { step: 100 } }] },
     points: [{ step: 0, binding: [{ slotCosines: null }, {}] }, { step: 100 }],
   });
+  const byLast = { top1: 0.25, top3: 1, top5: 1, diagonalStrength: 0.3, ablationEffect: 0, matrix: [[0.25]] };
+  await storeLastBindings(db, parts[0]!.parentId!, [{ ...byLast, step: 100, hop: 1 }]);
   await measure(parts[2]!, MEASURED[2]!);
   const { onset, points, status } = await details();
   expect(status).toBe('SUCCEEDED');
@@ -104,6 +114,11 @@ test('a grokking run over given models tells points in order, onsets as they com
     concepts: [{ key: expect.any(String) }, ...Array(points[1].binding[1].concepts.length - 1).fill({})],
     ...{ hop: 2, ablationEffect: 0.25, matrix: [[0.8]], top1Rate: { successes: 80, trials: 100 } },
   });
+  expect(points.map(({ bindingByLast }: Data) => bindingByLast)).toEqual([
+    [],
+    [{ hop: 1, diagonalStrength: 0.3, slotCosines: null, top1Rate: { successes: 25, trials: 100 } }],
+    [],
+  ]);
   expect(points.map(({ binding }: Data) => binding[0].slotCosines[0])).toEqual([
     0,
     expect.closeTo(Math.SQRT1_2, 6),

@@ -103,6 +103,7 @@ test('what cannot be followed is refused with its path', async () => {
     ],
     [{ datasetId, settings: { analysis: { layer: 4 } } }, 'settings.analysis.layer', 'last block'],
     [{ datasetId, settings: { analysis: { nFree: 0 } } }, 'settings.analysis.nFree', ''],
+    [{ datasetId, settings: { stop, lastSae: true } }, 'settings.lastSae', 'leave stop out'],
     [{ datasetId, settings: { stop: { ...stop, threshold: 2 } } }, 'settings.stop.threshold', '0–1; got 2'],
     [
       { datasetId, settings: { stop: { ...stop, checkpoints: 0 } } },

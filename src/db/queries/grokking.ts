@@ -1,9 +1,10 @@
 /** Points of grokking runs: stored as they are measured, told of in the order of training, ended by the stop rule. */
-import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, isNull, lt, type SQL, sql } from 'drizzle-orm';
 import type { StopRule } from '../../engine/contract/grokkingSettings.ts';
 import type { Executor } from '../client.ts';
 import {
   grokkingBindings,
+  grokkingLastBindings,
   grokkingPoints,
   modelCheckpoints,
   models,
@@ -164,6 +165,29 @@ export async function storePoint(
   const of = { runId: run.parentId!, step: run.step! };
   await tx.insert(grokkingPoints).values({ ...point, ...of });
   await tx.insert(grokkingBindings).values(hops.map((hop) => ({ ...hop, ...of })));
+}
+
+/** Stores how the last checkpoint's SAEs read all of a grokking run's models. */
+export async function storeLastBindings(
+  tx: Executor,
+  runId: string,
+  hops: readonly Omit<typeof grokkingLastBindings.$inferInsert, 'runId'>[],
+): Promise<void> {
+  if (hops.length > 0) await tx.insert(grokkingLastBindings).values(hops.map((hop) => ({ ...hop, runId })));
+}
+
+/** The models of a grokking run's earlier checkpoints, ascending. */
+export async function listEarlier(
+  db: Executor,
+  parentId: string,
+  step: number,
+): Promise<{ step: number; modelId: string }[]> {
+  const rows = await db
+    .select({ step: runs.step, modelId: runs.modelId })
+    .from(runs)
+    .where(and(eq(runs.parentId, parentId), eq(runs.kind, 'CHECKPOINT_ANALYSIS'), lt(runs.step, step)))
+    .orderBy(asc(runs.step));
+  return rows.map((row) => ({ step: row.step!, modelId: row.modelId! }));
 }
 
 /** Steps at which a training run has kept its model, with the models, ascending. */

@@ -46,20 +46,24 @@ export const grokkingPoints = pgTable(
   ],
 );
 
+const binding = () => ({
+  step: integer('step').notNull(),
+  hop: smallint('hop').notNull(),
+  top1: doublePrecision('top1').notNull(),
+  top3: doublePrecision('top3').notNull(),
+  top5: doublePrecision('top5').notNull(),
+  diagonalStrength: doublePrecision('diagonal_strength').notNull(),
+  matrix: jsonb('matrix').$type<number[][]>().notNull(),
+  /** By how much held-out accuracy falls when the hop's slots are set to 0. */
+  ablationEffect: doublePrecision('ablation_effect').notNull(),
+});
+
 /** How the slots of one hop bind at a checkpoint. */
 export const grokkingBindings = pgTable(
   'grokking_bindings',
   {
     runId: uuid('run_id').notNull(),
-    step: integer('step').notNull(),
-    hop: smallint('hop').notNull(),
-    top1: doublePrecision('top1').notNull(),
-    top3: doublePrecision('top3').notNull(),
-    top5: doublePrecision('top5').notNull(),
-    diagonalStrength: doublePrecision('diagonal_strength').notNull(),
-    matrix: jsonb('matrix').$type<number[][]>().notNull(),
-    /** By how much held-out accuracy falls when the hop's slots are set to 0. */
-    ablationEffect: doublePrecision('ablation_effect').notNull(),
+    ...binding(),
     /** The slots' decoder columns, one behind the other. */
     directions: real('directions').array().notNull(),
   },
@@ -71,5 +75,22 @@ export const grokkingBindings = pgTable(
       foreignColumns: [grokkingPoints.runId, grokkingPoints.step],
     }).onDelete('cascade'),
     check('grokking_bindings_hop', sql`${t.hop} in (1, 2)`),
+  ],
+);
+
+/**
+ * How the slots of the last checkpoint's SAEs bind at each of the others. They are measured all at once, at a time when
+ * the points of others may not be there yet.
+ */
+export const grokkingLastBindings = pgTable(
+  'grokking_last_bindings',
+  {
+    /** The GROKKING run. */
+    runId: runId(),
+    ...binding(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.runId, t.step, t.hop] }),
+    check('grokking_last_bindings_hop', sql`${t.hop} in (1, 2)`),
   ],
 );

@@ -11,6 +11,15 @@ export interface CheckpointAnalysisJob {
   /** The model as it was at one step of its training. */
   model: ModelRef;
   dataset: EngineDataset;
+  /** Models of earlier steps that are to be read by this one's SAEs too. */
+  earlier: readonly { step: number; model: ModelRef }[];
+}
+
+/** How the hops bind at a step of training. */
+export interface HopsAtStep {
+  step: number;
+  /** Hop 1, then hop 2. */
+  hops: HopPoint[];
 }
 
 /** How the slots of one hop bind on held-out questions, and what hangs on them. */
@@ -53,4 +62,6 @@ export interface CheckpointAnalysisResult {
   point: GrokkingPoint;
   /** The SAE of both hops, or that of hop 1 and that of hop 2. */
   saes: WrittenFile[];
+  /** The job's `earlier` models, in their order. */
+  byItsSaes: HopsAtStep[];
 }

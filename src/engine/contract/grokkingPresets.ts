@@ -34,18 +34,20 @@ const MODEL = {
   ...{ nLayers: 2, dModel: 64, nCtx: 16, initStd: 0.2, learningRate: 2e-3, warmupSteps: 10 },
   ...{ finalLearningRateShare: 1, beta2: 0.98, clipNorm: 1 },
 } as const satisfies ModelSettingsInput;
-/** Even on a logarithmic axis, so that an onset is known to a tenth and the ratio of two to a fifth. */
+/** Dense where training questions are learnt, then never further apart than a tenth of what lies between the onsets. */
 const STEPS = [
   ...[0, 25, 50, 75, 100, 125, 150, 200, 300, 450, 700, 1000, 1250, 1500, 1750, 2000, 2250, 2500, 2750],
   ...[3000, 3250, 3500, 3750, 4000],
 ];
+/** Some seeds come there behind step 4,000. */
+const LATE_STEPS = [4300, 4600, 5000, 5500, 6000];
 const ANALYSIS = { layer: 0, shared: false } as const satisfies GrokSettingsInput;
 
 export const GROKKING_PRESETS: Record<GrokkingPreset, Preset> = {
   GROKKING: {
     data: { ...DATA, trainShare: 0.13, answers: 'E2_E3', wording: 'ENTITY_LAST' },
-    model: { ...MODEL, nHeads: 1, steps: 4000, batchSize: 260, weightDecay: 0.5 },
-    checkpoints: { steps: STEPS },
+    model: { ...MODEL, nHeads: 1, steps: 6000, batchSize: 260, weightDecay: 0.5 },
+    checkpoints: { steps: [...STEPS, ...LATE_STEPS] },
     analysis: ANALYSIS,
   },
   IMPLICIT: {

@@ -51,3 +51,10 @@ export const stopRule = namedObject(
   },
 );
 export type StopRule = z.output<typeof stopRule>;
+
+export const lastSae = z
+  .boolean()
+  .describe(
+    'Whether the SAEs of the last checkpoint read all others too, beside those of their own: how early the model holds what it ends with, in one dictionary. Excludes `stop`.',
+  )
+  .default(false);

@@ -146,6 +146,8 @@ export interface GrokkingSettings {
   steps: number[];
   analysis: GrokSettings;
   stop: StopRule | null;
+  /** Whether the SAEs of the last checkpoint read all others too; absent of runs from before there was a choice. */
+  lastSae?: boolean;
   /** How the model is trained; null where models were there. */
   model: ModelSettings | null;
 }

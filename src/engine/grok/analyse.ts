@@ -2,46 +2,41 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
-import { measureBinding } from '../align/bind.ts';
-import { captureResidPost } from '../align/capture.ts';
 import type {
   CheckpointAnalysisJob,
   CheckpointAnalysisResult,
   GrokkingPoint,
-  HopPoint,
+  HopsAtStep,
 } from '../contract/analysis.ts';
 import type { GrokSettings } from '../contract/analysisSettings.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
-import { encode } from '../sae/autoencoder.ts';
 import { type StoredSae, writeSae } from '../sae/file.ts';
-import { Sae } from '../sae/sae.ts';
-import { type Answers, type Edit, measureAnswers } from './answers.ts';
-import { type HopActivations, trainHopSae } from './hopSae.ts';
-import { answeringPlace, type HopPlace, placesOf } from './places.ts';
-import { oneHopQuestions, type TwoHopQuestion, twoHopQuestions } from './questions.ts';
-
-type Breathe = () => Promise<void>;
-
-/** The hops by their number from 0. */
-export const HOPS = [0, 1] as const;
+import { type Answers, measureAnswers } from './answers.ts';
+import { captureHop, HOPS } from './capture.ts';
+import { measureHops } from './hopPoints.ts';
+import { trainHopSae } from './hopSae.ts';
+import { placesOf } from './places.ts';
+import { oneHopQuestions, twoHopQuestions } from './questions.ts';
 
 /**
  * Measures the model and writes the SAEs; the same job gives the same numbers.
  * @throws {AppError} INVALID_INPUT when the layer is not the model's or the dataset has not the questions for it.
  */
 export async function runCheckpointAnalysis(
-  { settings, model: ref, dataset }: CheckpointAnalysisJob,
+  job: CheckpointAnalysisJob,
   context: JobContext,
 ): Promise<CheckpointAnalysisResult> {
+  const { settings, model: ref, dataset } = job;
   const model = await loadLanguageModel(ref);
   try {
     const { point, saes } = await analyseCheckpoint(model, dataset, settings, context);
     const files = [];
     for (const [i, sae] of saes.entries())
       files.push(await writeSae(join(context.workDir, `sae-${i}.safetensors`), sae));
-    return { kind: 'CHECKPOINT_ANALYSIS', point, saes: files };
+    const byItsSaes = await readEarlier(job, saes, context);
+    return { kind: 'CHECKPOINT_ANALYSIS', point, saes: files, byItsSaes };
   } finally {
     model.dispose();
   }
@@ -72,15 +67,6 @@ export async function analyseCheckpoint(
     reporter.progress({ phase: 'SAE', progress: 0.1 + 0.75 * share, etaSeconds: null }),
   );
   reporter.progress({ phase: 'MEASURE', progress: 0.85, etaSeconds: null });
-  const points: HopPoint[] = [];
-  for (const hop of HOPS) {
-    const sae = new Sae(saes[settings.shared ? 0 : hop]!);
-    try {
-      points.push(await measureHop(model, sae, heldOut, hop, composed, ask));
-    } finally {
-      sae.dispose();
-    }
-  }
   const point: GrokkingPoint = {
     train: countsOf(learned),
     heldOut: countsOf(composed),
@@ -88,7 +74,7 @@ export async function analyseCheckpoint(
     loss: learned.loss,
     weightNorm: weightNorm(model),
     logitMargin: composed.logitMargin,
-    hops: points,
+    hops: await measureHops(model, saes, heldOut, composed, ask),
   };
   return { point, saes };
 }
@@ -144,71 +130,25 @@ export async function trainRelationSaes(
 
 const countsOf = ({ questions, correct }: Answers) => ({ questions, correct });
 
-/** Activations of questions at one of their hops, 0 or 1: where its answer is predicted, or at another place of it. */
-export async function captureHop(
-  model: LanguageModel,
-  questions: readonly TwoHopQuestion[],
-  hop: 0 | 1,
-  { layer }: { layer: number },
-  breathe: Breathe,
-  place: HopPlace = answeringPlace(hop),
-): Promise<HopActivations> {
-  // The end token is no input.
-  const sequences = questions.map(({ tokens }) => tokens.slice(0, -1));
-  const positions = questions.map((question) => [place.positionOf(question)]);
-  const h = await captureResidPost(model, sequences, { layer, positions, breathe });
-  return {
-    h,
-    relations: questions.map(({ relations }) => relations[hop]),
-    entities: questions.map(({ entities }) => entities[hop]),
-    groups: questions.map((question) => place.groupOf(question)),
-    answers: questions.map(({ answers }) => answers[hop]),
-  };
-}
-
-async function measureHop(
-  model: LanguageModel,
-  sae: Sae,
-  heldOut: readonly TwoHopQuestion[],
-  hop: 0 | 1,
-  clean: Answers,
-  ask: { layer: number; breathe: Breathe },
-): Promise<HopPoint> {
-  const { nConcepts } = sae.config;
-  const { h, relations } = await captureHop(model, heldOut, hop, ask, ask.breathe);
-  const slots = sae.slots(h);
-  const { accuracy, top3, top5, diagonalStrength, matrix } = measureBinding(slots, relations, nConcepts);
-  const ablated = await measureAnswers(model, heldOut, { ...ask, edit: silencing(sae, heldOut, hop) });
-  const directions = Array.from({ length: nConcepts }, (_, concept) => [...sae.columns([sae.slot(concept)])]);
-  return {
-    hop: (hop + 1) as 1 | 2,
-    top1: accuracy,
-    top3,
-    top5,
-    diagonalStrength,
-    matrix,
-    directions,
-    ablationEffect: (clean.correct - ablated.correct) / clean.questions,
-  };
-}
-
-/** Takes what the hop's slots write out of the residual stream, and leaves what the SAE does not explain. */
-function silencing(sae: Sae, questions: readonly TwoHopQuestion[], hop: 0 | 1): Edit {
-  const { config, weights, normalization } = sae;
-  return (resid, start) => {
-    const [B, T, C] = resid.shape;
-    const chosen = new Float32Array(B * T);
-    for (let i = 0; i < B; i++) chosen[i * T + questions[start + i]!.positions[hop]] = 1;
-    const h = tf.reshape(resid, [B * T, C]);
-    const x = tf.div(tf.sub(h, tf.tensor1d(normalization.mean)), normalization.scale) as tf.Tensor2D;
-    const columns = tf.slice2d(
-      weights['decoder.weight'] as tf.Tensor2D,
-      [config.nFree, 0],
-      [config.nConcepts, C],
-    );
-    const written = tf.mul(tf.matMul(encode(config, weights, x).slots, columns), normalization.scale);
-    return tf.reshape(tf.sub(h, tf.mul(written, tf.tensor2d(chosen, [B * T, 1]))), [B, T, C]);
-  };
+/** The hops of the models of other steps as the SAEs of this one read them. */
+async function readEarlier(
+  { settings, dataset, earlier }: CheckpointAnalysisJob,
+  saes: readonly StoredSae[],
+  { reporter }: JobContext,
+): Promise<HopsAtStep[]> {
+  const ask = { layer: settings.layer, breathe: () => reporter.breathe() };
+  const read: HopsAtStep[] = [];
+  for (const { step, model: ref } of earlier) {
+    const model = await loadLanguageModel(ref);
+    try {
+      const heldOut = twoHopQuestions(dataset, model.tokenizer, 'VALIDATION', settings);
+      const clean = await measureAnswers(model, heldOut, ask);
+      read.push({ step, hops: await measureHops(model, saes, heldOut, clean, ask) });
+    } finally {
+      model.dispose();
+    }
+  }
+  return read;
 }
 
 function weightNorm({ weights }: LanguageModel): number {

@@ -1,6 +1,6 @@
 /** Runs that follow a two-hop model along its training. */
 import { grokkingPreset } from '../../engine/contract/grokkingPresets.ts';
-import { type StopRule, stopMeasure, stopRule } from '../../engine/contract/grokkingSettings.ts';
+import { lastSae, type StopRule, stopMeasure, stopRule } from '../../engine/contract/grokkingSettings.ts';
 import { startGrokkingRun } from '../../runs/grokking.ts';
 import {
   type Onset,
@@ -90,6 +90,11 @@ export const grokkingRun = addRunNode('GROKKING', {
       description: 'When it ends before its time; null where it does not.',
       resolve: (run) => settingsOf(run, 'GROKKING').stop,
     }),
+    lastSae: t.boolean({
+      description:
+        'Whether the SAEs of the last checkpoint read all others too: see `GrokkingPoint.bindingByLast`.',
+      resolve: (run) => settingsOf(run, 'GROKKING').lastSae ?? false,
+    }),
     stoppedAt: t.int({
       nullable: true,
       description:
@@ -142,6 +147,7 @@ const GrokkingSettingsInput = builder.inputType('GrokkingSettingsInput', {
       required: false,
       description: 'When to end before the last checkpoint. Default: never.',
     }),
+    lastSae: t.boolean({ required: false, description: `${lastSae.description} Default: false.` }),
   }),
 });
 

@@ -23,7 +23,7 @@ export function* stepwiseItems(
   for (const prompt of prompts) yield answeredByStep(prompt, (e, c) => values.get(keyOf(e, c)));
 }
 
-/** The same for files that are being read; other items than facts and prompts pass by. */
+/** The same for files that are being read; other items than facts and prompts pass by. Texts stand for wordings of ours. */
 export function spellOutSteps({ ontology, items }: ImportStream): ImportStream {
   return { ontology, items: spelledOut(ontology.concepts, items) };
 }
@@ -34,12 +34,16 @@ async function* spelledOut(
 ): AsyncGenerator<DatasetItem> {
   const facts: FactItem[] = [];
   const prompts: PromptItem[] = [];
+  let isStated = false;
   for await (const item of items) {
     if (item.type === 'fact') facts.push(item);
     else if (item.type === 'prompt') prompts.push(item);
-    else yield item;
+    else {
+      isStated = true;
+      yield item;
+    }
   }
-  yield* stepwiseItems(concepts, facts, prompts);
+  yield* stepwiseItems(concepts, facts, prompts, isStated ? 0 : undefined);
 }
 
 function answeredByStep(

@@ -4,13 +4,20 @@
  */
 import { z } from 'zod';
 import type { Split } from '../engine/contract/dataset.ts';
-import { AppError } from '../errors.ts';
-import { toUtf8 } from './encoding.ts';
-import type { DatasetItem, FactItem, ImportStream, OntologyDefinition, PromptItem } from './items.ts';
-import { type Bytes, limitBytes, READ_LIMITS, type ReadLimits, readLines } from './lines.ts';
+import type {
+  DatasetItem,
+  FactItem,
+  ImportStream,
+  OntologyDefinition,
+  PromptItem,
+  TextItem,
+} from './items.ts';
+import { check, notJson, parseJson, readJson } from './jsonFile.ts';
+import { type Bytes, READ_LIMITS, type ReadLimits, readLines } from './lines.ts';
 import { Problems } from './problems.ts';
-import { withoutNulls } from './records.ts';
+import { pythonShuffle } from './pythonShuffle.ts';
 import { conceptKey, longText, shortText } from './text.ts';
+import { readSentences, stateAll } from './two-hop-sentences.ts';
 
 /** The names of the three files, by what they hold. */
 export const TWO_HOP_FILES = {
@@ -19,8 +26,17 @@ export const TWO_HOP_FILES = {
   validation: 'val_qa_data.json',
 } as const;
 
-/** A JSON array is parsed whole, so it may not be as long as a file that is read by lines. */
-const MAX_QUESTIONS_BYTES = 64 * 2 ** 20;
+/** The files, and what may lie beside them: sentences to state the facts in. */
+export type TwoHopFiles = Readonly<Record<keyof typeof TWO_HOP_FILES, Bytes> & { sentences?: Bytes }>;
+
+export interface TwoHopOptions {
+  /** Whether the questions of both files are divided anew, into halves. */
+  halves?: boolean;
+  limits?: ReadLimits;
+}
+
+/** What their script seeds its shuffle with. */
+const AUTHORS_SEED = 42;
 /** How the authors ask: relation 2 stands before relation 1. */
 const QUESTION = /^Who is the (.+) of the (.+) of (.+)\?$/;
 
@@ -42,14 +58,17 @@ type Question = z.output<typeof questionEntry> & { place: string; split: Split }
  * @throws AppError INVALID_INPUT listing bad lines and questions.
  */
 export async function openTwoHop(
-  files: Readonly<Record<keyof typeof TWO_HOP_FILES, Bytes>>,
-  limits: ReadLimits = READ_LIMITS,
+  files: TwoHopFiles,
+  { halves = false, limits = READ_LIMITS }: TwoHopOptions = {},
 ): Promise<ImportStream> {
   const facts = await readFacts(files.facts, limits);
-  const questions = [
+  const given = [
     ...(await readQuestions(TWO_HOP_FILES.train, files.train, 'TRAIN', limits)),
     ...(await readQuestions(TWO_HOP_FILES.validation, files.validation, 'VALIDATION', limits)),
   ];
+  const questions = halves ? halve(given) : given;
+  const ofFacts = [...facts.values()];
+  const sentences = files.sentences && (await readSentences(files.sentences, ofFacts, limits));
   const problems = new Problems('question');
   const words = new Map<string, string>();
   for (const question of questions) {
@@ -57,7 +76,19 @@ export async function openTwoHop(
     if (reason) problems.add(question.place, reason);
   }
   problems.throwIfAny();
-  return { ontology: ontologyOf(facts, words), items: itemsOf(facts, questions) };
+  return {
+    ontology: ontologyOf(facts, words),
+    items: itemsOf(ofFacts, stateAll(ofFacts, sentences), questions),
+  };
+}
+
+/** As the authors' script divides them: all in the order of the files, shuffled, the first half to train on. */
+function halve(questions: readonly Question[]): Question[] {
+  const half = Math.floor(questions.length / 2);
+  return pythonShuffle(questions, AUTHORS_SEED).map((question, i) => ({
+    ...question,
+    split: i < half ? 'TRAIN' : 'VALIDATION',
+  }));
 }
 
 const factKey = (entity: string, relation: string): string => JSON.stringify([entity, relation]);
@@ -84,16 +115,8 @@ async function readQuestions(
   split: Split,
   limits: ReadLimits,
 ): Promise<Question[]> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of toUtf8(limitBytes(bytes, Math.min(limits.maxBytes, MAX_QUESTIONS_BYTES))))
-    chunks.push(chunk);
-  const entries = parseJson(decode(name, Buffer.concat(chunks)));
-  if (!Array.isArray(entries)) {
-    const was = entries instanceof SyntaxError ? entries.message : `it is ${typeof entries}`;
-    throw new AppError('INVALID_INPUT', `${name} must be a JSON array of questions: ${was}.`, {
-      path: [name],
-    });
-  }
+  const entries = await readJson(name, bytes, limits);
+  if (!Array.isArray(entries)) throw notJson(name, 'a JSON array of questions', entries);
   const problems = new Problems(`${name} question`);
   const questions = entries.flatMap((entry, i) => {
     const question = check(questionEntry, entry, (reason) => problems.add(i + 1, reason));
@@ -101,37 +124,6 @@ async function readQuestions(
   });
   problems.throwIfAny();
   return questions;
-}
-
-/** Without a byte order mark, which JSON does not know. */
-function decode(name: string, bytes: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new AppError('INVALID_INPUT', `${name} is not valid UTF-8.`, { path: [name], cause });
-  }
-}
-
-/** The value, or the error of reading it, which no schema here accepts. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    return error;
-  }
-}
-
-function check<T>(schema: z.ZodType<T>, value: unknown, refuse: (reason: string) => void): T | null {
-  if (value instanceof SyntaxError) {
-    refuse(`it is not JSON: ${value.message}`);
-    return null;
-  }
-  const parsed = schema.safeParse(withoutNulls(value));
-  if (parsed.success) return parsed.data;
-  refuse(
-    parsed.error.issues.map(({ path, message }) => [path.join('.'), message].join(' ').trim()).join('; '),
-  );
-  return null;
 }
 
 function checkFacts({ fact, answer }: Question, facts: ReadonlyMap<string, FactItem>): string | null {
@@ -177,10 +169,12 @@ function ontologyOf(
 }
 
 async function* itemsOf(
-  facts: ReadonlyMap<string, FactItem>,
+  facts: readonly FactItem[],
+  texts: Iterable<TextItem>,
   questions: readonly Question[],
 ): AsyncGenerator<DatasetItem> {
-  yield* facts.values();
+  yield* facts;
+  yield* texts;
   for (const { question, answer, fact, split } of questions) {
     const [entity, r1, , r2] = fact;
     const item: PromptItem = {

@@ -30,7 +30,7 @@ const ImportFormat = builder.enumType('ImportFormat', {
     },
     TWO_HOP: {
       description:
-        'The published two-hop dataset as it is: `facts.jsonl`, `train_qa_data.json` and `val_qa_data.json`. Its relations become the ontology; its training questions are TRAIN, its validation questions VALIDATION.',
+        'The published two-hop dataset as it is: `facts.jsonl`, `train_qa_data.json` and `val_qa_data.json`. Its relations become the ontology; its training questions are TRAIN, its validation questions VALIDATION. A `relation_sentences.json` beside them, a list of sentences with `{A}` for the value and `{B}` for the entity by relation, states every fact in each of its sentences.',
     },
   },
 });
@@ -95,7 +95,7 @@ addMutation('importDataset', {
         type: ['Upload'],
         required: false,
         description:
-          'Files sent with the request: one for JSONL, three for TWO_HOP, told apart by their names.',
+          'Files sent with the request: one for JSONL, three or four for TWO_HOP, told apart by their names.',
       }),
       name: t.string({ required: false, description: `${NAME} Default: the path or the name of the file.` }),
       ...labelInput(t),
@@ -114,7 +114,12 @@ addMutation('importDataset', {
       stepwise: t.boolean({
         required: false,
         description:
-          'For TWO_HOP: questions are answered with both people, the one that relation 1 leads to and the published answer, and every fact is also stated in sentences, so that both hops can be learned and followed. Default: false, the files as they are.',
+          'For TWO_HOP: questions are answered with both people, the one that relation 1 leads to and the published answer, and every fact is also stated in sentences, so that both hops can be learned and followed: those of `relation_sentences.json`, or, without it, ours. Default: false, the files as they are.',
+      }),
+      halves: t.boolean({
+        required: false,
+        description:
+          'For TWO_HOP: the authors’ second split in the place of that of the files, all questions shuffled as their script does it, the first half TRAIN and the other VALIDATION: of the published ones 4,000 each. Default: false.',
       }),
     }),
   }),

@@ -13,6 +13,7 @@ import {
   twoHopOntology,
   twoHopSettings,
 } from '../data/two-hop-generator.ts';
+import { SENTENCES_FILE } from '../data/two-hop-sentences.ts';
 import { spellOutSteps } from '../data/two-hop-steps.ts';
 import { readWorld, type WorldSettingsInput, worldSettings } from '../data/world.ts';
 import type { Db, Executor } from '../db/client.ts';
@@ -103,6 +104,8 @@ export interface NewImport extends ImportSource {
   letterCase?: boolean | null;
   /** For `TWO_HOP`: answer with both people, E2 and E3, and state every fact in sentences of ours. */
   stepwise?: boolean | null;
+  /** For `TWO_HOP`: the authors' other split, halves of all questions. */
+  halves?: boolean | null;
 }
 
 /**
@@ -125,11 +128,13 @@ export async function importDataset(db: Db, input: NewImport, importDir: string)
     throw invalidInput(['ontologyId'], 'two-hop files bring their own ontology; leave ontologyId out');
   }
   const stepwise = input.stepwise === true;
-  if (stepwise && format !== 'TWO_HOP')
-    throw invalidInput(['stepwise'], 'stepwise is for two-hop files; leave it out');
+  const halves = input.halves === true;
+  for (const [field, isSet] of Object.entries({ stepwise, halves }))
+    if (isSet && format !== 'TWO_HOP')
+      throw invalidInput([field], `${field} is for two-hop files; leave it out`);
   const source = await openSource(input, importDir);
   try {
-    const stream = await openStream(format, source.files, known);
+    const stream = await openStream(format, source.files, known, halves);
     const { ontology, items } = stepwise ? spellOutSteps(stream) : stream;
     const row = {
       ...prompted,
@@ -138,6 +143,7 @@ export async function importDataset(db: Db, input: NewImport, importDir: string)
       settings: {
         ...{ format, path: input.path ?? null, files: source.files.map((file) => file.name) },
         ...(stepwise && { stepwise }),
+        ...(halves && { halves }),
       },
     } as const;
     return await db.transaction(async (tx) => {
@@ -197,17 +203,20 @@ async function openStream(
   format: ImportFormat,
   files: readonly ImportFile[],
   known: OntologyDefinition | null,
+  halves: boolean,
 ): Promise<ImportStream> {
   if (format === 'JSONL' && files.length !== 1) {
     throw invalidInput(['files'], `a JSONL import takes one file, got ${files.length}`);
   }
-  const stream = await (format === 'TWO_HOP' ? openTwoHopFiles(files) : openJsonl(files[0]!.bytes, known));
+  const stream = await (format === 'TWO_HOP'
+    ? openTwoHopFiles(files, halves)
+    : openJsonl(files[0]!.bytes, known));
   const count = stream.ontology.concepts.length;
   if (count <= MAX_CONCEPTS) return stream;
   throw invalidInput([], `The file has ${count} concepts, an ontology has at most ${MAX_CONCEPTS}.`);
 }
 
-function openTwoHopFiles(files: readonly ImportFile[]): Promise<ImportStream> {
+function openTwoHopFiles(files: readonly ImportFile[], halves: boolean): Promise<ImportStream> {
   const find = (name: string): ImportFile['bytes'] => {
     const file = files.find((candidate) => candidate.name === name);
     if (file) return file.bytes;
@@ -218,5 +227,7 @@ function openTwoHopFiles(files: readonly ImportFile[]): Promise<ImportStream> {
     );
   };
   const { facts: factFile, train, validation } = TWO_HOP_FILES;
-  return openTwoHop({ facts: find(factFile), train: find(train), validation: find(validation) });
+  const sentences = files.find(({ name }) => name === SENTENCES_FILE)?.bytes;
+  const found = { facts: find(factFile), train: find(train), validation: find(validation) };
+  return openTwoHop({ ...found, ...(sentences && { sentences }) }, { halves });
 }

@@ -1,6 +1,7 @@
 import { createReadStream, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { DatasetItem, FactItem, PromptItem } from '../../src/data/items.ts';
+import { pythonShuffle } from '../../src/data/pythonShuffle.ts';
 import { questionItems } from '../../src/data/questions.ts';
 import { openTwoHop, TWO_HOP_FILES } from '../../src/data/two-hop.ts';
 
@@ -12,14 +13,15 @@ const published = () => ({
   validation: open(TWO_HOP_FILES.validation),
 });
 
-async function read(files: Parameters<typeof openTwoHop>[0]) {
-  const { ontology, items } = await openTwoHop(files);
+async function read(...opened: Parameters<typeof openTwoHop>) {
+  const { ontology, items } = await openTwoHop(...opened);
   const all: DatasetItem[] = [];
   for await (const item of items) all.push(item);
   return {
     ontology,
     facts: all.filter((item): item is FactItem => item.type === 'fact'),
     prompts: all.filter((item): item is PromptItem => item.type === 'prompt'),
+    texts: all.flatMap((item) => (item.type === 'text' ? [item.text] : [])),
   };
 }
 
@@ -161,5 +163,46 @@ describe('two-hop files that do not fit', () => {
     await refused({
       train: bytes([question, { ...question, question: 'Who is the friend of the chief of Ann?' }]),
     }).toThrow('boss_of is called chief here and boss before');
+  });
+});
+
+describe('what else the authors publish', () => {
+  // By Python 3: random.seed(42); random.shuffle(list(range(10))).
+  it('is drawn again as Python drew it', () => {
+    expect(pythonShuffle([...Array(10).keys()], 42)).toEqual([7, 3, 2, 8, 5, 6, 9, 4, 0, 1]);
+  });
+
+  it('is a second split, 4,000 questions to train on and 4,000 held out', async () => {
+    const { prompts } = await read(published(), { halves: true });
+    expect(prompts.map(({ split }) => split)).toEqual([
+      ...Array(4000).fill('TRAIN'),
+      ...Array(4000).fill('VALIDATION'),
+    ]);
+    // The first and last of each half, as their script leaves them.
+    expect([0, 3999, 4000, 7999].map((i) => prompts[i]!.prompt)).toEqual([
+      'Who is the mentor of the report of Alice?',
+      'Who is the forgive of the subscribe of Albert?',
+      'Who is the report of the blame of Barbara?',
+      'Who is the friend of the coworker of Alexa?',
+    ]);
+  });
+
+  it('is a list of sentences by relation, in each of which the facts are stated', async () => {
+    const { ontology } = await openTwoHop(published());
+    const all = Object.fromEntries(
+      ontology.concepts.map(({ key }) => [key, [`{A} is the ${key} of {B}.`, `{B} has {A} for ${key}.`]]),
+    );
+    const withSentences = (value: unknown) =>
+      read({ ...published(), sentences: [Buffer.from(JSON.stringify(value))] });
+    const { texts, facts } = await withSentences(all);
+    expect(texts).toHaveLength(1600);
+    expect(facts[0]).toMatchObject({ entity: 'Ashley', concept: 'boss_of', value: 'Donna' });
+    expect(texts.slice(0, 2)).toEqual(['Donna is the boss_of of Ashley.', 'Ashley has Donna for boss_of.']);
+    const { follows: _, ...some } = all;
+    await expect(withSentences(some)).rejects.toThrow('relation follows: must be a list of sentences');
+    await expect(withSentences({ ...all, warns: ['{A} warns.'] })).rejects.toThrow(
+      'relation warns: 0 must have {B}, where the entity goes',
+    );
+    await expect(withSentences([])).rejects.toThrow('relation_sentences.json must be a JSON object');
   });
 });

@@ -198,7 +198,39 @@ describe('importDataset of the published two-hop files', () => {
     });
     expect(engine.texts.map(({ text }) => text)).toContain('The boss of Ashley is Donna');
     expect(engine.facts).toHaveLength(800);
-    await expect(run({ content: '', stepwise: true })).rejects.toMatchObject({ path: ['stepwise'] });
+    for (const field of ['stepwise', 'halves'])
+      await expect(run({ content: '', [field]: true })).rejects.toMatchObject({ path: [field] });
+  });
+
+  it('states the facts in the sentences that lie beside the files, in the place of ours, and halves the questions', async () => {
+    const { db } = database;
+    const fact = (entity_1: string, relation: string, entity_2: string) => ({ entity_1, relation, entity_2 });
+    const [first, second] = [fact('Ann', 'knows', 'Bob'), fact('Bob', 'likes', 'Cy')];
+    const fourth = fact('Ann', 'likes', 'Bob');
+    const question = (one: typeof first) => ({
+      question: `Who is the like of the ${one.relation === 'knows' ? 'know' : 'like'} of Ann?`,
+      answer: 'Cy',
+      fact: ['Ann', one.relation, 'Bob', 'likes', 'Cy'],
+    });
+    const dataset = await run({
+      ...{ format: 'TWO_HOP', stepwise: true, halves: true },
+      files: [
+        upload('facts.jsonl', [first, second, fourth].map((one) => JSON.stringify(one)).join('\n')),
+        upload('train_qa_data.json', JSON.stringify([question(first), question(fourth)])),
+        upload('val_qa_data.json', '[]'),
+        upload(
+          'relation_sentences.json',
+          JSON.stringify({ knows: ['{B} met {A}'], likes: ['{A} is {B}’s'] }),
+        ),
+      ],
+    });
+    expect(dataset.settings).toMatchObject({ halves: true });
+    const { texts, prompts } = await loadEngineDataset(db, dataset.id);
+    expect(texts.map(({ text }) => text)).toEqual(['Ann met Bob', 'Cy is Bob’s', 'Bob is Ann’s']);
+    expect(prompts.map(({ split, answer }) => [split, answer])).toEqual([
+      ['TRAIN', 'Bob Cy'],
+      ['VALIDATION', 'Bob Cy'],
+    ]);
   });
 
   it('says which file is missing, and that the ontology is its own', async () => {

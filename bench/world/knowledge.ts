@@ -33,6 +33,27 @@ export async function openKnowledge(model: LanguageModel, file: string) {
 }
 export type KeptKnowledge = Awaited<ReturnType<typeof openKnowledge>>;
 
+/** Training phrasings of each concept, and share of the texts, of which as much is learned where many layers are compared. */
+const FEW = 3;
+const EVERY = 4;
+
+/** The dataset with fewer training phrasings and texts. */
+export function lessOf(dataset: EngineDataset): EngineDataset {
+  const templates = new Map<number, Set<string>>();
+  const isKept = ({ split, template, concepts }: Prompt) => {
+    if (split !== 'TRAIN') return true;
+    const kept = templates.get(concepts[0]!) ?? new Set();
+    templates.set(concepts[0]!, kept);
+    if (kept.size < FEW) kept.add(template);
+    return kept.has(template);
+  };
+  return {
+    ...dataset,
+    prompts: dataset.prompts.filter(isKept),
+    texts: dataset.texts.filter((_, i) => i % EVERY === 0),
+  };
+}
+
 /** The dataset without what the model does not know, and the share of each concept's facts that it knows. */
 export async function knownPart(
   dataset: EngineDataset,

@@ -3,7 +3,7 @@ import { isAnswer } from '../../src/data/answers.ts';
 import type { CapturedPopulations, CapturedPrompt } from '../../src/engine/align/captured.ts';
 import { answersOf, type EngineDataset, type Split } from '../../src/engine/contract/dataset.ts';
 import type { JobContext } from '../../src/engine/contract/protocol.ts';
-import { type SwapPlacement, swapPlacement } from '../../src/engine/contract/swap.ts';
+import type { SwapPlacement } from '../../src/engine/contract/swap.ts';
 import {
   ANSWER,
   type AskedTrials,
@@ -13,7 +13,7 @@ import {
 } from '../../src/engine/edits/answers.ts';
 import { conceptPairs, createEditor, type Editor, slotSwap } from '../../src/engine/edits/editors.ts';
 import { prepareIsolation } from '../../src/engine/edits/isolation.ts';
-import { REPLACED, REPLACEMENTS } from '../../src/engine/edits/replacements.ts';
+import { type FixedPlacement, REPLACED, type Replacement } from '../../src/engine/edits/replacements.ts';
 import { type Sums, sumsOf } from '../../src/engine/edits/sums.ts';
 import { indexTargetPrompts } from '../../src/engine/edits/targetPrompts.ts';
 import type { LanguageModel } from '../../src/engine/model/languageModel.ts';
@@ -22,11 +22,48 @@ import { createRandom } from '../../src/random.ts';
 import type { KeptKnowledge } from './knowledge.ts';
 
 const ALPHAS = [1, 1.5, 2, 3];
-const COUNTS = { VALIDATION: 120, TRAIN: 250, TEST_OOD: 200 };
+/** For the mean difference, at the last prompt token. */
+const MEAN_ALPHA = 1.5;
 /** Candidates drawn for each swap that is wanted: some prompts are answered wrong. */
 const SPARE = 1.8;
 /** Tokens by which continuations are compared. */
 const ISOLATION_TOKENS = 8;
+
+/** What is measured. */
+export interface SwapPlan {
+  /** Swaps of validation entities to choose alpha by, and of unseen ones by split. */
+  counts: Record<'VALIDATION' | 'TRAIN' | 'TEST_OOD', number>;
+  /** Where slots edit on unseen entities. */
+  placements: readonly SwapPlacement[];
+  /** Where controls do. */
+  controlled: readonly FixedPlacement[];
+  replacements: readonly Replacement[];
+  /** Prompts about other concepts on which swaps are armed. */
+  isolation: number;
+}
+
+/** A whole one; the slots alone, on the same swaps; and what shows which layer is right. */
+export const PLANS = {
+  WHOLE: {
+    counts: { VALIDATION: 120, TRAIN: 250, TEST_OOD: 200 },
+    placements: ['LAST_TOKEN', 'ANSWER', 'ARMED'],
+    controlled: ['LAST_TOKEN', 'ANSWER'],
+    replacements: ['TRUE_ACTIVATION', 'SUM'],
+    isolation: 130,
+  },
+  SLOTS: {
+    counts: { VALIDATION: 120, TRAIN: 250, TEST_OOD: 200 },
+    placements: ['LAST_TOKEN', 'ANSWER'],
+    ...{ controlled: [], replacements: [], isolation: 0 },
+  },
+  LAYER: {
+    counts: { VALIDATION: 80, TRAIN: 120, TEST_OOD: 0 },
+    placements: ['ANSWER'],
+    controlled: ['ANSWER'],
+    replacements: ['TRUE_ACTIVATION'],
+    isolation: 0,
+  },
+} satisfies Record<string, SwapPlan>;
 
 export interface Figure {
   split: Split;
@@ -62,7 +99,7 @@ interface Drawn {
   expected: string[];
 }
 
-export async function measureSwaps(lab: Lab, { reporter }: JobContext): Promise<SwapFigures> {
+export async function measureSwaps(lab: Lab, plan: SwapPlan, { reporter }: JobContext): Promise<SwapFigures> {
   const { sae, captured, dataset, model } = lab;
   const { layer, positions } = sae.settings;
   const breathe = () => reporter.breathe();
@@ -85,7 +122,7 @@ export async function measureSwaps(lab: Lab, { reporter }: JobContext): Promise<
   };
 
   const choosing: Figure[] = [];
-  const validation = ask(await draw(lab, pairs, 'VALIDATION', 'TRAIN', COUNTS.VALIDATION));
+  const validation = ask(await draw(lab, pairs, 'VALIDATION', 'TRAIN', plan.counts.VALIDATION));
   for (const alpha of ALPHAS)
     choosing.push(await edit(validation, 'TRAIN', { editor: slots, alpha, placement: positions }));
   validation.dispose();
@@ -93,17 +130,24 @@ export async function measureSwaps(lab: Lab, { reporter }: JobContext): Promise<
 
   const reported: Figure[] = [];
   for (const split of ['TRAIN', 'TEST_OOD'] as const) {
-    const drawn = await draw(lab, pairs, 'UNSEEN', split, COUNTS[split]);
+    if (plan.counts[split] === 0) continue;
+    const drawn = await draw(lab, pairs, 'UNSEEN', split, plan.counts[split]);
     const asked = ask(drawn);
-    for (const placement of swapPlacement.options)
+    for (const placement of plan.placements)
       reported.push(await edit(asked, split, { editor: slots, alpha, placement }));
-    for (const placement of ['LAST_TOKEN', 'ANSWER'] as const) {
-      reported.push(await edit(asked, split, { editor: means, alpha: 1.5, placement }));
-      reported.push(...(await replaceAll(asked, drawn, { split, placement, pairs, sums }, breathe)));
+    for (const placement of plan.controlled) {
+      reported.push(await edit(asked, split, { editor: means, alpha: MEAN_ALPHA, placement }));
+      const how = { split, placement, pairs, sums, replacements: plan.replacements };
+      reported.push(...(await replaceAll(asked, drawn, how, breathe)));
     }
     asked.dispose();
   }
-  return { alpha, choosing, reported, isolation: await isolate(lab, slots, pairs, alpha, breathe) };
+  return {
+    alpha,
+    choosing,
+    reported,
+    isolation: await isolate(lab, slots, pairs, alpha, plan.isolation, breathe),
+  };
 }
 
 interface Edited {
@@ -124,9 +168,11 @@ async function replaceAll(
     placement,
     pairs,
     sums,
+    replacements,
   }: {
     split: Split;
-    placement: 'LAST_TOKEN' | 'ANSWER';
+    placement: FixedPlacement;
+    replacements: readonly Replacement[];
     pairs: readonly { source: number; target: number }[];
     sums: Sums;
   },
@@ -137,7 +183,7 @@ async function replaceAll(
     targetTokens: asked.model.tokenizer.encode(target.prompt),
   }));
   const figures: Figure[] = [];
-  for (const edited of REPLACEMENTS) {
+  for (const edited of replacements) {
     const answers = await REPLACED[edited]({ asked, trials, sums }, placement, breathe);
     figures.push({ split, edited, placement, alpha: 1, ...count(asked, answers) });
   }
@@ -182,10 +228,12 @@ async function isolate(
   editor: Editor,
   pairs: readonly { source: number; target: number }[],
   alpha: number,
+  count: number,
   breathe: () => Promise<void>,
 ): Promise<SwapFigures['isolation']> {
+  if (count === 0) return { asked: 0, kept: 0 };
   const random = createRandom(sae.settings.seed, 'world', 'isolation');
-  const prompts = random.shuffle(captured.UNSEEN.filter(({ split }) => split === 'TRAIN')).slice(0, 130);
+  const prompts = random.shuffle(captured.UNSEEN.filter(({ split }) => split === 'TRAIN')).slice(0, count);
   const cases = prompts.map(({ prompt, concepts }) => {
     const others = pairs.flatMap(({ source }, pair) => (source === concepts[0] ? [] : [pair]));
     const pair = others[random.int(others.length)]!;

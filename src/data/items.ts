@@ -34,6 +34,8 @@ export interface PromptItem {
   concepts: readonly string[];
   template: string;
   split: Split;
+  /** Of the file that says it, from 1; absent where there is none. */
+  line?: number;
 }
 
 export interface TextItem {

@@ -186,13 +186,13 @@ async function* readItems(
     const missing = conceptsOf(line).find((key) => !keys.has(key));
     const reason = missing === undefined ? noteFact(line, number, stated) : unknownConcept(missing, ontology);
     if (reason) problems.add(number, reason);
-    else yield* toItems(line);
+    else yield* toItems(line, number);
   }
   problems.throwIfAny();
 }
 
 /** A fact with several values is several facts. */
-function toItems(line: ContentLine): DatasetItem[] {
+function toItems(line: ContentLine, number: number): DatasetItem[] {
   if (line.type === 'text') return [line];
   if (line.type === 'fact') return line.value.map((value) => ({ ...line, value }));
   const {
@@ -205,7 +205,8 @@ function toItems(line: ContentLine): DatasetItem[] {
   } = line;
   const [answer = null, ...others] = accepted;
   const answers = { answer, ...(others.length > 0 && { otherAnswers: others }) };
-  return [{ ...rest, ...answers, entity, concepts, template: template ?? concepts.join('/') }];
+  const said = { ...rest, ...answers, entity, concepts, template: template ?? concepts.join('/') };
+  return [{ ...said, line: number }];
 }
 
 function conceptsOf(line: ContentLine): readonly string[] {

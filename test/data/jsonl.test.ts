@@ -46,7 +46,7 @@ describe('openJsonl', () => {
     expect(items).toEqual([
       {
         ...{ type: 'prompt', prompt: 'A town by the sea', answer: null, entity: 'A town by the sea' },
-        ...{ concepts: ['birth_city'], template: 'birth_city', split: 'TRAIN' },
+        ...{ concepts: ['birth_city'], template: 'birth_city', split: 'TRAIN', line: 4 },
       },
     ]);
   });
@@ -96,6 +96,7 @@ describe('openJsonl', () => {
         concepts: ['birth_city'],
         template: 'birth_city',
         split: 'TRAIN',
+        line: 6,
       },
       {
         type: 'prompt',
@@ -105,6 +106,7 @@ describe('openJsonl', () => {
         concepts: ['boss', 'boss'],
         template: 't',
         split: 'TEST_OOD',
+        line: 7,
       },
       { type: 'text', text: 'Ada was born in Oslo.', entity: 'Ada Park', split: 'TRAIN' },
     ]);
@@ -130,8 +132,8 @@ describe('openJsonl', () => {
     expect(items).toEqual([
       { type: 'fact', entity: 'Ada', concept: 'boss', value: 'Bo' },
       { type: 'fact', entity: 'Ada', concept: 'boss', value: 'Cy' },
-      { ...asked, otherAnswers: ['Cy'] },
-      asked,
+      { ...asked, otherAnswers: ['Cy'], line: 5 },
+      { ...asked, line: 6 },
     ]);
   });
 

@@ -33,13 +33,13 @@ export async function insertExamples(
   }));
   await db.execute(sql`
     insert into ${examples}
-      (id, dataset_id, position, kind, split, prompt, answer, entity, template, other_answers)
-    select id, dataset_id, position, kind, split, prompt, answer, entity, template, others::jsonb from unnest(
+      (id, dataset_id, position, kind, split, prompt, answer, entity, template, line, other_answers)
+    select id, dataset_id, position, kind, split, prompt, answer, entity, template, line, others::jsonb from unnest(
       ${column(rows, 'id', 'uuid')}, ${column(rows, 'datasetId', 'uuid')}, ${column(rows, 'position', 'integer')},
       ${column(rows, 'kind', 'text')}, ${column(rows, 'split', 'text')}, ${column(rows, 'prompt', 'text')},
       ${column(rows, 'answer', 'text')}, ${column(rows, 'entity', 'text')}, ${column(rows, 'template', 'text')},
-      ${column(others, 'json', 'text')})
-      as row (id, dataset_id, position, kind, split, prompt, answer, entity, template, others)`);
+      ${column(rows, 'line', 'integer')}, ${column(others, 'json', 'text')})
+      as row (id, dataset_id, position, kind, split, prompt, answer, entity, template, line, others)`);
   await db.execute(sql`
     insert into ${exampleConcepts} (example_id, hop, concept_id)
     select * from unnest(

@@ -72,7 +72,7 @@ async function loadExamples(db: Executor, datasetId: string, indexOf: ReadonlyMa
     .orderBy(asc(examples.position));
   const prompts: Prompt[] = [];
   const texts: Text[] = [];
-  for (const { id, kind, split, prompt, answer, otherAnswers, entity, template } of rows) {
+  for (const { id, kind, split, prompt, answer, otherAnswers, entity, template, line } of rows) {
     if (kind === 'TEXT') texts.push({ id, text: prompt, entity, split });
     else
       prompts.push({
@@ -84,6 +84,7 @@ async function loadExamples(db: Executor, datasetId: string, indexOf: ReadonlyMa
         concepts: conceptsOf.get(id) ?? [],
         template,
         split,
+        ...(line !== null && { line }),
       });
   }
   return { prompts, texts };

@@ -95,6 +95,8 @@ export const examples = pgTable(
     otherAnswers: jsonb('other_answers').$type<readonly string[]>(),
     entity: text('entity').notNull(),
     template: text('template').notNull().default(''),
+    /** Of the file that a prompt was read from, for messages about it; null where there is none. */
+    line: integer('line'),
   },
   (t) => [
     unique('examples_dataset_position').on(t.datasetId, t.position),

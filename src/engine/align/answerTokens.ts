@@ -23,7 +23,7 @@ export interface AnswerTokens {
 }
 
 /** An answer to be said behind a prompt. */
-interface Saying {
+export interface Saying {
   prompt: number;
   said: number;
   tokens: Tokens;
@@ -41,14 +41,9 @@ export async function captureAnswerTokens(
   { layer, breathe }: { layer: number; breathe(): Promise<unknown> },
 ): Promise<AnswerTokens> {
   const { dModel } = model.config;
-  const sayings = thinned(listSayings(model, prompts, facts), prompts, MAX_VALUES / dModel);
-  const rows = sayings.reduce((sum, { tokens }) => sum + tokens.length, 0);
-  const captured: AnswerTokens = {
-    h: new Float32Array(rows * dModel),
-    prompts: new Int32Array(rows),
-    said: new Int32Array(rows),
-    places: new Int32Array(rows),
-  };
+  const sayings = listSayings(model, prompts, facts);
+  const labels = labelSayings(sayings);
+  const h = new Float32Array(labels.said.length * dModel);
   let offset = 0;
   for (let start = 0; start < prompts.length; start += PROMPTS_AT_ONCE) {
     const batch = prompts.slice(start, start + PROMPTS_AT_ONCE);
@@ -58,22 +53,36 @@ export async function captureAnswerTokens(
     const trunk = runTrunk(model, tokens, layer);
     try {
       const branches = own.map((saying) => ({ ...saying, prompt: saying.prompt - start }));
-      captured.h.set(await sayAll(model, trunk, branches, breathe), offset * dModel);
+      const rows = await sayAll(model, trunk, branches, breathe);
+      h.set(rows, offset);
+      offset += rows.length;
     } finally {
       disposeTrunk(trunk);
     }
-    for (const { prompt, said, tokens } of own)
-      tokens.forEach((_, place) => {
-        captured.prompts[offset] = prompt;
-        captured.said[offset] = said;
-        captured.places[offset++] = place;
-      });
   }
-  return captured;
+  return { h, ...labels };
 }
 
-/** Prompt by prompt; an answer that leaves no room for another token is left out. */
-function listSayings(
+/** What is said behind which of the prompts, in their order: as `captureAnswerTokens` says, as far as there is room for it. */
+export function listSayings(
+  model: LanguageModel,
+  prompts: readonly CapturedPrompt[],
+  facts: readonly Fact[],
+): Saying[] {
+  return thinned(allSayings(model, prompts, facts), prompts, MAX_VALUES / model.config.dModel);
+}
+
+/** The labels of the rows of sayings, one a token. */
+export function labelSayings(sayings: readonly Saying[]): Omit<AnswerTokens, 'h'> {
+  return {
+    prompts: Int32Array.from(sayings.flatMap(({ prompt, tokens }) => tokens.map(() => prompt))),
+    said: Int32Array.from(sayings.flatMap(({ said, tokens }) => tokens.map(() => said))),
+    places: Int32Array.from(sayings.flatMap(({ tokens }) => tokens.map((_, place) => place))),
+  };
+}
+
+/** An answer that leaves no room for another token is left out. */
+function allSayings(
   { config, asking }: LanguageModel,
   prompts: readonly CapturedPrompt[],
   facts: readonly Fact[],

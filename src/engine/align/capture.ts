@@ -2,20 +2,24 @@
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
-import { residPost } from '../model/decoder.ts';
+import { causalSight } from '../model/attention.ts';
+import { embed, runBlocks } from '../model/decoder.ts';
 import { type LanguageModel, prefixOf } from '../model/languageModel.ts';
 import { tokensAtOnce } from '../model/room.ts';
 import { checkPrompts, longest, padTokens, type Tokens } from '../model/tokens.ts';
 import { gatherRows } from '../ops.ts';
 
-export interface CaptureOptions {
-  /** −1 is the stream before the first block, `blocks.0.resid_pre`. */
-  layer: number;
+interface Options {
   /** Token positions of each sequence, in the order wanted; absent means the last token of each. */
   positions?: readonly (readonly number[])[];
   /** Most sequences computed together; results do not depend on it. */
   batchSize?: number;
   breathe?: () => Promise<unknown>;
+}
+
+export interface CaptureOptions extends Options {
+  /** −1 is the stream before the first block, `blocks.0.resid_pre`. */
+  layer: number;
 }
 
 /**
@@ -25,23 +29,34 @@ export interface CaptureOptions {
 export async function captureResidPost(
   model: LanguageModel,
   sequences: readonly Tokens[],
-  options: CaptureOptions,
+  { layer, ...options }: CaptureOptions,
 ): Promise<Float32Array> {
-  const { layer, batchSize = 256, breathe = turnOfTheLoop } = options;
-  const { nLayers, dModel } = model.config;
+  const { nLayers } = model.config;
   if (!Number.isInteger(layer) || layer < -1 || layer >= nLayers) {
     throw invalidInput(['layer'], `layer must be -1 to ${nLayers - 1}, got ${layer}`);
   }
+  return (await captureLayers(model, sequences, { layers: [layer], ...options }))[0]!;
+}
+
+/** The same at several layers of the model, in ascending order, in the time that the last of them takes by itself. */
+export async function captureLayers(
+  model: LanguageModel,
+  sequences: readonly Tokens[],
+  { layers, batchSize = 256, breathe = turnOfTheLoop, ...options }: Options & { layers: readonly number[] },
+): Promise<Float32Array[]> {
+  const { dModel } = model.config;
   checkPrompts(model, sequences);
   const positions = options.positions ?? sequences.map((tokens) => [tokens.length - 1]);
   checkPositions(sequences, positions);
   const rows = positions.reduce((sum, chosen) => sum + chosen.length, 0);
-  const activations = new Float32Array(rows * dModel);
+  const activations = layers.map(() => new Float32Array(rows * dModel));
   for (let start = 0, end = 0, offset = 0; start < sequences.length; start = end) {
     end = endOfBatch(sequences, start, batchSize, tokensAtOnce(model.config));
-    const part = await captureBatch(model, layer, sequences.slice(start, end), positions.slice(start, end));
-    activations.set(part, offset);
-    offset += part.length;
+    const parts = await captureBatch(model, layers, sequences.slice(start, end), positions.slice(start, end));
+    parts.forEach((part, i) => {
+      activations[i]!.set(part, offset);
+    });
+    offset += parts[0]?.length ?? 0;
     await breathe();
   }
   return activations;
@@ -65,21 +80,32 @@ export function endOfBatch(
 
 async function captureBatch(
   model: LanguageModel,
-  layer: number,
+  layers: readonly number[],
   sequences: readonly Tokens[],
   positions: readonly (readonly number[])[],
-): Promise<Float32Array> {
+): Promise<Float32Array[]> {
   const { config, weights } = model;
   const [B, T, C] = [sequences.length, longest(sequences), config.dModel];
   const rows = positions.flatMap((chosen, i) => chosen.map((position) => i * T + position));
-  if (rows.length === 0) return new Float32Array(0);
+  if (rows.length === 0) return layers.map(() => new Float32Array(0));
   const captured = tf.tidy(() => {
-    const resid = residPost(config, weights, padTokens(sequences, T), layer, prefixOf(model)); // [B, T, C]
-    return gatherRows(tf.reshape(resid, [B * T, C]), tf.tensor1d(rows, 'int32')); // [rows, C]
+    const sight = causalSight(B, T, prefixOf(model));
+    const chosen = tf.tensor1d(rows, 'int32');
+    let resid = embed(config, weights, padTokens(sequences, T), sight); // [B, T, C]
+    let from = 0;
+    return layers.map((to) => {
+      const below = resid;
+      resid = runBlocks(config, weights, below, sight, { from, to }).resid;
+      below.dispose();
+      from = to + 1;
+      return gatherRows(tf.reshape(resid, [B * T, C]) as tf.Tensor2D, chosen); // [rows, C]
+    });
   });
-  const data = await captured.data<'float32'>();
-  captured.dispose();
-  return data;
+  try {
+    return await Promise.all(captured.map((part) => part.data<'float32'>()));
+  } finally {
+    tf.dispose(captured);
+  }
 }
 
 function checkPositions(sequences: readonly Tokens[], positions: readonly (readonly number[])[]): void {

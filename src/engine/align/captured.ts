@@ -88,12 +88,13 @@ export async function captureLastTokens(
   return captureResidPost(model, tokens, options);
 }
 
-/** @throws {AppError} INVALID_INPUT listing prompts that are longer than the context, by their numbers. */
+/** @throws {AppError} INVALID_INPUT listing prompts that are longer than the context, by their lines, or their numbers where they have none. */
 function checkLengths(model: LanguageModel, prompts: readonly Prompt[], tokens: readonly Tokens[]): void {
   const { nCtx } = model.config;
-  const long = prompts.flatMap(({ prompt }, i) => {
+  const long = prompts.flatMap(({ prompt, line }, i) => {
     const { length } = tokens[i]!;
-    return length > nCtx ? [`prompt ${i + 1} has ${length} tokens: "${prompt.slice(0, MAX_QUOTED)}"`] : [];
+    const name = line === undefined ? `prompt ${i + 1}` : `line ${line}`;
+    return length > nCtx ? [`${name} has ${length} tokens: "${prompt.slice(0, MAX_QUOTED)}"`] : [];
   });
   if (long.length === 0) return;
   const rest = long.length > MAX_LISTED ? [`and ${long.length - MAX_LISTED} more`] : [];

@@ -6,23 +6,47 @@ import type { EngineDataset } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
 import { aloneOf, type LanguageModel } from '../model/languageModel.ts';
 import type { Tokens } from '../model/tokens.ts';
+import { joinRows } from '../rows.ts';
 import { captureResidPost } from './capture.ts';
 
 /** Texts, and as many prompts, that are sampled. */
 const SAMPLE = 512;
 
+/** Sequences as a model reads them, with positions of each. */
+export interface Reading {
+  reader: LanguageModel;
+  sequences: Tokens[];
+  positions: number[][];
+}
+
+/** Raw activations `[n, dModel]` at the positions that `listSilent` names, and with its errors. */
+export async function captureSilent(
+  model: LanguageModel,
+  dataset: EngineDataset,
+  learned: readonly { prompt: string }[],
+  settings: AlignmentSettings,
+  { reporter }: JobContext,
+): Promise<Float32Array> {
+  const breathe = () => reporter.breathe();
+  let rows: Float32Array = new Float32Array(0);
+  for (const { reader, sequences, positions } of listSilent(model, dataset, learned, settings)) {
+    const part = await captureResidPost(reader, sequences, { layer: settings.layer, positions, breathe });
+    rows = joinRows(rows, part);
+  }
+  return rows;
+}
+
 /**
- * Raw activations `[n, dModel]` at every position of a sample of TRAIN texts, and at every position before the last of
- * a sample of the prompts that the SAE learns from: there a question is not asked yet.
+ * Every position of a sample of TRAIN texts, which stand alone, and every position before the last of a sample of the
+ * prompts that the SAE learns from, as their dataset puts them: there a question is not asked yet.
  * @throws {AppError} INVALID_INPUT when there is no such position, unless texts of a corpus come besides.
  */
-export async function captureSilent(
+export function listSilent(
   model: LanguageModel,
   { texts }: EngineDataset,
   learned: readonly { prompt: string }[],
-  { layer, seed, silenceOn }: AlignmentSettings,
-  { reporter }: JobContext,
-): Promise<Float32Array> {
+  { seed, silenceOn }: AlignmentSettings,
+): Reading[] {
   const draw = <T>(stream: string, items: readonly T[]) =>
     createRandom(seed, stream)
       .shuffle([...items])
@@ -35,17 +59,14 @@ export async function captureSilent(
   const inTexts = stated.map((tokens) => tokens.map((_, position) => position));
   const inPrompts = asked.map((tokens) => tokens.slice(1).map((_, position) => position));
   if ([...inTexts, ...inPrompts].every((chosen) => chosen.length === 0)) {
-    if (silenceOn === 'TEXTS') return new Float32Array(0);
+    if (silenceOn === 'TEXTS') return [];
     throw invalidInput(
       ['settings', 'weights', 'silence'],
       'the silence term needs positions where no concept is asked about: TRAIN texts, or prompts of several tokens',
     );
   }
-  const breathe = () => reporter.breathe();
-  const capture = (reader: LanguageModel, sequences: Tokens[], positions: number[][]) =>
-    captureResidPost(reader, sequences, { layer, positions, breathe });
-  if (!model.prompting) return capture(model, [...stated, ...asked], [...inTexts, ...inPrompts]);
-  // Texts stand alone, prompts as their dataset puts them.
-  const rows = [await capture(aloneOf(model), stated, inTexts), await capture(model, asked, inPrompts)];
-  return Float32Array.from(rows.flatMap((part) => [...part]));
+  return [
+    { reader: aloneOf(model), sequences: stated, positions: inTexts },
+    { reader: model, sequences: asked, positions: inPrompts },
+  ];
 }

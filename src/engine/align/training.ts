@@ -16,7 +16,7 @@ import { readSae, type StoredSae } from '../sae/file.ts';
 import { type TrainingProgress, trainSae } from '../sae/train.ts';
 import type { CapturedPopulations } from './captured.ts';
 import { openTrainingTexts } from './texts.ts';
-import { prepareRows } from './trainingRows.ts';
+import { captureMore, type MoreActivations, prepareRows } from './trainingRows.ts';
 
 export interface PromptTraining {
   model: LanguageModel;
@@ -24,6 +24,8 @@ export interface PromptTraining {
   /** Activations of the settings' layer. */
   captured: CapturedPopulations;
   settings: AlignmentSettings;
+  /** What else the training reads of the model, where it has been captured already. */
+  more?: MoreActivations | undefined;
   /** The file of the SAE to begin with. */
   pretrained?: string | undefined;
   /** What the settings ask for texts of; absent where they ask for none. */
@@ -52,7 +54,8 @@ export async function trainOnPrompts(
 ): Promise<Trained> {
   const { model, dataset, settings, slots, corpus, pretrained } = training;
   const concepts = dataset.concepts.map(({ key }) => key);
-  const { normalization, conceptMeans, sinks, ...rows } = await prepareRows(training, context);
+  const more = training.more ?? (await captureMore(training, context));
+  const { normalization, conceptMeans, sinks, ...rows } = prepareRows(training, more);
   if (sinks.leftOut > 0) {
     const why = `longer than 3 × the median of the activations at last prompt tokens, ${sinks.norm.toPrecision(3)}`;
     context.reporter.log('INFO', `${sinks.leftOut} activations are left out as sinks: ${why}`);

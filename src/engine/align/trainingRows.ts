@@ -33,21 +33,46 @@ interface Given {
   settings: AlignmentSettings;
 }
 
+/** What a training reads of the model besides last prompt tokens, sinks included; null where nothing asks for it. */
+export interface MoreActivations {
+  answers: AnswerTokens | null;
+  /** Where no concept is in play, `[n, dModel]`. */
+  silent: Float32Array | null;
+}
+
 /** @throws {AppError} INVALID_INPUT when the silence term has no position to learn from. */
-export async function prepareRows(given: Given, context: JobContext): Promise<TrainingRows> {
-  const { model, dataset, captured, settings } = given;
+export async function captureMore(given: Given, context: JobContext): Promise<MoreActivations> {
+  const { model, dataset, settings } = given;
+  const { learned } = learnedOf(given);
+  const options = { layer: settings.layer, breathe: () => context.reporter.breathe() };
+  return {
+    answers:
+      settings.positions === 'ANSWER'
+        ? await captureAnswerTokens(model, learned, dataset.facts, options)
+        : null,
+    silent:
+      settings.weights.silence > 0 ? await captureSilent(model, dataset, learned, settings, context) : null,
+  };
+}
+
+/** The prompts that an SAE learns from, without sinks; and which activations are some, and how many there were. */
+export function learnedOf({ captured, model }: Pick<Given, 'captured' | 'model'>) {
   const { dModel } = model.config;
-  const nConcepts = dataset.concepts.length;
   const seen = captured.SEEN.filter(({ split }) => split === 'TRAIN');
   const norm = sinkNorm(rowNorms(stackRows(seen, dModel), dModel));
   const apart = (prompts: readonly CapturedPrompt[]) =>
     prompts.filter(({ h }) => rowNorms(h, dModel)[0]! <= norm);
   const learned = apart(seen);
+  return { learned, norm, apart, leftOut: seen.length - learned.length };
+}
+
+export function prepareRows(given: Given, { silent, ...more }: MoreActivations): TrainingRows {
+  const { model, dataset, captured, settings } = given;
+  const { dModel } = model.config;
+  const nConcepts = dataset.concepts.length;
+  const { learned, norm, apart, leftOut: sinksAtLast } = learnedOf(given);
   const h = stackRows(learned, dModel);
-  const answers =
-    settings.positions === 'ANSWER' ? await captureAnswers(given, learned, norm, context) : null;
-  const silent =
-    settings.weights.silence > 0 ? await captureSilent(model, dataset, learned, settings, context) : null;
+  const answers = more.answers && answersApart(more.answers, norm, dModel);
   const quiet = silent && takeRows(silent, withoutSinks(silent, dModel, norm), dModel);
   const normalization = fitNormalization(
     answers ? joinRows(h, evenSample(answers.h, learned.length, dModel)) : h,
@@ -60,10 +85,7 @@ export async function prepareRows(given: Given, context: JobContext): Promise<Tr
     ({ entity }) => entity,
   );
   const leftOut =
-    seen.length -
-    learned.length +
-    (answers?.sinks ?? 0) +
-    ((silent?.length ?? 0) - (quiet?.length ?? 0)) / dModel;
+    sinksAtLast + (answers?.sinks ?? 0) + ((silent?.length ?? 0) - (quiet?.length ?? 0)) / dModel;
   return {
     normalization,
     conceptMeans: conceptMeans(h, last.concepts, nConcepts),
@@ -75,15 +97,11 @@ export async function prepareRows(given: Given, context: JobContext): Promise<Tr
 }
 
 /** Without sinks, whose number is told. */
-async function captureAnswers(
-  { model, dataset, settings: { layer } }: Given,
-  learned: readonly CapturedPrompt[],
+function answersApart(
+  { h, ...labels }: AnswerTokens,
   norm: number,
-  { reporter }: JobContext,
-): Promise<AnswerTokens & { sinks: number }> {
-  const breathe = () => reporter.breathe();
-  const { h, ...labels } = await captureAnswerTokens(model, learned, dataset.facts, { layer, breathe });
-  const { dModel } = model.config;
+  dModel: number,
+): AnswerTokens & { sinks: number } {
   const kept = withoutSinks(h, dModel, norm);
   const sinks = labels.said.length - kept.length;
   if (sinks === 0) return { h, ...labels, sinks };

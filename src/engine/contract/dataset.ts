@@ -42,6 +42,8 @@ export interface Prompt {
   /** Names the phrasing; prompts of one template differ in the entity only. */
   template: string;
   split: Split;
+  /** Where its file says it, for messages about it; absent where there is none. */
+  line?: number;
 }
 
 /** A prompt that can be asked. */

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { captureAnswerTokens } from '../../../src/engine/align/answerTokens.ts';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
 import type { CapturedPopulations, CapturedPrompt } from '../../../src/engine/align/captured.ts';
-import { prepareRows } from '../../../src/engine/align/trainingRows.ts';
+import { captureMore, prepareRows } from '../../../src/engine/align/trainingRows.ts';
 import { resolveAlignmentSettings } from '../../../src/engine/contract/alignmentPresets.ts';
 import type { EngineDataset, Fact } from '../../../src/engine/contract/dataset.ts';
 import type { LanguageModel } from '../../../src/engine/model/languageModel.ts';
@@ -99,13 +99,11 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
       concepts: ['a', 'b', 'c'].map((key) => ({ key, label: key })),
       ...{ facts: FACTS, prompts, texts: [] },
     });
-    const prepare = (changes: object, captured = prompts) => {
+    const prepare = async (changes: object, captured = prompts) => {
       const settings = resolveAlignmentSettings({ preset: 'COUNTERFACTUAL', layer: LAYER, ...changes });
       const populations: CapturedPopulations = { SEEN: captured, VALIDATION: [], UNSEEN: [] };
-      return prepareRows(
-        { model, dataset: dataset(), captured: populations, settings },
-        createRecorder('/nowhere'),
-      );
+      const given = { model, dataset: dataset(), captured: populations, settings };
+      return prepareRows(given, await captureMore(given, createRecorder('/nowhere')));
     };
 
     test('of answers lead to the same token behind the prompt that asks for it', async () => {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { captureResidPost, endOfBatch } from '../../../src/engine/align/capture.ts';
+import { captureLayers, captureResidPost, endOfBatch } from '../../../src/engine/align/capture.ts';
 import type { LanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { referenceForward } from '../model/reference.ts';
@@ -34,6 +34,18 @@ test('captures any positions in the order wanted, none included', async () => {
     captured,
     positions.flatMap((chosen, i) => chosen.flatMap((position) => reference(i, 2)[position]!)),
   );
+});
+
+test('captures several layers at once as each by itself, without leaving a tensor', async () => {
+  const before = tf.memory().numTensors;
+  const positions = prompts.map((prompt) => [0, prompt.length - 1]);
+  const captured = await captureLayers(model, prompts, { layers: [0, 2], positions, batchSize: 4 });
+  expect(tf.memory().numTensors).toBe(before);
+  for (const [i, layer] of [0, 2].entries())
+    expectClose(
+      captured[i]!,
+      positions.flatMap((chosen, i) => chosen.flatMap((position) => reference(i, layer)[position]!)),
+    );
 });
 
 test.each([

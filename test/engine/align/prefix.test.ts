@@ -159,17 +159,20 @@ describe('behind a prefix', () => {
     await pairs.dispose();
   });
 
-  it('lists the prompts that do not fit, the prefix counted', async () => {
+  it('lists the prompts that do not fit, by their lines if they have any, the prefix counted', async () => {
     const model = await loadLanguageModel(pair.model);
     const long = { ...prompts[4]!, prompt: Array(9).fill('ada').join(' ') };
-    const some = { ...dataset, prompts: prompts.map((one, i) => (i === 4 || i === 7 ? long : one)) };
+    const some = {
+      ...dataset,
+      prompts: prompts.map((one, i) => (i === 4 ? { ...long, line: 12 } : i === 7 ? long : one)),
+    };
     await expect(
       capturePrompts(promptedBy(model, some), splitPopulations(some, settings), settings, context()),
     ).rejects.toMatchObject({
       code: 'INVALID_INPUT',
       message: [
         `the model reads ${tinyConfig.nCtx - 4} tokens behind the dataset's prefix of 4 tokens; 2 of 36 prompts are longer`,
-        `prompt 5 has 9 tokens: "${long.prompt}"`,
+        `line 12 has 9 tokens: "${long.prompt}"`,
         `prompt 8 has 9 tokens: "${long.prompt}"`,
       ].join('\n'),
     });

@@ -1,16 +1,19 @@
 /**
- * Two APIs and three workers on one Postgres and one bucket, for as long as you say, while processes are killed, restarted
- * and cut off at random: `npx tsx bench/soak.ts [--minutes 30] [--seed 0]`. Every run is compared with the same one of a quiet
- * beginning, and deleted. Ends with 1 where a row is lost, doubled or different, or a run fails. On Linux, with pip.
+ * Two APIs and three workers on machines of their own (network namespaces), one Postgres and one bucket, for as long as
+ * you say, while processes are killed, restarted and cut off at random: `npx tsx bench/soak.ts [--minutes 30] [--seed 0]
+ * [--write]`. Every run is compared with the same one of a quiet beginning, and deleted; sizes are read meanwhile. Ends
+ * with 1 where a row is lost, doubled or different, or a run fails. `--write` puts its figures into docs/reliability.md.
+ * On Linux, as root, with pip, iproute2 and nftables.
  */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
+import { readConfig } from '../src/config.ts';
 import { type ApiClient, createApiClient } from '../src/demo/client.ts';
-import { createRandom } from '../src/random.ts';
+import { prepareNative } from '../src/engine/native/build.ts';
+import { findMoto } from '../test/helpers/s3.ts';
 import {
   describeFaults,
   type Faults,
@@ -21,126 +24,151 @@ import {
   start,
   until,
 } from './kills/runs.ts';
-import { type Member, startTeam } from './soak/team.ts';
+import { keptSection, sectionOf } from './section.ts';
+import { disturb } from './soak/faults.ts';
+import { runApart } from './soak/network.ts';
+import { describeSizes, type Sizes, watchSizes } from './soak/sizes.ts';
+import { KEY, startTeam } from './soak/team.ts';
 
 const { values: options } = parseArgs({
-  options: { minutes: { type: 'string', default: '30' }, seed: { type: 'string', default: '0' } },
+  options: {
+    minutes: { type: 'string', default: '30' },
+    seed: { type: 'string', default: '0' },
+    write: { type: 'boolean', default: false },
+  },
 });
+const minutes = Number(options.minutes);
+const DOCUMENT = new URL('../docs/reliability.md', import.meta.url);
 const DELETE_RUN = /* GraphQL */ `
   mutation ($id: ID!) { deleteRun(input: { id: $id, cascade: true }) { __typename ... on Error { message } } }
 `;
+const FINISHED = /* GraphQL */ `
+  { runs(first: 200, filter: { isPart: false, status: [SUCCEEDED, FAILED, CANCELLED] }) { nodes { id } } }
+`;
 /** Runs that are wanted at a time. */
 const AT_ONCE = 3;
-const tally: Faults & { runs: number; deleted: number } = {
-  ...{ runs: 0, deleted: 0, lost: 0, doubled: 0, different: 0, gaps: 0, failed: 0 },
+/** A request that nobody answers, for its API is cut off, is asked again. */
+const ANSWER_MS = 15_000;
+
+type Api = { url: string; api: ApiClient };
+const tally: Faults & { runs: number; twice: number } = {
+  ...{ runs: 0, twice: 0, lost: 0, doubled: 0, different: 0, gaps: 0, failed: 0 },
 };
-const done: Record<string, number> = {};
-const sizes: { at: number; databaseMb: number; serversMb: number }[] = [];
-const random = createRandom(Number(options.seed), 'soak');
-const pick = <T>(values: readonly T[]): T => values[random.int(values.length)]!;
 
 /** Starts runs of all kinds in turn at either API, and looks at what became of each. */
-async function work(apis: { url: string; api: ApiClient }[], kinds: Kind[], end: number): Promise<void> {
+async function work(apis: readonly Api[], kinds: readonly Kind[], end: number): Promise<void> {
+  const known = new Set(await finished(apis[0]!.api));
   let next = 0;
+  let starting = 0;
   const lane = async () => {
     while (Date.now() < end) {
       const kind = kinds[next++ % kinds.length]!;
       const { url, api } = apis[next % apis.length]!;
+      starting++;
       const id = await start(api, kind.mutation, kind.input);
+      starting--;
+      known.add(id);
       await until(api, id, ({ status }) => !['QUEUED', 'RUNNING'].includes(status));
       const found = await judge(url, api, id, kind);
       tally.runs++;
       for (const key of Object.keys(found) as (keyof Faults)[]) tally[key] += found[key];
       console.log(`${tally.runs}. ${kind.name}: ${describeFaults(found)}`);
-      const reply = await persistently(() =>
-        api.request<{ deleteRun: { __typename: string; message?: string } }>(DELETE_RUN, { id }),
-      );
-      // An attempt whose answer was cut off may have deleted it.
-      if (['DeleteSuccess', 'NotFoundError'].includes(reply.deleteRun.__typename)) tally.deleted++;
-      else console.log(`   not deleted: ${reply.deleteRun.message}`);
+      await remove(api, id);
+      // One whose id is still on its way is not known yet.
+      if (starting === 0) await removeTwins(api, known);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
 }
 
-/** Does something bad every few seconds until it is told to end; everything is whole again when it resolves. */
-async function disturb(members: readonly Member[], end: number): Promise<void> {
-  while (Date.now() < end) {
-    await delay(3000 + random.next() * 7000);
-    const member = pick(members);
-    const deed = pick([
-      'killed',
-      'restarted',
-      'cut off from Postgres',
-      'cut off from the bucket',
-      'cut off',
-    ] as const);
-    const name = `${member.name.split('-')[0]} ${deed}`;
-    done[name] = (done[name] ?? 0) + 1;
-    if (deed === 'killed' || deed === 'restarted') {
-      await member.restart(deed === 'killed' ? 'SIGKILL' : 'SIGTERM');
-      continue;
-    }
-    const cables = { 'cut off from Postgres': [member.database], 'cut off from the bucket': [member.bucket] };
-    const cut = deed === 'cut off' ? [member.database, member.bucket] : cables[deed];
-    for (const cable of cut) cable.cut();
-    await delay(1000 + random.next() * 14_000);
-    for (const cable of cut) cable.mend();
+/** Where the answer to a start was cut off, it was asked for again, and there are two. */
+async function removeTwins(api: ApiClient, known: Set<string>): Promise<void> {
+  for (const id of await finished(api)) {
+    if (known.has(id)) continue;
+    known.add(id);
+    tally.twice++;
+    await remove(api, id);
   }
 }
 
-/** Reads sizes every ten seconds until the end. */
-async function watch(members: readonly Member[], connectionString: string, end: number): Promise<void> {
-  const client = new Client({ connectionString });
+async function finished(api: ApiClient): Promise<string[]> {
+  const { runs } = await persistently(() => api.request<{ runs: { nodes: { id: string }[] } }>(FINISHED));
+  return runs.nodes.map(({ id }) => id);
+}
+
+async function remove(api: ApiClient, id: string): Promise<void> {
+  type Reply = { deleteRun: { __typename: string; message?: string } };
+  const { deleteRun } = await persistently(() => api.request<Reply>(DELETE_RUN, { id }));
+  // An attempt whose answer was cut off may have deleted it.
+  if (!['DeleteSuccess', 'NotFoundError'].includes(deleteRun.__typename))
+    throw new Error(`a run cannot be deleted: ${deleteRun.message}`);
+}
+
+/** Every request carries the key, and is given up when nobody answers. */
+function sendKey(): void {
+  const ask = globalThis.fetch;
+  globalThis.fetch = (input, init) =>
+    ask(input, {
+      ...init,
+      headers: { ...(init?.headers as object), authorization: `Bearer ${KEY}` },
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+}
+
+function describe(done: Map<string, number>, sizes: readonly Sizes[], loads: readonly number[]): string {
+  const { runs, twice, lost, doubled, different, gaps, failed } = tally;
+  const deeds = [...done].map(([name, count]) => `${name} ${count}`).sort();
+  const [least, most] = [Math.min(...loads), Math.max(...loads)].map((load) => load.toFixed(0));
+  return [
+    `${minutes} minutes at a load of ${least}–${most}: ${runs} runs of seven kinds were finished, compared and deleted`,
+    `(and ${twice} that were started twice, for the answer to the first request was cut off).`,
+    `What was done, in times: ${deeds.join(', ')}.`,
+    `${lost} rows lost, ${doubled} doubled, ${different} different, ${gaps} gaps in what was told, ${failed} runs failed.`,
+    '',
+    '| medians of thirds of the time | first | second | last | most |',
+    '| --- | --- | --- | --- | --- |',
+    ...describeSizes(sizes),
+  ].join('\n');
+}
+
+async function soak(python: string): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'alignsae-soak-'));
+  await chmod(directory, 0o755);
+  const team = await startTeam(directory, python);
+  const apis = team.members
+    .filter(({ url }) => url !== '')
+    .map(({ url }) => ({ url, api: createApiClient(`${url}/graphql`) }));
+  const client = new Client({ connectionString: team.connectionString });
   await client.connect();
-  while (Date.now() < end) {
-    const { rows } = await client.query('select pg_database_size(current_database())::float8 as bytes');
-    const memory = await Promise.all(members.map((member) => member.memory()));
-    const serversMb = memory.reduce((sum, bytes) => sum + bytes, 0) / 2 ** 20;
-    sizes.push({ at: Date.now(), databaseMb: rows[0].bytes / 2 ** 20, serversMb });
-    await delay(10_000);
+  try {
+    sendKey();
+    const kinds = await prepare(apis[0]!.url, apis[0]!.api);
+    const end = Date.now() + minutes * 60_000;
+    const [, done, { sizes, loads }] = await Promise.all([
+      work(apis, kinds, end),
+      disturb({ ...team, seed: Number(options.seed), end }),
+      watchSizes({ ...team, client, directory }, end),
+    ]);
+    const text = describe(done, sizes, loads);
+    console.log(text);
+    if (options.write) await write(text);
+  } finally {
+    for (const { api } of apis) await api.close();
+    await client.end();
+    await team.stop();
+    await rm(directory, { recursive: true, force: true });
   }
-  await client.end();
+  if (tally.lost + tally.doubled + tally.different + tally.gaps + tally.failed > 0) process.exitCode = 1;
 }
 
-function report(minutes: number): void {
-  const { runs, deleted, lost, doubled, different, gaps, failed } = tally;
-  const deeds = Object.entries(done).map(([name, count]) => `${name} ${count}`);
-  console.log(`${minutes} minutes, ${runs} runs (${deleted} deleted); ${deeds.sort().join(', ')}`);
-  console.log(
-    `${lost} rows lost, ${doubled} doubled, ${different} different, ${gaps} gaps, ${failed} runs failed`,
-  );
-  const third = Math.max(1, Math.floor(sizes.length / 3));
-  const median = (part: typeof sizes, key: 'databaseMb' | 'serversMb') =>
-    part
-      .map((size) => size[key])
-      .sort((a, b) => a - b)
-      [Math.floor(part.length / 2)]!.toFixed(0);
-  for (const key of ['databaseMb', 'serversMb'] as const)
-    console.log(
-      `${key}: ${median(sizes.slice(0, third), key)} in the first third, ${median(sizes.slice(-third), key)} in the last`,
-    );
+async function write(text: string): Promise<void> {
+  const document = await readFile(DOCUMENT, 'utf8');
+  await writeFile(DOCUMENT, document.replace(keptSection(document, 'soak'), sectionOf('soak', text)));
 }
 
-const directory = await mkdtemp(join(tmpdir(), 'alignsae-soak-'));
-await chmod(directory, 0o755);
-const team = await startTeam(directory);
-const apis = team.members
-  .filter(({ url }) => url !== '')
-  .map(({ url }) => ({ url, api: createApiClient(`${url}/graphql`) }));
-try {
-  const kinds = await prepare(apis[0]!.url, apis[0]!.api);
-  const minutes = Number(options.minutes);
-  const end = Date.now() + minutes * 60_000;
-  await Promise.all([
-    work(apis, kinds, end),
-    disturb(team.members, end),
-    watch(team.members, team.connectionString, end),
-  ]);
-  report(minutes);
-} finally {
-  for (const { api } of apis) await api.close();
-  await team.stop();
-  await rm(directory, { recursive: true, force: true });
-}
-if (tally.lost + tally.doubled + tally.different + tally.gaps + tally.failed > 0) process.exitCode = 1;
+const python = await findMoto();
+if (!python) throw new Error('there is no S3 server: python3 with venv and pip is needed');
+const { cacheDir, tensorflowDir } = readConfig();
+// Fetched now, for nothing can be fetched from within.
+await prepareNative({ cacheDir, tensorflowDir, environment: process.env, log: console.log });
+if (!runApart()) await soak(python);

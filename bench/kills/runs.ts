@@ -110,13 +110,16 @@ export async function stateOf(api: ApiClient, id: string): Promise<State> {
   return (await persistently(() => api.request<{ run: State }>(STATE, { id }))).run;
 }
 
+/** A server that is started again takes its time on a busy machine. */
+const PATIENCE_MS = 120_000;
+
 /** Asks until there is an answer: the API or Postgres may be away for a moment. */
 export async function persistently<T>(ask: () => Promise<T>): Promise<T> {
-  for (let tries = 0; ; tries++)
+  for (const end = Date.now() + PATIENCE_MS; ; )
     try {
       return await ask();
     } catch (error) {
-      if (tries > 600) throw error;
+      if (Date.now() > end) throw error;
       await delay(50);
     }
 }

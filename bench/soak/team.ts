@@ -1,22 +1,26 @@
-/** Two APIs and three workers on one Postgres and one S3 server, each behind cables of its own. */
+/** Two APIs and three workers, each on a machine of its own, and one Postgres and one S3 server that they reach over a network. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { Bucket } from '../../src/db/s3/bucket.ts';
 import { createLogger } from '../../src/log.ts';
-import { findMoto, startS3 } from '../../test/helpers/s3.ts';
-import { type Cable, layCable } from './cable.ts';
+import { startS3 } from '../../test/helpers/s3.ts';
+import { HUB, layNetwork, type Machine, SUBNET } from './network.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const NAMES = ['api-1', 'api-2', 'worker-1', 'worker-2', 'worker-3'];
+const BUCKET_URL = 's3://test/soak';
+/** What is reachable from other machines asks for a key. */
+export const KEY = 'key-of-the-soak-which-nobody-else-has';
 
 export interface Member {
   name: string;
   url: string;
-  database: Cable;
-  bucket: Cable;
+  machine: Machine;
   /** SIGKILL, or SIGTERM and the wait for its end; then it is started again. */
   restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /** Bytes of the process's own resident memory; 0 while it starts. */
@@ -24,113 +28,101 @@ export interface Member {
   stop(): Promise<void>;
 }
 
-export async function startTeam(directory: string) {
-  const python = await findMoto();
-  if (!python) throw new Error('there is no S3 server: python3 with venv and pip is needed');
-  const s3 = await startS3(python);
+/** @param python The one that has moto. */
+export async function startTeam(directory: string, python: string) {
+  const network = layNetwork();
+  const s3 = await startS3(python, HUB);
+  const hbaFile = join(directory, 'pg_hba.conf');
+  await writeFile(hbaFile, `local all all trust\nhost all all ${SUBNET} trust\n`);
   const postgres = await startEmbeddedPostgres({
     dataDir: join(directory, 'postgres'),
     log: createLogger('error'),
+    settings: { listen_addresses: HUB, hba_file: hbaFile },
   });
-  const { hostname, port, username, pathname } = new URL(postgres.connectionString);
-  const socket = { path: `${decodeURIComponent(hostname)}/.s.PGSQL.${port}` };
-  const bucket = { host: '127.0.0.1', port: Number(new URL(s3.endpoint).port) };
-  const members: Member[] = [];
-  for (const name of ['api-1', 'api-2', 'worker-1', 'worker-2', 'worker-3'])
-    members.push(
-      await startMember(
-        name,
-        join(directory, name),
-        await layCable(socket),
-        await layCable(bucket),
-        (at) => `postgresql://${username}@127.0.0.1:${at}${pathname}`,
-      ),
-    );
-  return {
-    members,
-    connectionString: postgres.connectionString,
-    async stop() {
-      for (const member of members.toReversed()) await member.stop();
-      await postgres.stop();
-      await s3.close();
-    },
-  };
-}
-
-async function startMember(
-  name: string,
-  dataDir: string,
-  database: Cable,
-  bucket: Cable,
-  databaseUrl: (port: number) => string,
-): Promise<Member> {
-  const role = name.split('-')[0]!;
+  const { port, username, pathname } = new URL(postgres.connectionString);
+  const ports = { postgres: Number(port || 5432), bucket: Number(new URL(s3.endpoint).port) };
   const env = {
-    ROLE: role,
-    PORT: '0',
-    DATA_DIR: dataDir,
-    DATABASE_URL: databaseUrl(database.port),
-    ARTIFACTS_URL: 's3://test/soak',
+    ADMIN_API_KEY: KEY,
+    DATABASE_URL: `postgresql://${username}@${HUB}:${ports.postgres}${pathname}`,
+    ARTIFACTS_URL: BUCKET_URL,
     ARTIFACTS_CACHE: '200mb',
-    AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${bucket.port}`,
+    AWS_ENDPOINT_URL_S3: s3.endpoint,
     AWS_REGION: 'us-east-1',
     AWS_ACCESS_KEY_ID: 'soak',
     AWS_SECRET_ACCESS_KEY: 'soak',
     CHECKPOINT_INTERVAL: '1s',
   };
-  const member: Member & { child: ChildProcess | null } = {
-    ...{ name, url: '', database, bucket, child: null },
-    async restart(signal) {
-      const { child } = member;
-      if (child && child.exitCode === null && child.signalCode === null) {
-        child.kill(signal);
-        await once(child, 'exit');
-      }
-      await begin();
-    },
-    async memory() {
-      const text = await readFile(`/proc/${member.child?.pid}/status`, 'utf8').catch(() => '');
-      return Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) * 1024;
-    },
+  const members: Member[] = [];
+  for (const name of NAMES) {
+    const own = { ROLE: name.split('-')[0]!, DATA_DIR: join(directory, name) };
+    members.push(await startMember(name, network.addMachine(name), { ...env, ...own }));
+  }
+  const { AWS_REGION: region, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = env;
+  const credentials = { accessKeyId, secretAccessKey };
+  return {
+    members,
+    ports,
+    connectionString: postgres.connectionString,
+    bucket: new Bucket(BUCKET_URL, { endpoint: s3.endpoint, region, credentials }),
     async stop() {
-      const { child } = member;
-      if (child && child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGTERM');
-        await once(child, 'exit');
-      }
-      for (const cable of [database, bucket]) cable.close();
+      for (const member of members.toReversed()) await member.stop();
+      await postgres.stop();
+      await s3.close();
+      network.remove();
     },
   };
-  // An API keeps its port, as one behind a proxy does.
+}
+
+async function startMember(name: string, machine: Machine, own: Record<string, string>): Promise<Member> {
+  const isApi = name.startsWith('api');
+  const env = { ...own, HOST: machine.address, PORT: '4000' };
+  let child: ChildProcess | null = null;
+  const end = async (signal: NodeJS.Signals) => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  };
   const begin = async () => {
-    const given = member.url === '' ? env : { ...env, PORT: new URL(member.url).port };
     // A start may fall into a partition; a supervisor would try again.
-    for (;;) {
-      const started = await launch(given, role === 'api' ? 'listening' : 'the worker takes runs');
-      member.child = started.child;
-      if (started.line === null) continue;
-      member.url = (JSON.parse(started.line) as { url?: string }).url ?? '';
-      return;
+    for (let isUp = false; !isUp; ) {
+      const started = await launch(machine, env, isApi ? 'listening' : 'the worker takes runs');
+      ({ child, isUp } = started);
     }
   };
   await begin();
-  return member;
+  return {
+    name,
+    url: isApi ? `http://${machine.address}:4000` : '',
+    machine,
+    async restart(signal) {
+      await end(signal);
+      await begin();
+    },
+    async memory() {
+      const text = await readFile(`/proc/${child?.pid}/status`, 'utf8').catch(() => '');
+      return Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) * 1024;
+    },
+    stop: () => end('SIGTERM'),
+  };
 }
 
-/** Resolves with the line that says that it is up, or null where it ended before. */
+/** Resolves when it has logged a message that begins so, or with `isUp` false where it ended before. */
 async function launch(
+  { within }: Machine,
   env: Record<string, string>,
   message: string,
-): Promise<{ child: ChildProcess; line: string | null }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
+): Promise<{ child: ChildProcess; isUp: boolean }> {
+  const [command, ...args] = [...within, process.execPath, '--import', 'tsx', MAIN];
+  const child = spawn(command!, args, {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const line = await new Promise<string | null>((resolve) => {
+  const isUp = await new Promise<boolean>((resolve) => {
     createInterface({ input: child.stdout! }).on('line', (text) => {
-      if (text.includes(`"msg":"${message}`)) resolve(text);
+      if (text.includes(`"msg":"${message}`)) resolve(true);
     });
-    child.once('exit', () => resolve(null));
+    child.once('exit', () => resolve(false));
   });
-  return { child, line };
+  return { child, isUp };
 }

@@ -37,8 +37,8 @@ export interface ArtifactStore extends StoreNotes {
   /** A path of one's own at which to write what `put` is to take; forgotten when it is left there. */
   newPath(): string;
   /**
-   * Where to read the file, whose bytes are what the hash says: all are read when a process first opens it, and again
-   * when it has been written to. A damaged file is moved out of the way.
+   * Where to read the file, whose bytes are what the hash says: all are read when a process first opens it that has not
+   * stored it itself, and again when it has been written to. A damaged file is moved out of the way.
    *
    * @param of What it is, for the message: `model "x"`.
    * @throws {ArtifactUnusable} UNAVAILABLE if it is not there, or damaged.
@@ -68,24 +68,33 @@ export interface DamagedFile {
   modifiedAt: Date;
 }
 
+export interface DirectoryStore extends ArtifactStore {
+  /** As `put` of a file whose bytes were just found to be what `sha256` says: they are not read again. */
+  adopt(file: NewFile): Promise<void>;
+}
+
 /** Opens, or makes, a store in `root`. */
-export async function openArtifactStore(root: string): Promise<ArtifactStore> {
+export async function openArtifactStore(root: string): Promise<DirectoryStore> {
   await mkdir(join(root, 'incoming'), { recursive: true });
   const integrity = new ArtifactIntegrity(root);
   const locate = (hash: string) => join(root, hash.slice(0, 2), `${hash}${SUFFIX}`);
-  const store: ArtifactStore = {
+  const take = async (file: NewFile, check: (file: NewFile) => Promise<void>) => {
+    const target = locate(file.sha256);
+    // Also where an earlier attempt got this far, but its transaction did not.
+    if ((await integrity.check(target, file.sha256)) === null && (await touch(target)))
+      return rm(file.path, { force: true });
+    await check(file);
+    const isSame = await put(file, target, join(root, 'incoming')).catch((error) => explain(error, root));
+    if (isSame) await integrity.vouch(target);
+  };
+  const store: DirectoryStore = {
     ...directoryNotes(root),
     place: root,
     // Nobody takes a file away that something refers to.
     lease: () => ({ store, release: () => undefined }),
     newPath: () => join(root, 'incoming', randomUUID()),
-    async put(file) {
-      const target = locate(file.sha256);
-      // Also where an earlier attempt got this far, but its transaction did not.
-      if ((await integrity.check(target, file.sha256)) === null && (await touch(target)))
-        return rm(file.path, { force: true });
-      await put(file, target, join(root, 'incoming')).catch((error) => explain(error, root));
-    },
+    put: (file) => take(file, checkBytes),
+    adopt: (file) => take(file, async () => undefined),
     async path(hash, of = 'what is asked for') {
       const path = locate(hash);
       const verdict = await integrity.check(path, hash);
@@ -105,19 +114,23 @@ export async function openArtifactStore(root: string): Promise<ArtifactStore> {
   return store;
 }
 
-async function put(file: NewFile, target: string, incoming: string): Promise<void> {
-  const found = await hashFile(file.path);
-  if (found !== file.sha256) {
-    throw new AppError('INTERNAL', `${file.path} has SHA-256 ${found}, its writer said ${file.sha256}`);
-  }
+async function checkBytes({ path, sha256 }: NewFile): Promise<void> {
+  const found = await hashFile(path);
+  if (found !== sha256)
+    throw new AppError('INTERNAL', `${path} has SHA-256 ${found}, its writer said ${sha256}`);
+}
+
+/** False where the bytes were copied, and may have become others on the way. */
+async function put(file: NewFile, target: string, incoming: string): Promise<boolean> {
   await mkdir(dirname(target), { recursive: true });
   // First into the store's own file system, so that the last step is atomic.
   const staged = join(incoming, `${file.sha256}-${randomUUID()}`);
-  await move(file.path, staged);
+  const isSame = await move(file.path, staged);
   await sync(staged);
   await rename(staged, target);
   // Windows cannot open directories, and keeps its renames without being told.
   if (process.platform !== 'win32') await sync(dirname(target));
+  return isSame;
 }
 
 /** Freshens a file that is there already, so that a sweep takes it for new. */
@@ -129,13 +142,16 @@ async function touch(path: string): Promise<boolean> {
   );
 }
 
-async function move(from: string, to: string): Promise<void> {
+/** False where it had to be copied. */
+async function move(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);
+    return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
     await copyFile(from, to);
     await rm(from);
+    return false;
   }
 }
 

@@ -62,8 +62,8 @@ export interface S3Server {
   close(): Promise<void>;
 }
 
-/** Starts a server with an empty bucket `test`, and a proxy before it. */
-export async function startS3(python: string): Promise<S3Server> {
+/** Starts a server with an empty bucket `test`, and a proxy before it, which listens at `host`. */
+export async function startS3(python: string, host = '127.0.0.1'): Promise<S3Server> {
   const child = spawn(python, ['-c', SERVER], {
     stdio: ['pipe', 'pipe', 'ignore'],
     // Parts may be small, so that tests are cheap.
@@ -74,9 +74,9 @@ export async function startS3(python: string): Promise<S3Server> {
     child.stdout.once('data', (data) => resolve(Number(String(data))));
   });
   const proxy = createServer((incoming, response) => void forward(incoming, response));
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => proxy.listen(0, host, resolve));
   const s3: S3Server = {
-    endpoint: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    endpoint: `http://${host}:${(proxy.address() as AddressInfo).port}`,
     fault: () => null,
     requests: [],
     close: () => close(child, proxy),

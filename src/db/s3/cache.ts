@@ -2,7 +2,7 @@
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ArtifactUnusable } from '../artifactIntegrity.ts';
-import { type ArtifactStore, type NewFile, openArtifactStore } from '../artifactStore.ts';
+import { type DirectoryStore, type NewFile, openArtifactStore } from '../artifactStore.ts';
 
 /** A file that was asked for may be opened a little later; other processes say so by its time. */
 const GRACE_MS = 10 * 60_000;
@@ -14,7 +14,7 @@ const MARK_MS = 60_000;
 /** Several processes may share a directory. What is in use stays, also above the bound. */
 export class FileCache {
   readonly #root: string;
-  readonly #files: ArtifactStore;
+  readonly #files: DirectoryStore;
   readonly #maxBytes: number;
   /** How many hold each file. */
   readonly #held = new Map<string, number>();
@@ -26,7 +26,7 @@ export class FileCache {
     return new FileCache(root, await openArtifactStore(root), maxBytes);
   }
 
-  private constructor(root: string, files: ArtifactStore, maxBytes: number) {
+  private constructor(root: string, files: DirectoryStore, maxBytes: number) {
     this.#root = root;
     this.#files = files;
     this.#maxBytes = maxBytes;
@@ -50,9 +50,9 @@ export class FileCache {
     }
   }
 
-  /** Takes a file over, and makes room for it. */
+  /** Takes a file over whose bytes were just found to be right, and makes room for it. */
   async add(file: NewFile): Promise<string> {
-    await this.#files.put(file);
+    await this.#files.adopt(file);
     const path = await this.#files.path(file.sha256);
     await this.#touch(file.sha256);
     await this.trim();

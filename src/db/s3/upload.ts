@@ -46,10 +46,11 @@ export async function upload(
 }
 
 async function uploadWhole(bucket: Bucket, key: string, body: Buffer): Promise<boolean> {
+  const hash = md5(body);
   const { ETag } = await bucket.client.send(
-    new PutObjectCommand({ ...bucket.at(key), Body: body, ContentMD5: base64Md5(body) }),
+    new PutObjectCommand({ ...bucket.at(key), Body: body, ContentMD5: hash.toString('base64') }),
   );
-  return isMd5(ETag, body);
+  return isHash(ETag, hash);
 }
 
 async function uploadParts(
@@ -65,12 +66,13 @@ async function uploadParts(
   const parts = await inParallel(numbers, async (PartNumber): Promise<Part> => {
     const start = (PartNumber - 1) * partBytes;
     const body = await readAt(file, start, Math.min(partBytes, bytes - start));
+    const hash = md5(body);
     const before = sent.get(PartNumber);
-    if (before !== undefined && isMd5(before, body)) return { PartNumber, ETag: before };
+    if (before !== undefined && isHash(before, hash)) return { PartNumber, ETag: before };
     const { ETag } = await bucket.client.send(
-      new UploadPartCommand({ ...at, UploadId, PartNumber, Body: body, ContentMD5: base64Md5(body) }),
+      new UploadPartCommand({ ...at, UploadId, PartNumber, Body: body, ContentMD5: hash.toString('base64') }),
     );
-    isVerified &&= isMd5(ETag, body);
+    isVerified &&= isHash(ETag, hash);
     return { PartNumber, ETag: ETag! };
   });
   await bucket.client.send(
@@ -130,9 +132,8 @@ async function readAt(file: FileHandle, start: number, length: number): Promise<
 }
 
 const md5 = (body: Buffer) => createHash('md5').update(body).digest();
-const base64Md5 = (body: Buffer) => md5(body).toString('base64');
 
-/** Whether the server's tag is the hash of these bytes; encrypted objects have others. */
-function isMd5(etag: string | undefined, body: Buffer): boolean {
-  return etag?.replaceAll('"', '') === md5(body).toString('hex');
+/** Whether the server's tag is the MD5 of what was sent; encrypted objects have others. */
+function isHash(etag: string | undefined, hash: Buffer): boolean {
+  return etag?.replaceAll('"', '') === hash.toString('hex');
 }

@@ -1,8 +1,8 @@
 /**
- * An artifact of 500 MB to a bucket and back, beside what the S3 server's own client reaches: `npx tsx bench/store.ts
- * [--rounds 5]`. The server is versitygw on a temporary directory of this machine, to be put on the PATH before:
- * `go install github.com/versity/versitygw/cmd/versitygw@v1.0.14`. Ours reads the file, hashes it whole and in parts, and
- * on the way back writes it to disk and hashes it again; its client sends what is in memory and throws away what it gets.
+ * An artifact of 500 MB to a bucket and back, beside what the S3 server's own client and rclone reach: `npx tsx
+ * bench/store.ts [--rounds 5]`. The server is versitygw on a temporary directory of this machine. Both are to be on the
+ * PATH: `go install github.com/versity/versitygw/cmd/versitygw@v1.0.14`, `apt-get install rclone`. The server's client
+ * sends zeros from memory and throws away what it gets; rclone and ours move files and check what arrived by hashes.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
@@ -18,31 +18,43 @@ import { openS3Store } from '../src/db/s3/s3Store.ts';
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } });
 const BYTES = 500_000_000;
 const MB = 1_000_000;
-/** As the server here sends and fetches them: in parts of 16 MiB, four at a time. */
+/** All send and fetch as the server here does: parts of 16 MiB, four at a time. */
 const PARTS = ['--partSize', String(16 * 1024 ** 2), '--concurrency', '4'];
-const CREDENTIALS = { accessKeyId: 'alignsae', secretAccessKey: 'a secret of this bench alone' };
+const RCLONE = {
+  ...{ RCLONE_CONFIG: '/dev/null', RCLONE_S3_PROVIDER: 'Other', RCLONE_S3_FORCE_PATH_STYLE: 'true' },
+  ...{ RCLONE_S3_CHUNK_SIZE: '16M', RCLONE_S3_UPLOAD_CONCURRENCY: '4', RCLONE_S3_NO_CHECK_BUCKET: 'true' },
+  RCLONE_S3_REGION: 'us-east-1',
+};
+const CLIENTS = ['ours', 'its own client', 'rclone'] as const;
+type ClientName = (typeof CLIENTS)[number];
+const CREDENTIALS = { accessKeyId: 'alignsae', secretAccessKey: 'secret-of-this-bench-alone' };
 const WAYS = ['upload', 'download'] as const;
 type Way = (typeof WAYS)[number];
+const run = promisify(execFile);
+/** The others take no further certificates. */
+const { AWS_CA_BUNDLE: _, ...env } = process.env;
 /** Seconds of each round. */
 type Times = Record<Way, number[]>;
 
-async function measure(directory: string, endpoint: string): Promise<Record<'ours' | 'theirs', Times>> {
-  const times = { ours: { upload: [], download: [] }, theirs: { upload: [], download: [] } } as Record<
-    'ours' | 'theirs',
-    Times
-  >;
+async function measure(directory: string, endpoint: string): Promise<Record<ClientName, Times>> {
+  const none = () => ({ upload: [], download: [] });
+  const times: Record<ClientName, Times> = { ours: none(), 'its own client': none(), rclone: none() };
   const artifact = join(directory, 'artifact');
   const bytes = randomFillSync(Buffer.allocUnsafe(BYTES));
   await writeFile(artifact, bytes);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  for (let round = 0; round < Number(options.rounds); round++) {
-    for (const way of WAYS) times.theirs[way].push(await askTheirs(endpoint, way));
-    const { upload, download } = await askOurs(directory, endpoint, { artifact, sha256 });
-    times.ours.upload.push(upload);
-    times.ours.download.push(download);
-    await rm(join(directory, 'buckets', 'bench'), { recursive: true });
-    await mkdir(join(directory, 'buckets', 'bench'));
-  }
+  const ask: Record<ClientName, () => Promise<Record<Way, number>>> = {
+    ours: () => askOurs(directory, endpoint, { artifact, sha256 }),
+    'its own client': () => askTheirs(endpoint),
+    rclone: () => askRclone(endpoint, artifact),
+  };
+  for (let round = 0; round < Number(options.rounds); round++)
+    for (const client of CLIENTS) {
+      const found = await ask[client]();
+      for (const way of WAYS) times[client][way].push(found[way]);
+      await rm(join(directory, 'buckets', 'bench'), { recursive: true });
+      await mkdir(join(directory, 'buckets', 'bench'));
+    }
   return times;
 }
 
@@ -76,17 +88,31 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 }
 
 /** Seconds, as it prints them itself. */
-async function askTheirs(endpoint: string, way: Way): Promise<number> {
+async function askTheirs(endpoint: string): Promise<Record<Way, number>> {
   const { accessKeyId, secretAccessKey } = CREDENTIALS;
   const keys = ['--access', accessKeyId, '--secret', secretAccessKey, '--endpoint', endpoint];
   const object = ['--bucket', 'bench', '--prefix', 'theirs', '--files', '1', '--objsize', String(BYTES)];
-  // Its client takes no further certificates.
-  const { AWS_CA_BUNDLE: _, ...env } = process.env;
-  const args = ['test', ...keys, 'bench', `--${way}`, ...object, ...PARTS];
-  const { stdout } = await promisify(execFile)('versitygw', args, { env });
-  const found = /run \w+: \d+ in ([\d.]+)(ms|s) /.exec(stdout);
-  if (!found) throw new Error(`versitygw says no time: ${stdout}`);
-  return Number(found[1]) / (found[2] === 'ms' ? 1000 : 1);
+  const transfer = async (way: Way) => {
+    const { stdout } = await run('versitygw', ['test', ...keys, 'bench', `--${way}`, ...object, ...PARTS], {
+      env,
+    });
+    const found = /run \w+: \d+ in ([\d.]+)(ms|s) /.exec(stdout);
+    if (!found) throw new Error(`versitygw says no time: ${stdout}`);
+    return Number(found[1]) / (found[2] === 'ms' ? 1000 : 1);
+  };
+  return { upload: await transfer('upload'), download: await transfer('download') };
+}
+
+async function askRclone(endpoint: string, artifact: string): Promise<Record<Way, number>> {
+  const { accessKeyId: RCLONE_S3_ACCESS_KEY_ID, secretAccessKey: RCLONE_S3_SECRET_ACCESS_KEY } = CREDENTIALS;
+  const own = { RCLONE_S3_ENDPOINT: endpoint, RCLONE_S3_ACCESS_KEY_ID, RCLONE_S3_SECRET_ACCESS_KEY };
+  const all = { ...env, ...RCLONE, ...own };
+  const copy = (from: string, to: string) => timed(() => run('rclone', ['copyto', from, to], { env: all }));
+  const object = ':s3:bench/rclone';
+  return {
+    upload: await copy(artifact, object),
+    download: await copy(object, `${artifact}.back`).finally(() => rm(`${artifact}.back`, { force: true })),
+  };
 }
 
 async function startGateway(root: string): Promise<{ endpoint: string; child: ChildProcess }> {
@@ -111,7 +137,7 @@ async function startGateway(root: string): Promise<{ endpoint: string; child: Ch
     }
 }
 
-function report({ ours, theirs }: Record<'ours' | 'theirs', Times>): void {
+function report(times: Record<ClientName, Times>): void {
   const both = ({ upload, download }: Times) => upload.map((seconds, i) => seconds + download[i]!);
   const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
   console.log(`medians of ${options.rounds} rounds, at a load of ${loadavg()[0]!.toFixed(0)}`);
@@ -120,9 +146,12 @@ function report({ ours, theirs }: Record<'ours' | 'theirs', Times>): void {
     ['back', BYTES, ({ download }: Times) => download],
     ['to the bucket and back', 2 * BYTES, both],
   ] as const) {
-    const [own, other] = [median(of(ours)), median(of(theirs))];
-    const rates = [own, other].map((seconds) => `${(bytes / MB / seconds).toFixed(0)} MB/s`);
-    console.log(`${what}: ours ${rates[0]}, its own client ${rates[1]}: ${(other / own).toFixed(2)}`);
+    const seconds = CLIENTS.map((client) => median(of(times[client])));
+    const rates = CLIENTS.map((client, i) => `${client} ${(bytes / MB / seconds[i]!).toFixed(0)} MB/s`);
+    const ratios = CLIENTS.slice(1).map(
+      (client, i) => `${(seconds[i + 1]! / seconds[0]!).toFixed(2)} × ${client}`,
+    );
+    console.log(`${what}: ${rates.join(', ')}; ours is ${ratios.join(', ')}`);
   }
 }
 

@@ -69,7 +69,10 @@ export interface DamagedFile {
 }
 
 export interface DirectoryStore extends ArtifactStore {
-  /** As `put` of a file whose bytes were just found to be what `sha256` says: they are not read again. */
+  /**
+   * As `put`, for a cache: the bytes were just found to be what `sha256` says and are not read again, and the file is
+   * not waited for to be on disk, for where a machine breaks down amid that it can be had again.
+   */
   adopt(file: NewFile): Promise<void>;
 }
 
@@ -78,13 +81,15 @@ export async function openArtifactStore(root: string): Promise<DirectoryStore> {
   await mkdir(join(root, 'incoming'), { recursive: true });
   const integrity = new ArtifactIntegrity(root);
   const locate = (hash: string) => join(root, hash.slice(0, 2), `${hash}${SUFFIX}`);
-  const take = async (file: NewFile, check: (file: NewFile) => Promise<void>) => {
-    const target = locate(file.sha256);
-    // Also where an earlier attempt got this far, but its transaction did not.
-    if ((await integrity.check(target, file.sha256)) === null && (await touch(target)))
-      return rm(file.path, { force: true });
-    await check(file);
-    const isSame = await put(file, target, join(root, 'incoming')).catch((error) => explain(error, root));
+  // Also where an earlier attempt got this far, but its transaction did not.
+  const isThere = async (target: string, { path, sha256 }: NewFile) => {
+    const isWhole = (await integrity.check(target, sha256)) === null && (await touch(target));
+    if (isWhole) await rm(path, { force: true });
+    return isWhole;
+  };
+  const place = async (file: NewFile, target: string, isLasting: boolean) => {
+    const staged = join(root, 'incoming', `${file.sha256}-${randomUUID()}`);
+    const isSame = await put(file, { staged, target, isLasting }).catch((error) => explain(error, root));
     if (isSame) await integrity.vouch(target);
   };
   const store: DirectoryStore = {
@@ -93,8 +98,16 @@ export async function openArtifactStore(root: string): Promise<DirectoryStore> {
     // Nobody takes a file away that something refers to.
     lease: () => ({ store, release: () => undefined }),
     newPath: () => join(root, 'incoming', randomUUID()),
-    put: (file) => take(file, checkBytes),
-    adopt: (file) => take(file, async () => undefined),
+    async put(file) {
+      const target = locate(file.sha256);
+      if (await isThere(target, file)) return;
+      await checkBytes(file);
+      await place(file, target, true);
+    },
+    async adopt(file) {
+      const target = locate(file.sha256);
+      if (!(await isThere(target, file))) await place(file, target, false);
+    },
     async path(hash, of = 'what is asked for') {
       const path = locate(hash);
       const verdict = await integrity.check(path, hash);
@@ -121,15 +134,17 @@ async function checkBytes({ path, sha256 }: NewFile): Promise<void> {
 }
 
 /** False where the bytes were copied, and may have become others on the way. */
-async function put(file: NewFile, target: string, incoming: string): Promise<boolean> {
+async function put(
+  file: NewFile,
+  { staged, target, isLasting }: { staged: string; target: string; isLasting: boolean },
+): Promise<boolean> {
   await mkdir(dirname(target), { recursive: true });
   // First into the store's own file system, so that the last step is atomic.
-  const staged = join(incoming, `${file.sha256}-${randomUUID()}`);
   const isSame = await move(file.path, staged);
-  await sync(staged);
+  if (isLasting) await sync(staged);
   await rename(staged, target);
   // Windows cannot open directories, and keeps its renames without being told.
-  if (process.platform !== 'win32') await sync(dirname(target));
+  if (isLasting && process.platform !== 'win32') await sync(dirname(target));
   return isSame;
 }
 

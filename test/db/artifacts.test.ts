@@ -133,9 +133,10 @@ describe('a stored file that somebody has damaged', () => {
   test('is read once, until it changes', async () => {
     const file = await writeNew(randomBytes(20_000_000));
     await store.put(file);
+    const elsewhere = await openArtifactStore(store.place);
     const time = async () => {
       const start = performance.now();
-      await store.path(file.sha256);
+      await elsewhere.path(file.sha256);
       return performance.now() - start;
     };
     const first = await time();

@@ -5,6 +5,8 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+// As the package's executable does.
+process.env.NODE_ENV ??= 'production';
 const [module = ''] = process.argv.splice(2, 1);
 try {
   // What builds is not there where only the server's own packages were installed.

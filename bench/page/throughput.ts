@@ -36,7 +36,9 @@ interface Started {
 
 export async function measureThroughput(db: Db, databaseUrl: string): Promise<Throughput> {
   const id = encodeGlobalId('AlignmentRun', await insertBoundRun(db));
-  const child = fork(fileURLToPath(import.meta.url), [databaseUrl, id]);
+  // As a server is started.
+  const env = { ...process.env, NODE_ENV: 'production' };
+  const child = fork(fileURLToPath(import.meta.url), [databaseUrl, id], { env });
   try {
     const { api, bare } = await new Promise<Started>((resolve, reject) => {
       child.once('message', (message) => resolve(message as Started));

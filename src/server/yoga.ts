@@ -13,6 +13,7 @@ import type { KeyWatch } from './keyWatch.ts';
 import type { Mask } from './live/render.ts';
 import { type HttpStreamOptions, useHttpStreams } from './live/useHttpStreams.ts';
 import { useLiveStreams } from './live/useLiveStreams.ts';
+import { useCompiled } from './useCompiled.ts';
 import { useCompression } from './useCompression.ts';
 import { useRefusals } from './useRefusals.ts';
 import { useRequestLog } from './useRequestLog.ts';
@@ -50,6 +51,7 @@ export function createApi({ schema, limits, log, mask, keys, streams }: YogaOpti
       maxTokensPlugin({ n: limits.tokens }) as Plugin,
       maxDepthPlugin({ n: limits.depth, flattenFragments: true }) as Plugin,
       maxAliasesPlugin({ n: limits.aliases, allowList: [] }) as Plugin,
+      useCompiled(),
       useRefusals(),
       useCompression(),
       useLiveStreams({ limit: limits.subscriptions, log, mask, keys }),

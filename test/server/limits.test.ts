@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from '../../src/db/client.ts';
+import { ontologies } from '../../src/db/tables/index.ts';
 import { createTestDatabase } from '../helpers/database.ts';
-import { post, sendRaw, startTestApi, type TestApi } from './edge.ts';
+import { modelRunId, post, sendRaw, startTestApi, type TestApi } from './edge.ts';
 
 let database: Database;
 let api: TestApi;
@@ -62,6 +64,57 @@ describe('limits of an operation', () => {
     expect(body.data ?? null).toBeNull();
     expect(body.errors[0].extensions.code).toBe('LIMIT_EXCEEDED');
     expect(body.errors[0].message).toMatch(/complexity is \d+; accepted is at most 2000/);
+  });
+});
+
+describe('an operation that is asked again and again', () => {
+  beforeAll(async () => {
+    await database.db.insert(ontologies).values([
+      { slug: 'first', version: 1, name: 'First' },
+      { slug: 'second', version: 1, name: 'Second' },
+    ]);
+  });
+
+  it.each<[string, string, Record<string, unknown>[]]>([
+    [
+      'directives and fragments',
+      'query ($on: Boolean!) { ontologies { totalCount @include(if: $on) edges { node { ...O } } } } fragment O on Ontology { __typename slug @skip(if: $on) concepts { key } }',
+      [{ on: true }, { on: false }],
+    ],
+    [
+      'fragments that are left out in one place',
+      'query ($on: Boolean!) { a: ontologies { edges { node { ...O @include(if: $on) id } } } b: ontologies { edges { node { ...O } } } } fragment O on Ontology { slug name @skip(if: $on) }',
+      [{ on: true }, { on: false }],
+    ],
+    [
+      'an id that is none',
+      'query ($id: ID!) { node(id: $id) { id ... on Dataset { name } } }',
+      [{ id: 'x' }],
+    ],
+    [
+      'an error within a list',
+      '{ ontologies(first: 2) {\n edges { node { datasets(first: 501) { __typename } } } } }',
+      [{}],
+    ],
+    [
+      'null where nothing is',
+      'query ($id: ID!) { run(id: $id) { status } }',
+      [{ id: modelRunId(randomUUID()) }],
+    ],
+    [
+      'variables that are refused',
+      'query ($n: Int!) { ontologies(first: $n) { totalCount } }',
+      [{ n: 'two' }, { n: 1.5 }, {}, { n: 2 }],
+    ],
+    [
+      'what would return too much',
+      `{ ontologies(first: 500) { edges { node { ${'concepts { key } '.repeat(9)} } } } }`,
+      [{}],
+    ],
+  ])('answers the same to each: %s', async (_, query, variables) => {
+    const round = () => Promise.all(variables.map(async (own) => (await post(api, query, own)).body));
+    const first = await round();
+    for (let times = 0; times < 4; times += 1) expect(await round()).toEqual(first);
   });
 });
 

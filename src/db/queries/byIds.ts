@@ -1,5 +1,5 @@
 /** Batched look-ups for data loaders. */
-import { getTableColumns, inArray } from 'drizzle-orm';
+import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Executor } from '../client.ts';
 
@@ -22,13 +22,38 @@ export async function readGroups<T extends PgTable>(
   ids: readonly string[],
   order: readonly PgColumn[] = [],
 ): Promise<T['$inferSelect'][][]> {
-  const rows = await db
-    .select()
-    .from(table as PgTable)
-    .where(inArray(key, [...ids]))
-    .orderBy(...order);
+  const rows = await statementOf(db, table, key, order).execute({ ids });
   const groups = groupRows(rows, keyOf(table, key));
   return ids.map((id) => (groups.get(id) ?? []) as T['$inferSelect'][]);
+}
+
+/** Whether `key` is one of `ids`, as one parameter: however many they are, the statement is the same. */
+export function isAnyOf(key: PgColumn, ids: readonly string[]): SQL {
+  return sql`${key} = any(${sql.param(ids)})`;
+}
+
+interface Statement {
+  execute(values: { ids: readonly string[] }): Promise<Record<string, unknown>[]>;
+}
+
+/** The text of a statement costs drizzle as much as reading a hundred rows, so it is written once. */
+const statements = new WeakMap<Executor, Map<string, Statement>>();
+
+function statementOf(db: Executor, table: PgTable, key: PgColumn, order: readonly PgColumn[]): Statement {
+  const own = statements.get(db) ?? new Map<string, Statement>();
+  statements.set(db, own);
+  const name = [getTableName(table), ...[key, ...order].map((column) => column.name)].join();
+  const known = own.get(name);
+  if (known) return known;
+  const statement = db
+    .select()
+    .from(table)
+    .where(sql`${key} = any(${sql.placeholder('ids')})`)
+    .orderBy(...order)
+    // Without a name it is not kept by Postgres, which a pooler between could not follow.
+    .prepare('');
+  own.set(name, statement);
+  return statement;
 }
 
 /** The property under which rows of `table` carry `column`. */

@@ -1,9 +1,9 @@
 /** Keyset pagination in the terms of Relay connections, for any table with a stable order. */
-import { and, asc, count, desc, getTableColumns, inArray, type SQL, sql } from 'drizzle-orm';
+import { and, asc, count, desc, eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { invalidInput } from '../../errors.ts';
 import type { Executor } from '../client.ts';
-import { groupRows, keyOf } from './byIds.ts';
+import { groupRows, isAnyOf, keyOf } from './byIds.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 
 export const DEFAULT_PAGE = 20;
@@ -82,8 +82,13 @@ export async function readPages<T extends PgTable>(
   args: PageArgs,
 ): Promise<Map<string, Page<Row<T>>>> {
   if (query.values.length === 0) return new Map();
+  const [only] = query.values;
+  if (query.values.length === 1)
+    return new Map([
+      [only!, await readPage(db, table, { ...query, where: and(eq(query.by, only), query.where) }, args)],
+    ]);
   const plan = planPage(query, args);
-  const ours = inArray(query.by, [...query.values]);
+  const ours = isAnyOf(query.by, query.values);
   const rank = sql<number>`row_number() over (partition by ${query.by} order by ${sql.join(plan.orderBy, sql`, `)})`;
   const ranked = db
     .select({ ...getTableColumns(table as PgTable), rank: rank.as('rank') })
@@ -172,18 +177,25 @@ function toPage<T extends PgTable>(
   const keys = order.columns.map((column) => keyOf(table, column));
   const edges = kept.map((node) => ({
     node,
-    cursor: encodeCursor(
-      order.columns,
-      keys.map((key) => node[key]),
-    ),
+    // Written when it is asked for, which it seldom is.
+    get cursor() {
+      return encodeCursor(
+        order.columns,
+        keys.map((key) => node[key]),
+      );
+    },
   }));
   return {
     edges,
     pageInfo: {
       hasNextPage: backwards ? args.before != null : more,
       hasPreviousPage: backwards ? more : args.after != null,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      get startCursor() {
+        return edges[0]?.cursor ?? null;
+      },
+      get endCursor() {
+        return edges.at(-1)?.cursor ?? null;
+      },
     },
     totalCount,
   };

@@ -2,8 +2,8 @@
  * Measures what the product claims, through its own API, and writes docs/results.md, part by part, and its first page.
  * `npm run results -- [--only PART] [--seeds 0,1,2] [--again] [--url URL] [--render] [--trial]`; without a URL it starts a
  * server and ends it. What is kept of an earlier run is not measured again unless `--again` says so; `--seeds` restricts
- * the seeds, `--render` writes the report of what was measured before, and `--trial` tries all parts but the first in
- * minutes: its figures mean nothing and go to `.data/results-trial`.
+ * the seeds, `--render` writes the report of what was measured before, and `--trial` tries it all in minutes: its figures
+ * mean nothing and go to `.data/results-trial`.
  */
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -12,6 +12,7 @@ import { ENGINE } from '../src/demo/operations.ts';
 import { startOwnServer } from '../src/demo/server.ts';
 import { renderFront } from './results/front.ts';
 import { type GrokkingStudy, renderGrokking, studyGrokking } from './results/grokking.ts';
+import { type Layers, studyDepth, studyLayers } from './results/layers.ts';
 import { type Circumstances, openParts, PARTS, type Part } from './results/parts.ts';
 import {
   PEOPLE_PRESETS,
@@ -21,7 +22,7 @@ import {
   trainOnPeople,
 } from './results/people.ts';
 import { renderOneHop } from './results/report.ts';
-import { type Layers, type Model, type SeedStudy, studyLayers, studySeed } from './results/study.ts';
+import { type Model, type SeedStudy, studySeed } from './results/study.ts';
 import { type RecipeName, studyTwoHops, type TwoHopStudy } from './results/twoHop.ts';
 import { renderTwoHop } from './results/twoHopReport.ts';
 
@@ -49,7 +50,7 @@ const { values: options } = parseArgs({
 if (options.only !== undefined && !PARTS.includes(options.only as Part))
   throw new Error(`--only takes ${PARTS.join(', ')}; got "${options.only}"`);
 const { trial } = options;
-const parts = PARTS.filter((part) => part === (options.only ?? part) && !(trial && part === 'one-hop'));
+const parts = PARTS.filter((part) => part === (options.only ?? part));
 const kept = openParts(trial);
 const seeds = options.seeds?.split(',').map(Number);
 
@@ -63,13 +64,18 @@ const grok = (preset: GrokkingStudy['preset'], seed: number): Unit => ({
 });
 
 const UNITS: Record<Part, readonly Unit[]> = {
-  'one-hop': ONE_HOP_SEEDS.map((seed) => ({
-    ...{ name: `presets-${seed}`, seed },
-    async measure(api) {
-      const study = await studySeed(api, seed);
-      return { study, layers: seed === 0 ? await studyLayers(api, study.model.id) : null };
-    },
-  })),
+  'one-hop': [
+    ...ONE_HOP_SEEDS.map(
+      (seed): Unit => ({
+        ...{ name: `presets-${seed}`, seed },
+        async measure(api) {
+          const study = await studySeed(api, seed, trial);
+          return { study, layers: seed === 0 ? await studyLayers(api, study.model.id, trial) : null };
+        },
+      }),
+    ),
+    { name: 'depth', seed: 0, measure: async (api) => ({ study: await studyDepth(api, trial) }) },
+  ],
   people: [
     { name: 'model', seed: 0, measure: async (api) => ({ study: await trainOnPeople(api, trial) }) },
     ...PEOPLE_PRESETS.map(
@@ -83,10 +89,7 @@ const UNITS: Record<Part, readonly Unit[]> = {
     ),
   ],
   'two-hop': [...FRESH_SEEDS.map((seed) => twoHop('RELATIONS', seed)), twoHop('PUBLISHED', 0)],
-  grokking: [
-    ...FRESH_SEEDS.map((seed) => grok('GROKKING', seed)),
-    ...FRESH_SEEDS.map((seed) => grok('IMPLICIT', seed)),
-  ],
+  grokking: [...FRESH_SEEDS.flatMap((seed) => [grok('GROKKING', seed), grok('IMPLICIT', seed)])],
 };
 
 /** What is kept of a study: how it was measured beside what was measured. */
@@ -140,6 +143,10 @@ async function read<T>(part: Part, isStudy = (_: string) => true): Promise<Kept<
   return found.filter((one) => one !== null);
 }
 
+function readSeeds() {
+  return read<SeedStudy>('one-hop', (name) => name !== 'depth');
+}
+
 function readPeople() {
   return read<PeopleStudy>('people', (name) => name !== 'model');
 }
@@ -150,10 +157,17 @@ function studies<T>(all: readonly Kept<T>[]) {
 
 async function render(part: Part): Promise<void> {
   if (part === 'one-hop') {
-    const all = await read<SeedStudy>(part);
+    const all = await readSeeds();
     const layers = all.find((each) => each.layers)?.layers;
+    const depth = await kept.find<Kept<Layers>>(part, 'depth');
+    const everything = depth ? [...all, depth] : all;
     // The report lays seed 0 open; without it there is none.
-    if (layers) await kept.write(part, renderOneHop({ seeds: studies(all), layers }), total(all));
+    if (layers)
+      await kept.write(
+        part,
+        renderOneHop({ seeds: studies(all), layers, depth: depth?.study ?? null }),
+        total(everything),
+      );
   } else if (part === 'people') {
     const all = await readPeople();
     if (all.length > 0) await kept.write(part, renderPeople(studies(all)), total(all));
@@ -167,7 +181,7 @@ async function render(part: Part): Promise<void> {
 }
 
 async function renderFirst(): Promise<void> {
-  const oneHop = await read<SeedStudy>('one-hop');
+  const oneHop = await readSeeds();
   const measured = {
     seeds: studies(oneHop),
     layers: oneHop.find(({ layers }) => layers)?.layers ?? null,

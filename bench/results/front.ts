@@ -1,10 +1,11 @@
 /** The first page of the report: the paper's figures, what they were measured on, and ours, as a reader of it asks. */
 import type { GrokkingStudy } from './grokking.ts';
 import { ratioOf } from './grokking.ts';
+import type { Layers } from './layers.ts';
 import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
 import { bestCell, type PeopleStudy } from './people.ts';
 import { type Chart, writeChart } from './plot.ts';
-import type { Layers, SeedStudy } from './study.ts';
+import type { SeedStudy } from './study.ts';
 import type { TwoHopStudy } from './twoHop.ts';
 
 export interface Measured {

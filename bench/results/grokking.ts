@@ -55,13 +55,15 @@ export async function studyGrokking(
 
 export async function renderGrokking(studies: readonly GrokkingStudy[], images: URL): Promise<string> {
   const charts = [];
-  for (const preset of ['GROKKING', 'IMPLICIT'] as const) {
+  const presets = ['GROKKING', 'IMPLICIT'] as const;
+  const sorted = presets.flatMap((preset) => studies.filter((study) => study.preset === preset));
+  for (const preset of presets) {
     const first = studies.find((study) => study.preset === preset);
     if (first) charts.push(await writeChart(`grokking-${preset.toLowerCase()}`, chartOf(first), images));
   }
   return [
     '## Grokking',
-    'Two-hop models that answer all training questions long before they answer held-out ones; presets of `startGrokkingRun` and of `generateTwoHopDataset`. `GROKKING` is answered `E2 E3`, `IMPLICIT` with `E3` alone. Onsets are the first checkpoints with an accuracy of .95 or more, so each is known to the distance of two checkpoints. The presets were found on seeds 0 to 2, which are not among these.',
+    'Two-hop models that answer all training questions long before they answer held-out ones; presets of `startGrokkingRun` and of `generateTwoHopDataset`. The aim is a ratio of onsets of 10 or more on each of five seeds. `GROKKING` is answered `E2 E3`, `IMPLICIT` with `E3` alone. Onsets are the first checkpoints with an accuracy of .95 or more, so each is known to the distance of two checkpoints. The presets were found on seeds 0 to 2, which are not among these.',
     markdown(
       [
         ...['preset', 'seed', 'train ≥ .95', 'held-out ≥ .95', 'ratio', 'held-out, last'],
@@ -73,13 +75,13 @@ export async function renderGrokking(studies: readonly GrokkingStudy[], images: 
         ],
         'minutes',
       ],
-      ...studies.map(rowOf),
+      ...sorted.map(rowOf),
     ),
     'Slots ≥ .9: the first checkpoint at which the diagonal of both hops’ binding matrices is .9 or more, with an SAE trained on each checkpoint, and with those of the last checkpoint reading them all. Of an untrained model slots read something too, for relations are words of the question.',
     'Swaps of the models at the end, where a hop’s answer is predicted, LATENT_DECODE, held-out questions, withheld pairs, hops 1 / 2:',
     markdown(
       ['preset', 'seed', 'slots', 'unsupervised', 'mean difference', 'true activation', 'sum'],
-      ...studies.map(
+      ...sorted.map(
         ({ preset, seed, swaps }): Row => [preset, seed, ...SWAPPED.map((who) => hopRates(swaps, who))],
       ),
     ),

@@ -35,19 +35,22 @@ export const MODEL = ofRun(
   'backend',
 );
 
+const CONCENTRATED = 'accuracy effFeat slotEffFeat top1Conc slotTop1Conc';
+
 export const ALIGNMENT = ofRun(
   'AlignmentRun',
   `
   chosenAlpha
-  binding(split: TEST_OOD) { examples accuracy diagonalAccuracy diagonalStrength }
+  binding(split: TEST_OOD) { examples diagonalAccuracy diagonalStrength slotMargin ${CONCENTRATED} }
   reconstruction(split: TEST_OOD) { fvu l0 deadLatents }
-  swaps(chosen: true) { control population split trials successes }
+  swaps(chosen: true) {
+    control population split trials successes loose { ${RATE} } categoryKept { ${RATE} }
+  }
+  knocks { edit concept { key } asked { change } others { concept { key } change } }
   conceptLatents { concept { key } fragmentation heldOutSeparability }
   faithfulness(split: TEST_OOD) { replacement accuracy { ${RATE} } crossEntropy }
 `,
 );
-
-const CONCENTRATED = 'accuracy effFeat slotEffFeat top1Conc slotTop1Conc';
 
 export const PEOPLE_ALIGNMENT = ofRun(
   'AlignmentRun',
@@ -98,6 +101,7 @@ export const LAYERS = ofRun(
   `
   bindingByLayer { layer seed rate { ${RATE} } }
   swapSuccessByLayer { layer seed alpha rate { ${RATE} } random { ${RATE} } }
+  swapSuccessByAlpha { layer seed alpha rate { ${RATE} } }
 `,
 );
 

@@ -1,10 +1,14 @@
 /** The one-hop part of the report, from what was measured. */
+import { type Layers, layerTable, renderDepth } from './layers.ts';
 import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
-import { type Alignment, type Cell, type Layers, PRESETS, type Preset, type SeedStudy } from './study.ts';
+import { measureTable, slotTable } from './measures.ts';
+import { type Alignment, type Cell, PRESETS, type Preset, QUIET, type SeedStudy } from './study.ts';
 
 interface Report {
   seeds: readonly SeedStudy[];
   layers: Layers;
+  /** Null where it is not measured yet. */
+  depth: Layers | null;
 }
 
 export function renderOneHop(report: Report): string {
@@ -22,8 +26,14 @@ export function renderOneHop(report: Report): string {
     '### Baselines that people cite',
     baselineText(seeds),
     baselineTable(seeds),
+    '### The authors’ measures',
+    'COUNTERFACTUAL’s swaps and the others’ as above, on unseen people, held-out phrasings, all seeds. *A part* is the looser match of the authors: one answer is a part of the other. *Category kept*: of the swaps that fail, those that answer with a value of the target concept. EffFeat and Top1Conc say how far what a concept fires is one latent, over all latents and over the slots alone; the margin is that of the strongest slot over the second.',
+    measureTable(seeds),
+    'What one slot by itself does to answers, COUNTERFACTUAL, mean over the seeds: the change of their log-odds in nats, of the slot’s own concept and, on average, of each other one.',
+    slotTable(seeds),
     '### Isolation',
     'Armed swaps stand ready at every position and fire where the source slot is above 0.5. Texts are biography lines: the model goes on behind their first half. Those that state the source’s own fact are counted apart, for there the model is about to say it and the slot is rightly on; with them among the texts, isolation on texts is the last column.',
+    `*Quiet* is COUNTERFACTUAL with \`${JSON.stringify(QUIET)}\`.`,
     isolationTable(seeds),
     '### What was withheld',
     'Swaps that training’s counterfactuals never led to: (person, target) pairs, 20% of them, on the people the SAE learned from; and one whole target concept a seed, on unseen people. COUNTERFACTUAL, known phrasings.',
@@ -31,6 +41,7 @@ export function renderOneHop(report: Report): string {
     '### Layers',
     'COUNTERFACTUAL on the model of seed 0. Layer -1 is the residual stream before the first block, where the last token knows nothing of the question.',
     layerTable(report.layers),
+    ...renderDepth(report.depth),
     '### Binding, reconstruction and faithfulness',
     'Held-out phrasings. Faithfulness: whole answers right with the last prompt token’s activation replaced.',
     bindingTable(seeds),
@@ -60,9 +71,12 @@ function summary({ seeds, layers }: Report): string {
   const speed = Math.max(...seeds.map((s) => s.sweeps.COUNTERFACTUAL.editsPerSecond));
   const pairs = pooled(seeds.map((s) => s.withheld.pairs.success));
   const targets = pooled(seeds.map((s) => s.withheld.target.cell.success));
+  const worst = (of: (study: SeedStudy) => Alignment) =>
+    Math.min(...seeds.map((s) => swapsOf(of(s), 'CONCEPT').value ?? 0));
   return markdown(
     ['what', 'aim', 'reached'],
     ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .96', show(counterfactual)],
+    ['the same, worst seed', '≥ .93', share(worst((s) => s.alignments.COUNTERFACTUAL))],
     [
       'swaps, unseen people, PAPER, best alpha of 1.5 to 2.5',
       '≥ .90',
@@ -73,10 +87,16 @@ function summary({ seeds, layers }: Report): string {
     ['isolation, prompts about other concepts', '≥ .98', show(pooled(isolation.map((c) => c.otherPrompts)))],
     [
       'isolation, texts that state nothing of the source',
-      '≥ .95',
+      '≥ .97',
       show(pooled(isolation.map((c) => c.texts))),
     ],
-    ['isolation, all texts', '≥ .95', share(allTexts(isolation))],
+    ['the same with more silence', '≥ .97', show(pooled(seeds.map(({ quiet }) => quiet.cell.texts)))],
+    [
+      'swaps, unseen people, with more silence: mean; worst seed',
+      'no lower',
+      `${show(pooled(seeds.map(({ quiet }) => swapsOf(quiet.alignment, 'CONCEPT'))))}; ${share(worst((s) => s.quiet.alignment))}`,
+    ],
+    ['isolation, all texts', 'shown', share(allTexts(isolation))],
     ['random latents', '≤ .02', show(random)],
     [
       'unsupervised SAE, same method, best alpha, best seed, against our worst seed',
@@ -89,7 +109,7 @@ function summary({ seeds, layers }: Report): string {
       `${share(bindings[0]!.rate.value)} → ${share(Math.max(...bindings.map(({ rate }) => rate.value ?? 0)))}`,
     ],
     ['swaps by layer, best less worst', '≥ .81', share(Math.max(...swaps) - Math.min(...swaps))],
-    ['edits a second in a sweep', '≥ 2,000', Math.round(speed).toLocaleString('en')],
+    ['edits a second in a sweep', '≥ 4,000', Math.round(speed).toLocaleString('en')],
   );
 }
 
@@ -193,11 +213,11 @@ const isOfLatents = (method: string) =>
   ['LATENT_DELTA', 'DECODER_COLUMN', 'DECODER_PAIR', 'ORTHOGONAL'].includes(method);
 
 function isolationTable(seeds: readonly SeedStudy[]): string {
-  const rows = PRESETS.flatMap((preset) =>
+  const rows = [...PRESETS, 'Quiet' as const].flatMap((name) =>
     seeds.map((s): Row => {
-      const cell = chosenCell(s, preset);
+      const cell = name === 'Quiet' ? s.quiet.cell : chosenCell(s, name);
       return [
-        preset,
+        name,
         s.seed,
         cell.alpha,
         show(cell.otherPrompts),
@@ -225,22 +245,6 @@ function withheldTable(seeds: readonly SeedStudy[]): string {
     [seed, `target ${withheld.target.key}`, withheld.target.cell.alpha, show(withheld.target.cell.success)],
   ]);
   return markdown(['seed', 'withheld', 'alpha', 'success'], ...rows);
-}
-
-function layerTable({ bindingByLayer, swapSuccessByLayer }: Layers): string {
-  const rows = bindingByLayer
-    .filter(({ seed }) => seed !== null)
-    .map(({ layer, rate }): Row => {
-      const swaps = swapSuccessByLayer.find((row) => row.layer === layer && row.seed !== null);
-      return [
-        layer,
-        show(rate),
-        swaps ? show(swaps.rate) : '–',
-        swaps?.alpha ?? '–',
-        share(swaps?.random?.value),
-      ];
-    });
-  return markdown(['layer', 'binding, held-out', 'swaps, unseen', 'alpha', 'random latents'], ...rows);
 }
 
 function bindingTable(seeds: readonly SeedStudy[]): string {

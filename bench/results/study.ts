@@ -29,12 +29,41 @@ export interface ConceptLatent {
   heldOutSeparability: number;
 }
 
+export interface AlignmentSwaps {
+  control: string;
+  population: string;
+  split: string;
+  trials: number;
+  successes: number;
+  loose: Rate | null;
+  categoryKept: Rate | null;
+}
+
+/** What one slot by itself does to answers, in nats of their log-odds. */
+export interface Knock {
+  edit: 'KNOCK_IN' | 'KNOCK_OUT';
+  concept: { key: string };
+  asked: { change: number | null };
+  others: { concept: { key: string }; change: number | null }[];
+}
+
 export interface Alignment {
   id: string;
   chosenAlpha: number;
-  binding: { examples: number; accuracy: number; diagonalAccuracy: number; diagonalStrength: number };
+  binding: {
+    examples: number;
+    accuracy: number;
+    diagonalAccuracy: number;
+    diagonalStrength: number;
+    slotMargin: number | null;
+    effFeat: number | null;
+    slotEffFeat: number | null;
+    top1Conc: number | null;
+    slotTop1Conc: number | null;
+  };
   reconstruction: { fvu: number; l0: number; deadLatents: number };
-  swaps: { control: string; population: string; split: string; trials: number; successes: number }[];
+  swaps: AlignmentSwaps[];
+  knocks: Knock[];
   conceptLatents: ConceptLatent[];
   faithfulness: { replacement: string; accuracy: Rate; crossEntropy: number }[];
 }
@@ -54,17 +83,6 @@ export interface Sweep {
   controls: Cell[];
 }
 
-export interface Layers {
-  bindingByLayer: { layer: number; seed: number | null; rate: Rate }[];
-  swapSuccessByLayer: {
-    layer: number;
-    seed: number | null;
-    alpha: number;
-    rate: Rate;
-    random: Rate | null;
-  }[];
-}
-
 /** All presets, side by side. */
 export const PRESETS = ['PAPER', 'COUNTERFACTUAL', 'AUTHORS'] as const;
 export type Preset = (typeof PRESETS)[number];
@@ -78,7 +96,12 @@ export interface SeedStudy {
   sweeps: Record<Preset, Sweep>;
   /** Swaps that training's counterfactuals were never shown: single pairs, and one concept as a whole. */
   withheld: { pairs: Cell; target: { key: string; cell: Cell } };
+  /** COUNTERFACTUAL with more of the silence term. */
+  quiet: { alignment: Alignment; cell: Cell };
 }
+
+/** What the recipe for a real model has: isolation on texts is the figure that it must move. */
+export const QUIET = { weights: { silence: 10 }, silentRows: 256 } as const;
 
 const CONTROLS = [
   ...['UNSUPERVISED_LATENT', 'UNSUPERVISED_LATENTS', 'RANDOM_LATENT', 'MEAN_DIFFERENCE', 'LINEAR_PROBE'],
@@ -89,10 +112,19 @@ const KEYS = ['birth_date', 'birth_city', 'university', 'major', 'employer', 'wo
 /** Concepts withheld as whole targets: each seed withholds one. */
 const WITHHELD_TARGETS = ['birth_city', 'major', 'employer', 'university', 'work_city'];
 
-export async function studySeed(api: ApiClient, seed: number): Promise<SeedStudy> {
+/** So small that the part can be tried. */
+export const TRIAL = {
+  model: { dModel: 32, nLayers: 2, nHeads: 2, steps: 20 },
+  alignment: { nFree: 32, pretrain: { steps: 10 }, posttrain: { steps: 20 }, swapTrials: 20 },
+  baseline: { nFree: 32, steps: 20 },
+  sweep: { promptsPerPair: 2, alphas: [1, 2], isolationPerPair: 2, dasSteps: 5, dasDimensions: [4] },
+};
+
+export async function studySeed(api: ApiClient, seed: number, trial: boolean): Promise<SeedStudy> {
   heading(`Seed ${seed}`);
-  const model = await trainModel(api, seed);
-  const align = (settings: object) => alignModel(api, model.id, { seed, ...settings });
+  const model = await trainModel(api, seed, trial ? TRIAL.model : {});
+  const align = (settings: object) =>
+    alignModel(api, model.id, { seed, ...settings, ...(trial && TRIAL.alignment) });
   const alignments = {
     PAPER: await align({ preset: 'PAPER' }),
     COUNTERFACTUAL: await align({ preset: 'COUNTERFACTUAL' }),
@@ -104,14 +136,15 @@ export async function studySeed(api: ApiClient, seed: number): Promise<SeedStudy
     'unsupervised',
     operations.START_BASELINE_RUN,
     {
-      ...{ modelId: model.id, settings: { seed } },
+      ...{ modelId: model.id, settings: { seed, ...(trial && TRIAL.baseline) } },
     },
   );
   const sweepOf = (preset: Preset) => {
     const isMain = preset === 'COUNTERFACTUAL';
     const some = seed === 0 && isMain ? { isolationPerPair: 5 } : { methods: ['LATENT_DECODE'] };
     // Controls do not depend on the preset.
-    const settings = { seed, ...some, controls: isMain ? CONTROLS : ['RANDOM_LATENT'] };
+    const controls = isMain ? CONTROLS : ['RANDOM_LATENT'];
+    const settings = { seed, ...some, controls, ...(trial && TRIAL.sweep) };
     return sweep(api, { runId: alignments[preset].id, baselineRunId: baseline.id, settings });
   };
   const sweeps = {
@@ -119,15 +152,16 @@ export async function studySeed(api: ApiClient, seed: number): Promise<SeedStudy
     COUNTERFACTUAL: await sweepOf('COUNTERFACTUAL'),
     AUTHORS: await sweepOf('AUTHORS'),
   };
-  return { seed, model, alignments, baseline, sweeps, withheld: await studyWithheld(api, align, seed) };
+  const withheld = await studyWithheld(api, align, seed);
+  return { seed, model, alignments, baseline, sweeps, withheld, quiet: await studyQuiet(api, align, seed) };
 }
 
-async function trainModel(api: ApiClient, seed: number): Promise<Model> {
+export async function trainModel(api: ApiClient, seed: number, more: object = {}): Promise<Model> {
   const reply = await api.request<{
     generateDataset: { __typename: 'GenerateDatasetSuccess'; dataset: { id: string } };
   }>(GENERATE_DATASET, { input: { people: 100, seed } });
   const datasetId = success(reply.generateDataset).dataset.id;
-  const id = await runAndWatch(api, 'GPT-2', START_MODEL_RUN, { datasetId, settings: { seed } });
+  const id = await runAndWatch(api, 'GPT-2', START_MODEL_RUN, { datasetId, settings: { seed, ...more } });
   return (await read<{ model: Model }>(api, operations.MODEL, id)).model;
 }
 
@@ -137,6 +171,17 @@ function alignModel(api: ApiClient, modelId: string, settings: object): Promise<
 
 function sweep(api: ApiClient, input: object): Promise<Sweep> {
   return result<Sweep>(api, operations.SWEEP, 'swaps', operations.START_SWAP_SWEEP, input);
+}
+
+async function studyQuiet(
+  api: ApiClient,
+  align: (settings: object) => Promise<Alignment>,
+  seed: number,
+): Promise<SeedStudy['quiet']> {
+  const alignment = await align({ preset: 'COUNTERFACTUAL', ...QUIET });
+  const only = { seed, methods: ['LATENT_DECODE'], alphas: [alignment.chosenAlpha], controls: [] };
+  const { results } = await sweep(api, { runId: alignment.id, settings: only });
+  return { alignment, cell: results[0]! };
 }
 
 /** Swaps at the alpha that each alignment chose on validation, where it was never shown how. */
@@ -168,11 +213,4 @@ async function studyWithheld(
     pairs: await measure(pairs, {}, { population: 'SEEN', withheldOnly: true }),
     target: { key, cell: await measure(target, { pairs: towards }, { population: 'UNSEEN' }) },
   };
-}
-
-/** Every layer of a model, from before the first block. */
-export function studyLayers(api: ApiClient, modelId: string): Promise<Layers> {
-  heading('Layers');
-  const input = { modelId, settings: { preset: 'COUNTERFACTUAL' } };
-  return result<Layers>(api, operations.LAYERS, 'layers', operations.START_ALIGNMENT_SWEEP, input);
 }

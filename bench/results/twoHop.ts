@@ -99,21 +99,17 @@ export async function studyTwoHops(
   return { recipe, seed, settings: { data, model: modelSettings, analysis }, grokking, swaps };
 }
 
-/** Success on withheld pairs at hops 1 / 2 of what is edited, by the method that did best on TRAIN questions. */
-export function hopRates({ results, hops }: HopSwaps, edited: string): string {
-  return [1, 2]
-    .map((hop) => {
-      const summed = hops.find((one) => one.hop === hop);
-      const own = results.filter((one) => one.hop === hop && one.edited === edited);
-      const found =
-        edited === 'CONCEPT'
-          ? summed?.slots
-          : edited === 'UNSUPERVISED_LATENT'
-            ? summed?.unsupervised
-            : own[0];
-      return share(found?.withheld.value);
-    })
-    .join(' / ');
+/** Success on withheld pairs of what is edited at a hop, by the method that did best on TRAIN questions. */
+export function hopRateOf({ results, hops }: HopSwaps, hop: number, edited: string): Rate | undefined {
+  const best = hops.find((one) => one.hop === hop);
+  if (edited === 'CONCEPT') return best?.slots.withheld;
+  if (edited === 'UNSUPERVISED_LATENT') return best?.unsupervised.withheld;
+  return results.find((one) => one.hop === hop && one.edited === edited)?.withheld;
+}
+
+/** The same at hops 1 / 2. */
+export function hopRates(swaps: HopSwaps, edited: string): string {
+  return [1, 2].map((hop) => share(hopRateOf(swaps, hop, edited)?.value)).join(' / ');
 }
 
 async function generate(api: ApiClient, input: object): Promise<string> {

@@ -5,7 +5,7 @@
  * the seeds, `--render` writes the report of what was measured before, and `--trial` tries it all in minutes: its figures
  * mean nothing and go to `.data/results-trial`.
  */
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type ApiClient, createApiClient } from '../src/demo/client.ts';
 import { ENGINE } from '../src/demo/operations.ts';
@@ -119,7 +119,8 @@ async function measure(): Promise<void> {
         const measured = await measure(api);
         const minutes = (performance.now() - started) / 60_000;
         // After every study, so that a run that is ended early leaves what it has measured.
-        await kept.keep(part, name, { ...measured, circumstances: { machine, backend, minutes } });
+        const circumstances = { machine, backend, minutes, load: loadavg()[2]! };
+        await kept.keep(part, name, { ...measured, circumstances });
       }
   } finally {
     await api.close();
@@ -192,8 +193,9 @@ async function renderFirst(): Promise<void> {
   await kept.writeFront(await renderFront(measured, kept.images));
 }
 
-/** All minutes together, where the last was measured. */
+/** All minutes together and the highest load, where the last was measured. */
 function total(all: readonly { circumstances: Circumstances }[]): Circumstances {
   const minutes = all.reduce((sum, { circumstances }) => sum + circumstances.minutes, 0);
-  return { ...all.at(-1)!.circumstances, minutes };
+  const load = Math.max(...all.map(({ circumstances }) => circumstances.load));
+  return { ...all.at(-1)!.circumstances, minutes, load };
 }

@@ -109,10 +109,17 @@ function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
       '.597 at epoch 5, 1.0 from 25 on; no untrained model',
       '–',
       grokking.length > 0
-        ? `held-out questions come ${grokking.map((study) => ratioOf(study.grokking)).join(', ')} times as late as those of training; the untrained model stands beside every figure`
+        ? `held-out questions come so many times as late as those of training, by seed: ${ratios(grokking)}; the untrained model stands beside every figure`
         : '–',
     ],
   ];
+}
+
+function ratios(studies: readonly GrokkingStudy[]): string {
+  const presets = [...new Set(studies.map(({ preset }) => preset))];
+  const of = (preset: string) =>
+    studies.filter((study) => study.preset === preset).map(({ grokking }) => ratioOf(grokking));
+  return presets.map((preset) => `${of(preset).join(', ')} (${preset})`).join('; ');
 }
 
 const rate = (found: Rate | undefined) => (found ? share(found.value) : '–');

@@ -15,6 +15,8 @@ export interface Circumstances {
   machine: string;
   backend: string;
   minutes: number;
+  /** Load of the machine over the last quarter of an hour, at the end; 1 is one busy core. */
+  load: number;
 }
 
 export interface Parts {
@@ -58,8 +60,8 @@ export function openParts(trial: boolean): Parts {
       const text = await readFile(new URL(`${name}.json`, dirOf(part)), 'utf8').catch(() => null);
       return text === null ? null : (JSON.parse(text) as T);
     },
-    async write(part, text, { machine, backend, minutes }) {
-      const measured = `Measured by \`npm run results -- --only ${part}\` on ${machine}; ${backend}; ${minutes.toFixed(0)} minutes in all.`;
+    async write(part, text, { machine, backend, minutes, load }) {
+      const measured = `Measured by \`npm run results -- --only ${part}\` on ${machine}; ${backend}; ${minutes.toFixed(0)} minutes in all, at a load of up to ${load.toFixed(0)}, which tells in every time.`;
       const [title = '', ...rest] = text.split('\n\n');
       await put(part, [title, measured, ...rest].join('\n\n'));
     },

@@ -14,6 +14,7 @@ import {
   validate,
 } from 'graphql';
 import { describe, expect, it } from 'vitest';
+import * as operations from '../../bench/results/operations.ts';
 import { buildSchema, renderSchema } from '../../src/schema/schema.ts';
 import { WELCOME_QUERY } from '../../src/server/welcome.ts';
 import { contractOperations } from './contract.ts';
@@ -51,6 +52,17 @@ it('says at its head what to do first, and GraphiQL opens on operations that it 
     const isRoot = known.some((type) => field in type!.getFields());
     expect(isRoot || ['slots', 'swaps', 'input'].includes(field), field).toBe(true);
   }
+});
+
+it('answers what the results ask of it', () => {
+  const asked = Object.entries(operations).flatMap(([name, text]) =>
+    typeof text === 'string' && text.includes('{') && !/^[a-z]/.test(text) ? [[name, text] as const] : [],
+  );
+  expect(asked.length).toBeGreaterThan(10);
+  const invalid = asked.flatMap(([name, text]) =>
+    validate(schema, parse(text)).map(({ message }) => `${name}: ${message}`),
+  );
+  expect(invalid).toEqual([]);
 });
 
 describe('the contract', () => {

@@ -40,7 +40,7 @@ export function placesOf(
   return isSame ? [answering] : [named, answering];
 }
 
-/** The question with another relation at a hop, up to where that hop is read; null where it does not name relations. */
+/** The question with another relation at a hop, up to where that hop is read; null where it does not name them as such. */
 export function askOther(
   { tokens, positions, relations, relationPlaces }: TwoHopQuestion,
   hop: 0 | 1,
@@ -53,6 +53,8 @@ export function askOther(
   const [own, other] = [said(relations[hop]), said(target)];
   const end = relationPlaces[hop] + 1;
   const read = tokens.slice(0, positions[hop] + 1);
+  // A tokenizer may read a label otherwise where no blank stands before it.
+  if (own.some((id, i) => read[end - own.length + i] !== id)) return null;
   const shift = other.length - own.length;
   return { tokens: [...read.slice(0, end - own.length), ...other, ...read.slice(end)], shift };
 }

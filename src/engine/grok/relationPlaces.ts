@@ -12,13 +12,14 @@ export function findRelations(
   { concepts }: Pick<EngineDataset, 'concepts'>,
   { encode }: Tokenizer,
 ): [number, number] | null {
-  const text = prompt.toLowerCase();
+  // A label may stand at the beginning too.
+  const text = ` ${prompt.toLowerCase()}`;
   const all = encode(prompt);
   const endOf = (relation: number, find: 'indexOf' | 'lastIndexOf') => {
     const label = ` ${concepts[relation]!.label.toLowerCase()}`;
     const at = text[find](label);
     const isWord = at >= 0 && !/\w/.test(text[at + label.length] ?? ' ');
-    return isWord ? at + label.length : -1;
+    return isWord ? at + label.length - 1 : -1;
   };
   const ends = [endOf(relations[0], 'lastIndexOf'), endOf(relations[1], 'indexOf')];
   if (ends.includes(-1) || ends[0]! <= ends[1]!) return null;

@@ -322,6 +322,9 @@ describe('swaps at the relation’s own token too', () => {
     expect(findRelations(prompt, [first, second], dataset, trained.tokenizer)).not.toBeNull();
     // Named the other way round, R1 first, it says nothing that hops could be edited at.
     expect(findRelations(prompt, [second, first], dataset, trained.tokenizer)).toBeNull();
+    // Without words around them the first label has no blank before it.
+    const bare = `${dataset.concepts[second]!.label} ${dataset.concepts[first]!.label} nobody`;
+    expect(findRelations(bare, [first, second], dataset, trained.tokenizer)).toEqual([1, 0]);
     const unnamed = dataset.concepts.map((concept) => ({ ...concept, label: 'nobody' }));
     const others = twoHopQuestions({ ...dataset, concepts: unnamed }, trained.tokenizer, 'TRAIN', settings);
     expect(others.every(({ relationPlaces }) => relationPlaces === null)).toBe(true);

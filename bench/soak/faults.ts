@@ -6,21 +6,26 @@ import type { Member } from './team.ts';
 const DEEDS = ['killed', 'restarted', 'cut off from Postgres', 'cut off from the bucket', 'cut off'] as const;
 type Deed = (typeof DEEDS)[number];
 
+/** When it ends; moved forward where something goes wrong that nobody meant to. */
+export interface Time {
+  end: number;
+}
+
 export interface DisturbOptions {
   members: readonly Member[];
   /** Of the hub. */
   ports: { postgres: number; bucket: number };
   seed: number;
-  end: number;
+  time: Time;
 }
 
-/** Does something bad every few seconds until `end`; all is whole again when it resolves. Says how often it did what. */
-export async function disturb({ members, ports, seed, end }: DisturbOptions): Promise<Map<string, number>> {
+/** Does something bad every few seconds until the end; all is whole again when it resolves. Says how often it did what. */
+export async function disturb({ members, ports, seed, time }: DisturbOptions): Promise<Map<string, number>> {
   const random = createRandom(seed, 'soak');
   const cases = members.flatMap((member) => DEEDS.map((deed) => ({ member, deed })));
   const done = new Map<string, number>();
   let bag: typeof cases = [];
-  while (Date.now() < end) {
+  while (Date.now() < time.end) {
     await delay(2000 + random.next() * 6000);
     if (bag.length === 0) bag = [...cases];
     const [{ member, deed }] = bag.splice(random.int(bag.length), 1) as [(typeof cases)[number]];

@@ -21,7 +21,7 @@ name=$(basename "$prebuilt" | sed 's/-[0-9][0-9.]*\.tgz$//')
 mkdir -p "node_modules/$name"
 tar xzf "$prebuilt" -C "node_modules/$name" --strip-components 1
 
-# What Node never reads: types, maps, and the builds of TensorFlow.js for browsers.
+# What Node never reads: types, maps, and all builds of TensorFlow.js but its own.
 find node_modules \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -type f -delete
-find node_modules/@tensorflow -path '*/dist/*' \( -name '*.min.js' -o -name '*.fesm.js' -o -name '*es2017*.js' \) -type f -delete
+find node_modules/@tensorflow -path '*/dist/*' ! -path '*/tfjs-backend-wasm/*' ! -name '*.node.js' -type f -delete
 rm -rf "$CACHE_DIR/native/downloads" "$CACHE_DIR/native/unfinished"

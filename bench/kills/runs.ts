@@ -92,7 +92,7 @@ export async function start(api: ApiClient, mutation: string, input: object): Pr
   return (success(Object.values(reply)[0]!) as { run: { id: string } }).run.id;
 }
 
-async function generate(api: ApiClient, mutation: string, input: object): Promise<string> {
+export async function generate(api: ApiClient, mutation: string, input: object): Promise<string> {
   type Reply = Record<string, { __typename: string; dataset?: { id: string } }>;
   const reply = await api.request<Reply>(mutation, { input });
   return (success(Object.values(reply)[0]!) as { dataset: { id: string } }).dataset.id;

@@ -33,7 +33,7 @@ export const LEVELS: Readonly<Record<string, readonly Level[]>> = {
   arm64: [{ name: 'armv8-a', needs: [] }],
 };
 
-export const PREBUILT_PACKAGE = `alignsae-native-${platform()}-${arch()}`;
+export const prebuiltPackage = (forArch = arch()): string => `alignsae-native-${platform()}-${forArch}`;
 
 /** The best addon for this processor of the package beside this one; null without one that fits these sources. */
 export async function findPrebuilt(source: BindingSource): Promise<Prebuilt['addons'][number] | null> {
@@ -50,7 +50,7 @@ export async function findPrebuilt(source: BindingSource): Promise<Prebuilt['add
 
 function locate(): string | null {
   try {
-    return dirname(createRequire(import.meta.url).resolve(`${PREBUILT_PACKAGE}/package.json`));
+    return dirname(createRequire(import.meta.url).resolve(`${prebuiltPackage()}/package.json`));
   } catch {
     return null;
   }

@@ -63,7 +63,7 @@ export function checkChat(
 }
 
 /** Whether the model's files say how messages are put to it. */
-export function hasChatTemplate({ tokenizer }: Pick<Model, 'tokenizer'>): boolean {
+function hasChatTemplate({ tokenizer }: Pick<Model, 'tokenizer'>): boolean {
   return (tokenizer as { chat?: unknown } | null)?.chat != null;
 }
 

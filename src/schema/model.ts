@@ -1,9 +1,9 @@
 /** Language models. */
 import type { ModelConfig } from '../engine/contract/model.ts';
 import { architectureOf, decoderOf } from '../engine/contract/modelDecoder.ts';
-import { hasChatTemplate } from '../runs/studied.ts';
 import { datasetsByIds } from '../services/dataset.ts';
 import {
+  chatsOfModels,
   listModels,
   modelsByIds,
   pageAlignmentRunsOfModels,
@@ -70,7 +70,7 @@ builder.node(ModelRef, {
     hasChatTemplate: t.boolean({
       description:
         'Whether its files say how messages of a chat are put to it, so that prompts can be asked with `chat`.',
-      resolve: hasChatTemplate,
+      resolve: ({ id }, _args, { loaders }) => loaders.load(chatsOfModels, id),
     }),
     nParams: t.exposeFloat('nParams', {
       description: 'Number of weights; a whole number, which may be too large for Int.',

@@ -1,7 +1,7 @@
 /** Language models: what training runs made. */
 import { and, eq, inArray, sql } from 'drizzle-orm';
 import type { Executor } from '../db/client.ts';
-import { readByIds } from '../db/queries/byIds.ts';
+import { isAnyOf, readByIds } from '../db/queries/byIds.ts';
 import { type Page, type PageArgs, readPage, readPages } from '../db/queries/page.ts';
 import type { Run } from '../db/queries/runs.ts';
 import { type Found, type NamedOrder, orderFound, whereFound } from '../db/queries/search.ts';
@@ -9,7 +9,9 @@ import { modelCheckpoints, models, runs } from '../db/tables/index.ts';
 
 export type { ModelSource } from '../db/tables/index.ts';
 
-export type Model = typeof models.$inferSelect;
+export type StoredModel = typeof models.$inferSelect;
+/** Without its tokenizer, which may be megabytes and is no part of an answer. */
+export type Model = Omit<StoredModel, 'tokenizer'>;
 
 export interface ModelFilter extends Found {
   /** Models trained on this dataset. */
@@ -20,7 +22,15 @@ export interface ModelFilter extends Found {
 
 /** For each id its model, or null. */
 export function modelsByIds(db: Executor, ids: readonly string[]): Promise<(Model | null)[]> {
-  return readByIds(db, models, models.id, ids);
+  return readByIds(db, models, models.id, ids, ['tokenizer']);
+}
+
+/** For each model whether its files say how messages of a chat are put to it. */
+export async function chatsOfModels(db: Executor, ids: readonly string[]): Promise<boolean[]> {
+  const chat = sql<boolean>`${models.tokenizer} ->> 'chat' is not null`;
+  const rows = await db.select({ id: models.id, chat }).from(models).where(isAnyOf(models.id, ids));
+  const chats = new Map(rows.map((row) => [row.id, row.chat]));
+  return ids.map((id) => chats.get(id) ?? false);
 }
 
 /** Models, newest first. */
@@ -36,7 +46,7 @@ export function listModels(
     filter.isCheckpoint ? isKept : sql`not ${isKept}`,
     whereFound(models, filter),
   );
-  return readPage(db, models, { where, order: orderFound(models, order) }, args);
+  return readPage(db, models, { where, order: orderFound(models, order), without: ['tokenizer'] }, args);
 }
 
 /** For each model the run that trained it, or kept it along its training; or null. */

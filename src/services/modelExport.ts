@@ -1,14 +1,14 @@
 /** Models as directories that Hugging Face transformers loads. */
 import type { ArtifactStore } from '../db/artifactStore.ts';
 import type { Executor } from '../db/client.ts';
-import { AppError, notFound } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import {
   EXPORTED_FILES,
   type ExportedFile,
   type FileContent,
   openExported,
 } from '../formats/huggingFace/exportModel.ts';
-import { modelsByIds } from './model.ts';
+import { readModel } from '../runs/studied.ts';
 
 export { EXPORTED_FILES, type ExportedFile } from '../formats/huggingFace/exportModel.ts';
 
@@ -27,9 +27,7 @@ export async function openModelFile(
   id: string,
   name: ExportedFile,
 ): Promise<FileContent> {
-  const [model] = await modelsByIds(db, [id]);
-  if (!model) throw notFound('Model', id);
-  const { name: title, config, tokenizer, artifactHash } = model;
+  const { name: title, config, tokenizer, artifactHash } = await readModel(db, id);
   if (config.captured)
     throw new AppError(
       'CONFLICT',

@@ -11,7 +11,7 @@ import { memoryLimit } from '../memory.ts';
 import { checkNames, type HubOptions } from './hub.ts';
 import type { ImportProcesses, ModelOrder } from './importProcess.ts';
 import { resolveImportPath } from './importSource.ts';
-import type { Model } from './model.ts';
+import type { StoredModel } from './model.ts';
 
 export interface NewImportedModel {
   /** A directory or a GGUF file, relative to the import directory. */
@@ -45,7 +45,7 @@ export async function importModel(
   db: Db,
   { store, limits, imports, ...origins }: ModelImportOptions,
   input: NewImportedModel,
-): Promise<Model> {
+): Promise<StoredModel> {
   const name = parseOrThrow(shortText.optional(), input.name, ['name']);
   const origin = originOf(input, origins);
   // Before there is a process, which takes a second to come.

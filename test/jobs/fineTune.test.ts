@@ -3,8 +3,8 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startModelRun } from '../../src/runs/model.ts';
+import { readModel } from '../../src/runs/studied.ts';
 import { ImportProcesses } from '../../src/services/importProcess.ts';
-import { modelsByIds } from '../../src/services/model.ts';
 import { importModel } from '../../src/services/modelImport.ts';
 import { silentLog } from '../helpers/log.ts';
 import { type Farm, openFarm } from './farm.ts';
@@ -38,14 +38,14 @@ test('an imported model is fine-tuned on a dataset, and stays as it was', async 
   const run = await farm.ended((await start({})).id);
   expect(run).toMatchObject({ status: 'SUCCEEDED', initialModelId: imported.id });
   expect(run.settings).toMatchObject({ nLayers: 1, dModel: 8, nCtx: 64, initStd: null, textShare: 0 });
-  const [tuned] = await modelsByIds(db, [run.modelId!]);
+  const tuned = await readModel(db, run.modelId!);
   expect(tuned).toMatchObject({
     config: imported.config,
     tokenizer: imported.tokenizer,
     datasetId,
     source: null,
   });
-  expect(tuned!.name).toMatch(/^original-names on /);
-  expect(tuned!.artifactHash).not.toBe(imported.artifactHash);
-  expect(await modelsByIds(db, [imported.id])).toEqual([imported]);
+  expect(tuned.name).toMatch(/^original-names on /);
+  expect(tuned.artifactHash).not.toBe(imported.artifactHash);
+  expect(await readModel(db, imported.id)).toEqual(imported);
 });

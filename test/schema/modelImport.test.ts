@@ -173,12 +173,12 @@ describe('from the hub', () => {
 
   test('is among the imports while it is read, with how far it has come', async () => {
     const IMPORTS = '{ imports { kind place startedAt writtenBytes totalBytes } }';
-    let goOn = () => undefined as void;
+    let goOn: () => void = () => undefined;
     // Headers, at the start of a file, are let through; the weights behind them wait.
     const held = new Promise<void>((resolve) => {
       goOn = resolve;
     });
-    let isHeld = () => undefined as void;
+    let isHeld: () => void = () => undefined;
     const holding = new Promise<void>((resolve) => {
       isHeld = resolve;
     });

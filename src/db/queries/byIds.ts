@@ -3,15 +3,20 @@ import { getTableColumns, getTableName, type SQL, sql } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Executor } from '../client.ts';
 
-/** One row (or null) for each id, in the order of `ids`; `key` must be unique. */
-export async function readByIds<T extends PgTable>(
+/** A table's row, without some of its columns. */
+export type RowWithout<T extends PgTable, K extends PropertyKey> = Omit<T['$inferSelect'], K>;
+
+/** One row (or null) for each id, in the order of `ids`, `without` some columns; `key` must be unique. */
+export async function readByIds<T extends PgTable, K extends keyof T['$inferSelect'] = never>(
   db: Executor,
   table: T,
   key: PgColumn,
   ids: readonly string[],
-): Promise<(T['$inferSelect'] | null)[]> {
-  const groups = await readGroups(db, table, key, ids);
-  return groups.map((rows) => rows[0] ?? null);
+  without: readonly K[] = [],
+): Promise<(RowWithout<T, K> | null)[]> {
+  const rows = await statementOf(db, table, key, [], without).execute({ ids });
+  const groups = groupRows(rows, keyOf(table, key));
+  return ids.map((id) => (groups.get(id)?.[0] ?? null) as RowWithout<T, K> | null);
 }
 
 /** All rows for each id, in the order of `ids`, each group sorted by `order`. */
@@ -22,9 +27,15 @@ export async function readGroups<T extends PgTable>(
   ids: readonly string[],
   order: readonly PgColumn[] = [],
 ): Promise<T['$inferSelect'][][]> {
-  const rows = await statementOf(db, table, key, order).execute({ ids });
+  const rows = await statementOf(db, table, key, order, []).execute({ ids });
   const groups = groupRows(rows, keyOf(table, key));
   return ids.map((id) => (groups.get(id) ?? []) as T['$inferSelect'][]);
+}
+
+/** What `select` reads: all columns but these. */
+export function columnsWithout(table: PgTable, without: readonly PropertyKey[]): Record<string, PgColumn> {
+  const columns = Object.entries(getTableColumns(table));
+  return Object.fromEntries(columns.filter(([name]) => !without.includes(name)));
 }
 
 /** Whether `key` is one of `ids`, as one parameter: however many they are, the statement is the same. */
@@ -39,14 +50,20 @@ interface Statement {
 /** The text of a statement costs drizzle as much as reading a hundred rows, so it is written once. */
 const statements = new WeakMap<Executor, Map<string, Statement>>();
 
-function statementOf(db: Executor, table: PgTable, key: PgColumn, order: readonly PgColumn[]): Statement {
+function statementOf(
+  db: Executor,
+  table: PgTable,
+  key: PgColumn,
+  order: readonly PgColumn[],
+  without: readonly PropertyKey[],
+): Statement {
   const own = statements.get(db) ?? new Map<string, Statement>();
   statements.set(db, own);
-  const name = [getTableName(table), ...[key, ...order].map((column) => column.name)].join();
+  const name = [getTableName(table), ...[key, ...order].map((column) => column.name), '-', ...without].join();
   const known = own.get(name);
   if (known) return known;
   const statement = db
-    .select()
+    .select(columnsWithout(table, without))
     .from(table)
     .where(sql`${key} = any(${sql.placeholder('ids')})`)
     .orderBy(...order)

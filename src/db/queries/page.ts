@@ -3,7 +3,7 @@ import { and, asc, count, desc, eq, getTableColumns, type SQL, sql } from 'drizz
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { invalidInput } from '../../errors.ts';
 import type { Executor } from '../client.ts';
-import { groupRows, isAnyOf, keyOf } from './byIds.ts';
+import { columnsWithout, groupRows, isAnyOf, keyOf, type RowWithout } from './byIds.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 
 export const DEFAULT_PAGE = 20;
@@ -23,9 +23,11 @@ export interface Order {
   direction: 'asc' | 'desc';
 }
 
-export interface PageQuery {
+export interface PageQuery<K extends PropertyKey = never> {
   where?: SQL;
   order: Order;
+  /** Columns that the rows go without, as they may be large. */
+  without?: readonly K[];
 }
 
 export interface Page<Row> {
@@ -47,15 +49,15 @@ type Row<T extends PgTable> = T['$inferSelect'];
  *
  * @throws AppError INVALID_INPUT for a page size out of range, `first` with `last`, or a foreign cursor.
  */
-export async function readPage<T extends PgTable>(
+export async function readPage<T extends PgTable, K extends keyof Row<T> = never>(
   db: Executor,
   table: T,
-  query: PageQuery,
+  query: PageQuery<K>,
   args: PageArgs,
-): Promise<Page<Row<T>>> {
+): Promise<Page<RowWithout<T, K>>> {
   const plan = planPage(query, args);
   const rows = (await db
-    .select()
+    .select(columnsWithout(table, query.without ?? []))
     .from(table as PgTable)
     .where(plan.where)
     .orderBy(...plan.orderBy)
@@ -125,7 +127,7 @@ interface Plan {
   backwards: boolean;
 }
 
-function planPage(query: PageQuery, args: PageArgs): Plan {
+function planPage(query: Omit<PageQuery, 'without'>, args: PageArgs): Plan {
   if (args.first != null && args.last != null) {
     throw invalidInput(['last'], 'first and last exclude each other; give one of them');
   }
@@ -165,7 +167,7 @@ function beyond({ columns, direction }: Order, argument: 'after' | 'before', cur
 
 function toPage<T extends PgTable>(
   table: T,
-  { order }: PageQuery,
+  { order }: Pick<PageQuery, 'order'>,
   args: PageArgs,
   { size, backwards }: Plan,
   rows: Row<T>[],

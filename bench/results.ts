@@ -88,7 +88,7 @@ const UNITS: Record<Part, readonly Unit[]> = {
       }),
     ),
   ],
-  'two-hop': [...FRESH_SEEDS.map((seed) => twoHop('RELATIONS', seed)), twoHop('PUBLISHED', 0)],
+  'two-hop': [...FRESH_SEEDS.map((seed) => twoHop('RELATIONS', seed)), twoHop('PUBLISHED', 9)],
   grokking: [...FRESH_SEEDS.flatMap((seed) => [grok('GROKKING', seed), grok('IMPLICIT', seed)])],
 };
 

@@ -74,7 +74,8 @@ const HopSwapRelation = builder.objectRef<RelationSwaps>('HopSwapRelation').impl
 });
 
 export const HopSwapResultRef = builder.objectRef<HopSwap>('HopSwapResult').implement({
-  description: 'One method of one edit at one hop, on held-out questions, at the alpha that TRAIN chose.',
+  description:
+    'One method of one edit at one hop, on held-out questions, at the alpha that TRAIN chose. Swaps that lead over a fact which no TRAIN question follows and no TRAIN text states are left out: the model cannot know where they end.',
   fields: (t) => ({
     hop: t.exposeInt('hop', {
       description:

@@ -1,7 +1,8 @@
 /** Which swaps are tried on two-hop questions. */
 import { createRandom } from '../../random.ts';
 import type { EngineDataset } from '../contract/dataset.ts';
-import { indexValues, type TwoHopQuestion } from '../grok/questions.ts';
+import type { TwoHopQuestion } from '../grok/questions.ts';
+import { indexShown } from '../grok/shownFacts.ts';
 import type { Trial } from './answers.ts';
 import type { ConceptPair } from './editors.ts';
 
@@ -23,16 +24,17 @@ export function relationPairs({ concepts }: Pick<EngineDataset, 'concepts'>): Co
 }
 
 /**
- * At most `count` of the possible swaps, drawn by the seed. Left out are targets that change nothing and those of which
- * a fact on the way is not known; `of` chooses among the others.
+ * At most `count` of the possible swaps, drawn by the seed. Left out are targets that change nothing and those on
+ * whose way is a fact that training does not show, for the model cannot know it; `of` chooses among the others.
  */
 export function drawHopTrials(
   { hop, questions, h }: AskedHop,
-  { facts, concepts }: Pick<EngineDataset, 'facts' | 'concepts'>,
+  dataset: Pick<EngineDataset, 'facts' | 'concepts' | 'prompts' | 'texts'>,
   of: (entity: string, concept: number) => boolean,
   { seed, count }: { seed: number; count: number },
 ): HopTrial[] {
-  const lookUp = indexValues(facts);
+  const { concepts } = dataset;
+  const lookUp = indexShown(dataset);
   const dModel = h.length / questions.length;
   const trials = questions.flatMap((question, i) => {
     const { tokens, positions, relations, entities, isImplicit } = question;

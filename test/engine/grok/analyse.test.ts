@@ -25,6 +25,7 @@ import { captureHop } from '../../../src/engine/grok/capture.ts';
 import { askOther, placesOf } from '../../../src/engine/grok/places.ts';
 import { twoHopQuestions } from '../../../src/engine/grok/questions.ts';
 import { findRelations } from '../../../src/engine/grok/relationPlaces.ts';
+import { indexShown } from '../../../src/engine/grok/shownFacts.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, loadLanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
@@ -254,6 +255,27 @@ describe('drawHopTrials', () => {
       }
     }
   });
+});
+
+test('facts that training neither asks about nor states are no targets of swaps', () => {
+  const data = generateTwoHop({ entities: 8, relations: 4, trainShare: 0.2, factPhrasings: 0 });
+  const factOf = (entity: string, concept: number) =>
+    data.facts.find((fact) => fact.entity === entity && fact.concept === concept)!.value;
+  const asked = data.prompts.filter(({ split }) => split === 'TRAIN');
+  const follows = (entity: string, concept: number) =>
+    asked.some(({ entity: first, concepts: [one, two] }) => {
+      return (first === entity && one === concept) || (factOf(first, one!) === entity && two === concept);
+    });
+  const shown = indexShown(data);
+  let never = 0;
+  for (const { entity, concept, value } of data.facts) {
+    expect(shown(entity, concept)).toBe(follows(entity, concept) ? value : undefined);
+    if (follows(entity, concept)) continue;
+    never++;
+    const text = { id: 't', text: `Her friend is ${value}`, entity, split: 'TRAIN' } as const;
+    expect(indexShown({ ...data, texts: [text] })(entity, concept)).toBe(value);
+  }
+  expect(never).toBeGreaterThan(2);
 });
 
 describe('measureHopSwaps', () => {

@@ -101,7 +101,7 @@ function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
       'four times those of an unsupervised SAE; the two were asked differently, no rates',
       '–',
       hops.length > 0
-        ? `slots, withheld pairs, hop 1 / 2: ${hopRate(hops, 'CONCEPT')}; unsupervised latents, asked alike: ${hopRate(hops, 'UNSUPERVISED_LATENT')}`
+        ? `withheld pairs at hops 1 / 2, slots (unsupervised latents, asked alike): ${hopRates(hops)}`
         : '–',
     ],
     [
@@ -124,12 +124,21 @@ function ratios(studies: readonly GrokkingStudy[]): string {
 
 const rate = (found: Rate | undefined) => (found ? share(found.value) : '–');
 
-/** Both hops, over all generated data; of each study as `hopRateOf` finds it. */
-function hopRate(studies: readonly TwoHopStudy[], edited: string): string {
-  const generated = studies.filter(({ recipe }) => recipe !== 'PUBLISHED');
-  const at = (hop: number) =>
-    share(pooled(generated.flatMap(({ swaps }) => hopRateOf(swaps, hop, edited) ?? [])).value);
-  return `${at(1)} / ${at(2)}`;
+/** By recipe, over its seeds. */
+function hopRates(studies: readonly TwoHopStudy[]): string {
+  const recipes = [...new Set(studies.map(({ recipe }) => recipe))];
+  const of = (recipe: string, edited: string) => {
+    const own = studies.filter((study) => study.recipe === recipe);
+    const at = (hop: number) =>
+      share(pooled(own.flatMap(({ swaps }) => hopRateOf(swaps, hop, edited) ?? [])).value);
+    return `${at(1)} / ${at(2)}`;
+  };
+  return recipes
+    .map((recipe) => {
+      const data = recipe === 'PUBLISHED' ? 'the authors’ questions' : 'generated ones';
+      return `${of(recipe, 'CONCEPT')} (${of(recipe, 'UNSUPERVISED_LATENT')}) on ${data}`;
+    })
+    .join('; ');
 }
 
 function alphaChart(seeds: readonly SeedStudy[]): Chart {

@@ -8,6 +8,7 @@ export function renderTwoHop(studies: readonly TwoHopStudy[]): string {
   return [
     '## Two hops',
     'Questions are answered `E2 E3`. A grokking run trains a model and aligns an SAE at each hop of it, untrained and trained, and a hop-swap run edits those of the trained one. Held-out questions are compositions never asked in training, of facts that it shows; of the published data its own validation split. Each swap method keeps the alpha that does best on training questions, and everything here is of held-out ones; *withheld* are pairs of entity and relation to which no counterfactual of the SAE led. `RELATIONS` is generated data, `PUBLISHED` the authors’ files; both have a first block without MLP, and edits at the relation’s own token and where the hop’s answer is predicted, on seeds that chose nothing. The true activation and the sum are the ceilings of any edit at these tokens, and of one column a relation.',
+    `Seeds so far: ${seedsOf(generated)} of five of \`RELATIONS\`, ${seedsOf(published)} of \`PUBLISHED\`.`,
     summary(generated, published),
     '### By seed',
     seedTable(studies),
@@ -40,43 +41,66 @@ function summary(generated: readonly TwoHopStudy[], published: readonly TwoHopSt
           '≥ .75',
           list(generated, (study) => share(hopOf(study, hop).slots.withheld.value)),
         ],
-        ['true activation; sum; mean difference, all seeds', 'shown', ceilings(generated, hop)],
-        ['unsupervised latents there, all seeds', '', show(withheldOf(generated, 'unsupervised', hop))],
+        ...besides(generated, hop),
       );
     rows.push(['binding top-1, hops 1 / 2', '≥ .99', list(generated, (s) => hopsOf(s, -1, 'top1'))]);
   }
-  if (published.length > 0)
+  if (published.length > 0) {
     rows.push(
       ['published data: held-out questions', '≥ .90', show(heldOutOf(published))],
       ['binding top-1, hops 1 / 2', '≥ .99', list(published, (study) => hopsOf(study, -1, 'top1'))],
-      [
-        'swaps, withheld pairs',
-        'hop 1 ≥ .60',
-        `${show(withheldOf(published, 'slots', 1))} at hop 1; ${show(withheldOf(published, 'slots', 2))} at hop 2`,
-      ],
-      ['unsupervised latents there', '', show(withheldOf(published, 'unsupervised', 2))],
-      ['minutes, with swaps', '≤ 30', list(published, (study) => minutes(study.grokking, study.swaps))],
     );
+    for (const hop of [1, 2])
+      rows.push(
+        [
+          `swaps at hop ${hop}, withheld pairs`,
+          hop === 1 ? '≥ .60' : 'shown',
+          show(withheldOf(published, 'slots', hop)),
+        ],
+        ...besides(published, hop),
+      );
+    rows.push([
+      'minutes, with swaps',
+      '≤ 30, quiet',
+      list(published, (study) => minutes(study.grokking, study.swaps)),
+    ]);
+  }
   return markdown(['what', 'aim', 'reached'], ...rows);
 }
 
+/** What stands beside a hop's swaps. */
+function besides(studies: readonly TwoHopStudy[], hop: number): Row[] {
+  return [
+    ['true activation; sum; mean difference there', 'shown', ceilings(studies, hop)],
+    ['unsupervised latents there', 'shown', show(withheldOf(studies, 'unsupervised', hop))],
+  ];
+}
+
 function seedTable(studies: readonly TwoHopStudy[]): string {
-  const rows = studies.map((study): Row => {
-    const two = hopOf(study, 2);
-    const random = best(study, 'RANDOM_LATENT');
-    return [
+  const at = (study: TwoHopStudy, hop: number): Row => {
+    const { slots, unsupervised, ratio } = hopOf(study, hop);
+    const told = ({ withheld, method, alpha }: HopSwap) => `${show(withheld)} (${method} ${alpha})`;
+    return [told(slots), told(unsupervised), ratio?.toFixed(2) ?? '–'];
+  };
+  const rows = studies.map(
+    (study): Row => [
       ...[study.recipe, study.seed, show(study.grokking.points.at(-1)!.heldOut)],
       ...[hopsOf(study, 0, 'top1'), hopsOf(study, -1, 'top1')],
-      `${show(two.slots.withheld)} (${two.slots.method} ${two.slots.alpha})`,
-      `${show(two.unsupervised.withheld)} (${two.unsupervised.method} ${two.unsupervised.alpha})`,
-      ...[ratioText(two.ratio), share(random), share(hopOf(study, 1).slots.withheld.value)],
-      `${minutesOf(study)} + ${minutes(study.swaps)}`,
-    ];
-  });
+      ...[...at(study, 1), ...at(study, 2), share(best(study, 'RANDOM_LATENT'))],
+      `${minutes(study.grokking)} + ${minutes(study.swaps)}`,
+    ],
+  );
   const head = [
-    ...['recipe', 'seed', 'held-out'],
-    ...['top-1 untrained', 'top-1 trained', 'swaps at hop 2, withheld', 'unsupervised', 'ratio'],
-    ...['random latents, most', 'slots at hop 1, withheld', 'minutes, swaps'],
+    ...['recipe', 'seed', 'held-out', 'top-1 untrained', 'top-1 trained'],
+    ...[
+      'swaps at hop 1, withheld',
+      'unsupervised',
+      'ratio',
+      'swaps at hop 2, withheld',
+      'unsupervised',
+      'ratio',
+    ],
+    ...['random latents, most', 'minutes, swaps'],
   ];
   return markdown(head, ...rows);
 }
@@ -110,6 +134,9 @@ function swapTable(results: readonly HopSwap[]): string {
   );
 }
 
+const seedsOf = (studies: readonly TwoHopStudy[]) =>
+  studies.length > 0 ? studies.map(({ seed }) => seed).join(', ') : 'none';
+
 const list = (studies: readonly TwoHopStudy[], of: (study: TwoHopStudy) => string) =>
   studies.map(of).join('; ');
 
@@ -138,13 +165,11 @@ function ceilings(studies: readonly TwoHopStudy[], hop: number): string {
   return ['TRUE_ACTIVATION', 'SUM', 'MEAN_DIFFERENCE'].map((edited) => share(of(edited).value)).join('; ');
 }
 
+/** At either hop. */
 function best({ swaps }: TwoHopStudy, edited: string): number {
-  const rates = swaps.results.filter((each) => each.hop === 2 && each.edited === edited);
+  const rates = swaps.results.filter((each) => each.edited === edited);
   return Math.max(...rates.map(({ withheld }) => withheld.value ?? 0));
 }
-
-const ratioText = (ratio: number | null) => ratio?.toFixed(2) ?? '–';
-const minutesOf = ({ grokking }: TwoHopStudy) => minutes(grokking);
 
 function minutes(...runs: readonly { startedAt: string; finishedAt: string }[]): string {
   const ms = runs.reduce((sum, run) => sum + Date.parse(run.finishedAt) - Date.parse(run.startedAt), 0);

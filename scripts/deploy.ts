@@ -104,18 +104,18 @@ try {
   const machine = follow(readSteps());
   const gone = once(machine, 'exit');
   machine.stdout!.on('data', (text) => process.stdout.write(text));
-  await Promise.race([
-    new Promise<void>((resolve) =>
-      machine.stdout!.on('data', (text) => String(text).includes('FOLLOWED') && resolve()),
-    ),
-    gone.then(([code]) => Promise.reject(new Error(`a step ended with ${code}`))),
-  ]);
+  const failed = gone.then(([code]) => Promise.reject(new Error(`a step ended with ${code}`)));
+  const followed = new Promise<void>((resolve) =>
+    machine.stdout!.on('data', (text) => String(text).includes('FOLLOWED') && resolve()),
+  );
+  await Promise.race([followed, failed]);
   console.log(`the commands: ${lapse(begun)}`);
-  const found = await untilWhole();
+  const found = await Promise.race([untilWhole(), failed]);
   console.log(
     `two APIs and two workers behind the proxy after ${lapse(begun)}, at a load of ${loadavg()[1]!.toFixed(0)}`,
   );
   console.log(found);
+  failed.catch(() => undefined);
   machine.kill('SIGKILL');
   await gone;
 } finally {

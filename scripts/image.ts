@@ -4,7 +4,7 @@
  * Node from npm, which is what it is. As root on Debian 12, with buildah, debootstrap and iproute2. Into the directory go
  * 3 GB, removed at the end where none is named.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -95,7 +95,9 @@ try {
   console.log(run('unshare', ['--net', ...start]));
 } finally {
   if (!given) {
-    run('buildah', ['umount', '--all']);
+    run('buildah', ['rm', '--all']);
+    // Mostly it is no longer mounted by then.
+    spawnSync('umount', ['--recursive', join(directory, 'graphroot/overlay')], { stdio: 'ignore' });
     rmSync(directory, { recursive: true, force: true });
   }
 }

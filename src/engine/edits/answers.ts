@@ -52,12 +52,13 @@ export interface CellEdits {
 
 /** At least one trial; the caller disposes. */
 export function askTrials(model: LanguageModel, layer: number, trials: readonly Trial[]): AskedTrials {
-  const places = new Map<string, number>();
-  const prompts: Tokens[] = [];
+  // By length, so that prompts that are run and kept together leave little padding.
+  const prompts = [...new Map(trials.map(({ tokens }) => [tokens.join(), tokens])).values()].sort(
+    (a, b) => a.length - b.length,
+  );
+  const places = new Map(prompts.map((tokens, i) => [tokens.join(), i]));
   const branches = trials.map(({ tokens, expected }): Branch => {
-    const key = tokens.join();
-    const prompt = places.get(key) ?? prompts.push(tokens) - 1;
-    places.set(key, prompt);
+    const prompt = places.get(tokens.join())!;
     return { prompt, limit: longestAnswer(model, expected) + 1 }; // one more shows whether the answer ends there
   });
   const prefixes = runPrefixes(model, prompts);

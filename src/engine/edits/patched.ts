@@ -1,7 +1,7 @@
 /** Answers under another prompt's activation, whole as the true one is put in, or within a subspace. */
 import * as tf from '@tensorflow/tfjs-core';
 import { likeliest, takePicked } from '../model/continue.ts';
-import { decode, disposeState, prefill, selectRows } from '../model/decode.ts';
+import { decode, disposeState, keepRows, prefill } from '../model/decode.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { rowsAtOnce } from '../model/room.ts';
@@ -78,10 +78,8 @@ async function continueBatch(
       await breathe();
       const going = takePicked(picked, open, { made, room, eosId: model.tokenizer.eosId });
       if (going.length === 0) return made;
-      const all = state;
       const targets = later ? going.map((row) => open.length + row) : [];
-      state = selectRows(all, [...going, ...targets]);
-      disposeState(all);
+      state = keepRows(state, [...going, ...targets]);
       const said = going.map((row) => picked[row]!);
       next = later ? [...said, ...said] : said;
       open = going.map((row) => open[row]!);

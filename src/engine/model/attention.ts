@@ -142,6 +142,17 @@ export function attend(
   return { mixed, present: [tf.reshape(kept, [B, T, width]), tf.zeros([B, 0, width])] };
 }
 
+/** What `attend` keeps of prompts, padded by so many tokens at the right, before any token was fed since. */
+export function widenKeyValues([first, second]: KeyValues, by: number): KeyValues {
+  const pad = (part: tf.Tensor, axis: number) =>
+    tf.pad(
+      part,
+      part.shape.map((_, i) => [0, i === axis ? by : 0]),
+    );
+  if (by === 0) return [first!, second!];
+  return first!.rank === 4 ? [pad(first!, 2), pad(second!, 2)] : [pad(first!, 1), second!];
+}
+
 /** More tokens than any window. */
 const ALL = 2 ** 31 - 1;
 

@@ -1,6 +1,6 @@
 /** Greedy continuation of many sequences from a common store of prefixes; rows that have ended leave the batch. */
 import * as tf from '@tensorflow/tfjs-core';
-import { type DecodeState, decode, disposeState, joinStates, prefill, selectRows } from './decode.ts';
+import { collectRows, type DecodeState, decode, disposeState, keepRows, prefill } from './decode.ts';
 import type { ResidHook } from './decoder.ts';
 import type { LanguageModel } from './languageModel.ts';
 import { tokensAtOnce } from './room.ts';
@@ -9,7 +9,7 @@ import { longest, type Tokens } from './tokens.ts';
 /** Prompts run up to their last token, from which any number of continuations may branch. */
 export interface Prefixes {
   prompts: readonly Tokens[];
-  /** The prompts' states in order, `atOnce` in each but the last, padded to one width. */
+  /** The prompts' states in order, `atOnce` in each but the last, each padded to the longest of its own. */
   states: readonly DecodeState[];
   atOnce: number;
   dispose(): void;
@@ -23,7 +23,7 @@ export function runPrefixes(model: LanguageModel, prompts: readonly Tokens[], ho
   const atOnce = hook ? prompts.length : Math.min(prompts.length, fitting);
   const states: DecodeState[] = [];
   for (let start = 0; start < prefixes.length; start += atOnce)
-    states.push(prefill(model, prefixes.slice(start, start + atOnce), hook, width));
+    states.push(prefill(model, prefixes.slice(start, start + atOnce), hook));
   const dispose = () => {
     for (const state of states) disposeState(state);
   };
@@ -32,29 +32,10 @@ export function runPrefixes(model: LanguageModel, prompts: readonly Tokens[], ho
 
 /** The states of some prompts, any number of times each, as one; the caller disposes. */
 export function selectPrefixes({ states, atOnce }: Prefixes, prompts: readonly number[]): DecodeState {
-  const owners = states.map((state, at) => {
-    const rows = prompts.flatMap((prompt, row) => (Math.floor(prompt / atOnce) === at ? [row] : []));
-    return { state, rows, offset: at * atOnce };
-  });
-  const taken = owners.filter(({ rows }) => rows.length > 0);
-  const parts = taken.map(({ state, rows, offset }) =>
-    selectRows(
-      state,
-      rows.map((row) => prompts[row]! - offset),
-    ),
+  return collectRows(
+    states,
+    prompts.map((prompt) => ({ state: Math.floor(prompt / atOnce), row: prompt % atOnce })),
   );
-  if (parts.length === 1) return parts[0]!;
-  const joined = joinStates(parts);
-  for (const part of parts) disposeState(part);
-  const order = taken.flatMap(({ rows }) => rows);
-  if (order.every((row, i) => row === i)) return joined;
-  const places = new Map(order.map((row, place) => [row, place]));
-  const ordered = selectRows(
-    joined,
-    prompts.map((_, row) => places.get(row)!),
-  );
-  disposeState(joined);
-  return ordered;
 }
 
 /** A continuation to be made: which prompt, and how many tokens at most. */
@@ -97,9 +78,7 @@ export async function continueBranches(
       if (going.length === 0) return made;
       next = going.map((row) => picked[row]!);
       if (going.length < open.length) {
-        const all = state;
-        state = selectRows(all, going);
-        disposeState(all);
+        state = keepRows(state, going);
         open = going.map((row) => open[row]!);
       }
     }

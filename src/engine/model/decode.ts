@@ -4,7 +4,7 @@ import type { ModelConfig } from '../contract/model.ts';
 import { gatherRows } from '../ops.ts';
 import type { Tensors } from '../step/stepper.ts';
 import { tidied } from '../tidied.ts';
-import { cachedSight, causalSight, type KeyValues, type Sight } from './attention.ts';
+import { cachedSight, causalSight, type KeyValues, type Sight, widenKeyValues } from './attention.ts';
 import { embed, type Passage, type ResidHook, runBlocks, unembed } from './decoder.ts';
 import { type LanguageModel, prefixOf } from './languageModel.ts';
 import { longest, padTokens, type Tokens } from './tokens.ts';
@@ -24,16 +24,11 @@ export interface DecodeState {
 }
 
 /**
- * Runs the prompts, padded at the right to the longest or to `width`; the logits are those after each prompt's last token. A prompt
+ * Runs the prompts, padded at the right to the longest; the logits are those after each prompt's last token. A prompt
  * may be empty, if its first token is fed next; its logits mean nothing.
  */
-export function prefill(
-  model: LanguageModel,
-  prompts: readonly Tokens[],
-  hook?: ResidHook,
-  width = 1,
-): DecodeState {
-  const [B, T] = [prompts.length, Math.max(width, longest(prompts))];
+export function prefill(model: LanguageModel, prompts: readonly Tokens[], hook?: ResidHook): DecodeState {
+  const [B, T] = [prompts.length, Math.max(1, longest(prompts))];
   const rows = lastRows(prompts, T);
   const made = tidied(() =>
     run(model, padTokens(prompts, T), causalSight(B, T, prefixOf(model)), { hook }, rows),
@@ -93,7 +88,10 @@ export function disposeTrunk({ resid, cache }: Trunk): void {
   tf.dispose([resid, ...cache.flat()]);
 }
 
-/** Feeds one token to every sequence, at its own position; the previous state stays the caller's to free. */
+/**
+ * Feeds one token to every sequence, at its own position. The previous state's cache is freed on the way; its logits stay
+ * the caller's to free.
+ */
 export function decode(
   model: LanguageModel,
   { cache: past, lengths, width, made }: DecodeState,
@@ -103,7 +101,7 @@ export function decode(
   const after = tidied(() => {
     const tokens = tf.tensor2d(ids as number[], [ids.length, 1], 'int32');
     const sight = cachedSight(lengths, width, made, model.config.nCtx, prefixOf(model));
-    return run(model, tokens, sight, { hook, past });
+    return run(model, tokens, sight, { hook, past, spends: true });
   });
   return { ...after, lengths, width, made: made + 1 };
 }
@@ -123,6 +121,57 @@ export function selectRows(
     return { logits: take(logits), cache: cache.map((parts) => parts.map(take)) };
   });
   return { ...rest, ...taken, lengths: rows.map((row) => lengths[row]!) };
+}
+
+/** The same of a state that is freed on the way, block by block. */
+export function keepRows(state: DecodeState, rows: readonly number[]): DecodeState {
+  const { logits, cache, lengths, ...rest } = state;
+  const indices = tf.tensor1d(rows as number[], 'int32');
+  const taken = cache.map((parts) => {
+    const kept = parts.map((part) => tf.gather(part, indices));
+    tf.dispose(parts as tf.Tensor[]);
+    return kept;
+  });
+  const next = tf.gather(logits, indices);
+  tf.dispose([logits, indices]);
+  return { ...rest, logits: next, cache: taken, lengths: rows.map((row) => lengths[row]!) };
+}
+
+/** A row of one of several states. */
+export interface StateRow {
+  state: number;
+  row: number;
+}
+
+/**
+ * Rows of states whose prompts have just run, in this order, as one state, padded to the widest of theirs; the states stay
+ * as they are. Block by block, so that what it takes on the way is little.
+ */
+export function collectRows(states: readonly DecodeState[], chosen: readonly StateRow[]): DecodeState {
+  const used = [...new Set(chosen.map(({ state }) => state))];
+  const rowsOf = used.map((state) => chosen.flatMap((one) => (one.state === state ? [one.row] : [])));
+  const width = Math.max(...used.map((state) => states[state]!.width));
+  const places = used.flatMap((state) => chosen.flatMap((one, i) => (one.state === state ? [i] : [])));
+  const order = places.map((_, i) => places.indexOf(i));
+  const isInOrder = order.every((row, i) => row === i);
+  const join = (parts: tf.Tensor[]) => {
+    const joined = parts.length === 1 ? parts[0]! : tf.concat(parts, 0);
+    return isInOrder ? joined : tf.gather(joined, order);
+  };
+  const collect = (of: (state: DecodeState) => KeyValues) =>
+    tidied(() => {
+      const parts = used.map((state, i) => {
+        const taken = of(states[state]!).map((part) => tf.gather(part, rowsOf[i]!));
+        return taken.length === 1 ? taken : widenKeyValues(taken, width - states[state]!.width);
+      });
+      return parts[0]!.map((_, i) => join(parts.map((own) => own[i]!)));
+    });
+  const cache = states[0]!.cache.map((_, layer) => collect((state) => state.cache[layer]!));
+  const [logits] = collect((state) => [state.logits]) as [tf.Tensor2D];
+  return {
+    ...{ logits, cache, width, made: 0 },
+    lengths: chosen.map(({ state, row }) => states[state]!.lengths[row]!),
+  };
 }
 
 /** The rows of states of prompts of one width, after as many tokens, as one state; they stay the caller's to free. */

@@ -44,6 +44,8 @@ export interface Passage {
   hook?: ResidHook | undefined;
   /** By block, what it kept of the P earlier tokens. */
   past?: readonly KeyValues[];
+  /** Whether `past` is freed, block by block, so that no more than one block's is there twice. */
+  spends?: boolean;
   /** Whether to return what later tokens need. */
   keeps?: boolean;
 }
@@ -116,7 +118,7 @@ export function runBlocks(
   weights: Tensors,
   x: tf.Tensor3D,
   sight: Sight,
-  { from = 0, to = config.nLayers - 1, hook, past = [], keeps = false }: Passage,
+  { from = 0, to = config.nLayers - 1, hook, past = [], spends = false, keeps = false }: Passage,
 ): { resid: tf.Tensor3D; cache: KeyValues[] } {
   const [B, T, C] = x.shape;
   const flat = (resid: tf.Tensor3D) => tf.reshape(resid, [B * T, C]) as tf.Tensor2D;
@@ -135,6 +137,7 @@ export function runBlocks(
       return { resid: hooked(layer, output.resid), present, shared: sight.made() };
     });
     before.dispose();
+    if (spends) tf.dispose(past[layer] as tf.Tensor[]);
     resid = after.resid;
     if (keeps) cache.push(after.present);
   }

@@ -3,9 +3,9 @@ import type { ModelConfig } from '../contract/model.ts';
 import { decoderOf } from '../contract/modelDecoder.ts';
 
 /** Bytes that one block computes on its way; what small models are asked at once stays far below. */
-const BLOCK_BYTES = 2 ** 27;
-/** Bytes of the keys, values and logits of a batch, before and after a token. */
-const STATE_BYTES = 2 ** 28;
+const BLOCK_BYTES = 2 ** 26;
+/** Bytes of the keys and values of a batch, and of its logits before and after a token. */
+const STATE_BYTES = 2 ** 27;
 /** Below this, weights are read more often than anything is saved. */
 const LEAST_ROWS = 16;
 
@@ -18,6 +18,6 @@ export function tokensAtOnce({ dModel, dMlp }: ModelConfig): number {
 /** Sequences, at most `most`, that go on token by token together until they have `width` tokens. */
 export function rowsAtOnce(config: ModelConfig, width: number, most: number): number {
   const { nKeyValueHeads, dHead } = decoderOf(config).attention;
-  const row = 2 * 4 * (2 * nKeyValueHeads * dHead * config.nLayers * width + config.dVocab);
+  const row = 4 * (2 * nKeyValueHeads * dHead * config.nLayers * width + 2 * config.dVocab);
   return Math.min(most, Math.max(LEAST_ROWS, Math.floor(STATE_BYTES / row)));
 }

@@ -84,17 +84,22 @@ describe.each([
   test('what a block computes on its way is freed behind it', async () => {
     await loadTestBackend(choice);
     const model = createLanguageModel(config, initWeights(config, 0.6, 0), tinyTokenizer);
-    const heldAt = (layer: number) => {
+    const heldAt = (layer: number, isNext = false) => {
       let held = 0;
       const note = (resid: tf.Tensor3D) => {
         held = tf.memory().numTensors;
         return resid;
       };
-      disposeState(prefill(model, [PROMPT, PROMPT], { layer, apply: note }));
+      const hook = { layer, apply: note };
+      const state = prefill(model, [PROMPT, PROMPT], isNext ? undefined : hook);
+      if (isNext) disposeState(decode(model, state, [1, 1], hook));
+      disposeState(state);
       return held;
     };
     // Two tensors hold the keys and values that later tokens need.
     expect(heldAt(1) - heldAt(0)).toBeLessThanOrEqual(2);
+    // The next token's take the place of those before it.
+    expect(heldAt(1, true) - heldAt(0, true)).toBeLessThanOrEqual(0);
     model.dispose();
   });
 
@@ -104,7 +109,7 @@ describe.each([
     const prompts = [PROMPT, PROMPT.slice(1), [4, 2], [8, 8, 1, 5], [6, 1, 1]];
     const prefixes = prompts.map((prompt) => prompt.slice(0, -1));
     const before = tf.memory().numTensors;
-    const states = [0, 2, 4].map((at) => prefill(model, prefixes.slice(at, at + 2), undefined, 3));
+    const states = [0, 2, 4].map((at) => prefill(model, prefixes.slice(at, at + 2)));
     const chosen = [3, 0, 4, 0];
     const own = (state: DecodeState) => {
       const last = chosen.map((prompt) => prompts[prompt]!.at(-1)!);
@@ -118,7 +123,9 @@ describe.each([
     const whole = runPrefixes(model, prompts);
     const together = own(selectPrefixes(whole, chosen));
     whole.dispose();
-    expect(parts).toEqual(together);
+    parts.forEach((value, i) => {
+      expect(value).toBeCloseTo(together[i]!, 5);
+    });
     expect(tf.memory().numTensors).toBe(before);
     model.dispose();
   });
@@ -136,10 +143,10 @@ describe('what goes through a model together', () => {
   test('is all that is asked of a small model, and bounded by bytes of a large one', () => {
     expect(rowsAtOnce(tinyConfig, 32, 512)).toBe(512);
     const rows = rowsAtOnce(smol, 26, 512);
-    const bytes = 2 * 4 * (2 * 3 * 64 * 30 * 26 + 49_152) * rows;
-    expect(bytes).toBeLessThanOrEqual(2 ** 28);
-    expect(bytes).toBeGreaterThan(2 ** 27);
+    const bytes = 4 * (2 * 3 * 64 * 30 * 26 + 2 * 49_152) * rows;
+    expect(bytes).toBeLessThanOrEqual(2 ** 27);
+    expect(bytes).toBeGreaterThan(2 ** 26);
     expect(rowsAtOnce(smol, 8192, 512)).toBe(16);
-    expect(tokensAtOnce(smol) * 4 * (10 * 576 + 5 * 1536)).toBeLessThanOrEqual(2 ** 27);
+    expect(tokensAtOnce(smol) * 4 * (10 * 576 + 5 * 1536)).toBeLessThanOrEqual(2 ** 26);
   });
 });

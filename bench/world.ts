@@ -3,8 +3,8 @@
  * alignment is a file in `.data/world/<subject>`; whatever is there already is not measured again, and the report is made
  * of all of them. `npx tsx bench/world.ts [--subject VERBS] [--seeds 0,1,2] [--preset PAPER] [--layers 1,3,5]`: one alignment
  * a seed, which takes 4 to 10 minutes on two cores; PAPER is measured by its slots alone, on the swaps of the other preset.
- * With layers, one a layer instead, of the first seed, by three training phrasings, 1,000 steps and fewer swaps, which takes
- * about a minute a layer, for the model runs once for all of them.
+ * With layers, one a layer instead, of the first seed, on fewer entities, phrasings, texts, steps and swaps, for all of
+ * which the model runs once.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,6 +35,8 @@ const { values: options } = parseArgs({
     layers: { type: 'string', default: '' },
   },
 });
+/** Countries or verbs that layers are compared on. */
+const LESS_ENTITIES = 100;
 const numbers = (list: string) => list.split(',').filter(Boolean).map(Number);
 const subject = worldSubject.parse(options.subject.toUpperCase());
 const STORE = fileURLToPath(new URL(`../.data/world/${subject.toLowerCase()}`, import.meta.url));
@@ -86,7 +88,8 @@ async function prepare(layers: readonly number[]): Promise<Studied & { known: Kn
   await writeChunks(file, weights.chunks());
   await files.close();
   const alone = await loadLanguageModel({ weights: file, config, tokenizer });
-  const world = await readWorldDataset({ subject });
+  const isLess = options.layers !== '';
+  const world = await readWorldDataset({ subject, ...(isLess && { entities: LESS_ENTITIES }) });
   const model = promptedBy(alone, world);
   const knowledge = await openKnowledge(model, join(STORE, 'known.json'));
   const { dataset, shares } = await knownPart(world, knowledge);
@@ -94,7 +97,7 @@ async function prepare(layers: readonly number[]): Promise<Studied & { known: Kn
   const read = { ...dataset, texts: quiet };
   return {
     ...{ alone, model, knowledge, readings: new Readings(layers) },
-    dataset: options.layers === '' ? read : lessOf(read),
+    dataset: isLess ? lessOf(read) : read,
     texts: judged,
     known: { entities: subject.toLowerCase(), shares },
   };

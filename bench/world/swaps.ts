@@ -57,7 +57,7 @@ export const PLANS = {
     ...{ controlled: [], replacements: [], isolation: 0 },
   },
   LAYER: {
-    counts: { VALIDATION: 80, TRAIN: 120, TEST_OOD: 0 },
+    counts: { VALIDATION: 60, TRAIN: 100, TEST_OOD: 0 },
     placements: ['ANSWER'],
     controlled: ['ANSWER'],
     replacements: ['TRUE_ACTIVATION'],

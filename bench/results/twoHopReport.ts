@@ -8,7 +8,7 @@ export function renderTwoHop(studies: readonly TwoHopStudy[]): string {
   return [
     '## Two hops',
     'Questions are answered `E2 E3`. A grokking run trains a model and aligns an SAE at each hop of it, untrained and trained, and a hop-swap run edits those of the trained one. Held-out questions are compositions never asked in training, of facts that it shows; of the published data its own validation split. Each swap method keeps the alpha that does best on training questions, and everything here is of held-out ones; *withheld* are pairs of entity and relation to which no counterfactual of the SAE led. `RELATIONS` is generated data, `PUBLISHED` the authors’ files; both have a first block without MLP, and edits at the relation’s own token and where the hop’s answer is predicted, on seeds that chose nothing. The true activation and the sum are the ceilings of any edit at these tokens, and of one column a relation.',
-    `Seeds so far: ${seedsOf(generated)} of five of \`RELATIONS\`, ${seedsOf(published)} of \`PUBLISHED\`.`,
+    `Seeds measured so far: \`RELATIONS\` ${seedsOf(generated)} (of five), \`PUBLISHED\` ${seedsOf(published)}.`,
     summary(generated, published),
     '### By seed',
     seedTable(studies),

@@ -107,6 +107,9 @@ await renderFirst();
 async function measure(): Promise<void> {
   const server = options.url ? null : await startOwnServer();
   const api = createApiClient(new URL('/graphql', options.url ?? server!.url).href);
+  let isDone = false;
+  // Where a signal ends the server there is nothing left to wait for.
+  void server?.exited.then(() => isDone || process.exit(1));
   try {
     const { engine } = await api.request<{ engine: { backend: string; tensorflowVersion: string | null } }>(
       ENGINE,
@@ -123,6 +126,7 @@ async function measure(): Promise<void> {
         await kept.keep(part, name, { ...measured, circumstances });
       }
   } finally {
+    isDone = true;
     await api.close();
     await server?.stop();
   }

@@ -72,7 +72,8 @@ async function work(apis: readonly Api[], kinds: readonly Kind[], time: Time): P
       const found = await judge(url, api, id, kind);
       tally.runs++;
       for (const key of Object.keys(found) as (keyof Faults)[]) tally[key] += found[key];
-      console.log(`${tally.runs}. ${kind.name}: ${describeFaults(found)}`);
+      const why = found.failed > 0 ? `: ${await errorOf(api, id)}` : '';
+      console.log(`${tally.runs}. ${kind.name}: ${describeFaults(found)}${why}`);
       await remove(api, id);
       // One whose id is still on its way is not known yet.
       if (starting === 0) await removeTwins(api, known);
@@ -96,6 +97,12 @@ type Finished = { runs: { edges: { node: { id: string } }[] } };
 async function finished(api: ApiClient): Promise<string[]> {
   const { runs } = await persistently(() => api.request<Finished>(FINISHED));
   return runs.edges.map(({ node }) => node.id);
+}
+
+async function errorOf(api: ApiClient, id: string): Promise<string | undefined> {
+  const query = 'query ($id: ID!) { run(id: $id) { error { message } } }';
+  type Reply = { run: { error: { message: string } | null } };
+  return (await persistently(() => api.request<Reply>(query, { id }))).run.error?.message;
 }
 
 async function remove(api: ApiClient, id: string): Promise<void> {

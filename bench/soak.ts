@@ -129,9 +129,10 @@ function describe(done: Map<string, number>, sizes: readonly Sizes[], loads: rea
   const { runs, twice, kept, lost, doubled, different, gaps, failed } = tally;
   const deeds = [...done].map(([name, count]) => `${name} ${count}`).sort();
   const [least, most] = [Math.min(...loads), Math.max(...loads)].map((load) => load.toFixed(0));
+  const twins = twice > 0 ? `, ${twice} started twice, for the answer to a request was cut off` : '';
+  const left = kept > 0 ? `, ${kept} not deleted` : '';
   return [
-    `${minutes} minutes at a load of ${least}–${most}: ${runs} runs of seven kinds were finished, compared and deleted but for ${kept}`,
-    `(and ${twice} that were started twice, for the answer to the first request was cut off).`,
+    `${minutes} minutes at a load of ${least}–${most}: ${runs} runs of seven kinds were finished, compared and deleted${twins}${left}.`,
     `What was done, in times: ${deeds.join(', ')}.`,
     `${lost} rows lost, ${doubled} doubled, ${different} different, ${gaps} gaps in what was told, ${failed} runs failed.`,
     '',

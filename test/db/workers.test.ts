@@ -4,6 +4,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Database, Db } from '../../src/db/client.ts';
+import { appendMetrics, type Claim } from '../../src/db/queries/events.ts';
 import { claimRun, failDeadlyRuns, forgetDeaths, listRunsOf, readRun } from '../../src/db/queries/runs.ts';
 import {
   buryWorkers,
@@ -134,9 +135,10 @@ test('after a loss of the own connection, nobody is dead before all had time to 
 test('a run with which three workers died in a row fails, unless it got on in between', async () => {
   await presence.close();
   const { id } = await insertQueuedRun(db);
-  const dieWith = async () => {
+  const dieWith = async (work?: (claim: Claim) => Promise<unknown>) => {
     const worker = await registerWorker(db, newWorker());
     const run = await claimRun(db, { runId: id, workerId: worker.id, backend: 'wasm' });
+    if (run) await work?.({ runId: id, attempt: run.attempt });
     await buryWorkers(db, [worker.id]);
     return run;
   };
@@ -145,6 +147,9 @@ test('a run with which three workers died in a row fails, unless it got on in be
   await forgetDeaths(db, id);
   await dieWith();
   await dieWith();
+  await dieWith((claim) => appendMetrics(db, claim, [{ step: 1, at: 0, values: { loss: 2 } }]));
+  // As far as another was: not further.
+  await dieWith((claim) => appendMetrics(db, claim, [{ step: 1, at: 0, values: { loss: 2 } }]));
   expect(await failDeadlyRuns(db)).toEqual([]);
   await dieWith();
   expect(await dieWith()).toBeNull();

@@ -130,7 +130,8 @@ async function storeMetrics(
           where m.run_id = ${claim.runId} and m.name = given.name and m.step = given.step
         ) is null
       ), numbered as (
-        update ${runs} r set last_seq = r.last_seq + (select max(k) from fresh),
+        -- Further than any attempt before: what killed workers at an earlier place is behind it.
+        update ${runs} r set last_seq = r.last_seq + (select max(k) from fresh), deaths = 0,
           last_metrics = r.last_metrics || (
             select coalesce(jsonb_object_agg(name, jsonb_build_array(step, case
               when value not in ('NaN', 'Infinity', '-Infinity') then value end)), '{}')

@@ -120,7 +120,7 @@ export async function failDeadlyRuns(db: Executor): Promise<Run[]> {
     const run = await endOne(db, and(eq(runs.id, id), DEADLY), {
       status: 'FAILED',
       errorCode: 'ENGINE_FAILED',
-      errorMessage: `${MAX_DEATHS} workers died with this run, one after the other, without its reaching a new checkpoint; most likely they ran out of memory: try a smaller batch size, model or nFree.`,
+      errorMessage: `${MAX_DEATHS} workers died with this run, one after the other, without its reaching a new checkpoint or a step that none had reached; most likely they ran out of memory: try a smaller batch size, model or nFree.`,
     });
     if (run) failed.push(run);
   }

@@ -1,7 +1,7 @@
 /**
  * A layer sweep on 1, 2 and 4 workers, each with half a core: `npx tsx bench/workers.ts [--steps 2000]`. Says how many times
  * as fast as on one worker it is. Workers and their engines are kept to half a core by control groups, so that two cores
- * are enough to see it; only on a machine that does nothing else. On Linux, as root.
+ * are enough to see it; four take both, so nothing else should run. On Linux, as root.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,6 +22,8 @@ const { values: options } = parseArgs({ options: { steps: { type: 'string', defa
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const SHARE = 0.5;
 const PERIOD_US = 100_000;
+/** Over others on the machine, so that they do not take of that half. */
+const PRECEDENCE = 8;
 const COUNTS = [1, 2, 4];
 /** Eight parts, so that four workers have two each. */
 const PARTS = { layers: [0, 1, 2, 3], seeds: [0, 1] };
@@ -34,7 +36,11 @@ function makeGroup(name: string): { enter: string; remove(): void } {
   if (isFirst) {
     writeFileSync(join(path, 'cpu.cfs_period_us'), String(PERIOD_US));
     writeFileSync(join(path, 'cpu.cfs_quota_us'), String(SHARE * PERIOD_US));
-  } else writeFileSync(join(path, 'cpu.max'), `${SHARE * PERIOD_US} ${PERIOD_US}`);
+    writeFileSync(join(path, 'cpu.shares'), String(1024 * PRECEDENCE));
+  } else {
+    writeFileSync(join(path, 'cpu.max'), `${SHARE * PERIOD_US} ${PERIOD_US}`);
+    writeFileSync(join(path, 'cpu.weight'), String(100 * PRECEDENCE));
+  }
   return { enter: `echo $$ > ${path}/cgroup.procs`, remove: () => rmdirSync(path) };
 }
 

@@ -19,14 +19,18 @@ test('a chart draws points where the axes say, in both themes, and escapes what 
   expect(dark).toContain('#0d1117');
 });
 
-test('the first page stands with whatever is measured, and dashes for the rest', async () => {
-  const page = await renderFront(
-    { seeds: [], layers: null, people: [], hops: [], grokking: [] },
-    new URL('file:///nowhere/'),
-  );
-  expect(page).toContain('.846 where a part of the answer counts');
-  expect(page).not.toContain('undefined');
-  expect(page).not.toContain('NaN');
+test('the first page shows what is measured alone, and says what is not', async () => {
+  const nothing = { seeds: [], layers: null, people: [], hops: [], grokking: [] };
+  const images = new URL('file:///nowhere/');
+  const empty = await renderFront(nothing, images);
+  expect(empty).toContain('Of one hop nothing stands here');
+  expect(empty).not.toContain('.846 where a part of the answer counts');
+  const onset = { memorization: 100, generalization: 2500, binding: null };
+  const grokking = [{ preset: 'GROKKING', grokking: { onset, points: [{ step: 4000 }] } } as never];
+  const page = await renderFront({ ...nothing, grokking }, images);
+  expect(page).toContain('.597 at epoch 5, 1.0 from 25 on; no untrained model');
+  expect(page).toContain('by seed: 25.0 (GROKKING)');
+  for (const text of [empty, page]) expect(text).not.toMatch(/undefined|NaN/);
 });
 
 test('the ratio of onsets is bounded where generalization has not come', () => {

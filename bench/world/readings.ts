@@ -1,6 +1,7 @@
 /** Activations that several studies read: each sequence goes through the model once, for all layers, whoever asks next. */
 import { captureLayers } from '../../src/engine/align/capture.ts';
 import type { Reading } from '../../src/engine/align/silent.ts';
+import { joinRows } from '../../src/engine/rows.ts';
 
 /** By layer, rows `[positions, dModel]` of one sequence. */
 type Rows = readonly Float32Array[];
@@ -36,16 +37,6 @@ export class Readings {
       row = end;
     }
     const at = this.#layers.indexOf(layer);
-    return concatenate(keys.map((key) => this.#known.get(key)![at]!));
+    return joinRows(keys.map((key) => this.#known.get(key)![at]!));
   }
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    all.set(part, offset);
-    offset += part.length;
-  }
-  return all;
 }

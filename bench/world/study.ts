@@ -2,7 +2,7 @@
 
 import { labelSayings, listSayings } from '../../src/engine/align/answerTokens.ts';
 import { measureBinding } from '../../src/engine/align/bind.ts';
-import type { CapturedPopulations, CapturedPrompt } from '../../src/engine/align/captured.ts';
+import { type CapturedPopulations, type CapturedPrompt, shareOut } from '../../src/engine/align/captured.ts';
 import { type Populations, splitPopulations } from '../../src/engine/align/population.ts';
 import { listSilent } from '../../src/engine/align/silent.ts';
 import { trainOnPrompts } from '../../src/engine/align/training.ts';
@@ -120,21 +120,13 @@ function startClock(): () => number {
 /** As `capturePrompts`. */
 async function readPrompts(
   { model, readings }: Studied,
-  { prompts, populationOf }: Populations,
+  populations: Populations,
   { layer }: AlignmentSettings,
 ): Promise<CapturedPopulations> {
-  const sequences = prompts.map(({ prompt }) => model.asking.prompt(prompt));
+  const sequences = populations.prompts.map(({ prompt }) => model.asking.prompt(prompt));
   const positions = sequences.map((tokens) => [tokens.length - 1]);
   const h = await readings.read({ reader: model, sequences, positions }, layer);
-  const { dModel } = model.config;
-  const captured: Record<keyof CapturedPopulations, CapturedPrompt[]> = {
-    ...{ SEEN: [], VALIDATION: [], UNSEEN: [] },
-  };
-  prompts.forEach((prompt, i) => {
-    const row = h.subarray(i * dModel, (i + 1) * dModel);
-    captured[populationOf(prompt.entity)].push({ ...prompt, h: row });
-  });
-  return captured;
+  return shareOut(populations, h, model.config.dModel);
 }
 
 /** As `captureMore`. */
@@ -158,7 +150,7 @@ async function readMore(
       silent.push(await readings.read(reading, settings.layer));
   return {
     answers: settings.positions === 'ANSWER' ? { h, ...labelSayings(sayings) } : null,
-    silent: silent.length > 0 ? silent.reduce(joinRows) : null,
+    silent: silent.length > 0 ? joinRows(silent) : null,
   };
 }
 

@@ -1,4 +1,4 @@
-/** Files that hold one JSON value each, and checks of what stands in them. */
+/** JSON values, of files that hold one each and of lines, and checks of what stands in them. */
 import type { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { toUtf8 } from './encoding.ts';
@@ -42,6 +42,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** The value as the schema has it; null where `refuse` was told what is wrong. */
 export function check<T>(schema: z.ZodType<T>, value: unknown, refuse: (reason: string) => void): T | null {
   if (value instanceof SyntaxError) {
     refuse(`it is not JSON: ${value.message}`);

@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import { sameAnswer } from './answers.ts';
 import type { ConceptDefinition, DatasetItem, ImportStream, OntologyDefinition } from './items.ts';
+import { check, parseJson } from './jsonFile.ts';
 import { type Bytes, type Line, READ_LIMITS, type ReadLimits, readLines } from './lines.ts';
 import { Problems } from './problems.ts';
-import { withoutNulls } from './records.ts';
 import { conceptKey, description, longText, shortText, slug, split } from './text.ts';
 
 /** Answers that one prompt or fact may accept. */
@@ -114,19 +114,7 @@ async function* parseLines(lines: AsyncIterable<Line>, problems: Problems): Asyn
 }
 
 function parseLine(text: string, refuse: (reason: string) => void): AnyLine | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    refuse(`it is not JSON: ${(error as Error).message}`);
-    return null;
-  }
-  const parsed = anyLine.safeParse(withoutNulls(value));
-  if (parsed.success) return parsed.data;
-  refuse(
-    parsed.error.issues.map(({ path, message }) => [path.join('.'), message].join(' ').trim()).join('; '),
-  );
-  return null;
+  return check(anyLine, parseJson(text), refuse);
 }
 
 /** The ontology that the first lines describe, checked against the known one if there is any. */

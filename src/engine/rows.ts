@@ -18,10 +18,13 @@ export function takeRows(values: Float32Array, rows: readonly number[], width: n
   return taken;
 }
 
-/** The rows of both. */
-export function joinRows(first: Float32Array, second: Float32Array): Float32Array {
-  const all = new Float32Array(first.length + second.length);
-  all.set(first);
-  all.set(second, first.length);
+/** The rows of all, one behind the other. */
+export function joinRows(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.length;
+  }
   return all;
 }

@@ -6,6 +6,7 @@ import {
   GraphQLError,
   getOperationAST,
   getVariableValues,
+  type OperationDefinitionNode,
 } from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import type { Plugin } from 'graphql-yoga';
@@ -29,10 +30,11 @@ export function useCompiled(): Plugin<Context> {
   const compiled = new Set<Asked>();
   return {
     onExecute({ args, setExecuteFn }) {
-      if (!isAcceptable(args)) return;
+      const operation = getOperationAST(args.document, args.operationName);
+      if (operation?.operation !== 'query') return;
       const asked = remember(known, args);
       asked.times += 1;
-      if (asked.times <= ASKED_BEFORE) return;
+      if (asked.times <= ASKED_BEFORE || !isAcceptable(args, operation)) return;
       asked.compiled ??= compile(args);
       if (asked.compiled === 'none') return;
       keep(compiled, asked);
@@ -44,10 +46,12 @@ export function useCompiled(): Plugin<Context> {
   };
 }
 
-function isAcceptable({ schema, document, operationName, variableValues }: ExecutionArgs): boolean {
-  const operation = getOperationAST(document, operationName);
-  if (operation?.operation !== 'query') return false;
-  return !getVariableValues(schema, operation.variableDefinitions ?? [], variableValues ?? {}).errors;
+/** The compiler words otherwise what is wrong with a variable. */
+function isAcceptable(
+  { schema, variableValues }: ExecutionArgs,
+  { variableDefinitions = [] }: OperationDefinitionNode,
+): boolean {
+  return !getVariableValues(schema, variableDefinitions, variableValues ?? {}).errors;
 }
 
 function remember(known: WeakMap<DocumentNode, Map<string, Asked>>, args: ExecutionArgs): Asked {

@@ -14,22 +14,32 @@ export async function readByIds<T extends PgTable, K extends keyof T['$inferSele
   ids: readonly string[],
   without: readonly K[] = [],
 ): Promise<(RowWithout<T, K> | null)[]> {
-  const rows = await statementOf(db, table, key, [], without).execute({ ids });
-  const groups = groupRows(rows, keyOf(table, key));
-  return ids.map((id) => (groups.get(id)?.[0] ?? null) as RowWithout<T, K> | null);
+  const groups = await readGrouped(db, table, key, ids, [], without);
+  return groups.map((rows) => (rows[0] ?? null) as RowWithout<T, K> | null);
 }
 
 /** All rows for each id, in the order of `ids`, each group sorted by `order`. */
-export async function readGroups<T extends PgTable>(
+export function readGroups<T extends PgTable>(
   db: Executor,
   table: T,
   key: PgColumn,
   ids: readonly string[],
   order: readonly PgColumn[] = [],
 ): Promise<T['$inferSelect'][][]> {
-  const rows = await statementOf(db, table, key, order, []).execute({ ids });
+  return readGrouped(db, table, key, ids, order, []);
+}
+
+async function readGrouped(
+  db: Executor,
+  table: PgTable,
+  key: PgColumn,
+  ids: readonly string[],
+  order: readonly PgColumn[],
+  without: readonly PropertyKey[],
+): Promise<Record<string, unknown>[][]> {
+  const rows = await statementOf(db, table, key, order, without).execute({ ids });
   const groups = groupRows(rows, keyOf(table, key));
-  return ids.map((id) => (groups.get(id) ?? []) as T['$inferSelect'][]);
+  return ids.map((id) => groups.get(id) ?? []);
 }
 
 /** What `select` reads: all columns but these. */

@@ -109,12 +109,21 @@ function checkLengths(model: LanguageModel, prompts: readonly Prompt[], tokens: 
 /** Activations at the last token of every one-hop prompt. */
 export async function capturePrompts(
   model: LanguageModel,
-  { prompts, populationOf }: Populations,
+  populations: Populations,
   { layer }: { layer: number },
   { reporter }: JobContext,
 ): Promise<CapturedPopulations> {
-  const { dModel } = model.config;
+  const { prompts } = populations;
   const h = await captureLastTokens(model, prompts, prompts, { layer, breathe: () => reporter.breathe() });
+  return shareOut(populations, h, model.config.dModel);
+}
+
+/** Prompts with their rows of `h [prompts, dModel]`, by the population of their entities. */
+export function shareOut(
+  { prompts, populationOf }: Pick<Populations, 'prompts' | 'populationOf'>,
+  h: Float32Array,
+  dModel: number,
+): CapturedPopulations {
   const captured: Record<Population, CapturedPrompt[]> = { SEEN: [], VALIDATION: [], UNSEEN: [] };
   prompts.forEach((prompt, i) => {
     const row = h.subarray(i * dModel, (i + 1) * dModel);

@@ -28,12 +28,10 @@ export async function captureSilent(
   { reporter }: JobContext,
 ): Promise<Float32Array> {
   const breathe = () => reporter.breathe();
-  let rows: Float32Array = new Float32Array(0);
-  for (const { reader, sequences, positions } of listSilent(model, dataset, learned, settings)) {
-    const part = await captureResidPost(reader, sequences, { layer: settings.layer, positions, breathe });
-    rows = joinRows(rows, part);
-  }
-  return rows;
+  const parts: Float32Array[] = [];
+  for (const { reader, sequences, positions } of listSilent(model, dataset, learned, settings))
+    parts.push(await captureResidPost(reader, sequences, { layer: settings.layer, positions, breathe }));
+  return joinRows(parts);
 }
 
 /**

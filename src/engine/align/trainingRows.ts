@@ -75,7 +75,7 @@ export function prepareRows(given: Given, { silent, ...more }: MoreActivations):
   const answers = more.answers && answersApart(more.answers, norm, dModel);
   const quiet = silent && takeRows(silent, withoutSinks(silent, dModel, norm), dModel);
   const normalization = fitNormalization(
-    answers ? joinRows(h, evenSample(answers.h, learned.length, dModel)) : h,
+    answers ? joinRows([h, evenSample(answers.h, learned.length, dModel)]) : h,
     dModel,
   );
   const toRows = (prompts: readonly CapturedPrompt[]) => rowsOf(prompts, model, nConcepts, normalization);
@@ -121,7 +121,7 @@ function withAnswers(last: Rows, { h, prompts, said, places }: AnswerTokens, by:
     Int32Array.from([...labels, ...Array.from(prompts, (prompt) => labels[prompt]!)]);
   return {
     ...last,
-    x: joinRows(last.x, normalize(h, by)),
+    x: joinRows([last.x, normalize(h, by)]),
     concepts: extend(last.concepts),
     answers: extend(last.answers),
     entities: extend(last.entities),

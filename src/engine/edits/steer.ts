@@ -5,6 +5,7 @@ import { MAX_STEERED_TOKENS, type SteerCall, type SteerResult } from '../contrac
 import type { LoadedPair } from '../loaded.ts';
 import {
   branchTrunk,
+  collectRows,
   type DecodeState,
   decode,
   disposeState,
@@ -12,7 +13,6 @@ import {
   joinStates,
   prefill,
   runTrunk,
-  selectRows,
 } from '../model/decode.ts';
 import type { ResidHook } from '../model/decoder.ts';
 import { generateFrom } from '../model/generate.ts';
@@ -66,9 +66,9 @@ function checkSize({ weights }: LanguageModel, rows: number, prompt: number, mad
 function step(model: LanguageModel, prompt: Tokens, rows: number, hook: ResidHook): DecodeState {
   const before = prefill(model, [prompt.slice(0, -1)]);
   const all = Array.from({ length: rows }, () => prompt.at(-1)!);
-  const copies = selectRows(
-    before,
-    all.map(() => 0),
+  const copies = collectRows(
+    [before],
+    all.map(() => ({ state: 0, row: 0 })),
   );
   try {
     return decode(model, copies, all, hook);

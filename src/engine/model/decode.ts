@@ -110,20 +110,7 @@ export function disposeState({ logits, cache }: DecodeState): void {
   tf.dispose([logits, ...cache.flat()]);
 }
 
-/** The rows of a state as a state of their own. */
-export function selectRows(
-  { logits, cache, lengths, ...rest }: DecodeState,
-  rows: readonly number[],
-): DecodeState {
-  const taken = tidied(() => {
-    const indices = tf.tensor1d(rows as number[], 'int32');
-    const take = <T extends tf.Tensor>(x: T) => tf.gather(x, indices) as T;
-    return { logits: take(logits), cache: cache.map((parts) => parts.map(take)) };
-  });
-  return { ...rest, ...taken, lengths: rows.map((row) => lengths[row]!) };
-}
-
-/** The same of a state that is freed on the way, block by block. */
+/** Rows of a state as one of their own; the state is freed on the way, block by block. */
 export function keepRows(state: DecodeState, rows: readonly number[]): DecodeState {
   const { logits, cache, lengths, ...rest } = state;
   const indices = tf.tensor1d(rows as number[], 'int32');

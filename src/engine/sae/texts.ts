@@ -44,6 +44,6 @@ export async function addSilent(batch: Arrays, texts: TextRows, rows: number): P
   const added = await texts.next(rows);
   const before = batch.silent;
   if (!before) return { ...batch, silent: added };
-  const data = joinRows(before.data as Float32Array, added.data as Float32Array);
+  const data = joinRows([before.data as Float32Array, added.data as Float32Array]);
   return { ...batch, silent: { data, shape: [before.shape[0]! + rows, before.shape[1]!] } };
 }

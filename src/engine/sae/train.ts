@@ -202,7 +202,7 @@ function createDraws({ settings, train, silent }: SaeTraining, streams: TextStre
 function createLooks(training: SaeTraining, stepper: Stepper, history: LatentHistory) {
   const { config, settings, validation, concepts, silent, texts } = training;
   const { pretrain, posttrain, validateEvery, silentRows } = settings;
-  const looked = texts ? joinRows(silent ?? new Float32Array(0), texts.sample) : silent;
+  const looked = texts ? joinRows([...(silent ? [silent] : []), texts.sample]) : silent;
   const validate = createValidation(config, validation, concepts, batchOptions(settings, looked, silentRows));
   return async (
     step: number,

@@ -3,13 +3,9 @@
  * `npx tsx bench/database.ts [scale] [directory]`; scale 1 is 20,000 runs, 5 M metric points, 200,000 events. On the
  * embedded Postgres with its production settings, the API in a process of its own.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { createDatabase } from '../src/db/client.ts';
 import { startEmbeddedPostgres } from '../src/db/embedded.ts';
@@ -17,6 +13,7 @@ import { inspectDatabase } from '../src/db/inspect.ts';
 import { migrateDatabase } from '../src/db/migrate.ts';
 import { encodeGlobalId } from '../src/schema/ids.ts';
 import { type Filled, fillDatabase } from './database/fill.ts';
+import { endProcess, startServer, urlOf } from './serverProcess.ts';
 
 const REPEATS = 40;
 const log = pino({ level: 'warn' });
@@ -98,25 +95,13 @@ async function measure(ask: Ask, { name, query, variables }: Case): Promise<void
   console.log(`${name.padEnd(62)}${at(0.5)}${at(0.95)}${first.toFixed(1).padStart(10)}`);
 }
 
-async function startApi(
-  databaseUrl: string,
-  dataDir: string,
-): Promise<{ ask: Ask; stop(): Promise<unknown> }> {
-  const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', main], {
-    env: {
-      ...process.env,
-      ...{ DATABASE_URL: databaseUrl, DATA_DIR: dataDir, ROLE: 'api', PORT: '0', ENGINE_BACKEND: 'wasm' },
-      MAX_QUERY_COMPLEXITY: '1000000',
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const url = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      if (line.includes('"msg":"listening"')) resolve(JSON.parse(line).url);
-    });
-    child.once('exit', () => reject(new Error('the API did not start')));
-  });
+async function startApi(databaseUrl: string, dataDir: string): Promise<{ ask: Ask; stop(): Promise<void> }> {
+  const env = {
+    ...{ DATABASE_URL: databaseUrl, DATA_DIR: dataDir, ROLE: 'api', PORT: '0', ENGINE_BACKEND: 'wasm' },
+    MAX_QUERY_COMPLEXITY: '1000000',
+  };
+  const started = await startServer(env, 'listening');
+  const url = urlOf(started);
   const ask: Ask = async (query, variables = {}) => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
@@ -127,13 +112,7 @@ async function startApi(
     if (body.errors) throw new Error(JSON.stringify(body.errors[0]));
     return body.data;
   };
-  return {
-    ask,
-    stop() {
-      child.kill('SIGTERM');
-      return once(child, 'exit');
-    },
-  };
+  return { ask, stop: () => endProcess(started.child) };
 }
 
 async function main(): Promise<void> {

@@ -10,13 +10,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readConfig } from '../src/config.ts';
-import { fetchSmolLm2 } from '../src/demo/smollm2.ts';
 import { nativeEnvironment } from '../src/engine/contract/native.ts';
 import { prepareNative } from '../src/engine/native/build.ts';
-import { openFiles } from '../src/formats/huggingFace/files.ts';
-import { openCheckpoint } from '../src/formats/huggingFace/importModel.ts';
-import { writeChunks } from '../src/formats/safetensors.ts';
 import { type MemoryOrder, type MemoryWork, WORKS } from './memory/work.ts';
+import { writeSmolLm2 } from './smollm2.ts';
 
 const { values: options } = parseArgs({ options: { only: { type: 'string' } } });
 const { cacheDir } = readConfig();
@@ -26,7 +23,7 @@ const native = await prepareNative({
 });
 const directory = await mkdtemp(join(tmpdir(), 'memory-'));
 try {
-  const model = await writeModel(join(directory, 'model.safetensors'));
+  const model = await writeSmolLm2(cacheDir, join(directory, 'model.safetensors'), console.error);
   const works = options.only ? options.only.toUpperCase().split(',') : Object.keys(WORKS);
   console.log('| process | peak MB | processor seconds of the work |\n| --- | --- | --- |');
   for (const work of works as MemoryWork[]) {
@@ -35,15 +32,6 @@ try {
   }
 } finally {
   await rm(directory, { recursive: true });
-}
-
-async function writeModel(path: string): Promise<MemoryOrder['model']> {
-  const gguf = await fetchSmolLm2(cacheDir, process.env, console.error);
-  const files = openFiles(async () => gguf);
-  const { config, tokenizer, weights } = await openCheckpoint(files, 'SmolLM2.gguf');
-  await writeChunks(path, weights.chunks());
-  await files.close();
-  return { weights: path, config, tokenizer };
 }
 
 /** In a process of its own, started as a server starts its engine. */

@@ -8,12 +8,13 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { openS3Store } from '../src/db/s3/s3Store.ts';
+import { endProcess, freePort } from './serverProcess.ts';
+import { spread } from './speed/stats.ts';
 
 const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } });
 const BYTES = 500_000_000;
@@ -116,10 +117,7 @@ async function askRclone(endpoint: string, artifact: string): Promise<Record<Way
 }
 
 async function startGateway(root: string): Promise<{ endpoint: string; child: ChildProcess }> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
+  const port = await freePort();
   const { accessKeyId: ROOT_ACCESS_KEY, secretAccessKey: ROOT_SECRET_KEY } = CREDENTIALS;
   const child = spawn('versitygw', ['--quiet', '--port', `127.0.0.1:${port}`, 'posix', root], {
     env: { ...process.env, ROOT_ACCESS_KEY, ROOT_SECRET_KEY },
@@ -139,14 +137,13 @@ async function startGateway(root: string): Promise<{ endpoint: string; child: Ch
 
 function report(times: Record<ClientName, Times>): void {
   const both = ({ upload, download }: Times) => upload.map((seconds, i) => seconds + download[i]!);
-  const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
   console.log(`medians of ${options.rounds} rounds, at a load of ${loadavg()[0]!.toFixed(0)}`);
   for (const [what, bytes, of] of [
     ['to the bucket', BYTES, ({ upload }: Times) => upload],
     ['back', BYTES, ({ download }: Times) => download],
     ['to the bucket and back', 2 * BYTES, both],
   ] as const) {
-    const seconds = CLIENTS.map((client) => median(of(times[client])));
+    const seconds = CLIENTS.map((client) => spread(of(times[client])).median);
     const rates = CLIENTS.map((client, i) => `${client} ${(bytes / MB / seconds[i]!).toFixed(0)} MB/s`);
     const ratios = CLIENTS.slice(1).map(
       (client, i) => `${(seconds[i + 1]! / seconds[0]!).toFixed(2)} × ${client}`,
@@ -163,7 +160,6 @@ const { endpoint, child } = await startGateway(join(directory, 'buckets')).catch
 try {
   report(await measure(directory, endpoint));
 } finally {
-  child.kill();
-  await once(child, 'exit');
+  await endProcess(child);
   await rm(directory, { recursive: true, force: true });
 }

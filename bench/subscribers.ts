@@ -4,16 +4,16 @@
  * One API server as it is started, on an embedded Postgres of its own; subscribers, each on a WebSocket of its own, in a
  * second process; this one writes the events, as a worker does. All share the cores of the machine.
  */
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { appendMetrics } from '../src/db/queries/events.ts';
 import { encodeGlobalId } from '../src/schema/ids.ts';
+import { endProcess, startServer, urlOf } from './serverProcess.ts';
 import type { Crowd, CrowdReport } from './subscribers/client.ts';
 import { openRuns } from './subscribers/runs.ts';
 import { measureUnread } from './subscribers/unread.ts';
@@ -27,7 +27,6 @@ const { values: options } = parseArgs({
   },
 });
 const subscribers = Number(options.subscribers);
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const CLIENT = fileURLToPath(new URL('./subscribers/client.ts', import.meta.url));
 
 interface Figures {
@@ -40,7 +39,7 @@ interface Figures {
 }
 
 const runs = await openRuns();
-const server = await startServer(runs.connectionString);
+const server = await startApi(runs.connectionString);
 try {
   const parts: Record<string, () => Promise<unknown>> = {
     paced: () => measure({ readers: subscribers, deaf: 20 }, 20 * Number(options.seconds), writePaced),
@@ -55,8 +54,7 @@ try {
   console.log(JSON.stringify(report, null, 2));
   if (options.out) await writeFile(options.out, `${JSON.stringify(report, null, 2)}\n`);
 } finally {
-  server.child.kill('SIGTERM');
-  await once(server.child, 'exit');
+  await endProcess(server.child);
   await runs.close();
 }
 
@@ -145,19 +143,13 @@ async function residentMB(): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024;
 }
 
-async function startServer(connectionString: string) {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
-    env: {
-      ...process.env,
-      ...{ DATABASE_URL: connectionString, ROLE: 'api', PORT: '0', DATA_DIR: runs.directory },
-      ...{ ENGINE_BACKEND: 'wasm', MAX_SUBSCRIPTIONS: '5000', LOG_LEVEL: 'info' },
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const url = await new Promise<string>((resolve) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      if (line.includes('"listening"')) resolve((JSON.parse(line) as { url: string }).url);
-    });
-  });
+async function startApi(connectionString: string) {
+  const env = {
+    ...{ DATABASE_URL: connectionString, ROLE: 'api', PORT: '0', DATA_DIR: runs.directory },
+    ...{ ENGINE_BACKEND: 'wasm', MAX_SUBSCRIPTIONS: '5000', LOG_LEVEL: 'info' },
+  };
+  const started = await startServer(env, 'listening');
+  const { child } = started;
+  const url = urlOf(started);
   return { child, url, endpoint: `${url}/graphql`, residentMB };
 }

@@ -3,23 +3,19 @@
  * as fast as on one worker it is. Workers and their engines are kept to half a core by control groups, so that two cores
  * are enough to see it; four take both, so nothing else should run. On Linux, as root.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type ApiClient, createApiClient } from '../src/demo/client.ts';
 import { GENERATE_DATASET, START_MODEL_RUN } from '../src/demo/operations.ts';
 import { generate, start, until } from './kills/runs.ts';
 import { readFigures } from './results/figures.ts';
 import { START_ALIGNMENT_SWEEP } from './results/operations.ts';
+import { endProcess, startServer, urlOf } from './serverProcess.ts';
 
 const { values: options } = parseArgs({ options: { steps: { type: 'string', default: '2000' } } });
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const SHARE = 0.5;
 const PERIOD_US = 100_000;
 /** Over others on the machine, so that they do not take of that half. */
@@ -28,8 +24,8 @@ const COUNTS = [1, 2, 4];
 /** Eight parts, so that four workers have two each. */
 const PARTS = { layers: [0, 1, 2, 3], seeds: [0, 1] };
 
-/** A control group whose processes have half a core together; `enter` is a shell's command that puts it into it. */
-function makeGroup(name: string): { enter: string; remove(): void } {
+/** A control group whose processes have half a core together; `within` runs a command in it. */
+function makeGroup(name: string): { within: readonly string[]; remove(): void } {
   const isFirst = existsSync('/sys/fs/cgroup/cpu/cpu.shares');
   const path = join(isFirst ? '/sys/fs/cgroup/cpu' : '/sys/fs/cgroup', name);
   mkdirSync(path);
@@ -41,48 +37,22 @@ function makeGroup(name: string): { enter: string; remove(): void } {
     writeFileSync(join(path, 'cpu.max'), `${SHARE * PERIOD_US} ${PERIOD_US}`);
     writeFileSync(join(path, 'cpu.weight'), String(100 * PRECEDENCE));
   }
-  return { enter: `echo $$ > ${path}/cgroup.procs`, remove: () => rmdirSync(path) };
-}
-
-interface Server {
-  child: ChildProcess;
-  /** The line that says that it is up. */
-  line: string;
-}
-
-async function startServer(env: Record<string, string>, message: string, enter = ':'): Promise<Server> {
-  const command = `${enter} && exec "$0" --import tsx "$1"`;
-  const child = spawn('sh', ['-c', command, process.execPath, MAIN], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const line = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (text) => {
-      if (text.includes(`"msg":"${message}`)) resolve(text);
-    });
-    child.once('exit', (code) => reject(new Error(`${env.ROLE} ended with ${code} before it was ready`)));
-  });
-  return { child, line };
-}
-
-async function stop({ child }: Server): Promise<void> {
-  const gone = once(child, 'exit');
-  child.kill('SIGTERM');
-  await gone;
+  const enter = `echo $$ > ${path}/cgroup.procs && exec "$@"`;
+  return { within: ['sh', '-c', enter, 'sh'], remove: () => rmdirSync(path) };
 }
 
 /** Does `work` while so many limited workers are up. */
 async function withWorkers<T>(count: number, dataDir: string, work: () => Promise<T>): Promise<T> {
   const groups = Array.from({ length: count }, (_, i) => makeGroup(`alignsae-${process.pid}-${i}`));
   const workers = await Promise.all(
-    groups.map(({ enter }) =>
-      startServer({ ROLE: 'worker', DATA_DIR: dataDir }, 'the worker takes runs', enter),
+    groups.map(({ within }) =>
+      startServer({ ROLE: 'worker', DATA_DIR: dataDir }, 'the worker takes runs', { within }),
     ),
   );
   try {
     return await work();
   } finally {
-    await Promise.all(workers.map(stop));
+    await Promise.all(workers.map(({ child }) => endProcess(child)));
     for (const group of groups) group.remove();
   }
 }
@@ -130,8 +100,8 @@ const dataDir = await mkdtemp(join(tmpdir(), 'alignsae-workers-'));
 await chmod(dataDir, 0o755);
 const api = await startServer({ ROLE: 'api', PORT: '0', DATA_DIR: dataDir }, 'listening');
 try {
-  await measure((JSON.parse(api.line) as { url: string }).url, dataDir);
+  await measure(urlOf(api), dataDir);
 } finally {
-  await stop(api);
+  await endProcess(api.child);
   await rm(dataDir, { recursive: true, force: true });
 }

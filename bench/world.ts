@@ -12,14 +12,11 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readConfig } from '../src/config.ts';
 import { readWorldDataset, worldSubject } from '../src/data/world.ts';
-import { fetchSmolLm2 } from '../src/demo/smollm2.ts';
 import { loadLanguageModel } from '../src/engine/model/languageModel.ts';
 import { promptedBy } from '../src/engine/model/prompting.ts';
-import { openFiles } from '../src/formats/huggingFace/files.ts';
-import { openCheckpoint } from '../src/formats/huggingFace/importModel.ts';
-import { writeChunks } from '../src/formats/safetensors.ts';
 import { loadBenchBackend } from './backend.ts';
 import { quietContext } from './quietContext.ts';
+import { writeSmolLm2 } from './smollm2.ts';
 import { knownPart, lessOf, openKnowledge } from './world/knowledge.ts';
 import { Readings } from './world/readings.ts';
 import { type KeptStudy, type Known, renderWorld } from './world/report.ts';
@@ -81,13 +78,9 @@ async function listStudies() {
 }
 
 async function prepare(layers: readonly number[]): Promise<Studied & { known: Known }> {
-  const path = await fetchSmolLm2(cacheDir, process.env, console.log);
-  const files = openFiles(async () => path);
-  const { config, tokenizer, weights } = await openCheckpoint(files, 'SmolLM2.gguf');
-  const file = join(STORE, 'model.safetensors');
-  await writeChunks(file, weights.chunks());
-  await files.close();
-  const alone = await loadLanguageModel({ weights: file, config, tokenizer });
+  const alone = await loadLanguageModel(
+    await writeSmolLm2(cacheDir, join(STORE, 'model.safetensors'), console.log),
+  );
   const isLess = options.layers !== '';
   const world = await readWorldDataset({ subject, ...(isLess && { entities: LESS_ENTITIES }) });
   const model = promptedBy(alone, world);

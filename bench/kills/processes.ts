@@ -1,15 +1,9 @@
 /** An API and a worker as processes of their own on one embedded Postgres, and who of them can be killed. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { endProcess, freePort, startServer } from '../serverProcess.ts';
 
 export const VICTIMS = ['engine', 'worker', 'api', 'postgres'] as const;
 export type Victim = (typeof VICTIMS)[number];
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 export interface Household {
   url: string;
@@ -22,8 +16,8 @@ export async function startHousehold(dataDir: string): Promise<Household> {
   const port = await freePort();
   const env = { DATA_DIR: dataDir, PORT: String(port), CHECKPOINT_INTERVAL: '500ms', LOG_LEVEL: 'info' };
   const start = {
-    api: () => startProcess({ ...env, ROLE: 'api' }, 'listening'),
-    worker: () => startProcess({ ...env, ROLE: 'worker' }, 'the worker takes runs'),
+    api: () => startServer({ ...env, ROLE: 'api' }, 'listening'),
+    worker: () => startServer({ ...env, ROLE: 'worker' }, 'the worker takes runs'),
   };
   const running = { api: await start.api(), worker: await start.worker() };
   return {
@@ -31,39 +25,19 @@ export async function startHousehold(dataDir: string): Promise<Household> {
     async kill(victim) {
       const pid =
         victim === 'engine'
-          ? await engineOf(running.worker.pid!)
+          ? await engineOf(running.worker.child.pid!)
           : victim === 'postgres'
             ? await postmasterOf(dataDir)
-            : running[victim].pid!;
+            : running[victim].child.pid!;
       if (pid === null) return false;
       process.kill(pid, 'SIGKILL');
       if (victim === 'api' || victim === 'worker') running[victim] = await start[victim]();
       return true;
     },
     async stop() {
-      for (const child of [running.worker, running.api]) {
-        child.kill('SIGTERM');
-        if (child.exitCode === null) await once(child, 'exit');
-      }
+      for (const { child } of [running.worker, running.api]) await endProcess(child);
     },
   };
-}
-
-/** Resolves when it has logged a message that begins so. */
-async function startProcess(env: Record<string, string>, message: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  await new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      if (line.includes(`"msg":"${message}`)) resolve();
-    });
-    child.once('exit', (code) =>
-      reject(new Error(`${env.ROLE} ended with code ${code} before it was ready`)),
-    );
-  });
-  return child;
 }
 
 async function engineOf(worker: number): Promise<number | null> {
@@ -90,13 +64,4 @@ async function processes(): Promise<{ pid: number; parent: number; command: stri
     }),
   );
   return found;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { Bucket } from '../../src/db/s3/bucket.ts';
+import { spread } from '../speed/stats.ts';
 import type { Time } from './faults.ts';
 import type { Member } from './team.ts';
 
@@ -78,11 +79,7 @@ export function describeSizes(sizes: readonly Sizes[]): string[] {
   };
   return Object.entries(whose).map(([key, name]) => {
     const of = (part: readonly Sizes[]) => part.map((size) => size[key as keyof Sizes]);
-    const medians = parts.map((part) => (part.length > 0 ? median(of(part)).toFixed(0) : '–'));
+    const medians = parts.map((part) => (part.length > 0 ? spread(of(part)).median.toFixed(0) : '–'));
     return `| ${[`${name}, MB`, ...medians, Math.max(...of(sizes)).toFixed(0)].join(' | ')} |`;
   });
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

@@ -1,17 +1,14 @@
 /** Two APIs and three workers, each on a machine of its own, and one Postgres and one S3 server that they reach over a network. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { Bucket } from '../../src/db/s3/bucket.ts';
 import { createLogger } from '../../src/log.ts';
 import { startS3 } from '../../test/helpers/s3.ts';
+import { endProcess, startServer } from '../serverProcess.ts';
 import { HUB, layNetwork, type Machine, SUBNET } from './network.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const NAMES = ['api-1', 'api-2', 'worker-1', 'worker-2', 'worker-3'];
 const BUCKET_URL = 's3://test/soak';
 /** What is reachable from other machines asks for a key. */
@@ -76,53 +73,28 @@ export async function startTeam(directory: string, python: string) {
 async function startMember(name: string, machine: Machine, own: Record<string, string>): Promise<Member> {
   const isApi = name.startsWith('api');
   const env = { ...own, HOST: machine.address, PORT: '4000' };
-  let child: ChildProcess | null = null;
-  const end = async (signal: NodeJS.Signals) => {
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
-    child.kill(signal);
-    await gone;
+  const message = isApi ? 'listening' : 'the worker takes runs';
+  const begin = async (): Promise<ChildProcess> => {
+    for (;;)
+      try {
+        return (await startServer(env, message, { within: machine.within, stderr: 'ignore' })).child;
+      } catch {
+        // A start may fall into a partition; a supervisor would try again.
+      }
   };
-  const begin = async () => {
-    // A start may fall into a partition; a supervisor would try again.
-    for (let isUp = false; !isUp; ) {
-      const started = await launch(machine, env, isApi ? 'listening' : 'the worker takes runs');
-      ({ child, isUp } = started);
-    }
-  };
-  await begin();
+  let child = await begin();
   return {
     name,
     url: isApi ? `http://${machine.address}:4000` : '',
     machine,
     async restart(signal) {
-      await end(signal);
-      await begin();
+      await endProcess(child, signal);
+      child = await begin();
     },
     async memory() {
-      const text = await readFile(`/proc/${child?.pid}/status`, 'utf8').catch(() => '');
+      const text = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
       return Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0) * 1024;
     },
-    stop: () => end('SIGTERM'),
+    stop: () => endProcess(child),
   };
-}
-
-/** Resolves when it has logged a message that begins so, or with `isUp` false where it ended before. */
-async function launch(
-  { within }: Machine,
-  env: Record<string, string>,
-  message: string,
-): Promise<{ child: ChildProcess; isUp: boolean }> {
-  const [command, ...args] = [...within, process.execPath, '--import', 'tsx', MAIN];
-  const child = spawn(command!, args, {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  const isUp = await new Promise<boolean>((resolve) => {
-    createInterface({ input: child.stdout! }).on('line', (text) => {
-      if (text.includes(`"msg":"${message}`)) resolve(true);
-    });
-    child.once('exit', () => resolve(false));
-  });
-  return { child, isUp };
 }

@@ -22,13 +22,9 @@ import {
   trainOnPeople,
 } from './results/people.ts';
 import { renderOneHop } from './results/report.ts';
-import { type Model, type SeedStudy, studySeed } from './results/study.ts';
+import { type Model, SEEDS, type SeedStudy, studySeed } from './results/study.ts';
 import { type RecipeName, studyTwoHops, type TwoHopStudy } from './results/twoHop.ts';
 import { renderTwoHop } from './results/twoHopReport.ts';
-
-/** Recipes were chosen on others. */
-const ONE_HOP_SEEDS = [0, 1, 2, 3, 4];
-const FRESH_SEEDS = [30, 31, 32, 33, 34];
 
 /** A study that is measured and kept by itself. */
 interface Unit {
@@ -65,16 +61,16 @@ const grok = (preset: GrokkingStudy['preset'], seed: number): Unit => ({
 
 const UNITS: Record<Part, readonly Unit[]> = {
   'one-hop': [
-    ...ONE_HOP_SEEDS.map(
+    ...SEEDS.map(
       (seed): Unit => ({
         ...{ name: `presets-${seed}`, seed },
         async measure(api) {
           const study = await studySeed(api, seed, trial);
-          return { study, layers: seed === 0 ? await studyLayers(api, study.model.id, trial) : null };
+          return { study, layers: seed === SEEDS[0] ? await studyLayers(api, study.model.id, trial) : null };
         },
       }),
     ),
-    { name: 'depth', seed: 0, measure: async (api) => ({ study: await studyDepth(api, trial) }) },
+    { name: 'depth', seed: SEEDS[0]!, measure: async (api) => ({ study: await studyDepth(api, trial) }) },
   ],
   people: [
     { name: 'model', seed: 0, measure: async (api) => ({ study: await trainOnPeople(api, trial) }) },
@@ -88,8 +84,8 @@ const UNITS: Record<Part, readonly Unit[]> = {
       }),
     ),
   ],
-  'two-hop': [...FRESH_SEEDS.map((seed) => twoHop('RELATIONS', seed)), twoHop('PUBLISHED', 9)],
-  grokking: [...FRESH_SEEDS.flatMap((seed) => [grok('GROKKING', seed), grok('IMPLICIT', seed)])],
+  'two-hop': [...SEEDS.map((seed) => twoHop('RELATIONS', seed)), twoHop('PUBLISHED', 9)],
+  grokking: [...SEEDS.flatMap((seed) => [grok('GROKKING', seed), grok('IMPLICIT', seed)])],
 };
 
 /** What is kept of a study: how it was measured beside what was measured. */
@@ -166,7 +162,7 @@ async function render(part: Part): Promise<void> {
     const layers = all.find((each) => each.layers)?.layers;
     const depth = await kept.find<Kept<Layers>>(part, 'depth');
     const everything = depth ? [...all, depth] : all;
-    // The report lays seed 0 open; without it there is none.
+    // The report lays the first seed open; without it there is none.
     if (layers)
       await kept.write(
         part,

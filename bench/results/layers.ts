@@ -4,7 +4,7 @@ import { heading } from '../../src/demo/terminal.ts';
 import { result } from './ask.ts';
 import { markdown, type Rate, type Row, share, show } from './markdown.ts';
 import * as operations from './operations.ts';
-import { TRIAL, trainModel } from './study.ts';
+import { GATHERING, SEEDS, TRIAL, trainModel } from './study.ts';
 
 export interface Layers {
   bindingByLayer: { layer: number; seed: number | null; rate: Rate }[];
@@ -20,7 +20,7 @@ export interface Layers {
 }
 
 /** Eight blocks, so that the best layer may be neither the first nor the last. */
-const DEEP = { nLayers: 8, steps: 1500 };
+const DEEP = { ...GATHERING, nLayers: 8, steps: 1500 };
 
 /** Every layer of a model, from before the first block. */
 export function studyLayers(api: ApiClient, modelId: string, trial: boolean): Promise<Layers> {
@@ -31,7 +31,7 @@ export function studyLayers(api: ApiClient, modelId: string, trial: boolean): Pr
 /** Every layer of a deeper model, each at every alpha. */
 export async function studyDepth(api: ApiClient, trial: boolean): Promise<Layers> {
   heading(`${DEEP.nLayers} blocks`);
-  const model = await trainModel(api, 0, trial ? TRIAL.model : DEEP);
+  const model = await trainModel(api, SEEDS[0]!, { ...DEEP, ...(trial && TRIAL.model) });
   return sweepLayers(api, model.id, { everyAlpha: true, ...(trial && TRIAL.alignment) });
 }
 
@@ -60,7 +60,7 @@ export function layerTable({ bindingByLayer, swapSuccessByLayer }: Layers): stri
 export function renderDepth(depth: Layers | null): string[] {
   if (!depth) return [];
   return [
-    `The same of a model of ${DEEP.nLayers} blocks (${DEEP.steps.toLocaleString('en')} steps, seed 0), and its swaps, alpha × layer:`,
+    `The same of a model of ${DEEP.nLayers} blocks (${DEEP.steps.toLocaleString('en')} steps, seed ${SEEDS[0]}), and its swaps, alpha × layer:`,
     layerTable(depth),
     alphaByLayer(depth),
   ];

@@ -98,10 +98,24 @@ export interface SeedStudy {
   withheld: { pairs: Cell; target: { key: string; cell: Cell } };
   /** COUNTERFACTUAL with more of the silence term. */
   quiet: { alignment: Alignment; cell: Cell };
+  /** The same on a model whose first block has an MLP too. */
+  plain: { model: Model; alignments: Record<PlainPreset, Alignment> };
 }
 
+/** Recipes were chosen on others. */
+export const SEEDS = [30, 31, 32, 33, 34];
+
+/**
+ * A first block that gathers what is asked and looks nothing up: behind it the question and the person stand in an
+ * activation as a sum, in which one direction a concept can be exchanged.
+ */
+export const GATHERING = { attentionOnlyBlocks: 1 } as const;
+
 /** What the recipe for a real model has: isolation on texts is the figure that it must move. */
-export const QUIET = { weights: { silence: 10 }, silentRows: 256 } as const;
+export const QUIET = { weights: { silence: 40 }, silentRows: 256 } as const;
+
+export const PLAIN_PRESETS = ['PAPER', 'COUNTERFACTUAL'] as const;
+export type PlainPreset = (typeof PLAIN_PRESETS)[number];
 
 const CONTROLS = [
   ...['UNSUPERVISED_LATENT', 'UNSUPERVISED_LATENTS', 'RANDOM_LATENT', 'MEAN_DIFFERENCE', 'LINEAR_PROBE'],
@@ -122,7 +136,7 @@ export const TRIAL = {
 
 export async function studySeed(api: ApiClient, seed: number, trial: boolean): Promise<SeedStudy> {
   heading(`Seed ${seed}`);
-  const model = await trainModel(api, seed, trial ? TRIAL.model : {});
+  const model = await trainModel(api, seed, { ...GATHERING, ...(trial && TRIAL.model) });
   const align = (settings: object) =>
     alignModel(api, model.id, { seed, ...settings, ...(trial && TRIAL.alignment) });
   const alignments = {
@@ -141,7 +155,7 @@ export async function studySeed(api: ApiClient, seed: number, trial: boolean): P
   );
   const sweepOf = (preset: Preset) => {
     const isMain = preset === 'COUNTERFACTUAL';
-    const some = seed === 0 && isMain ? { isolationPerPair: 5 } : { methods: ['LATENT_DECODE'] };
+    const some = seed === SEEDS[0] && isMain ? { isolationPerPair: 5 } : { methods: ['LATENT_DECODE'] };
     // Controls do not depend on the preset.
     const controls = isMain ? CONTROLS : ['RANDOM_LATENT'];
     const settings = { seed, ...some, controls, ...(trial && TRIAL.sweep) };
@@ -153,7 +167,26 @@ export async function studySeed(api: ApiClient, seed: number, trial: boolean): P
     AUTHORS: await sweepOf('AUTHORS'),
   };
   const withheld = await studyWithheld(api, align, seed);
-  return { seed, model, alignments, baseline, sweeps, withheld, quiet: await studyQuiet(api, align, seed) };
+  const quiet = await studyQuiet(api, align, seed);
+  return {
+    seed,
+    model,
+    alignments,
+    baseline,
+    sweeps,
+    withheld,
+    quiet,
+    plain: await studyPlain(api, seed, trial),
+  };
+}
+
+/** Blocks as GPT-2 has them, from the first. */
+async function studyPlain(api: ApiClient, seed: number, trial: boolean): Promise<SeedStudy['plain']> {
+  const model = await trainModel(api, seed, trial ? TRIAL.model : {});
+  const align = (preset: PlainPreset) =>
+    alignModel(api, model.id, { seed, preset, ...(trial && TRIAL.alignment) });
+  const alignments = { PAPER: await align('PAPER'), COUNTERFACTUAL: await align('COUNTERFACTUAL') };
+  return { model, alignments };
 }
 
 export async function trainModel(api: ApiClient, seed: number, more: object = {}): Promise<Model> {

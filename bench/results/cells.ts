@@ -1,0 +1,45 @@
+/** What the tables of one hop pick from a study. */
+import { pooled, type Rate } from './markdown.ts';
+import type { Alignment, Cell, Preset, SeedStudy } from './study.ts';
+
+export function swapsOf({ swaps }: Alignment, control: string, split?: string): Rate {
+  return pooled(
+    swaps
+      .filter((s) => s.control === control && s.population === 'UNSEEN' && (!split || s.split === split))
+      .map(({ trials, successes }) => ({ trials, successes })),
+  );
+}
+
+/** The sweep's cell at the alpha that the alignment chose. */
+export function chosenCell({ alignments, sweeps }: SeedStudy, preset: Preset): Cell {
+  const { chosenAlpha } = alignments[preset];
+  const cells = sweeps[preset].results.filter(({ method }) => method === 'LATENT_DECODE');
+  const near = (cell: Cell) => Math.abs(cell.alpha - chosenAlpha);
+  return cells.reduce((a, b) => (near(b) < near(a) ? b : a));
+}
+
+export function pooledCell(seeds: readonly SeedStudy[], preset: Preset, alpha: number): Rate {
+  const cells = seeds.flatMap((s) => s.sweeps[preset].results);
+  return pooled(cells.filter((c) => c.method === 'LATENT_DECODE' && c.alpha === alpha).map((c) => c.success));
+}
+
+export function bestPooled(seeds: readonly SeedStudy[], preset: Preset, alphas: readonly number[]) {
+  const all = alphas.map((alpha) => ({ alpha, rate: pooledCell(seeds, preset, alpha) }));
+  return all.reduce((a, b) => ((b.rate.value ?? 0) > (a.rate.value ?? 0) ? b : a));
+}
+
+export function best(controls: readonly Cell[], kind: string, method: string): Cell | undefined {
+  const cells = controls.filter((cell) => cell.kind === kind && cell.method === method);
+  return cells.length > 0 ? bestOf(cells) : undefined;
+}
+
+export function bestOf(cells: readonly Cell[]): Cell {
+  return cells.reduce((a, b) => ((b.success.value ?? 0) > (a.success.value ?? 0) ? b : a));
+}
+
+/** One text in so many is about the source, as many as there are concepts: biographies state each as often. */
+export function allTexts(cells: readonly Cell[]): number {
+  const texts = pooled(cells.map((cell) => cell.texts)).value!;
+  const statements = pooled(cells.map((cell) => cell.statements)).value!;
+  return (5 * texts + statements) / 6;
+}

@@ -1,0 +1,71 @@
+/** The first table of one hop: what was aimed at and what was reached. */
+import { allTexts, best, bestPooled, chosenCell, swapsOf } from './cells.ts';
+import type { Layers } from './layers.ts';
+import { markdown, pooled, share, show } from './markdown.ts';
+import { type Alignment, PRESETS, type SeedStudy } from './study.ts';
+
+export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers: Layers }): string {
+  const counterfactual = pooled(seeds.map((s) => swapsOf(s.alignments.COUNTERFACTUAL, 'CONCEPT')));
+  const paper = bestPooled(seeds, 'PAPER', [1.5, 2, 2.5]);
+  const random = pooled(PRESETS.flatMap((p) => seeds.map((s) => swapsOf(s.alignments[p], 'RANDOM_LATENT'))));
+  const isolation = seeds.map((s) => chosenCell(s, 'COUNTERFACTUAL'));
+  const unsupervised = Math.max(
+    ...seeds.map(
+      (s) =>
+        best(s.sweeps.COUNTERFACTUAL.controls, 'UNSUPERVISED_LATENT', 'LATENT_DECODE')?.success.value ?? 0,
+    ),
+  );
+  const ours = Math.min(...isolation.map((cell) => cell.success.value!));
+  const bindings = layers.bindingByLayer.filter(({ seed }) => seed !== null);
+  const swaps = layers.swapSuccessByLayer
+    .filter(({ seed }) => seed !== null)
+    .map(({ rate }) => rate.value ?? 0);
+  const speed = Math.max(...seeds.map((s) => s.sweeps.COUNTERFACTUAL.editsPerSecond));
+  const pairs = pooled(seeds.map((s) => s.withheld.pairs.success));
+  const targets = pooled(seeds.map((s) => s.withheld.target.cell.success));
+  const worst = (of: (study: SeedStudy) => Alignment) =>
+    Math.min(...seeds.map((s) => swapsOf(of(s), 'CONCEPT').value ?? 0));
+  return markdown(
+    ['what', 'aim', 'reached'],
+    ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .96', show(counterfactual)],
+    ['the same, worst seed', '≥ .93', share(worst((s) => s.alignments.COUNTERFACTUAL))],
+    [
+      'swaps, unseen people, PAPER, best alpha of 1.5 to 2.5',
+      '≥ .90',
+      `${show(paper.rate)} at ${paper.alpha}`,
+    ],
+    [
+      'on plain blocks, COUNTERFACTUAL: mean; worst seed',
+      'shown',
+      `${show(pooled(seeds.map(({ plain }) => swapsOf(plain.alignments.COUNTERFACTUAL, 'CONCEPT'))))}; ${share(worst((s) => s.plain.alignments.COUNTERFACTUAL))}`,
+    ],
+    ['withheld (person, target) pairs', '≥ .80', show(pairs)],
+    ['withheld target concepts', '≥ .80', show(targets)],
+    ['isolation, prompts about other concepts', '≥ .98', show(pooled(isolation.map((c) => c.otherPrompts)))],
+    [
+      'isolation, texts that state nothing of the source',
+      '≥ .97',
+      show(pooled(isolation.map((c) => c.texts))),
+    ],
+    ['the same with more silence', '≥ .97', show(pooled(seeds.map(({ quiet }) => quiet.cell.texts)))],
+    [
+      'swaps, unseen people, with more silence: mean; worst seed',
+      'no lower',
+      `${show(pooled(seeds.map(({ quiet }) => swapsOf(quiet.alignment, 'CONCEPT'))))}; ${share(worst((s) => s.quiet.alignment))}`,
+    ],
+    ['isolation, all texts', 'shown', share(allTexts(isolation))],
+    ['random latents', '≤ .02', show(random)],
+    [
+      'unsupervised SAE, same method, best alpha, best seed, against our worst seed',
+      '≤ ¼',
+      `${share(unsupervised)} / ${share(ours)}`,
+    ],
+    [
+      'binding by layer, first → best',
+      '≤ .30 → ≥ .99',
+      `${share(bindings[0]!.rate.value)} → ${share(Math.max(...bindings.map(({ rate }) => rate.value ?? 0)))}`,
+    ],
+    ['swaps by layer, best less worst', '≥ .81', share(Math.max(...swaps) - Math.min(...swaps))],
+    ['edits a second in a sweep', '≥ 4,000', Math.round(speed).toLocaleString('en')],
+  );
+}

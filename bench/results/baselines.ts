@@ -44,7 +44,7 @@ export function baselineText(seeds: readonly SeedStudy[]): string {
 
 /** Alpha is chosen over all seeds together. */
 export function baselineTable(seeds: readonly SeedStudy[]): string {
-  const ofSlots = (preset: Preset) => seeds.flatMap(({ sweeps }) => sweeps[preset].results);
+  const ofSlots = (preset: Preset) => seeds.flatMap(({ sweeps }) => sweeps[preset]?.results ?? []);
   const controls = seeds.flatMap(({ sweeps }) => sweeps.COUNTERFACTUAL.controls);
   const kinds = [...new Set(controls.map(({ kind }) => kind!))];
   const row = (name: string, cells: readonly Cell[]): Row => {

@@ -1,6 +1,22 @@
 /** What the tables of one hop pick from a study. */
 import { pooled, type Rate } from './markdown.ts';
-import type { Alignment, Cell, Preset, SeedStudy } from './study.ts';
+import { type Alignment, type Cell, PRESETS, type Preset, type SeedStudy } from './study.ts';
+
+/** The studies that have the preset, each with its alignment. */
+export function alignedBy(seeds: readonly SeedStudy[], preset: Preset) {
+  return seeds.flatMap((study) => {
+    const alignment = study.alignments[preset];
+    return alignment ? [{ study, seed: study.seed, alignment }] : [];
+  });
+}
+
+/** Those that the study has. */
+export function presetsOf({ alignments }: SeedStudy) {
+  return PRESETS.flatMap((preset) => {
+    const alignment = alignments[preset];
+    return alignment ? [{ preset, alignment }] : [];
+  });
+}
 
 export function swapsOf({ swaps }: Alignment, control: string, split?: string): Rate {
   return pooled(
@@ -10,16 +26,16 @@ export function swapsOf({ swaps }: Alignment, control: string, split?: string): 
   );
 }
 
-/** The sweep's cell at the alpha that the alignment chose. */
+/** The sweep's cell at the alpha that the alignment chose; of a preset that the study has. */
 export function chosenCell({ alignments, sweeps }: SeedStudy, preset: Preset): Cell {
-  const { chosenAlpha } = alignments[preset];
-  const cells = sweeps[preset].results.filter(({ method }) => method === 'LATENT_DECODE');
+  const { chosenAlpha } = alignments[preset]!;
+  const cells = sweeps[preset]!.results.filter(({ method }) => method === 'LATENT_DECODE');
   const near = (cell: Cell) => Math.abs(cell.alpha - chosenAlpha);
   return cells.reduce((a, b) => (near(b) < near(a) ? b : a));
 }
 
 export function pooledCell(seeds: readonly SeedStudy[], preset: Preset, alpha: number): Rate {
-  const cells = seeds.flatMap((s) => s.sweeps[preset].results);
+  const cells = seeds.flatMap((s) => s.sweeps[preset]?.results ?? []);
   return pooled(cells.filter((c) => c.method === 'LATENT_DECODE' && c.alpha === alpha).map((c) => c.success));
 }
 

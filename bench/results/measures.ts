@@ -1,10 +1,11 @@
 /** What the paper's authors measure, beside ours: tables over all seeds. */
+import { alignedBy } from './cells.ts';
 import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
 import { type Alignment, type AlignmentSwaps, PRESETS, type SeedStudy } from './study.ts';
 
 export function measureTable(seeds: readonly SeedStudy[]): string {
   const rows = PRESETS.map((preset): Row => {
-    const all = seeds.map((seed) => seed.alignments[preset]);
+    const all = alignedBy(seeds, preset).map(({ alignment }) => alignment);
     const swaps = all.flatMap((alignment) => alignment.swaps.filter(isReported));
     const mean = (of: (binding: Alignment['binding']) => number | null, digits: number) => {
       const values = all.flatMap(({ binding }) => of(binding) ?? []);

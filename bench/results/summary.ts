@@ -1,5 +1,5 @@
 /** The first table of one hop: what was aimed at and what was reached. */
-import { allTexts, best, bestPooled, chosenCell, swapsOf } from './cells.ts';
+import { alignedBy, allTexts, best, bestPooled, chosenCell, swapsOf } from './cells.ts';
 import type { Layers } from './layers.ts';
 import { markdown, pooled, share, show } from './markdown.ts';
 import { type Alignment, PRESETS, type SeedStudy } from './study.ts';
@@ -7,7 +7,9 @@ import { type Alignment, PRESETS, type SeedStudy } from './study.ts';
 export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers: Layers }): string {
   const counterfactual = pooled(seeds.map((s) => swapsOf(s.alignments.COUNTERFACTUAL, 'CONCEPT')));
   const paper = bestPooled(seeds, 'PAPER', [1.5, 2, 2.5]);
-  const random = pooled(PRESETS.flatMap((p) => seeds.map((s) => swapsOf(s.alignments[p], 'RANDOM_LATENT'))));
+  const random = pooled(
+    PRESETS.flatMap((p) => alignedBy(seeds, p).map(({ alignment }) => swapsOf(alignment, 'RANDOM_LATENT'))),
+  );
   const isolation = seeds.map((s) => chosenCell(s, 'COUNTERFACTUAL'));
   const unsupervised = Math.max(
     ...seeds.map(

@@ -1,15 +1,22 @@
 /** The tables of one hop: swaps, isolation, what was withheld, reconstruction. */
-import { allTexts, chosenCell, pooledCell, swapsOf } from './cells.ts';
+import { alignedBy, allTexts, chosenCell, pooledCell, presetsOf, swapsOf } from './cells.ts';
 import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
 import { PLAIN_PRESETS, PRESETS, type SeedStudy } from './study.ts';
 
 export function swapTable(seeds: readonly SeedStudy[]): string {
   const rows = PRESETS.flatMap((preset) => {
-    const of = (split: string) => seeds.map((s) => swapsOf(s.alignments[preset], 'CONCEPT', split));
-    const own = seeds.map((s, i): Row => {
-      const { chosenAlpha } = s.alignments[preset];
-      const random = swapsOf(s.alignments[preset], 'RANDOM_LATENT');
-      return [preset, s.seed, chosenAlpha, show(of('TRAIN')[i]!), show(of('TEST_OOD')[i]!), show(random)];
+    const aligned = alignedBy(seeds, preset);
+    const of = (split: string) => aligned.map(({ alignment }) => swapsOf(alignment, 'CONCEPT', split));
+    const own = aligned.map(({ seed, alignment }, i): Row => {
+      const random = swapsOf(alignment, 'RANDOM_LATENT');
+      return [
+        preset,
+        seed,
+        alignment.chosenAlpha,
+        show(of('TRAIN')[i]!),
+        show(of('TEST_OOD')[i]!),
+        show(random),
+      ];
     });
     const deviation = (split: string) => `${show(pooled(of(split)))}, s.d. ${share(spread(of(split)))}`;
     return [...own, [preset, 'all', '', deviation('TRAIN'), deviation('TEST_OOD'), ''] as Row];
@@ -49,7 +56,7 @@ export function plainTable(seeds: readonly SeedStudy[]): string {
 
 export function isolationTable(seeds: readonly SeedStudy[]): string {
   const rows = [...PRESETS, 'Quiet' as const].flatMap((name) =>
-    seeds.map((s): Row => {
+    (name === 'Quiet' ? seeds : alignedBy(seeds, name).map(({ study }) => study)).map((s): Row => {
       const cell = name === 'Quiet' ? s.quiet.cell : chosenCell(s, name);
       return [
         name,
@@ -84,8 +91,7 @@ export function withheldTable(seeds: readonly SeedStudy[]): string {
 
 export function bindingTable(seeds: readonly SeedStudy[]): string {
   const rows = seeds.flatMap((s): Row[] => [
-    ...PRESETS.map((preset): Row => {
-      const { binding, reconstruction: r } = s.alignments[preset];
+    ...presetsOf(s).map(({ preset, alignment: { binding, reconstruction: r } }): Row => {
       const { train, testOod } = s.model;
       return [
         ...[s.seed, preset, `${share(train)} / ${share(testOod)}`, share(binding.accuracy)],
@@ -104,9 +110,9 @@ export function bindingTable(seeds: readonly SeedStudy[]): string {
 
 export function faithfulnessTable(seeds: readonly SeedStudy[]): string {
   const rows = seeds.flatMap((s) =>
-    PRESETS.map((preset): Row => {
+    presetsOf(s).map(({ preset, alignment }): Row => {
       const of = (replacement: string) => {
-        const found = s.alignments[preset].faithfulness.find((f) => f.replacement === replacement)!;
+        const found = alignment.faithfulness.find((f) => f.replacement === replacement)!;
         return `${share(found.accuracy.value)}, ${found.crossEntropy.toFixed(2)}`;
       };
       return [s.seed, preset, of('CLEAN'), of('RECONSTRUCTION'), of('MEAN'), of('ZERO')];
@@ -124,7 +130,10 @@ export function fragmentationTable(seeds: readonly SeedStudy[]): string {
   const rows = seeds.map(
     (s): Row => [
       s.seed,
-      ...PRESETS.map((preset) => of(s.alignments[preset].conceptLatents)),
+      ...PRESETS.map((preset) => {
+        const aligned = s.alignments[preset];
+        return aligned ? of(aligned.conceptLatents) : '–';
+      }),
       of(s.baseline.conceptLatents),
     ],
   );

@@ -2,11 +2,13 @@
 import {
   add,
   customGrad,
+  expandDims,
   type GradSaveFunc,
   matMul,
   sum,
   type Tensor,
   type Tensor2D,
+  type Tensor3D,
 } from '@tensorflow/tfjs-core';
 import { attribute, hasKernels, rawOp } from './native/rawOps.ts';
 
@@ -14,12 +16,13 @@ import { attribute, hasKernels, rawOp } from './native/rawOps.ts';
 export const LINEAR_WEIGHT = 'AlignsaeLinearWeight';
 
 /**
- * `x [M, K]`, `weight [K, N]`, `bias [N]` or none → `[M, N]`.
+ * `x [M, K]`, `weight [K, N]`, `bias [N]` or none → `[M, N]`; or stacks of them, each its own, `bias [count, N]`.
  * @param active Columns of `x`, from the left, that came out of an activation which passes no gradient where it is 0:
  * there the gradient of `x` may be left out.
  */
-export function linear(x: Tensor2D, weight: Tensor2D, bias: Tensor | null, active = 0): Tensor2D {
-  if (!hasKernels()) return bias ? add(matMul(x, weight), bias) : matMul(x, weight);
+export function linear<T extends Tensor2D | Tensor3D>(x: T, weight: T, bias: Tensor | null, active = 0): T {
+  const rows = x.rank - 2;
+  if (!hasKernels()) return (bias ? add(matMul(x, weight), expandDims(bias, rows)) : matMul(x, weight)) as T;
   const op = customGrad((...args) => {
     const save = args.pop() as unknown as GradSaveFunc;
     const [x, weight, bias] = args as [Tensor, Tensor, Tensor?];
@@ -30,12 +33,12 @@ export function linear(x: Tensor2D, weight: Tensor2D, bias: Tensor | null, activ
         rawOp('AlignsaeLinearInput', [attribute.int('active', active)], [dy, weight, x]),
         rawOp(LINEAR_WEIGHT, [], [x, dy]),
       ];
-      return args.length === 3 ? [...ofProduct, sum(dy, 0)] : ofProduct;
+      return args.length === 3 ? [...ofProduct, sum(dy, rows)] : ofProduct;
     };
     const value = bias
       ? rawOp('AlignsaeLinear', [], [x, weight, bias])
       : rawOp('AlignsaeProduct', [], [x, weight]);
     return { value, gradFunc };
   });
-  return op(...(bias ? [x, weight, bias] : [x, weight])) as Tensor2D;
+  return op(...(bias ? [x, weight, bias] : [x, weight])) as T;
 }

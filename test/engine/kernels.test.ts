@@ -62,6 +62,30 @@ describe.each(SHAPES)('linear of %i × %i by %i', (M, K, N) => {
   });
 });
 
+describe('stacks', () => {
+  const [C, M, K, N] = [5, 9, 33, 50];
+  const shapes = [
+    [C, M, K],
+    [C, K, N],
+    [C, N],
+  ] as const;
+
+  test.each([1, 0.04])('each is multiplied by its own, with a share of %d', (share) => {
+    const inputs = shapes.map((shape, i) => tensorOf(numbers(shape, i === 0 ? share : 1)));
+    const own: Op = (x, w, b) => linear(x as tf.Tensor3D, w as tf.Tensor3D, b ?? null);
+    const plain: Op = (x, w, b) => tf.add(tf.matMul(x!, w!), b ? tf.expandDims(b, 1) : 0);
+    compare(own, plain, inputs, 2e-5 * Math.sqrt(K + M));
+    compare(own, plain, inputs.slice(0, 2), 2e-5 * Math.sqrt(K + M));
+  });
+
+  test('a stack goes with one of as many', () => {
+    const [x, w, b] = [numbers([2, 3, 4]), numbers([3, 4, 5]), numbers([3, 5])].map(tensorOf);
+    expect(() => linear(x as tf.Tensor3D, w as tf.Tensor3D, b!)).toThrow(
+      /x \[2, 3, 4\] · weight \[3, 4, 5\]/,
+    );
+  });
+});
+
 test('linear says which shapes do not fit', () => {
   const [x, w, b] = [numbers([2, 3]), numbers([4, 5]), numbers([5])].map(tensorOf);
   expect(() => linear(x as tf.Tensor2D, w as tf.Tensor2D, b!)).toThrow(/x \[2, 3\] · weight \[4, 5\]/);

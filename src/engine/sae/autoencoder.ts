@@ -200,6 +200,7 @@ export function valueLogits(config: SaeConfig, weights: Tensors, slots: tf.Tenso
       tf.expandDims(weights['value.hidden.bias']!, 1),
     ),
   ); // [C, M, H]
-  const out = tf.matMul(hidden as tf.Tensor3D, weights['value.out.weight'] as tf.Tensor3D); // [C, M, V]
-  return tf.reshape(tf.add(out, tf.expandDims(weights['value.out.bias']!, 1)), [C * M, dVocab]);
+  const weight = weights['value.out.weight'] as tf.Tensor3D;
+  const out = linear(hidden as tf.Tensor3D, weight, weights['value.out.bias']!); // [C, M, V]
+  return tf.reshape(out, [C * M, dVocab]);
 }

@@ -97,7 +97,9 @@ struct LinearInput {
         const Sparse entries(X.at(i), M, K, active);
         if (entries.worthwhile()) return entries.dot(dY.at(i), W.at(i), N, dX.at(i));
       }
-      multiply(K, M, N, {W.at(i), N, 1}, {dY.at(i), 1, N}, nullptr, dX.at(i), 1, K);
+      // The smaller of the two is packed against the order it lies in; with few rows the result is written against it too.
+      if (M >= K) multiply(M, K, N, {dY.at(i), N, 1}, {W.at(i), 1, N}, nullptr, dX.at(i), K, 1);
+      else multiply(K, M, N, {W.at(i), N, 1}, {dY.at(i), 1, N}, nullptr, dX.at(i), 1, K);
       if (active > 0) silence(X.at(i), M, K, active, dX.at(i));
     });
   }

@@ -1,6 +1,7 @@
 #include "sparse.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "parallel.h"
@@ -50,12 +51,18 @@ Sparse::Sparse(const float* data, int64_t rows, int64_t columns, int64_t checked
     : rows_(rows), columns_(columns), begin_(rows + 1) {
   checked = std::min(checked, columns);
   const int64_t least = 1 + (1 << 16) / columns;
+  const int64_t most = int64_t(WORTHWHILE * double(rows) * double(columns));
+  // Of a dense matrix a tenth is looked at.
+  std::atomic<int64_t> found{0};
   parallel(rows, least, [&](int64_t from, int64_t to) {
-    for (int64_t i = from; i < to; i++) begin_[i + 1] = countEntries(data + i * columns, checked) + columns - checked;
+    for (int64_t i = from; i < to && found.load(std::memory_order_relaxed) <= most; i++) {
+      begin_[i + 1] = countEntries(data + i * columns, checked) + columns - checked;
+      found.fetch_add(begin_[i + 1], std::memory_order_relaxed);
+    }
   });
-  for (int64_t i = 0; i < rows; i++) begin_[i + 1] += begin_[i];
-  worthwhile_ = begin_[rows] <= WORTHWHILE * rows * columns;
+  worthwhile_ = found <= most;
   if (!worthwhile_) return;
+  for (int64_t i = 0; i < rows; i++) begin_[i + 1] += begin_[i];
   entries_.resize(begin_[rows]);
   parallel(rows, least, [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++) {

@@ -7,6 +7,7 @@ import { TARGETS } from './test/portable/targets.ts';
 const FILES = [
   'test/portable/target.test.ts',
   'test/engine/kernels.test.ts',
+  'test/engine/products.test.ts',
   ...['attention', 'decode', 'layers'].map((name) => `test/engine/model/${name}.test.ts`),
   ...['losses', 'batches'].map((name) => `test/engine/sae/${name}.test.ts`),
 ];

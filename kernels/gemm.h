@@ -10,6 +10,10 @@ struct View {
   int64_t row, column;
 };
 
+// Most rows of B that are summed up at once, and packed: a panel of 48 columns has 192 kB, which fit into the second-level
+// cache. Sums of deeper products are added block by block.
+constexpr int64_t PRODUCT_DEPTH = 1024;
+
 // C [M, N] = A [M, K] · B [K, N] + bias [N]; bias may be null. C has strides too.
 void multiply(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias, float* C, int64_t rowC, int64_t columnC);
 

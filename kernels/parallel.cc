@@ -99,6 +99,8 @@ class Pool {
   std::atomic<uint64_t> round_{0};
 };
 
+thread_local bool alone = false;
+
 }  // namespace
 
 int threadCount() {
@@ -113,9 +115,15 @@ void parallel(int64_t count, int64_t least, const std::function<void(int64_t, in
   // More parts than threads, so that one which is held up leaves some of its own to the others.
   const int64_t most = threadCount() == 1 ? 1 : 4 * threadCount();
   const int64_t parts = std::min(most, std::max<int64_t>(1, count / std::max<int64_t>(1, least)));
-  if (parts == 1 || !busy->try_lock()) return part(0, count);
+  if (parts == 1 || alone || !busy->try_lock()) return part(0, count);
   pool->run(int(parts), [&](int i) { part(count * i / parts, count * (i + 1) / parts); });
   busy->unlock();
+}
+
+void inThisThread(const std::function<void()>& work) {
+  alone = true;
+  work();
+  alone = false;
 }
 
 }  // namespace alignsae

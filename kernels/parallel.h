@@ -12,4 +12,7 @@ int threadCount();
 // done. A call while another is under way, such as from a second op of the same graph, runs in its own thread alone.
 void parallel(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)>& part);
 
+// Runs `work`, in which `parallel` uses this thread alone.
+void inThisThread(const std::function<void()>& work);
+
 }  // namespace alignsae

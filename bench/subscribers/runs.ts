@@ -28,7 +28,7 @@ export async function openRuns() {
   const dataset = await generateDataset(db, { people: 1, seed: 0 });
   const worker = await registerWorker(db, {
     ...{ id: randomUUID(), hostname: 'bench', pid: process.pid, backend: 'wasm' },
-    ...{ tensorflowVersion: null, devices: [], fallbackReason: null },
+    ...{ tensorflowVersion: null, devices: [], fallbackReason: null, products: [] },
   });
   return {
     ...{ db, directory, connectionString },

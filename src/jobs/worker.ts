@@ -112,7 +112,7 @@ export class RunWorker {
   }
 
   async #announce(): Promise<WorkerPresence> {
-    const { backend, tensorflowVersion, devices, fallbackReason } = this.#options.info;
+    const { backend, tensorflowVersion, devices, fallbackReason, products } = this.#options.info;
     return announceWorker(
       this.#options.database,
       {
@@ -123,6 +123,7 @@ export class RunWorker {
         tensorflowVersion,
         devices,
         fallbackReason,
+        products,
       },
       { log: this.#log, heartbeatMs: HEARTBEAT_MS, onDeclaredDead: () => this.#comeBack() },
     );

@@ -1,4 +1,10 @@
 /** The engine: what computes, what waits, and who works. */
+
+import {
+  type ProductChoice as Choice,
+  PRODUCT_SHAPES,
+  type ProductTrial as Trial,
+} from '../engine/contract/products.ts';
 import type { BackendInfo } from '../engine/contract/protocol.ts';
 import { countQueue, listWorkers, readBackend, runsOfWorkers, workersByIds } from '../services/engine.ts';
 import { builder } from './builder.ts';
@@ -28,6 +34,47 @@ const Device = builder.objectRef<BackendInfo['devices'][number]>('Device').imple
   }),
 });
 
+const ProductShape = builder.enumType('ProductShape', {
+  description: 'A kind of matrix product, by its shape and how its operands lie in memory.',
+  values: Object.fromEntries(
+    Object.entries(PRODUCT_SHAPES).map(([name, description]) => [name, { description }]),
+  ) as Record<Choice['shape'], { description: string }>,
+});
+
+const ProductTrial = builder.objectRef<Trial>('ProductTrial').implement({
+  description:
+    'One way to multiply matrices, and its speed with one kind of shape. All give the same numbers.',
+  fields: (t) => ({
+    rows: t.exposeInt('rows', { description: 'Rows of the result that are kept in registers at once.' }),
+    columns: t.exposeInt('columns', {
+      description: 'Columns of the result that are kept in registers at once.',
+    }),
+    panelBytes: t.exposeInt('panelBytes', {
+      description: 'Bytes of the right matrix that are meant to stay in the second-level cache.',
+    }),
+    gigaflops: t.exposeFloat('gigaflops', {
+      description:
+        'Billions of operations in a second of processor time of one core, measured when the engine was built.',
+    }),
+    chosen: t.exposeBoolean('chosen', {
+      description:
+        'Whether products of this kind are computed so: the first, unless another was faster by 5 %.',
+    }),
+  }),
+});
+
+const ProductChoice = builder.objectRef<Choice>('ProductChoice').implement({
+  description: 'How products of one kind are computed.',
+  fields: (t) => ({
+    shape: t.field({ type: ProductShape, description: 'The kind.', resolve: ({ shape }) => shape }),
+    trials: t.field({
+      type: [ProductTrial],
+      description: 'The ways that were tried.',
+      resolve: ({ trials }) => trials,
+    }),
+  }),
+});
+
 const Queue = builder.objectRef<{ queued: number; running: number }>('Queue').implement({
   description: 'How much work there is, over all workers.',
   fields: (t) => ({
@@ -41,6 +88,8 @@ const backendFields = {
   tensorflowVersion: 'Version of TensorFlow; null where it is not used.',
   devices: 'The processors it can use.',
   fallbackReason: 'Why TensorFlow is not in use; null when it is.',
+  products:
+    'How the processor multiplies matrices, by kind of product, chosen by what was measured when the engine was built there; empty on GPUs and on wasm.',
 };
 
 const Engine = builder.objectRef<BackendInfo>('Engine').implement({
@@ -60,6 +109,11 @@ const Engine = builder.objectRef<BackendInfo>('Engine').implement({
     fallbackReason: t.exposeString('fallbackReason', {
       nullable: true,
       description: backendFields.fallbackReason,
+    }),
+    products: t.field({
+      type: [ProductChoice],
+      description: backendFields.products,
+      resolve: (info) => [...info.products],
     }),
     queue: t.field({
       type: Queue,
@@ -94,6 +148,11 @@ builder.node(WorkerRef, {
     fallbackReason: t.exposeString('fallbackReason', {
       nullable: true,
       description: backendFields.fallbackReason,
+    }),
+    products: t.field({
+      type: [ProductChoice],
+      description: backendFields.products,
+      resolve: (worker) => [...worker.products],
     }),
     startedAt: t.expose('startedAt', { type: 'DateTime', description: 'When it started.' }),
     lastSeenAt: t.expose('lastSeenAt', {

@@ -52,6 +52,6 @@ export async function runsOfWorkers(db: Executor, workerIds: readonly string[]):
 export async function readBackend(db: Executor, ownEngine: Pick<Engine, 'info'>): Promise<BackendInfo> {
   const [worker] = await listWorkers(db);
   if (!worker) return ownEngine.info();
-  const { backend, tensorflowVersion, devices, fallbackReason } = worker;
-  return { backend: backend as BackendInfo['backend'], tensorflowVersion, devices, fallbackReason };
+  const { backend, tensorflowVersion, devices, fallbackReason, products } = worker;
+  return { backend: backend as BackendInfo['backend'], tensorflowVersion, devices, fallbackReason, products };
 }

@@ -55,7 +55,7 @@ test('Postgres killed under a live server: subscribers miss nothing, and workers
     database,
     {
       ...{ id: randomUUID(), hostname: 'test', pid: process.pid, backend: 'wasm' },
-      ...{ tensorflowVersion: null, devices: [], fallbackReason: null },
+      ...{ tensorflowVersion: null, devices: [], fallbackReason: null, products: [] },
     },
     { log: silentLog, heartbeatMs: 100, onDeclaredDead: () => expect.unreachable() },
   );

@@ -35,7 +35,7 @@ const { workers } = tables;
 
 const newWorker = (): NewWorker => ({
   ...{ id: randomUUID(), hostname: 'test', pid: process.pid, backend: 'wasm' },
-  ...{ tensorflowVersion: null, devices: [], fallbackReason: null },
+  ...{ tensorflowVersion: null, devices: [], fallbackReason: null, products: [] },
 });
 
 async function announce(heartbeatMs: number): Promise<void> {

@@ -1,10 +1,12 @@
 /** Rows that many tests need before they can begin. */
+
 import { randomUUID } from 'node:crypto';
 import type { Db } from '../../src/db/client.ts';
 import type { Claim } from '../../src/db/queries/events.ts';
 import { claimRun, finishRun, insertRun, type NewRun, type Run } from '../../src/db/queries/runs.ts';
 import { registerWorker, type Worker } from '../../src/db/queries/workers.ts';
 import { artifacts, datasets, models, ontologies } from '../../src/db/tables/index.ts';
+import type { ProductChoice } from '../../src/engine/contract/products.ts';
 
 /** An empty dataset of an ontology of its own; its id. */
 export async function insertDataset(db: Db): Promise<string> {
@@ -32,10 +34,14 @@ export async function insertQueuedRun(db: Db, values: RunValues = {}): Promise<R
   return insertRun(db, newRun({ ...values, datasetId: values.datasetId ?? (await insertDataset(db)) }));
 }
 
+/** What a worker may have measured of one kind of product. */
+const trial = { rows: 8, columns: 48, panelBytes: 393_216, gigaflops: 90.5, chosen: true };
+const products: ProductChoice[] = [{ shape: 'FEW_ROWS', trials: [trial] }];
+
 export function insertWorker(db: Db): Promise<Worker> {
   return registerWorker(db, {
     ...{ id: randomUUID(), hostname: 'test', pid: process.pid, backend: 'wasm' },
-    ...{ tensorflowVersion: null, devices: [], fallbackReason: null },
+    ...{ tensorflowVersion: null, devices: [], fallbackReason: null, products },
   });
 }
 

@@ -335,9 +335,14 @@ describe('engine', () => {
     expect(engine.queue.running).toBeGreaterThan(0);
     expect(engine.queue.queued).toBeGreaterThan(0);
     expect(engine.workers.at(-1)).toMatchObject({ runs: [{ id: run.globalId }] });
-    const { node } = await api.ask('query ($id: ID!) { node(id: $id) { ... on Worker { hostname } } }', {
-      id: engine.workers.at(-1).id,
-    });
-    expect(node).toEqual({ hostname: 'test' });
+    const products = 'products { shape trials { rows columns panelBytes gigaflops chosen } }';
+    const { node, of } = await api.ask(
+      `query ($id: ID!) { node(id: $id) { ... on Worker { hostname ${products} } } of: engine { ${products} } }`,
+      { id: engine.workers.at(-1).id },
+    );
+    const trial = { rows: 8, columns: 48, panelBytes: 393_216, gigaflops: 90.5, chosen: true };
+    const measured = [{ shape: 'FEW_ROWS', trials: [trial] }];
+    expect(node).toEqual({ hostname: 'test', products: measured });
+    expect(of).toEqual({ products: measured });
   });
 });

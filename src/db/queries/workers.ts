@@ -18,7 +18,7 @@ export async function lockWorker(session: Executor, lockKey: number): Promise<vo
 export type Worker = typeof workers.$inferSelect;
 export type NewWorker = Pick<
   Worker,
-  'id' | 'hostname' | 'pid' | 'backend' | 'tensorflowVersion' | 'devices' | 'fallbackReason'
+  'id' | 'hostname' | 'pid' | 'backend' | 'tensorflowVersion' | 'devices' | 'fallbackReason' | 'products'
 >;
 
 /** Stores the worker; the returned `lockKey` is what its presence has to hold. */

@@ -1,6 +1,7 @@
 /** Worker processes. */
 import { sql } from 'drizzle-orm';
 import { index, integer, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import type { ProductChoice } from '../../engine/contract/products.ts';
 import { instant } from './columns.ts';
 
 export const workers = pgTable(
@@ -15,6 +16,7 @@ export const workers = pgTable(
     tensorflowVersion: text('tensorflow_version'),
     devices: jsonb('devices').$type<{ name: string; kind: 'CPU' | 'GPU' }[]>().notNull(),
     fallbackReason: text('fallback_reason'),
+    products: jsonb('products').$type<readonly ProductChoice[]>().notNull().default([]),
     startedAt: instant('started_at').notNull().defaultNow(),
     lastSeenAt: instant('last_seen_at').notNull().defaultNow(),
     /** Set when it left in order, or when another found its lock free. */

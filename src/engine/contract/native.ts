@@ -1,3 +1,5 @@
+import type { ProductChoice } from './products.ts';
+
 /**
  * What the builder hands to whoever forks an engine child, as plain data: it travels in the `init` message, and
  * `nativeEnvironment` turns it into the child's environment.
@@ -12,6 +14,8 @@ export type NativeAddon =
       gpus: readonly string[];
       /** Directories of shared libraries that the dynamic loader must be told about before the child starts. */
       libraryDirs: readonly string[];
+      /** How its kernels multiply; empty where they do not, on GPUs. */
+      products: readonly ProductChoice[];
     }
   | { available: false; reason: string };
 

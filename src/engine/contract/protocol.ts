@@ -19,6 +19,7 @@ import type {
 import type { ModelSnapshot } from './model.ts';
 import type { NativeAddon } from './native.ts';
 import type { Phase } from './phases.ts';
+import type { ProductChoice } from './products.ts';
 import type { EngineJobs, EngineRunKind } from './runs.ts';
 import type { SwapCall, SwapResult } from './swap.ts';
 import type { SweepCell } from './swapSweep.ts';
@@ -33,6 +34,8 @@ export interface BackendInfo {
   devices: { name: string; kind: 'CPU' | 'GPU' }[];
   /** Why the native addon is not in use; null when it is. */
   fallbackReason: string | null;
+  /** How the kernels multiply, by kind of shape; empty without them. */
+  products: readonly ProductChoice[];
 }
 
 /** One logged training step: `values` by metric name, such as `loss` or `loss/bind`. */

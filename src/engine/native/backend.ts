@@ -10,9 +10,10 @@ import {
 } from '@tensorflow/tfjs-core';
 import { AppError } from '../../errors.ts';
 import type { NativeAddon } from '../contract/native.ts';
+import type { ProductChoice } from '../contract/products.ts';
 import type { BackendChoice, BackendInfo } from '../contract/protocol.ts';
 import { restoreUtilFunctions } from './nodeCompat.ts';
-import type { NativeBinding } from './rawOps.ts';
+import { attribute, type NativeBinding, rawOps } from './rawOps.ts';
 import { requireOfTfjsNode } from './tfjsNode.ts';
 import { registerWasmKernels } from './wasmKernels.ts';
 
@@ -55,12 +56,23 @@ async function loadNative(addon: NativeAddon & { available: true }): Promise<Bac
     registerBackend('tensorflow', () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu'));
   }
   await activate('tensorflow');
+  chooseProducts(addon.products);
   return {
     backend: 'tensorflow',
     tensorflowVersion: binding.TF_Version,
     devices: binding.isUsingGpuDevice() ? addon.gpus.map((name) => ({ name, kind: 'GPU' })) : [cpu()],
     fallbackReason: null,
+    products: addon.products,
   };
+}
+
+/** Tells the kernels which implementation was measured to be the fastest for each kind of shape. */
+function chooseProducts(products: readonly ProductChoice[]): void {
+  for (const [shape, { trials }] of products.entries()) {
+    const implementation = trials.findIndex(({ chosen }) => chosen);
+    const attributes = [attribute.int('shape', shape), attribute.int('implementation', implementation)];
+    rawOps('AlignsaeChooseProduct', attributes, [], 0);
+  }
 }
 
 async function loadWasm(reason: string): Promise<BackendInfo> {
@@ -69,7 +81,7 @@ async function loadWasm(reason: string): Promise<BackendInfo> {
   await import('@tensorflow/tfjs-backend-wasm');
   registerWasmKernels();
   await withoutNewListeners(() => activate('wasm'));
-  return { backend: 'wasm', tensorflowVersion: null, devices: [cpu()], fallbackReason: reason };
+  return { backend: 'wasm', tensorflowVersion: null, devices: [cpu()], fallbackReason: reason, products: [] };
 }
 
 /**

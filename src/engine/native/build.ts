@@ -5,13 +5,15 @@
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import { type NativeAddon, nativeEnvironment } from '../contract/native.ts';
+import type { NativeAddon } from '../contract/native.ts';
+import type { ProductChoice } from '../contract/products.ts';
 import { type Environment, execute } from './command.ts';
 import { ADDON, type BindingSource, compileCommands, findCompiler, readBindingSource } from './compile.ts';
 import { inTemporaryDir, sha256Of, temporaryDir } from './files.ts';
 import { withLock } from './lock.ts';
 import { inspectMachine, type Machine, unsupportedReason } from './machine.ts';
 import { findPrebuilt } from './prebuilt.ts';
+import { probeAddon } from './products.ts';
 import {
   findPythonTensorflow,
   LIBRARIES,
@@ -40,6 +42,8 @@ interface BuildRecord {
   tensorflowVersion: string;
   libraries: { path: string; bytes: number }[];
   libraryDirs: readonly string[];
+  /** Measured once, when the addon was new here. */
+  products: ProductChoice[];
 }
 
 /** Where an addon below an unpacked wheel finds its libraries. */
@@ -95,6 +99,7 @@ async function readFinished({ root, recordFile, machine }: Build): Promise<Nativ
     tensorflowVersion: record.tensorflowVersion,
     gpus: machine.gpus,
     libraryDirs,
+    products: record.products,
   };
 }
 
@@ -177,25 +182,22 @@ async function compile(build: Build, compiler: string, tensorflow: Tensorflow): 
   await record(build, addon, tensorflow);
 }
 
-/** Loads the addon in a process of its own, which an unsuitable CPU or library would end, and writes the record. */
+/** Tries the addon and writes the record. */
 async function record(build: Build, addon: string, tensorflow: Tensorflow): Promise<void> {
   const { root, options, recordFile } = build;
   const { libDir, libraryDirs } = tensorflow;
-  const given: NativeAddon = { available: true, path: addon, tensorflowVersion: '', gpus: [], libraryDirs };
-  const version = await execute(
-    { file: process.execPath, args: ['-p', 'require(process.argv[1]).TF_Version', addon] },
-    { ...options.environment, ...nativeEnvironment(given, options.environment), NODE_OPTIONS: '' },
-  );
+  const { tensorflowVersion, products } = await probeAddon(addon, libraryDirs, options.environment);
   const libraries = LIBRARIES.map((library) => join(libDir, library));
   const portable = (path: string) => (isWithin(root, path) ? relative(root, path) : path);
   const content: BuildRecord = {
     addon: portable(addon),
     sha256: await sha256Of(addon),
-    tensorflowVersion: version.trim(),
+    tensorflowVersion,
     libraries: await Promise.all(
       libraries.map(async (path) => ({ path: portable(path), bytes: (await stat(path)).size })),
     ),
     libraryDirs: libraryDirs.map(portable),
+    products,
   };
   const temporary = `${recordFile}.${process.pid}`;
   await writeFile(temporary, JSON.stringify(content, null, 2));

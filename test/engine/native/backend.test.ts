@@ -19,6 +19,7 @@ const broken: NativeAddon = {
   tensorflowVersion: '2.21.0',
   gpus: [],
   libraryDirs: [],
+  products: [],
 };
 
 interface Answer {
@@ -50,6 +51,7 @@ describe('in an engine child', () => {
       tensorflowVersion: expect.stringMatching(/^2\.\d+\.\d+$/),
       devices: [{ name: expect.stringMatching(/./), kind: expect.stringMatching(/^[CG]PU$/) }],
       fallbackReason: null,
+      products: native.available && native.products,
     });
     expect(product).toEqual([
       [19, 22],
@@ -65,6 +67,7 @@ describe('in an engine child', () => {
       tensorflowVersion: null,
       devices: [{ name: expect.stringMatching(/./), kind: 'CPU' }],
       fallbackReason: 'There is no C++ compiler.',
+      products: [],
     });
     expect(product).toEqual([
       [19, 22],

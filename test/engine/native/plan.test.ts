@@ -4,6 +4,7 @@ import { nativeEnvironment } from '../../../src/engine/contract/native.ts';
 import { compileCommands } from '../../../src/engine/native/compile.ts';
 import { downloadCommand } from '../../../src/engine/native/download.ts';
 import { type Machine, unsupportedReason } from '../../../src/engine/native/machine.ts';
+import { chooseProducts } from '../../../src/engine/native/products.ts';
 import { chooseWheels, destinationOf, wheelFile, wheelPart } from '../../../src/engine/native/wheels.ts';
 
 const machine: Machine = { platform: 'linux', arch: 'x64', glibc: '2.36', gpus: [] };
@@ -112,12 +113,27 @@ test('the addon needs both libraries by name and is told where to find them, wit
   ]);
 });
 
+test('of the ways to multiply the first is taken, unless another is faster by more than 5 %', () => {
+  const tiles = [8, 48, 393_216, 6, 64, 1_048_576];
+  const speeds = [[100, 104], [100, 106], ...Array(6).fill([100, 50])].flat();
+  const choices = chooseProducts(tiles, speeds);
+  expect(choices.map(({ trials }) => trials.findIndex(({ chosen }) => chosen))).toEqual([
+    0, 1, 0, 0, 0, 0, 0, 0,
+  ]);
+  expect(choices[1]!.trials[1]).toEqual({
+    ...{ rows: 6, columns: 64, panelBytes: 1_048_576 },
+    ...{ gigaflops: 106, chosen: true },
+  });
+  expect(chooseProducts([], []), 'on GPUs').toEqual([]);
+});
+
 describe('the environment of an engine child', () => {
   const addon = {
     available: true,
     path: '/a.node',
     tensorflowVersion: '2.21.0',
     gpus: ['NVIDIA H100'],
+    products: [],
   } as const;
 
   test('names the NVIDIA libraries before what was there', () => {

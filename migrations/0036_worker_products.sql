@@ -1,0 +1,1 @@
+ALTER TABLE "workers" ADD COLUMN "products" jsonb DEFAULT '[]'::jsonb NOT NULL;

@@ -77,8 +77,8 @@ export async function renderGrokking(studies: readonly GrokkingStudy[], images: 
       ],
       ...sorted.map(rowOf),
     ),
-    'Slots ≥ .9: the first checkpoint at which the diagonal of both hops’ binding matrices is .9 or more, with an SAE trained on each checkpoint, and with those of the last checkpoint reading them all. Of an untrained model slots read something too, for relations are words of the question.',
-    'Swaps of the models at the end, where a hop’s answer is predicted, LATENT_DECODE, held-out questions, withheld pairs, hops 1 / 2:',
+    'Slots ≥ .9: the first checkpoint at which the diagonal of both hops’ binding matrices is .9 or more, with an SAE trained on each checkpoint, and with those of the last checkpoint reading them all. Of an untrained model slots read something too, for relations are words of the question. The SAEs of the last checkpoint read nothing of earlier ones until near the end: at a constant rate the activations move on all the while, and each checkpoint needs its own.',
+    'Swaps of the models at the end, where a hop’s answer is predicted, LATENT_DECODE, held-out questions, withheld pairs, hops 1 / 2; the true activation is the ceiling of any edit at that token. Behind the first block the last token of an `IMPLICIT` question has its first relation alone; the second is looked up in the block above, which no edit there can exchange:',
     markdown(
       ['preset', 'seed', 'slots', 'unsupervised', 'mean difference', 'true activation', 'sum'],
       ...sorted.map(

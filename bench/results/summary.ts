@@ -32,6 +32,13 @@ export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers
     ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .96', show(counterfactual)],
     ['the same, worst seed', '≥ .93', share(worst((s) => s.alignments.COUNTERFACTUAL))],
     [
+      'by seed (true activation there, the ceiling at alpha 1)',
+      'shown',
+      seeds
+        .map((s) => `${share(swapsOf(s.alignments.COUNTERFACTUAL, 'CONCEPT').value)} (${ceiling(s)})`)
+        .join('; '),
+    ],
+    [
       'swaps, unseen people, PAPER, best alpha of 1.5 to 2.5',
       '≥ .90',
       `${show(paper.rate)} at ${paper.alpha}`,
@@ -49,7 +56,11 @@ export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers
       '≥ .97',
       show(pooled(isolation.map((c) => c.texts))),
     ],
-    ['the same with more silence', '≥ .97', show(pooled(seeds.map(({ quiet }) => quiet.cell.texts)))],
+    [
+      'isolation with more silence: other prompts; texts',
+      '≥ .98; ≥ .97',
+      `${show(pooled(seeds.map(({ quiet }) => quiet.cell.otherPrompts)))}; ${show(pooled(seeds.map(({ quiet }) => quiet.cell.texts)))}`,
+    ],
     [
       'swaps, unseen people, with more silence: mean; worst seed',
       'no lower',
@@ -70,4 +81,9 @@ export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers
     ['swaps by layer, best less worst', '≥ .81', share(Math.max(...swaps) - Math.min(...swaps))],
     ['edits a second in a sweep', '≥ 4,000', Math.round(speed).toLocaleString('en')],
   );
+}
+
+function ceiling({ sweeps }: SeedStudy): string {
+  const found = sweeps.COUNTERFACTUAL.controls.find(({ kind }) => kind === 'TRUE_ACTIVATION');
+  return share(found?.success.value);
 }

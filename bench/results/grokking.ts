@@ -123,7 +123,8 @@ function chartOf({ preset, seed, grokking: { points } }: GrokkingStudy): Chart {
     return { name, points: points.map((point) => [point.step, of(point)] as const) };
   };
   const last = points.at(-1)!.step;
-  const ticks = [10, 25, 100, 300, 1000, 3000].filter((tick) => tick < last);
+  // Labels need their room.
+  const ticks = [10, 25, 100, 300, 1000, 3000].filter((tick) => tick * 1.6 < last);
   return {
     title: `${preset}, seed ${seed}: accuracy and binding along training`,
     xLabel: 'training steps (the untrained model at the left edge)',

@@ -19,7 +19,7 @@ export interface Chart {
   lines: readonly Line[];
 }
 
-const [WIDTH, HEIGHT] = [640, 320];
+const [WIDTH, HEIGHT] = [700, 320];
 const AREA = { left: 52, right: 450, top: 36, bottom: 268 };
 const THEMES = {
   light: {

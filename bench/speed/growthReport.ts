@@ -1,5 +1,6 @@
 /** How a step's cost grows, as Markdown. */
 import { bytesMoved, expectedBytes, flops, GROWTH_CASES, type GrowthCase, memoryLimit } from './growth.ts';
+import { describeRuns } from './report.ts';
 import type { StoredResult } from './results.ts';
 import { spread } from './stats.ts';
 import { markdownTable } from './table.ts';
@@ -24,6 +25,8 @@ export function renderGrowth(results: readonly StoredResult[]): string {
     'peak MB',
   ];
   return `## How the cost grows
+
+${describeRuns(results)}
 
 Steps of ours alone: *linear* is post-training with all terms, *top-k* is pre-training with k 32. ${describeRates(results)}
 FLOP and bytes are what the mathematics needs, as \`bench/speed/growth.ts\` counts them: a step that computes more

@@ -10,9 +10,10 @@ import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { keptSection } from '../section.ts';
+import { keptSection, sectionOf } from '../section.ts';
 import { CASES, type Case } from './cases.ts';
 import { expectedBytes, GROWTH_CASES, memoryLimit } from './growth.ts';
+import { renderGrowth } from './growthReport.ts';
 import { measureCase, measureRates } from './measure.ts';
 import { renderAlone, renderDocument } from './report.ts';
 import { describeMachine, readResults, type StoredResult, storeAlone, storeResult } from './results.ts';
@@ -42,8 +43,10 @@ if (options.peers || options.growth || options.render) {
   if (options.growth) await measureGrowth();
   const results = await readResults(CASES.map(({ name }) => name));
   const growth = await readResults(GROWTH_CASES.map(({ name }) => name));
-  const page = keptSection(await readFile(documentPath, 'utf8').catch(() => ''), 'page');
-  await writeFile(documentPath, renderDocument(results, growth) + (page && `\n${page}\n`));
+  const before = await readFile(documentPath, 'utf8').catch(() => '');
+  const cost = growth.length > 0 ? sectionOf('growth', renderGrowth(growth)) : keptSection(before, 'growth');
+  const parts = [renderDocument(results).trimEnd(), cost, keptSection(before, 'page')];
+  await writeFile(documentPath, `${parts.filter(Boolean).join('\n\n')}\n`);
   log(`wrote ${documentPath}`);
 } else await measureAlone();
 

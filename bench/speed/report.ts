@@ -1,7 +1,6 @@
 /** The measurements as Markdown. */
 import { CASES, type Case } from './cases.ts';
-import { renderGrowth } from './growthReport.ts';
-import type { Measured, StoredResult } from './results.ts';
+import { type Measured, processorOf, type StoredResult } from './results.ts';
 import { ratios, type Spread, spread } from './stats.ts';
 import { markdownTable } from './table.ts';
 
@@ -12,16 +11,14 @@ interface Comparison {
   ratio: Spread;
 }
 
-/** docs/benchmarks.md; results of cases or growth that are missing leave their rows out. */
-export function renderDocument(results: readonly StoredResult[], growth: readonly StoredResult[]): string {
-  const sections = [
-    INTRODUCTION,
-    ...describeRuns([...results, ...growth]),
-    table(results),
-    allPeers(results),
-  ];
-  if (growth.length > 0) sections.push(renderGrowth(growth));
-  return `${sections.join('\n\n')}\n`;
+/** docs/benchmarks.md, a part a processor; results of cases that are missing leave their rows out. */
+export function renderDocument(results: readonly StoredResult[]): string {
+  const processors = [...new Set(results.map(processorOf))];
+  const sections = processors.flatMap((processor) => {
+    const own = results.filter((result) => processorOf(result) === processor);
+    return [`## On ${processor}`, describeRuns(own), table(own), '### All that was measured', allPeers(own)];
+  });
+  return `${[INTRODUCTION, ...sections].join('\n\n')}\n`;
 }
 
 /** Ours alone, for the terminal. */
@@ -35,7 +32,7 @@ export function renderAlone(results: readonly StoredResult[]): string {
 
 const INTRODUCTION = `# How fast
 
-This file is written by \`npm run bench -- --peers\`. Each row is one piece of work, done by this engine and by what a
+This file is written by \`npm run bench -- --peers\`; a run replaces the rows that it measures, on the processor that it runs on. Each row is one piece of work, done by this engine and by what a
 researcher would otherwise run, in turns: ours, theirs, ours, theirs, in processes of their own with the same number of
 threads, in float32, after warm-up. Ours has the variables that the server starts its engines with (memory in huge
 pages, one op at a time); theirs are left as they come. Before anything is timed both begin with the same weights and the same batch and
@@ -58,21 +55,18 @@ smallest and the largest. Where a peer has several ways to do the same, all take
 - *Swap sweep* compares an edit inside a sweep, loading and capture included, with the same edit made one at a time
   with this engine (timed on 30 swaps, one a pair), on a biography model; the outcomes of 150 swaps must agree.`;
 
-function describeRuns(results: readonly StoredResult[]): string[] {
-  if (results.length === 0) return [];
+export function describeRuns(results: readonly StoredResult[]): string {
   const distinct = (values: string[]) => [...new Set(values)].join('; ');
   const versions = Object.assign({}, ...results.map((result) => result.versions)) as Record<string, string>;
   const dates = results.map(({ at }) => at.slice(0, 10)).sort();
   const days = dates[0] === dates.at(-1) ? dates[0] : `${dates[0]} to ${dates.at(-1)}`;
   return [
-    [
-      `Measured ${days} on ${distinct(results.map(({ machine }) => machine))}`,
-      `with ${distinct(results.map(({ threads }) => String(threads)))} threads a side:`,
-      `${Object.entries(versions)
-        .map(([name, version]) => `${name} ${version}`)
-        .join(', ')}.`,
-    ].join(' '),
-  ];
+    `Measured ${days} on ${distinct(results.map(({ machine }) => machine))}`,
+    `with ${distinct(results.map(({ threads }) => String(threads)))} threads a side:`,
+    `${Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', ')}.`,
+  ].join(' ');
 }
 
 function table(results: readonly StoredResult[]): string {
@@ -122,7 +116,7 @@ function allPeers(results: readonly StoredResult[]): string {
     'peak MB',
     'numbers apart',
   ];
-  return `## All that was measured\n\n${markdownTable(columns, rows)}`;
+  return markdownTable(columns, rows);
 }
 
 function fastest({ measured: [ours, ...peers] }: StoredResult): Comparison | null {

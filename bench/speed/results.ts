@@ -1,6 +1,10 @@
-/** What has been measured, one file a case, so that the document can be written again without measuring again. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+/**
+ * What has been measured, one file a case in a folder a processor, so that the document can be written again without
+ * measuring again, and a run replaces its own rows alone.
+ */
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, type as osType, release, totalmem } from 'node:os';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** One side of a case. */
@@ -45,7 +49,7 @@ export interface StoredResult extends CaseResult {
 const DIRECTORY = new URL('./results/', import.meta.url);
 
 export async function storeResult(result: StoredResult): Promise<void> {
-  await writeJson(result.name, result);
+  await writeJson(`${slugOf(processorOf(result))}/${result.name}`, result);
 }
 
 /** Writes what was measured without peers, apart from the comparisons, and returns the path of the file. */
@@ -53,10 +57,22 @@ export function storeAlone(results: readonly StoredResult[]): Promise<string> {
   return writeJson('alone', results);
 }
 
-/** The results there are, in the order of `names`. */
+/** The results there are, of all processors, each in the order of `names`. */
 export async function readResults(names: readonly string[]): Promise<StoredResult[]> {
-  const texts = await Promise.all(names.map((name) => readFile(fileOf(name), 'utf8').catch(() => null)));
+  const entries = await readdir(DIRECTORY, { withFileTypes: true }).catch(() => []);
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const files = folders.sort().flatMap((folder) => names.map((name) => fileOf(`${folder}/${name}`)));
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => null)));
   return texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as StoredResult]));
+}
+
+/** As the system names it. */
+export function processorOf({ machine }: Pick<StoredResult, 'machine'>): string {
+  return /cores of (.+?), \d+ GiB/.exec(machine)?.[1] ?? machine;
+}
+
+function slugOf(processor: string): string {
+  return processor.toLowerCase().replace(/[^a-z0-9]+/g, '-');
 }
 
 export function describeMachine(): string {
@@ -65,8 +81,8 @@ export function describeMachine(): string {
 }
 
 async function writeJson(name: string, value: object): Promise<string> {
-  await mkdir(DIRECTORY, { recursive: true });
   const path = fileOf(name);
+  await mkdir(dirname(path), { recursive: true });
   await writeFile(path, `${JSON.stringify(value, null, 2)}\n`);
   return path;
 }

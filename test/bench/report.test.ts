@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { bytesMoved, flops } from '../../bench/speed/growth.ts';
+import { renderGrowth } from '../../bench/speed/growthReport.ts';
 import { posttrain, pretrain } from '../../bench/speed/recipes.ts';
 import { renderDocument } from '../../bench/speed/report.ts';
 import type { StoredResult } from '../../bench/speed/results.ts';
@@ -27,11 +28,23 @@ describe('the document', () => {
         side('fast', [20, 50, 20], 5e9),
       ],
     };
-    const row = renderDocument([result], [])
+    const row = renderDocument([result])
       .split('\n')
       .find((line) => line.startsWith('| post-training, linear, d 512'));
     expect(row).toContain('| 12.0 (10.0 – 30.0) | 20.0 (20.0 – 50.0) | fast |');
     expect(row).toContain('**0.60** (0.50 – 0.60) | ≤ 0.6 | 0.80 (goal ≤ 0.8) |');
+  });
+
+  test('has a part for each processor', () => {
+    const on = (processor: string, ms: number): StoredResult => ({
+      ...{ ...shared, name: 'posttrain-100k', machine: `2 cores of ${processor}, 24 GiB, Linux` },
+      measured: [side('ours', [ms], 4e9), side('theirs', [20], 1e9)],
+    });
+    const text = renderDocument([on('AMD EPYC', 10), on('Intel Xeon', 15)]);
+    const [, amd, intel] = text.split(/^## On .*$/m);
+    expect(text.match(/^## On .*$/gm)).toEqual(['## On AMD EPYC', '## On Intel Xeon']);
+    expect(amd).toContain('**0.50**');
+    expect(intel).toContain('**0.75**');
   });
 
   test('shows what share of the machine a step of the growth table reaches', () => {
@@ -43,7 +56,7 @@ describe('the document', () => {
       measured: [side('ours', [10], 3e8)],
       rates,
     };
-    expect(renderDocument([], [result])).toContain(
+    expect(renderGrowth([result])).toContain(
       '| top-k | 1,000 | 128 | 512 | 10.0 | 0.1 | 50 | 0.01 | 25 | 300 |',
     );
   });

@@ -59,6 +59,10 @@ function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
   const of = (preset: string) => people.find((study) => study.preset === preset);
   const loose = (preset: string) => rate(bestCell(of(preset)?.sweep.results ?? [])?.loose);
   const whole = (preset: string) => rate(bestCell(of(preset)?.sweep.results ?? [])?.success);
+  const difference = () => {
+    const cells = people.flatMap(({ sweep }) => sweep.controls);
+    return rate(bestCell(cells.filter(({ kind }) => kind === 'MEAN_DIFFERENCE'))?.success);
+  };
   const bindings = layers?.bindingByLayer
     .filter(({ seed }) => seed !== null)
     .map(({ rate: r }) => r.value ?? 0);
@@ -81,9 +85,11 @@ function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
     [
       'the same on the authors’ people, unseen',
       'not measured',
-      people.length > 0 ? `a part counts: ${loose('PAPER')} (PAPER), ${loose('AUTHORS')} (AUTHORS)` : '–',
       people.length > 0
-        ? `whole: ${whole('PAPER')} (PAPER), ${whole('COUNTERFACTUAL')} (COUNTERFACTUAL), ${whole('AUTHORS')} (AUTHORS)`
+        ? `a part counts: ${loose('PAPER')} (PAPER), ${loose('COUNTERFACTUAL')} (COUNTERFACTUAL)`
+        : '–',
+      people.length > 0
+        ? `whole: ${whole('PAPER')} (PAPER), ${whole('COUNTERFACTUAL')} (COUNTERFACTUAL); mean difference ${difference()}`
         : '–',
     ],
     [

@@ -140,6 +140,7 @@ export function renderPeople(studies: readonly PeopleStudy[]): string {
           ],
         ]
       : [];
+  const missing = PEOPLE_PRESETS.filter((preset) => !studies.some((study) => study.preset === preset));
   const probe = studies.map(({ sweep }) => sweep.linearProbe).find(Boolean);
   const das = studies.map(({ sweep }) => sweep.das).find(Boolean);
   return [
@@ -151,6 +152,7 @@ export function renderPeople(studies: readonly PeopleStudy[]): string {
       ...kinds.flatMap((kind) => cellRow(kind, bestCell(controls.filter((cell) => cell.kind === kind)))),
     ),
     ...(das ? [`DAS edits in ${das.dimensions} dimensions.`] : []),
+    ...(missing.length > 0 ? [`Not measured yet: ${missing.join(', ')}.`] : []),
     markdown(
       [
         ...['preset', 'binding, known / held-out', 'EffFeat, all latents / slots'],

@@ -114,6 +114,7 @@ function allPeers(results: readonly StoredResult[]): string {
     'turns',
     'runs a turn',
     'peak MB',
+    'from the first turn on',
     'numbers apart',
   ];
   return markdownTable(columns, rows);

@@ -1,13 +1,13 @@
 // Causal attention and its gradient, head by head, on queries, keys and values as one projection leaves them.
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <memory>
 
+#include "memory.h"
 #include "op.h"
 #include "parallel.h"
 #include "rows.h"
 #include "smallProduct.h"
+#include "turn.h"
 
 namespace alignsae {
 namespace {
@@ -22,8 +22,7 @@ int64_t inVectors(int64_t n) { return (n + WIDTH - 1) / WIDTH * WIDTH; }
 // Zeroed memory that is cut into matrices, each in whole vectors.
 class Scratch {
  public:
-  explicit Scratch(int64_t floats)
-      : memory_(static_cast<float*>(std::aligned_alloc(64, floats * sizeof(float)))), next_(memory_.get()) {
+  explicit Scratch(int64_t floats) : memory_(allocate(floats)), next_(memory_.get()) {
     std::memset(next_, 0, floats * sizeof(float));
   }
   float* take(int64_t floats) {
@@ -33,10 +32,7 @@ class Scratch {
   }
 
  private:
-  struct Free {
-    void operator()(float* data) const { std::free(data); }
-  };
-  std::unique_ptr<float, Free> memory_;
+  Buffer memory_;
   float* next_;
 };
 
@@ -69,11 +65,6 @@ void copyRows(int64_t n, int64_t D, const float* from, int64_t row, float factor
     eachVector(D, [&](int64_t j, int64_t k) {
       storeUpTo(to + i * stride + j, loadUpTo(from + i * row + j, k) * factor, k);
     });
-}
-
-void transpose(int64_t n, int64_t D, const float* from, int64_t row, float* to, int64_t stride) {
-  for (int64_t j = 0; j < D; j++)
-    for (int64_t i = 0; i < n; i++) to[j * stride + i] = from[i * row + j];
 }
 
 // Lanes of `a` that stand within [begin, end) of a row whose lane 0 is at j, elsewhere those of `b`.
@@ -115,7 +106,7 @@ struct Forward {
 
   // `from` and `output` are the sequence's first rows; `logSums` has H columns.
   void run(int64_t group, const float* from, float* output, float* logSums) {
-    transpose(s.T, s.D, from + s.keys(group), s.row(), keys, s.along());
+    turn(s.T, s.D, from + s.keys(group), s.row(), keys, s.along());
     copyRows(s.T, s.D, from + s.values(group), s.row(), 1, v, s.across());
     const int64_t shared = s.H / s.G;
     for (int64_t head = group * shared; head < (group + 1) * shared; head++)
@@ -160,8 +151,8 @@ struct Backward {
   void run(int64_t group, const float* dy, const float* from, const float* logSums, float* dqkv) {
     const int64_t row = s.row(), dp = s.across(), tp = s.along(), shared = s.H / s.G;
     copyRows(s.T, s.D, from + s.keys(group), row, 1, k, dp);
-    transpose(s.T, s.D, from + s.keys(group), row, keys, tp);
-    transpose(s.T, s.D, from + s.values(group), row, values, tp);
+    turn(s.T, s.D, from + s.keys(group), row, keys, tp);
+    turn(s.T, s.D, from + s.values(group), row, values, tp);
     std::memset(dk, 0, 2 * s.T * dp * sizeof(float));  // and dv
     for (int64_t head = group * shared; head < (group + 1) * shared; head++)
       differentiate(dy + head * s.D, from + head * s.D, logSums + head, dqkv + head * s.D);

@@ -90,22 +90,30 @@ struct Block {
   }
 };
 
+// Calls `each(k, depth)` for the blocks that a sum over K is cut into.
+template <class Each>
+void eachBlock(int64_t K, const Each& each) {
+  const int64_t blocks = std::max<int64_t>(1, (K + PRODUCT_DEPTH - 1) / PRODUCT_DEPTH);
+  for (int64_t block = 0; block < blocks; block++) {
+    const int64_t k = K * block / blocks;
+    each(k, K * (block + 1) / blocks - k);
+  }
+}
+
 template <class T>
 void multiplyBy(const Product& p, int64_t panelFloats) {
   const Target target{p.C, p.rowC, p.columnC, p.bias};
   const int64_t across = T::panels(p.N), down = (p.M + T::ROWS - 1) / T::ROWS;
   const bool byPanels = across >= down / 4;
-  const int64_t blocks = std::max<int64_t>(1, (p.K + PRODUCT_DEPTH - 1) / PRODUCT_DEPTH);
   // A thread should have at least a tenth of a millisecond of work.
   const int64_t piece = p.K * (byPanels ? p.M * T::COLUMNS : p.N * T::ROWS);
   const int64_t least = std::max<int64_t>(1, 4'000'000 / std::max<int64_t>(1, piece));
   parallel(byPanels ? across : down, least, [&](int64_t begin, int64_t end) {
-    for (int64_t block = 0; block < blocks; block++) {
-      const int64_t k = p.K * block / blocks, depth = p.K * (block + 1) / blocks - k;
+    eachBlock(p.K, [&](int64_t k, int64_t depth) {
       const Block<T> each{p.A, p.B, target, p.N, k, depth, panelFloats};
       if (byPanels) each.multiply(0, p.M, begin, end);
       else each.multiply(begin * T::ROWS, std::min(p.M, end * T::ROWS), 0, across);
-    }
+    });
   });
 }
 
@@ -159,15 +167,14 @@ void multiplyByItself(int64_t M, int64_t K, const float* A, float* G) {
   const View rows{A, K, 1}, columns{A, 1, K};
   const Target target{G, M, 1, nullptr};
   constexpr int COLUMNS = OwnTile::COLUMNS;
-  const int64_t count = OwnTile::panels(M), blocks = std::max<int64_t>(1, (K + PRODUCT_DEPTH - 1) / PRODUCT_DEPTH);
+  const int64_t count = OwnTile::panels(M);
   parallel(count, std::max<int64_t>(1, 8'000'000 / (K * M * COLUMNS)), [&](int64_t begin, int64_t end) {
     for (int64_t q = begin; q < end; q++) {
       // Long panels and short ones in turn, so that threads have as much to do.
       const int64_t p = q % 2 ? count - 1 - q / 2 : q / 2, to = std::min(M, (p + 1) * COLUMNS);
-      for (int64_t block = 0; block < blocks; block++) {
-        const int64_t k = K * block / blocks, depth = K * (block + 1) / blocks - k;
+      eachBlock(K, [&](int64_t k, int64_t depth) {
         Block<OwnTile>{rows, columns, target, M, k, depth, PANELS}.multiply(0, to, p, p + 1);
-      }
+      });
     }
   });
   for (int64_t i = 0; i < M; i++)

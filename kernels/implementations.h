@@ -24,7 +24,7 @@ struct ProductTile {
 };
 ProductTile tileOf(int implementation);
 
-// Kinds of shapes, in the order of `PRODUCT_SHAPES` in src/engine/contract/products.ts; each is followed by that of deep
+// Kinds of shapes, in the order of `productShape` in src/engine/contract/products.ts; each is followed by that of deep
 // products, of a K above PRODUCT_DEPTH. Turned is an operand that does not lie row by row.
 enum ProductShape { FEW_ROWS_OF_A = 0, MANY_ROWS_OF_A = 2, LEFT_TURNED = 4, RIGHT_TURNED = 6 };
 constexpr int PRODUCT_SHAPES = 8;

@@ -22,6 +22,17 @@ double secondsOfThread() {
   return now.tv_sec + 1e-9 * now.tv_nsec;
 }
 
+struct Turned {
+  bool left, right, result;
+};
+
+// The product of matrices that lie row by row, or turned.
+Product productOf(int64_t M, int64_t N, int64_t K, const float* a, const float* b, const float* bias, float* c, Turned turned) {
+  const View A = turned.left ? View{a, 1, M} : View{a, K, 1};
+  const View B = turned.right ? View{b, 1, K} : View{b, N, 1};
+  return {M, N, K, A, B, bias, c, turned.result ? 1 : N, turned.result ? M : 1};
+}
+
 // A product of a shape, its operands turned as their kind says; so is C where B is, as in a gradient.
 struct Trial {
   std::vector<float> a, b, c;
@@ -33,9 +44,7 @@ struct Trial {
     b.assign(K * N, 0.5f);
     c.resize(M * N);
     const bool left = shape / 2 == LEFT_TURNED / 2, right = shape / 2 == RIGHT_TURNED / 2;
-    const View A = left ? View{a.data(), 1, M} : View{a.data(), K, 1};
-    const View B = right ? View{b.data(), 1, K} : View{b.data(), N, 1};
-    product = {M, N, K, A, B, nullptr, c.data(), right ? 1 : N, right ? M : 1};
+    product = productOf(M, N, K, a.data(), b.data(), nullptr, c.data(), {left, right, right});
   }
 
   // Billions of operations in a second of the fastest of several runs, the implementations in turn, in this thread.
@@ -88,22 +97,19 @@ struct ChooseProduct {
 // x [M, K] · y [K, N] + bias by one implementation. With `left`, `right` or `result` set, the matrix is given or made turned,
 // as [K, M], [N, K] or [N, M]; a bias of no length is none.
 struct ProductBy {
-  int64_t implementation, left, right, result;
+  int64_t implementation;
+  Turned turned;
   explicit ProductBy(const Attributes& attributes)
       : implementation(attributes.integer("implementation")),
-        left(attributes.integer("left")),
-        right(attributes.integer("right")),
-        result(attributes.integer("result")) {}
+        turned{attributes.integer("left") != 0, attributes.integer("right") != 0, attributes.integer("result") != 0} {}
   void operator()(Call& call) {
     const Tensor x = call.input(0), y = call.input(1), bias = call.input(2);
-    const int64_t M = x.size(left ? 1 : 0), K = x.size(left ? 0 : 1), N = y.size(right ? 0 : 1);
+    const int64_t M = x.size(turned.left ? 1 : 0), K = x.size(turned.left ? 0 : 1), N = y.size(turned.right ? 0 : 1);
     if (!isImplementation(implementation))
       return call.refuse("there is no implementation " + std::to_string(implementation));
-    const Tensor z = result ? call.output(0, {N, M}) : call.output(0, {M, N});
-    const View A = left ? View{x.floats(), 1, M} : View{x.floats(), K, 1};
-    const View B = right ? View{y.floats(), 1, K} : View{y.floats(), N, 1};
+    const Tensor z = turned.result ? call.output(0, {N, M}) : call.output(0, {M, N});
     const float* added = bias.count() > 0 ? bias.floats() : nullptr;
-    multiplyAs(int(implementation), {M, N, K, A, B, added, z.floats(), result ? 1 : N, result ? M : 1});
+    multiplyAs(int(implementation), productOf(M, N, K, x.floats(), y.floats(), added, z.floats(), turned));
   }
 };
 

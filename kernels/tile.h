@@ -1,24 +1,14 @@
 // Tiles of a product: what stays in registers, how B's columns are packed for it, and how it is written.
 #pragma once
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "gemm.h"
+#include "memory.h"
 #include "turn.h"
 #include "vector.h"
 
 namespace alignsae {
-
-struct Free {
-  void operator()(float* data) const { std::free(data); }
-};
-using Buffer = std::unique_ptr<float[], Free>;
-
-inline Buffer allocate(int64_t floats) {
-  return Buffer(static_cast<float*>(std::aligned_alloc(64, (floats * sizeof(float) + 63) / 64 * 64)));
-}
 
 // What is called at several places and is large: copies would double the time to compile.
 #define NEVER_INLINED __attribute__((noinline))

@@ -1,14 +1,14 @@
 /** The engine: what computes, what waits, and who works. */
-
 import {
   type ProductChoice as Choice,
-  PRODUCT_SHAPES,
+  productShape,
   type ProductTrial as Trial,
 } from '../engine/contract/products.ts';
 import type { BackendInfo } from '../engine/contract/protocol.ts';
 import { countQueue, listWorkers, readBackend, runsOfWorkers, workersByIds } from '../services/engine.ts';
 import { builder } from './builder.ts';
 import { RunRef, WorkerRef } from './refs.ts';
+import { enumFrom } from './settings.ts';
 
 export const EngineBackend = builder.enumType('EngineBackend', {
   description: 'The library that multiplies the matrices.',
@@ -32,13 +32,6 @@ const Device = builder.objectRef<BackendInfo['devices'][number]>('Device').imple
     name: t.exposeString('name', { description: 'Name by which the backend knows it.' }),
     kind: t.field({ type: DeviceKind, description: 'CPU or GPU.', resolve: (device) => device.kind }),
   }),
-});
-
-const ProductShape = builder.enumType('ProductShape', {
-  description: 'A kind of matrix product, by its shape and how its operands lie in memory.',
-  values: Object.fromEntries(
-    Object.entries(PRODUCT_SHAPES).map(([name, description]) => [name, { description }]),
-  ) as Record<Choice['shape'], { description: string }>,
 });
 
 const ProductTrial = builder.objectRef<Trial>('ProductTrial').implement({
@@ -66,7 +59,7 @@ const ProductTrial = builder.objectRef<Trial>('ProductTrial').implement({
 const ProductChoice = builder.objectRef<Choice>('ProductChoice').implement({
   description: 'How products of one kind are computed.',
   fields: (t) => ({
-    shape: t.field({ type: ProductShape, description: 'The kind.', resolve: ({ shape }) => shape }),
+    shape: t.field({ type: enumFrom(productShape), description: 'The kind.', resolve: ({ shape }) => shape }),
     trials: t.field({
       type: [ProductTrial],
       description: 'The ways that were tried.',

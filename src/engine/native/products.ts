@@ -1,6 +1,6 @@
 /** Which implementation of products is fastest on this machine, for each kind of shape. */
 import { type NativeAddon, nativeEnvironment } from '../contract/native.ts';
-import { PRODUCT_SHAPES, type ProductChoice, type ProductShape } from '../contract/products.ts';
+import { type ProductChoice, productShape } from '../contract/products.ts';
 import { type Environment, execute } from './command.ts';
 
 /** How much faster than the first another must be to be chosen, so that noise does not choose. */
@@ -56,7 +56,7 @@ export async function probeAddon(
 export function chooseProducts(tiles: readonly number[], speeds: readonly number[]): ProductChoice[] {
   const count = tiles.length / 3;
   if (count === 0) return [];
-  return (Object.keys(PRODUCT_SHAPES) as ProductShape[]).map((shape, at) => {
+  return productShape.options.map((shape, at) => {
     const measured = speeds.slice(at * count, (at + 1) * count);
     const best = measured.indexOf(Math.max(...measured));
     const chosen = measured[best]! > CLEARLY * measured[0]! ? best : 0;

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
-import { PRODUCT_SHAPES } from '../../../src/engine/contract/products.ts';
+import { productShape } from '../../../src/engine/contract/products.ts';
 import { prepareNative } from '../../../src/engine/native/build.ts';
 import { inspectMachine } from '../../../src/engine/native/machine.ts';
 import { chooseWheels, wheelFile } from '../../../src/engine/native/wheels.ts';
@@ -144,7 +144,7 @@ describe.skipIf(!existsSync(tensorflowDir))('with a TensorFlow given', () => {
     expect(first).toMatchObject({ available: true, tensorflowVersion: '2.21.0', libraryDirs: [] });
     expect(second).toEqual(first);
     if (!first.available) throw new Error(first.reason);
-    expect(first.products.map(({ shape }) => shape)).toEqual(Object.keys(PRODUCT_SHAPES));
+    expect(first.products.map(({ shape }) => shape)).toEqual(productShape.options);
     for (const { trials } of first.products) {
       expect(trials.filter(({ chosen }) => chosen)).toHaveLength(1);
       for (const { gigaflops } of trials) expect(gigaflops).toBeGreaterThan(0.1);

@@ -40,17 +40,17 @@ export function pooledCell(seeds: readonly SeedStudy[], preset: Preset, alpha: n
 }
 
 export function bestPooled(seeds: readonly SeedStudy[], preset: Preset, alphas: readonly number[]) {
-  const all = alphas.map((alpha) => ({ alpha, rate: pooledCell(seeds, preset, alpha) }));
-  return all.reduce((a, b) => ((b.rate.value ?? 0) > (a.rate.value ?? 0) ? b : a));
+  return bestOf(alphas.map((alpha) => ({ alpha, success: pooledCell(seeds, preset, alpha) })))!;
 }
 
 export function best(controls: readonly Cell[], kind: string, method: string): Cell | undefined {
-  const cells = controls.filter((cell) => cell.kind === kind && cell.method === method);
-  return cells.length > 0 ? bestOf(cells) : undefined;
+  return bestOf(controls.filter((cell) => cell.kind === kind && cell.method === method));
 }
 
-export function bestOf(cells: readonly Cell[]): Cell {
-  return cells.reduce((a, b) => ((b.success.value ?? 0) > (a.success.value ?? 0) ? b : a));
+/** What succeeds most often, of equals the first. */
+export function bestOf<T extends { success: Rate }>(cells: readonly T[]): T | undefined {
+  const [first, ...others] = cells;
+  return others.reduce((a, b) => ((b.success.value ?? 0) > (a?.success.value ?? 0) ? b : a), first);
 }
 
 /** One text in so many is about the source, as many as there are concepts: biographies state each as often. */

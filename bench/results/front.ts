@@ -1,9 +1,9 @@
 /** The first page of the report: the paper's figures, what they were measured on, and ours, as a reader of it asks. */
-import type { GrokkingStudy } from './grokking.ts';
-import { ratioOf } from './grokking.ts';
+import { bestOf } from './cells.ts';
+import { type GrokkingStudy, ratioOf } from './grokking.ts';
 import type { Layers } from './layers.ts';
 import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
-import { bestCell, type PeopleStudy } from './people.ts';
+import type { PeopleStudy } from './people.ts';
 import { type Chart, writeChart } from './plot.ts';
 import type { SeedStudy } from './study.ts';
 import { hopRateOf, type TwoHopStudy } from './twoHop.ts';
@@ -57,11 +57,11 @@ function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
       ),
     );
   const of = (preset: string) => people.find((study) => study.preset === preset);
-  const loose = (preset: string) => rate(bestCell(of(preset)?.sweep.results ?? [])?.loose);
-  const whole = (preset: string) => rate(bestCell(of(preset)?.sweep.results ?? [])?.success);
+  const loose = (preset: string) => rate(bestOf(of(preset)?.sweep.results ?? [])?.loose);
+  const whole = (preset: string) => rate(bestOf(of(preset)?.sweep.results ?? [])?.success);
   const difference = () => {
     const cells = people.flatMap(({ sweep }) => sweep.controls);
-    return rate(bestCell(cells.filter(({ kind }) => kind === 'MEAN_DIFFERENCE'))?.success);
+    return rate(bestOf(cells.filter(({ kind }) => kind === 'MEAN_DIFFERENCE'))?.success);
   };
   const bindings = layers?.bindingByLayer
     .filter(({ seed }) => seed !== null)

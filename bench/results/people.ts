@@ -4,6 +4,7 @@ import { START_ALIGNMENT_RUN, START_MODEL_RUN } from '../../src/demo/operations.
 import { heading } from '../../src/demo/terminal.ts';
 import { runAndWatch } from '../../src/demo/watch.ts';
 import { read, result } from './ask.ts';
+import { bestOf } from './cells.ts';
 import { markdown, pooled, type Rate, type Row, share, show } from './markdown.ts';
 import * as operations from './operations.ts';
 import { GATHERING, type Model } from './study.ts';
@@ -118,11 +119,6 @@ const CONTROLS = [
 const isReported = ({ control, population, split }: PeopleAlignment['swaps'][number]) =>
   control === 'CONCEPT' && population === 'UNSEEN' && split === 'TRAIN';
 
-/** The cell with the most successes. */
-export function bestCell(cells: readonly PeopleCell[]): PeopleCell | undefined {
-  return [...cells].sort((a, b) => (b.success.value ?? 0) - (a.success.value ?? 0))[0];
-}
-
 export function renderPeople(studies: readonly PeopleStudy[]): string {
   const { model } = studies[0]!;
   const controls = studies.flatMap(({ sweep }) => sweep.controls);
@@ -148,8 +144,8 @@ export function renderPeople(studies: readonly PeopleStudy[]): string {
     `1,000 people of the authors’ lists and wordings (\`data/one-hop\`), ${N_FREE.toLocaleString('en')} free latents, layer ${LAYER} of a model of width ${MODEL.dModel} and ${MODEL.nLayers} blocks, the first without MLP, that was trained here; it answers ${share(model.train)} of the questions in known phrasings and ${share(model.testOod)} in held-out ones, which two training phrasings of a question hardly teach. Unseen people, known phrasings, whole answers; every edit stands at the last prompt token and at every token of the answer. Each row is at the alpha that does best on these very prompts. Our own generated people are the easier test.`,
     markdown(
       ['edited', 'method', 'alpha', 'whole answers', 'a part of one another', 'other prompts kept'],
-      ...studies.flatMap(({ preset, sweep }) => cellRow(`slots, ${preset}`, bestCell(sweep.results))),
-      ...kinds.flatMap((kind) => cellRow(kind, bestCell(controls.filter((cell) => cell.kind === kind)))),
+      ...studies.flatMap(({ preset, sweep }) => cellRow(`slots, ${preset}`, bestOf(sweep.results))),
+      ...kinds.flatMap((kind) => cellRow(kind, bestOf(controls.filter((cell) => cell.kind === kind)))),
     ),
     ...(das ? [`DAS edits in ${das.dimensions} dimensions.`] : []),
     ...(missing.length > 0 ? [`Not measured yet: ${missing.join(', ')}.`] : []),

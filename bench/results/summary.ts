@@ -5,7 +5,6 @@ import { markdown, pooled, share, show } from './markdown.ts';
 import { type Alignment, PRESETS, type SeedStudy } from './study.ts';
 
 export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers: Layers }): string {
-  const counterfactual = pooled(seeds.map((s) => swapsOf(s.alignments.COUNTERFACTUAL, 'CONCEPT')));
   const paper = bestPooled(seeds, 'PAPER', [1.5, 2, 2.5]);
   const random = pooled(
     PRESETS.flatMap((p) => alignedBy(seeds, p).map(({ alignment }) => swapsOf(alignment, 'RANDOM_LATENT'))),
@@ -25,12 +24,17 @@ export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers
   const speed = Math.max(...seeds.map((s) => s.sweeps.COUNTERFACTUAL.editsPerSecond));
   const pairs = pooled(seeds.map((s) => s.withheld.pairs.success));
   const targets = pooled(seeds.map((s) => s.withheld.target.cell.success));
-  const worst = (of: (study: SeedStudy) => Alignment) =>
-    Math.min(...seeds.map((s) => swapsOf(of(s), 'CONCEPT').value ?? 0));
+  const swapsOfAll = (of: (study: SeedStudy) => Alignment) => {
+    const rates = seeds.map((s) => swapsOf(of(s), 'CONCEPT'));
+    return { mean: show(pooled(rates)), worst: share(Math.min(...rates.map(({ value }) => value ?? 0))) };
+  };
+  const counterfactual = swapsOfAll((s) => s.alignments.COUNTERFACTUAL);
+  const plain = swapsOfAll((s) => s.plain.alignments.COUNTERFACTUAL);
+  const quiet = swapsOfAll((s) => s.quiet.alignment);
   return markdown(
     ['what', 'aim', 'reached'],
-    ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .96', show(counterfactual)],
-    ['the same, worst seed', '≥ .93', share(worst((s) => s.alignments.COUNTERFACTUAL))],
+    ['swaps, unseen people, COUNTERFACTUAL, mean of seeds', '≥ .96', counterfactual.mean],
+    ['the same, worst seed', '≥ .93', counterfactual.worst],
     [
       'by seed (true activation there, the ceiling at alpha 1)',
       'shown',
@@ -41,13 +45,9 @@ export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers
     [
       'swaps, unseen people, PAPER, best alpha of 1.5 to 2.5',
       '≥ .90',
-      `${show(paper.rate)} at ${paper.alpha}`,
+      `${show(paper.success)} at ${paper.alpha}`,
     ],
-    [
-      'on plain blocks, COUNTERFACTUAL: mean; worst seed',
-      'shown',
-      `${show(pooled(seeds.map(({ plain }) => swapsOf(plain.alignments.COUNTERFACTUAL, 'CONCEPT'))))}; ${share(worst((s) => s.plain.alignments.COUNTERFACTUAL))}`,
-    ],
+    ['on plain blocks, COUNTERFACTUAL: mean; worst seed', 'shown', `${plain.mean}; ${plain.worst}`],
     ['withheld (person, target) pairs', '≥ .80', show(pairs)],
     ['withheld target concepts', '≥ .80', show(targets)],
     ['isolation, prompts about other concepts', '≥ .98', show(pooled(isolation.map((c) => c.otherPrompts)))],
@@ -64,7 +64,7 @@ export function summary({ seeds, layers }: { seeds: readonly SeedStudy[]; layers
     [
       'swaps, unseen people, with more silence: mean; worst seed',
       'no lower',
-      `${show(pooled(seeds.map(({ quiet }) => swapsOf(quiet.alignment, 'CONCEPT'))))}; ${share(worst((s) => s.quiet.alignment))}`,
+      `${quiet.mean}; ${quiet.worst}`,
     ],
     ['isolation, all texts', 'shown', share(allTexts(isolation))],
     ['random latents', '≤ .02', show(random)],

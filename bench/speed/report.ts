@@ -32,8 +32,8 @@ export function renderAlone(results: readonly StoredResult[]): string {
 
 const INTRODUCTION = `# How fast
 
-This file is written by \`npm run bench -- --peers\`; a run replaces the rows that it measures, on the processor that it runs on. Each row is one piece of work, done by this engine and by what a
-researcher would otherwise run, in turns: ours, theirs, ours, theirs, in processes of their own with the same number of
+This file is written by \`npm run bench -- --peers\`; a run replaces the rows that it measures, on the processor that it
+runs on. Each row is one piece of work, done by this engine and by what a researcher would otherwise run, in turns: ours, theirs, ours, theirs, in processes of their own with the same number of
 threads, in float32, after warm-up. Ours has the variables that the server starts its engines with (memory in huge
 pages, one op at a time); theirs are left as they come. Before anything is timed both begin with the same weights and the same batch and
 must come to the same numbers: the losses of the first three steps (so gradients and updates agree too), activations, or

@@ -11,6 +11,9 @@ const PROGRESS_EVERY_MS = 500;
 /** Rows that may wait to be stored before training pauses: bounds the host's memory while the database is away. */
 const MAX_UNSTORED_ROWS = 20_000;
 
+/** Between two checkpoints training goes on for at least so many times what the last one took of its time. */
+const TRAINING_PER_CHECKPOINT = 10;
+
 export class ChildReporter implements JobReporter {
   readonly #send: (message: ChildMessage) => void;
   readonly #checkpointEveryMs: number;
@@ -22,6 +25,9 @@ export class ChildReporter implements JobReporter {
   #latest: Progress | null = null;
   /** Null until training begins: what comes before is done again faster than a checkpoint is read. */
   #lastCheckpointAt: number | null = null;
+  /** When the one that is being made was found due, and how long training stood still for the last. */
+  #checkpointBegun = 0;
+  #checkpointTook = 0;
   #checkpointPending = false;
   #checkpointWanted = false;
   #stored: (() => void) | null = null;
@@ -62,11 +68,16 @@ export class ChildReporter implements JobReporter {
   checkpointDue(): boolean {
     if (this.#checkpointPending) return false;
     this.#lastCheckpointAt ??= performance.now();
-    return this.#checkpointWanted || performance.now() - this.#lastCheckpointAt >= this.#checkpointEveryMs;
+    const now = performance.now();
+    const pause = Math.max(this.#checkpointEveryMs, TRAINING_PER_CHECKPOINT * this.#checkpointTook);
+    const isDue = this.#checkpointWanted || now - this.#lastCheckpointAt >= pause;
+    if (isDue) this.#checkpointBegun = now;
+    return isDue;
   }
 
   async checkpoint(step: number, file: WrittenFile): Promise<void> {
     this.flush();
+    this.#checkpointTook = performance.now() - this.#checkpointBegun;
     this.#checkpointPending = true;
     this.#checkpointWanted = false;
     this.#send({ type: 'checkpoint', step, file });

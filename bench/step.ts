@@ -3,6 +3,7 @@
  * `npx tsx bench/step.ts`; options: `--backend auto|native|wasm`, `--steps N` a case, `--cache DIR` (of the native
  * engine). The steppers of a case take turns, so that whatever else the machine does slows them alike.
  */
+
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,6 +12,7 @@ import type { Preset } from '../src/engine/contract/alignmentSettings.ts';
 import type { Arrays } from '../src/engine/contract/arrays.ts';
 import type { BackendChoice } from '../src/engine/contract/protocol.ts';
 import type { SaeConfig } from '../src/engine/contract/sae.ts';
+import { fullRoom, packBatch } from '../src/engine/model/batches.ts';
 import { initWeights } from '../src/engine/model/languageModel.ts';
 import { nextTokenLoss } from '../src/engine/model/loss.ts';
 import { initSae } from '../src/engine/sae/autoencoder.ts';
@@ -81,7 +83,7 @@ function languageModel(T: number): Case {
     dVocab: D_VOCAB,
     layerNormEps: 1e-5,
   };
-  const mask = { data: new Float32Array(64 * T).fill(1), shape: [64, T] };
+  const sequences = Array.from({ length: 64 }, () => ({ tokens: [...ids(D_VOCAB, T + 1).data], from: 1 }));
   return {
     name: `language model, 64 × ${T} tokens`,
     weights: initWeights(config, 0.08, 0),
@@ -93,8 +95,8 @@ function languageModel(T: number): Case {
       decays: (name) => name.endsWith('.weight') && !name.includes('ln_'),
       clipNorm: 1,
     },
-    loss: nextTokenLoss(config),
-    batch: { tokens: ids(D_VOCAB, 64, T), targets: ids(D_VOCAB, 64, T), mask },
+    loss: nextTokenLoss(config, T),
+    batch: packBatch(sequences, fullRoom(64, T)),
   };
 }
 

@@ -36,10 +36,10 @@ class Scratch {
   float* next_;
 };
 
-// B sequences of T tokens with H heads of D, H / G of which share keys and values; rows of q, k, v are (H + 2·G)·D long,
-// rows of outputs H·D.
+// N rows of sequences, the longest of which has T tokens, with H heads of D, H / G of which share keys and values; rows of
+// q, k, v are (H + 2·G)·D long, rows of outputs H·D.
 struct Sizes {
-  int64_t B, T, H, G, D;
+  int64_t N, T, H, G, D;
   // What scores are multiplied by.
   float scale;
   // How many tokens one sees, itself among them.
@@ -49,8 +49,7 @@ struct Sizes {
   // Where a group's keys and values stand in a row.
   int64_t keys(int64_t group) const { return (H + group) * D; }
   int64_t values(int64_t group) const { return (H + G + group) * D; }
-  int64_t units() const { return B * G; }
-  int64_t least() const { return std::max<int64_t>(1, LEAST / (T * T * D * (H / G))); }
+  int64_t least() const { return std::max<int64_t>(1, LEAST / std::max<int64_t>(1, T * T * D * (H / G))); }
   // The first key that a token sees, and the vectors' beginning at or before it.
   int64_t begin(int64_t token) const { return std::max<int64_t>(0, token + 1 - window); }
   int64_t origin(int64_t token) const { return begin(token) / WIDTH * WIDTH; }
@@ -104,20 +103,20 @@ struct Forward {
     scores = scratch.take(STRIP * s.along());
   }
 
-  // `from` and `output` are the sequence's first rows; `logSums` has H columns.
-  void run(int64_t group, const float* from, float* output, float* logSums) {
-    turn(s.T, s.D, from + s.keys(group), s.row(), keys, s.along());
-    copyRows(s.T, s.D, from + s.values(group), s.row(), 1, v, s.across());
+  // Of T tokens; `from` and `output` are the sequence's first rows; `logSums` has H columns.
+  void run(int64_t T, int64_t group, const float* from, float* output, float* logSums) {
+    turn(T, s.D, from + s.keys(group), s.row(), keys, s.along());
+    copyRows(T, s.D, from + s.values(group), s.row(), 1, v, s.across());
     const int64_t shared = s.H / s.G;
     for (int64_t head = group * shared; head < (group + 1) * shared; head++)
-      attend(from + head * s.D, output + head * s.D, logSums + head);
+      attend(T, from + head * s.D, output + head * s.D, logSums + head);
   }
 
-  void attend(const float* from, float* output, float* logSums) {
+  void attend(int64_t T, const float* from, float* output, float* logSums) {
     const int64_t dp = s.across(), tp = s.along();
-    copyRows(s.T, s.D, from, s.row(), s.scale, q, dp);
-    for (int64_t first = 0; first < s.T; first += STRIP) {
-      const int64_t rows = std::min(STRIP, s.T - first), seen = first + rows, padded = inVectors(seen);
+    copyRows(T, s.D, from, s.row(), s.scale, q, dp);
+    for (int64_t first = 0; first < T; first += STRIP) {
+      const int64_t rows = std::min(STRIP, T - first), seen = first + rows, padded = inVectors(seen);
       const int64_t o = s.origin(first);
       smallProduct(rows, padded - o, s.D, q + first * dp, dp, 1, keys + o, tp, scores + o, tp, false);
       for (int64_t i = 0; i < rows; i++)
@@ -147,26 +146,27 @@ struct Backward {
     slopes = scratch.take(STRIP * s.along());
   }
 
-  // `dy`, `from` and `dqkv` are the sequence's first rows.
-  void run(int64_t group, const float* dy, const float* from, const float* logSums, float* dqkv) {
+  // Of T tokens; `dy`, `from` and `dqkv` are the sequence's first rows.
+  void run(int64_t T, int64_t group, const float* dy, const float* from, const float* logSums, float* dqkv) {
     const int64_t row = s.row(), dp = s.across(), tp = s.along(), shared = s.H / s.G;
-    copyRows(s.T, s.D, from + s.keys(group), row, 1, k, dp);
-    turn(s.T, s.D, from + s.keys(group), row, keys, tp);
-    turn(s.T, s.D, from + s.values(group), row, values, tp);
-    std::memset(dk, 0, 2 * s.T * dp * sizeof(float));  // and dv
+    copyRows(T, s.D, from + s.keys(group), row, 1, k, dp);
+    turn(T, s.D, from + s.keys(group), row, keys, tp);
+    turn(T, s.D, from + s.values(group), row, values, tp);
+    std::memset(dk, 0, T * dp * sizeof(float));
+    std::memset(dv, 0, T * dp * sizeof(float));
     for (int64_t head = group * shared; head < (group + 1) * shared; head++)
-      differentiate(dy + head * s.D, from + head * s.D, logSums + head, dqkv + head * s.D);
-    copyRows(s.T, s.D, dk, dp, 1, dqkv + s.keys(group), row);
-    copyRows(s.T, s.D, dv, dp, 1, dqkv + s.values(group), row);
+      differentiate(T, dy + head * s.D, from + head * s.D, logSums + head, dqkv + head * s.D);
+    copyRows(T, s.D, dk, dp, 1, dqkv + s.keys(group), row);
+    copyRows(T, s.D, dv, dp, 1, dqkv + s.values(group), row);
   }
 
   // Writes dQ of one head and adds to dK and dV.
-  void differentiate(const float* dy, const float* from, const float* logSums, float* to) {
+  void differentiate(int64_t T, const float* dy, const float* from, const float* logSums, float* to) {
     const int64_t dp = s.across(), tp = s.along();
-    copyRows(s.T, s.D, from, s.row(), s.scale, q, dp);
-    copyRows(s.T, s.D, dy, s.width(), 1, above, dp);
-    for (int64_t first = 0; first < s.T; first += STRIP) {
-      const int64_t rows = std::min(STRIP, s.T - first), seen = first + rows, padded = inVectors(seen);
+    copyRows(T, s.D, from, s.row(), s.scale, q, dp);
+    copyRows(T, s.D, dy, s.width(), 1, above, dp);
+    for (int64_t first = 0; first < T; first += STRIP) {
+      const int64_t rows = std::min(STRIP, T - first), seen = first + rows, padded = inVectors(seen);
       const int64_t o = s.origin(first);
       smallProduct(rows, padded - o, s.D, q + first * dp, dp, 1, keys + o, tp, probabilities + o, tp, false);
       smallProduct(rows, padded - o, s.D, above + first * dp, dp, 1, values + o, tp, slopes + o, tp, false);
@@ -194,70 +194,94 @@ struct Backward {
 };
 
 struct Shape {
-  int64_t heads, shared, length, window;
+  int64_t heads, shared, window;
   float scale;
   explicit Shape(const Attributes& attributes)
       : heads(attributes.integer("heads")),
         shared(attributes.integer("key_value_heads")),
-        length(attributes.integer("length")),
         window(attributes.integer("window")),
         scale(attributes.real("scale")) {}
-  bool fits(const Tensor& qkv) const {
-    return window > 0 && shared > 0 && heads % shared == 0 && qkv.rank() == 2 && qkv.size(0) % length == 0 &&
-           qkv.size(1) % (heads + 2 * shared) == 0;
+  // Whether rows and sequences are what they must be.
+  bool fits(const Tensor& qkv, const Tensor& ends) const {
+    if (window <= 0 || shared <= 0 || heads % shared != 0) return false;
+    if (qkv.rank() != 2 || qkv.size(1) % (heads + 2 * shared) != 0 || ends.rank() != 1) return false;
+    int64_t end = 0;
+    for (int64_t b = 0; b < ends.size(0); end = ends.ints()[b++])
+      if (ends.ints()[b] < end) return false;
+    return end <= qkv.size(0);
   }
-  Sizes of(const Tensor& qkv) const {
-    return {qkv.size(0) / length, length, heads, shared, qkv.size(1) / (heads + 2 * shared), scale, window};
+  Sizes of(const Tensor& qkv, const Tensor& ends) const {
+    int64_t longest = 0;
+    for (int64_t b = 0, end = 0; b < ends.size(0); end = ends.ints()[b++])
+      longest = std::max(longest, ends.ints()[b] - end);
+    return {qkv.size(0), longest, heads, shared, qkv.size(1) / (heads + 2 * shared), scale, window};
   }
 };
 
-const char* const MISFIT = "qkv must be [B * length, (heads + 2 * key_value_heads) * D]";
+const char* const MISFIT = "qkv must be [rows, (heads + 2 * key_value_heads) * D], and ends rise up to rows";
 
-// qkv [B·T, (H + 2·G)·D] → y [B·T, H·D], logSums [B·T, H]: of each query, the logarithm of its softmax's divisor.
+// Calls `run(computing, T, group, first)` for the groups of all sequences, which are T rows from `first` on.
+template <typename Computing, typename Run>
+void eachGroup(const Sizes& s, const Tensor& ends, Run run) {
+  parallel(ends.size(0) * s.G, s.least(), [&](int64_t from, int64_t to) {
+    Computing computing(s);
+    for (int64_t unit = from; unit < to; unit++) {
+      const int64_t b = unit / s.G, first = b == 0 ? 0 : ends.ints()[b - 1];
+      run(computing, ends.ints()[b] - first, unit % s.G, first);
+    }
+  });
+}
+
+// Rows behind the last sequence are 0.
+void clearRest(const Tensor& ends, const Tensor& y) {
+  const int64_t B = ends.size(0), used = B == 0 ? 0 : ends.ints()[B - 1];
+  std::fill(y.floats() + used * y.size(1), y.floats() + y.count(), 0.0f);
+}
+
+// qkv [N, (H + 2·G)·D], ends [B] → y [N, H·D], logSums [N, H]: of each query, the logarithm of its softmax's divisor.
+// Sequence b is the rows from ends[b − 1], or 0, to ends[b].
 struct Attention {
   Shape shape;
   explicit Attention(const Attributes& attributes) : shape(attributes) {}
   void operator()(Call& call) {
-    const Tensor qkv = call.input(0);
-    if (!shape.fits(qkv)) return call.refuse(MISFIT);
-    const Sizes s = shape.of(qkv);
-    const Tensor y = call.output(0, {s.B * s.T, s.width()}), logSums = call.output(1, {s.B * s.T, s.H});
-    parallel(s.units(), s.least(), [&](int64_t from, int64_t to) {
-      Forward forward(s);
-      for (int64_t unit = from; unit < to; unit++) {
-        const int64_t token = unit / s.G * s.T;
-        forward.run(unit % s.G, qkv.floats() + token * s.row(), y.floats() + token * s.width(),
-                    logSums.floats() + token * s.H);
-      }
+    const Tensor qkv = call.input(0), ends = call.input(1);
+    if (!shape.fits(qkv, ends)) return call.refuse(MISFIT);
+    const Sizes s = shape.of(qkv, ends);
+    const Tensor y = call.output(0, {s.N, s.width()}), logSums = call.output(1, {s.N, s.H});
+    clearRest(ends, y);
+    clearRest(ends, logSums);
+    eachGroup<Forward>(s, ends, [&](Forward& forward, int64_t T, int64_t group, int64_t first) {
+      forward.run(T, group, qkv.floats() + first * s.row(), y.floats() + first * s.width(), logSums.floats() + first * s.H);
     });
   }
 };
 
-// dy [B·T, H·D], qkv, logSums → dqkv.
+// dy [N, H·D], qkv, logSums, ends → dqkv.
 struct AttentionGradient {
   Shape shape;
   explicit AttentionGradient(const Attributes& attributes) : shape(attributes) {}
   void operator()(Call& call) {
-    const Tensor dy = call.input(0), qkv = call.input(1), logSums = call.input(2);
-    if (!shape.fits(qkv) || dy.size(0) != qkv.size(0) || dy.size(1) != shape.of(qkv).width()) return call.refuse(MISFIT);
-    const Sizes s = shape.of(qkv);
-    const Tensor dqkv = call.output(0, {s.B * s.T, s.row()});
-    parallel(s.units(), s.least(), [&](int64_t from, int64_t to) {
-      Backward backward(s);
-      for (int64_t unit = from; unit < to; unit++) {
-        const int64_t token = unit / s.G * s.T;
-        backward.run(unit % s.G, dy.floats() + token * s.width(), qkv.floats() + token * s.row(),
-                     logSums.floats() + token * s.H, dqkv.floats() + token * s.row());
-      }
+    const Tensor dy = call.input(0), qkv = call.input(1), logSums = call.input(2), ends = call.input(3);
+    if (!shape.fits(qkv, ends)) return call.refuse(MISFIT);
+    const Sizes s = shape.of(qkv, ends);
+    if (dy.size(0) != s.N || dy.size(1) != s.width() || logSums.count() != s.N * s.H) return call.refuse(MISFIT);
+    const Tensor dqkv = call.output(0, {s.N, s.row()});
+    clearRest(ends, dqkv);
+    eachGroup<Backward>(s, ends, [&](Backward& backward, int64_t T, int64_t group, int64_t first) {
+      backward.run(T, group, dy.floats() + first * s.width(), qkv.floats() + first * s.row(),
+                   logSums.floats() + first * s.H, dqkv.floats() + first * s.row());
     });
   }
 };
 
-const std::vector<const char*> SHAPE = {"heads: int", "key_value_heads: int", "length: int", "window: int", "scale: float"};
+const std::vector<const char*> SHAPE = {"heads: int", "key_value_heads: int", "window: int", "scale: float"};
 const Registered<Attention> attention(
-    {"AlignsaeAttention", {"qkv: float"}, {"y: float", "log_sums: float"}, SHAPE, false});
-const Registered<AttentionGradient> attentionGradient(
-    {"AlignsaeAttentionGradient", {"dy: float", "qkv: float", "log_sums: float"}, {"dqkv: float"}, SHAPE, false});
+    {"AlignsaeAttention", {"qkv: float", "ends: int32"}, {"y: float", "log_sums: float"}, SHAPE, false});
+const Registered<AttentionGradient> attentionGradient({"AlignsaeAttentionGradient",
+                                                       {"dy: float", "qkv: float", "log_sums: float", "ends: int32"},
+                                                       {"dqkv: float"},
+                                                       SHAPE,
+                                                       false});
 
 }  // namespace
 }  // namespace alignsae

@@ -2,6 +2,7 @@
 
 import type { Arrays, ArrayValue } from '../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../src/engine/contract/sae.ts';
+import { fullRoom, packBatch } from '../../src/engine/model/batches.ts';
 import { initWeights } from '../../src/engine/model/languageModel.ts';
 import { initSae } from '../../src/engine/sae/autoencoder.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
@@ -58,13 +59,17 @@ function modelInputs(work: Exclude<GivenWork, PosttrainWork | PretrainWork>): In
   const weights = initWeights(config, INIT_STD, 0);
   const tokens = work.kind === 'STEER' ? repeated(ids(config.dVocab, T), rows) : ids(config.dVocab, rows, T);
   if (work.kind !== 'MODEL_STEP') return { weights, batch: { tokens } };
-  // As transformers counts it: each token but a row's first is predicted.
-  const targets = { data: Int32Array.from(tokens.data, (_, i) => tokens.data[i + 1] ?? 0), shape: [rows, T] };
-  const mask = {
-    data: Float32Array.from(tokens.data, (_, i) => Number(i % T !== T - 1)),
-    shape: [rows, T],
-  };
-  return { weights, batch: { tokens, targets, mask } };
+  // As transformers counts it: each token but a row's first is predicted, and the last is fed all the same.
+  const sequences = Array.from({ length: rows }, (_, row) => [
+    ...tokens.data.slice(row * T, (row + 1) * T),
+    0,
+  ]);
+  const batch = packBatch(
+    sequences.map((row) => ({ tokens: row, from: 1 })),
+    fullRoom(rows, T),
+  );
+  for (let row = 0; row < rows; row++) batch.mask!.data[(row + 1) * T - 1] = 0;
+  return { weights, batch };
 }
 
 /** What a standard normal number exceeds with this probability. */

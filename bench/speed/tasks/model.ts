@@ -12,9 +12,9 @@ import type { Task } from './task.ts';
 /** Numbers of a capture that are compared; the whole would be a line of megabytes. */
 const CHECKED_NUMBERS = 4096;
 
-export function modelStepTask({ config, optimizer }: ModelStepWork, inputs: string): Promise<Task> {
+export function modelStepTask({ config, tokens, optimizer }: ModelStepWork, inputs: string): Promise<Task> {
   const decays = (name: string) => name.endsWith('.weight') && !name.includes('ln_');
-  return stepTask(inputs, nextTokenLoss(config), optimizer, decays);
+  return stepTask(inputs, nextTokenLoss(config, tokens), optimizer, decays);
 }
 
 export async function captureTask(work: CaptureWork, inputs: string): Promise<Task> {

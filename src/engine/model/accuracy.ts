@@ -1,38 +1,53 @@
 /** Whole-answer accuracy of a model that lives in a training step. */
 import type { Stepper } from '../step/stepper.ts';
-import { padBatch, type Sequence } from './batches.ts';
+import { packBatch, type Room, type Sequence } from './batches.ts';
 
 /**
  * Share of sequences whose every target, the end token included, is the likeliest token, or every one of another that
- * counts as well. That is exactly the
- * share whose greedy continuation equals the whole answer, for greedy decoding follows the answer as long as it
- * is right; one forward pass a batch measures it. Batches are `[B, T]`, the last one filled up, for a compiled
- * evaluation has one shape.
+ * counts as well. That is exactly the share whose greedy continuation equals the whole answer, for greedy decoding
+ * follows the answer as long as it is right; one forward pass a batch measures it. Batches are of one shape, `room`,
+ * which must have place for any of the sequences.
  */
 export async function measureAccuracy(
   stepper: Stepper,
   sequences: readonly Sequence[],
-  [B, T]: readonly [B: number, T: number],
+  room: Room,
   breathe: () => Promise<void>,
 ): Promise<number> {
   const accepted = sequences.flatMap((sequence, question) =>
     [sequence, ...(sequence.others ?? [])].map((one) => ({ ...one, question })),
   );
   const right = new Set<number>();
-  for (let start = 0; start < accepted.length; start += B) {
-    const rows = accepted.slice(start, start + B);
-    const filled = [...rows, ...Array<Sequence>(B - rows.length).fill(rows[0]!)];
-    const { tokens } = padBatch(filled, T);
-    const { best } = await stepper.evaluate('predict', { tokens: tokens! });
-    rows.forEach((row, i) => {
-      if (matches(row, best!.data, i * T)) right.add(row.question);
-    });
+  for (const rows of fillings(accepted, room)) {
+    const { targets: _, mask: __, ...batch } = packBatch(rows, room);
+    const { best } = await stepper.evaluate('predict', batch);
+    let place = 0;
+    for (const { tokens, from, question } of rows) {
+      const expected = tokens.slice(from);
+      if (expected.every((token, i) => best!.data[place + i] === token)) right.add(question);
+      place += expected.length;
+    }
     await breathe();
   }
   return right.size / sequences.length;
 }
 
-function matches({ tokens, from }: Sequence, predictions: ArrayLike<number>, offset: number): boolean {
-  for (let i = from; i < tokens.length; i++) if (predictions[offset + i - 1] !== tokens[i]) return false;
-  return true;
+/** The sequences in their order, as many at once as there is place for. */
+function* fillings<S extends Sequence>(sequences: readonly S[], room: Room): Generator<S[]> {
+  let rows: S[] = [];
+  let [tokens, targets] = [0, 0];
+  for (const sequence of sequences) {
+    const [inputs, expected] = [sequence.tokens.length - 1, sequence.tokens.length - sequence.from];
+    const isFull =
+      rows.length === room.sequences || tokens + inputs > room.tokens || targets + expected > room.targets;
+    if (isFull) {
+      yield rows;
+      rows = [];
+      [tokens, targets] = [0, 0];
+    }
+    rows.push(sequence);
+    tokens += inputs;
+    targets += expected;
+  }
+  if (rows.length > 0) yield rows;
 }

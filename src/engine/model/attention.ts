@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Rotary } from '../contract/modelDecoder.ts';
 import { attribute, hasKernels, type OpAttribute, rawOp, rawOps } from '../native/rawOps.ts';
+import { gatherRows } from '../ops.ts';
 import { softCap } from './layers.ts';
 import { type Turns, turnsAt } from './rotary.ts';
 
@@ -36,20 +37,32 @@ export interface Sight {
   T: number;
   /** What stands before all of these tokens; lengths and masks leave it out. */
   prefix: SharedPrefix | null;
-  /** Position of the one token of each sequence; null: each sequence's tokens stand at `first` … `first` + T − 1. */
-  places: readonly number[] | null;
+  /** The position of every row, `[B·T]` int32; null: each sequence's tokens stand at `first` … `first` + T − 1. */
+  places: (() => tf.Tensor1D) | null;
   /** Position of the first token behind the prefix. */
   first: number;
+  /** Where each sequence's rows end, `[B]` int32, the first beginning with row 0; any behind the last belong to none. */
+  ends(): tf.Tensor1D;
+  /** Where rows stand that are not B · T. */
+  grid: (() => Grid) | null;
   /** The prompts' lengths, `[B]` int32, where one new token of each sees them. */
   lengths(): tf.Tensor1D;
   /** What is added to scores, 0 or −1e9; broadcasts to `[B, H, T, P + T]`. */
   mask(window: number | null): tf.Tensor;
   /** The same for the P tokens of the prefix, which only a window hides; broadcasts to `[B, H, T, P]`. */
   prefixMask(window: number): tf.Tensor;
-  /** Of rotary positions, by position: of `first` … `first` + T − 1, or of `places`. */
+  /** Of rotary positions, by row, again and again: of `first` … `first` + T − 1, or of `places`. */
   turns(rotary: Rotary): Turns;
   /** All that was made so far: a `tidy` in which some of it may have been made hands it on to the one around it. */
   made(): readonly tf.TensorContainer[];
+}
+
+/** How N rows of sequences of different lengths stand in `[B, T]`, of which those behind a sequence hold others' rows. */
+interface Grid {
+  /** The row at each place of the grid, `[B·T]` int32. */
+  rows: tf.Tensor1D;
+  /** The place of each row, `[N]` int32. */
+  slots: tf.Tensor1D;
 }
 
 /** Every token sees itself and those before it; padding stands at the right, so nothing real sees it. */
@@ -57,12 +70,49 @@ export function causalSight(B: number, T: number, prefix: SharedPrefix | null = 
   const first = prefix?.tokens.length ?? 0;
   const positions = Array.from({ length: T }, (_, t) => first + t);
   const { once, made } = createMemory();
+  const ends = once(() => tf.range(T, B * T + 1, T, 'int32'));
   return {
-    ...{ B, T, prefix, places: null, first, made },
+    ...{ B, T, prefix, places: null, first, made, grid: null },
+    ends: () => ends(null),
     lengths: () => tf.fill<tf.Rank.R1>([B], T, 'int32'),
     mask: once((window) => causalMask(T, window)),
     prefixMask: once((window) => windowMask(positions, first, window, [T, first])),
     turns: once((rotary) => turnsAt(rotary, positions)),
+  };
+}
+
+/**
+ * Sequences one behind the other, without padding between them: `places [N]` are their tokens' positions, all below T, and
+ * `ends [B]` where each ends, both int32. Every token sees itself and those before it of its own sequence. Rows behind the
+ * last sequence are of none, and finite.
+ */
+export function packedSight(places: tf.Tensor1D, ends: tf.Tensor1D, T: number): Sight {
+  const [[N], [B]] = [places.shape, ends.shape];
+  const { once, made } = createMemory();
+  const grid = once(() => gridOf(places, ends, T));
+  return {
+    ...{ B, T, prefix: null, places: () => places, first: 0, made },
+    ...{ ends: () => ends, grid: () => grid(null) },
+    lengths: () => tf.fill<tf.Rank.R1>([N], 1, 'int32'),
+    mask: once((window) => causalMask(T, window)),
+    prefixMask: () => tf.zeros([T, 0]),
+    turns: once((rotary) => {
+      const { cos, sin } = turnsAt(rotary, [...Array(T).keys()]);
+      return { cos: gatherRows(cos, places), sin: gatherRows(sin, places) };
+    }),
+  };
+}
+
+function gridOf(places: tf.Tensor1D, ends: tf.Tensor1D, T: number): Grid {
+  const [[N], [B]] = [places.shape, ends.shape];
+  const int = (value: number) => tf.scalar(value, 'int32');
+  const starts = tf.concat1d([tf.zeros([1], 'int32'), tf.slice1d(ends, 0, B - 1)]);
+  const rows = tf.add(tf.expandDims(starts, 1), tf.range(0, T, 1, 'int32')); // [B, T]
+  const isBehind = tf.greaterEqual(tf.range(0, N, 1, 'int32').expandDims(1), ends); // [N, B]
+  const sequences = tf.minimum(tf.sum(tf.cast(isBehind, 'int32'), 1), int(B - 1));
+  return {
+    rows: tf.minimum(tf.reshape(rows, [B * T]), int(N - 1)) as tf.Tensor1D,
+    slots: tf.add(tf.mul(sequences, int(T)), places) as tf.Tensor1D,
   };
 }
 
@@ -79,11 +129,13 @@ export function cachedSight(
 ): Sight {
   const first = prefix?.tokens.length ?? 0;
   const places = lengths.map((length) => first + Math.min(length + made, nCtx - 1)); // full rows idle
+  const B = lengths.length;
   const memory = createMemory();
   const { once } = memory;
   const counts = once(() => tf.tensor1d(lengths as number[], 'int32'));
   return {
-    ...{ B: lengths.length, T: 1, prefix, places, first, made: memory.made },
+    ...{ B, T: 1, prefix, places: () => tf.tensor1d(places, 'int32'), first, made: memory.made },
+    ...{ ends: () => tf.range(1, B + 1, 1, 'int32'), grid: null },
     lengths: () => counts(null),
     mask: once((window) => cachedMask(lengths, width, made, window)),
     prefixMask: once((window) => windowMask(places, first, window, [lengths.length, 1, 1, first])),
@@ -134,7 +186,7 @@ export function attend(
     return { mixed, present: [past[0]!, made] };
   }
   const { B, T } = sight;
-  const mixed = causalAttention(qkv, heads, T);
+  const mixed = causalAttention(qkv, heads, sight.ends());
   if (!keeps) return { mixed, present: [] };
   const { nHeads: H, nKeyValueHeads: G } = heads;
   const width = (2 * G * qkv.shape[1]) / (H + 2 * G);
@@ -165,12 +217,15 @@ function attributesOf({ nHeads, nKeyValueHeads, scale, window }: Heads): OpAttri
   ];
 }
 
-function causalAttention(qkv: tf.Tensor2D, heads: Heads, T: number): tf.Tensor2D {
-  const attributes = [...attributesOf(heads), attribute.int('length', T)];
+function causalAttention(qkv: tf.Tensor2D, heads: Heads, ends: tf.Tensor1D): tf.Tensor2D {
+  const attributes = attributesOf(heads);
   const op = tf.customGrad((...args) => {
     const [qkv, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
-    const [value, logSums] = rawOps('AlignsaeAttention', attributes, [qkv], 2) as [tf.Tensor, tf.Tensor];
-    save([qkv, logSums]);
+    const [value, logSums] = rawOps('AlignsaeAttention', attributes, [qkv, ends], 2) as [
+      tf.Tensor,
+      tf.Tensor,
+    ];
+    save([qkv, logSums, ends]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
       rawOp('AlignsaeAttentionGradient', attributes, [dy, ...saved]);
     return { value, gradFunc };
@@ -191,12 +246,13 @@ export function sharedKeyValues(present: KeyValues, { nKeyValueHeads }: Heads): 
 }
 
 function plainAttention(
-  qkv: tf.Tensor2D,
+  given: tf.Tensor2D,
   { nHeads: H, nKeyValueHeads: G, scale, cap, window }: Heads,
-  { B, T, mask, prefixMask }: Sight,
+  { B, T, mask, prefixMask, grid }: Sight,
   past?: KeyValues,
   shared?: KeyValues,
 ): { mixed: tf.Tensor2D; present: KeyValues } {
+  const qkv = grid ? gatherRows(given, grid().rows) : given;
   const D = qkv.shape[1] / (H + 2 * G);
   // [B·T, n·D] → [B, n, T, D]; each part by itself, for wasm has no fast transpose of more than four axes
   const heads = (part: tf.Tensor) =>
@@ -212,7 +268,8 @@ function plainAttention(
   const scores = softCap(tf.mul(each(tf.matMul(grouped(q), k, false, true)), scale), cap); // [B, H, T, P + T]
   const own = tf.add(scores, mask(window)) as tf.Tensor4D;
   const read = shared ? readBoth(q, own, v) : each(tf.matMul(grouped(tf.softmax(own)), v)); // [B, H, T, D]
-  return { mixed: tf.reshape(tf.transpose(read, [0, 2, 1, 3]), [B * T, H * D]), present: [k, v] };
+  const mixed = tf.reshape(tf.transpose(read, [0, 2, 1, 3]), [B * T, H * D]) as tf.Tensor2D;
+  return { mixed: grid ? gatherRows(mixed, grid().slots) : mixed, present: [k, v] };
 
   /** One softmax over the prefix's keys and the sequence's own. The prefix meets the queries of all sequences at once. */
   function readBoth(q: tf.Tensor4D, own: tf.Tensor4D, v: tf.Tensor4D): tf.Tensor4D {

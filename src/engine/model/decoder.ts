@@ -18,6 +18,7 @@ import {
   causalSight,
   type Heads,
   type KeyValues,
+  packedSight,
   type SharedPrefix,
   type Sight,
 } from './attention.ts';
@@ -54,6 +55,25 @@ export interface Passage {
 export function logits(config: ModelConfig, weights: Tensors, tokens: tf.Tensor2D): tf.Tensor3D {
   const last = config.nLayers - 1;
   return logitsFromResid(config, weights, residPost(config, weights, tokens, last), last);
+}
+
+/**
+ * Logits of the next token at the `wanted [R]` rows, or all, of sequences that stand one behind the other: `tokens [N]`, at
+ * `places [N]` of sequences that end at `ends [B]` and have at most T tokens, all int32 → `[R, V]`.
+ */
+export function packedLogits(
+  config: ModelConfig,
+  weights: Tensors,
+  { tokens, places, ends, wanted }: Record<'tokens' | 'places' | 'ends' | 'wanted', tf.Tensor1D>,
+  T: number,
+): tf.Tensor2D {
+  const [N, R] = [tokens.size, wanted.size];
+  const sight = packedSight(places, ends, T);
+  const x = embed(config, weights, tf.reshape(tokens, [1, N]), sight);
+  const { resid } = runBlocks(config, weights, x, sight, {}); // [1, N, C]
+  const rows = gatherRows(tf.reshape(resid, [N, config.dModel]), wanted);
+  const z = unembed(config, weights, tf.reshape(rows, [1, R, config.dModel]));
+  return tf.reshape(z, [R, config.dVocab]);
 }
 
 /**
@@ -98,7 +118,7 @@ export function embed(
   if (rotary) return x;
   const learned = weights['wpe.weight'] as tf.Tensor2D; // [nCtx, C]
   const positions = places
-    ? tf.reshape(gatherRows(learned, tf.tensor1d(places as number[], 'int32')), [B, 1, config.dModel])
+    ? tf.reshape(gatherRows(learned, places()), [B, T, config.dModel])
     : tf.slice2d(learned, [first, 0], [T, config.dModel]);
   return tf.add(x, positions);
 }

@@ -1,22 +1,25 @@
-/** What the training step computes: masked next-token loss, and the greedy predictions that accuracy counts. */
+/** What the training step computes: next-token loss, and the greedy predictions that accuracy counts. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../contract/model.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
-import type { EvalFunction, LossFunction } from '../step/stepper.ts';
-import { logits } from './decoder.ts';
+import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
+import { packedLogits } from './decoder.ts';
 
-/** Mean cross-entropy over the targets whose mask is 1; the batch is `padBatch`'s. */
-export function nextTokenLoss(config: ModelConfig): LossFunction {
-  return (weights, { tokens, targets, mask }) => {
-    const z = logits(config, weights, tokens as tf.Tensor2D); // [B, T, V]
-    const [B, T, V] = z.shape;
-    const flat = (x: tf.Tensor) => tf.reshape(x, [B * T]) as tf.Tensor1D;
-    const losses = softmaxCrossEntropy(tf.reshape(z, [B * T, V]) as tf.Tensor2D, flat(targets!)); // [B·T]
-    return { loss: tf.div(tf.sum(tf.mul(losses, flat(mask!))), tf.sum(mask!)) as tf.Scalar };
+/** Mean cross-entropy over the targets whose mask is 1; the batch is `packBatch`'s, of sequences of at most T inputs. */
+export function nextTokenLoss(config: ModelConfig, T: number): LossFunction {
+  return (weights, batch) => {
+    const { targets, mask } = batch as Record<string, tf.Tensor1D>;
+    const losses = softmaxCrossEntropy(logitsOf(config, weights, batch, T), targets!); // [R]
+    return { loss: tf.div(tf.sum(tf.mul(losses, mask!)), tf.sum(mask!)) as tf.Scalar };
   };
 }
 
-/** `best [B, T]`: the likeliest next token at every position. */
-export function greedyPredictions(config: ModelConfig): EvalFunction {
-  return (weights, { tokens }) => ({ best: tf.argMax(logits(config, weights, tokens as tf.Tensor2D), -1) });
+/** `best [R]`: the likeliest token in the place of every target. */
+export function greedyPredictions(config: ModelConfig, T: number): EvalFunction {
+  return (weights, batch) => ({ best: tf.argMax(logitsOf(config, weights, batch, T), -1) });
+}
+
+function logitsOf(config: ModelConfig, weights: Tensors, batch: Tensors, T: number): tf.Tensor2D {
+  const { tokens, places, ends, wanted } = batch as Record<string, tf.Tensor1D>;
+  return packedLogits(config, weights, { tokens: tokens!, places: places!, ends: ends!, wanted: wanted! }, T);
 }

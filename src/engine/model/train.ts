@@ -22,10 +22,13 @@ import type { Stepper } from '../step/stepper.ts';
 import { measureAccuracy } from './accuracy.ts';
 import { askingOf } from './asking.ts';
 import {
+  type Batches,
   createBatches,
   fitting,
+  fullRoom,
   judgedSequence,
   longestInput,
+  type Room,
   type Sequence,
   trainingSequences,
 } from './batches.ts';
@@ -50,10 +53,11 @@ interface Plan {
   settings: ModelSettings;
   config: ModelConfig;
   tokenizer: TokenizerJson;
-  batchAt: (step: number) => Arrays;
-  /** Questions by split, and the width that fits them all. */
+  batches: Batches;
   questions: ReadonlyMap<Split, Sequence[]>;
+  /** The most inputs of a sequence that is learned from or asked, and place for as many as a batch mostly has. */
   T: number;
+  room: Room;
   /** Steps after which the model is handed over. */
   keepSteps: ReadonlySet<number>;
   fingerprint: string;
@@ -99,17 +103,29 @@ function planTraining(job: ModelJob): Plan {
     const sequences = asked.map((p) => fitting(judgedSequence(asking, p, nCtx), p.prompt, nCtx));
     if (sequences.length > 0) questions.set(split, sequences);
   }
+  const batches = createBatches(trainingSequences(tokenizer, learnedOf(job), nCtx), settings);
+  const asked = [...questions.values()].flat().flatMap((one) => [one, ...(one.others ?? [])]);
   return {
     settings,
     config: initial?.config ?? newConfig(settings, tokenizer),
     tokenizer: json,
-    batchAt: createBatches(trainingSequences(tokenizer, learnedOf(job), nCtx), settings),
+    batches,
     questions,
-    T: longestInput([...questions.values()].flat().flatMap((one) => [one, ...(one.others ?? [])])),
+    ...shapesOf(batches, longestInput(asked)),
     keepSteps: new Set(keepSteps),
     // Weights are named by what is in them.
     fingerprint: jobFingerprint({ settings, dataset, initial: initial && basename(initial.weights) }),
   };
+}
+
+function shapesOf({ usual, longest }: Batches, asked: number): Pick<Plan, 'T' | 'room'> {
+  const { tokens, targets } = fullRoom(1, asked);
+  const room = {
+    ...usual,
+    tokens: Math.max(tokens, usual.tokens),
+    targets: Math.max(targets, usual.targets),
+  };
+  return { T: Math.max(longest, asked), room };
 }
 
 function tokenizerOf({ prefix = '', prompts, texts }: EngineDataset): TokenizerJson {
@@ -147,7 +163,7 @@ function checkAnswers({ encode, unkId }: Tokenizer, { prompts }: EngineDataset):
   );
 }
 
-function createModelStepper({ settings, config }: Plan, weights: Arrays): Stepper {
+function createModelStepper({ settings, config, T }: Plan, weights: Arrays): Stepper {
   const table = modelWeights(config);
   return createStepper({
     weights,
@@ -159,8 +175,8 @@ function createModelStepper({ settings, config }: Plan, weights: Arrays): Steppe
       decays: (name) => table[name]!.decayed,
       clipNorm: settings.clipNorm,
     },
-    losses: { nextToken: nextTokenLoss(config) },
-    evals: { predict: greedyPredictions(config) },
+    losses: { nextToken: nextTokenLoss(config, T) },
+    evals: { predict: greedyPredictions(config, T) },
   });
 }
 
@@ -178,7 +194,7 @@ async function runSteps(plan: Plan, stepper: Stepper, context: JobContext): Prom
   const eta = createEta(position.step, steps);
   for (let step = position.step + 1; step <= steps; step++) {
     const learningRate = learningRateAt(plan.settings, step);
-    const values = stepper.step('nextToken', plan.batchAt(step - 1), learningRate);
+    const values = stepper.step('nextToken', plan.batches.at(step - 1), learningRate);
     if (!Number.isFinite(values.loss)) throw diverged(step, learningRate);
     position = { step, loss: values.loss! };
     const logged = step % logEvery === 0 || step === 1 || step === steps;
@@ -242,15 +258,14 @@ function createProbe(plan: Plan, stepper: Stepper, context: JobContext) {
 }
 
 async function measureSplits(
-  { settings, T }: Plan,
+  { room }: Plan,
   questions: ReadonlyMap<Split, Sequence[]>,
   stepper: Stepper,
   { reporter }: JobContext,
 ): Promise<Partial<Record<Split, number>>> {
   const accuracy: Partial<Record<Split, number>> = {};
   for (const [split, sequences] of questions) {
-    const shape = [settings.batchSize, T] as const;
-    accuracy[split] = await measureAccuracy(stepper, sequences, shape, () => reporter.breathe());
+    accuracy[split] = await measureAccuracy(stepper, sequences, room, () => reporter.breathe());
   }
   return accuracy;
 }

@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { attend, cachedSight, causalSight, type Heads } from '../../../src/engine/model/attention.ts';
+import {
+  attend,
+  cachedSight,
+  causalSight,
+  type Heads,
+  packedSight,
+} from '../../../src/engine/model/attention.ts';
 import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
@@ -21,7 +27,7 @@ interface Shape {
 
 /** Attention by its definition, in matrices of one head of one sequence; `qkv [B·T, (H + 2G)·D]`. */
 function defined(qkv: tf.Tensor, B: number, T: number, { H, G, D, window }: Shape): tf.Tensor {
-  const mask = tf.linalg.bandPart(tf.ones([T, T]), window === null ? -1 : window - 1, 0);
+  const mask = tf.linalg.bandPart(tf.ones([T, T]), window === null ? -1 : Math.min(window, T) - 1, 0);
   const split = tf.reshape(qkv, [B, T, (H + 2 * G) * D]);
   const sequences = Array.from({ length: B }, (_, b) => {
     const part = (head: number) =>
@@ -68,6 +74,43 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (backend) => {
         expectClose(own(qkv), plain(qkv));
         const gradient = (f: (x: tf.Tensor) => tf.Tensor) => tf.grad((x) => tf.sum(tf.mul(f(x), above)))(qkv);
         expectClose(gradient(own), gradient(plain));
+      });
+    },
+  );
+
+  test.each([
+    { H: 2, G: 2, D: 24, window: null },
+    { H: 6, G: 2, D: 8, window: null },
+    { H: 2, G: 1, D: 16, window: 4 },
+  ])(
+    'sequences without padding see themselves alone, with their gradient: $H heads, $G of keys, window $window',
+    (shape) => {
+      const { H, G, D } = shape;
+      const [lengths, rest] = [[5, 33, 0, 1, 18], 7];
+      const row = (H + 2 * G) * D;
+      tf.tidy(() => {
+        const real = [0, 1, 3, 4]; // one has no tokens
+        const whole = lengths.map((length) => normal(length, row));
+        const above = lengths.map((length) => normal(length, H * D));
+        const places = lengths.flatMap((length) => [...Array(length).keys()]);
+        const ends = lengths.map((_, b) => lengths.slice(0, b + 1).reduce((a, c) => a + c));
+        const int = (values: number[]) => tf.tensor1d(values, 'int32');
+        const sight = packedSight(int([...places, ...Array(rest).fill(0)]), int(ends), 33);
+        const pack = (x: tf.Tensor) =>
+          attend(x as tf.Tensor2D, headsOf(shape), sight, undefined, false).mixed;
+        const rows = tf.concat([...whole, normal(rest, row)]);
+        const count = places.length;
+        expectClose(
+          tf.slice(pack(rows), 0, count),
+          tf.concat(real.map((b) => defined(whole[b]!, 1, lengths[b]!, shape))),
+        );
+        const gradientOf = (f: (x: tf.Tensor) => tf.Tensor, x: tf.Tensor, above: tf.Tensor) =>
+          tf.grad((x) => tf.sum(tf.mul(tf.slice(f(x), 0, above.shape[0]!), above)))(x);
+        const gradient = gradientOf(pack, rows, tf.concat(above));
+        const each = real.map((b) =>
+          gradientOf((x) => defined(x, 1, lengths[b]!, shape), whole[b]!, above[b]!),
+        );
+        expectClose(gradient, tf.concat([...each, tf.zeros([rest, row])]));
       });
     },
   );

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { gpt2Decoder } from '../../../src/engine/contract/modelDecoder.ts';
 import { modelWeights } from '../../../src/engine/contract/modelWeights.ts';
-import { padBatch } from '../../../src/engine/model/batches.ts';
+import { packBatch } from '../../../src/engine/model/batches.ts';
 import { logits, logitsFromResid, residPost } from '../../../src/engine/model/decoder.ts';
 import { initWeights } from '../../../src/engine/model/languageModel.ts';
 import { nextTokenLoss } from '../../../src/engine/model/loss.ts';
@@ -101,16 +101,16 @@ describe('the forward pass', () => {
 });
 
 describe('the loss', () => {
-  const batch = padBatch(
+  const batch = packBatch(
     [
       { tokens, from: 3 },
       { tokens: [6, 3, 1], from: 1 },
     ],
-    7,
+    { sequences: 3, tokens: 11, targets: 6 },
   );
 
   function lossOf(weights: ReturnType<typeof tinyWeights>): number {
-    return tf.tidy(() => nextTokenLoss(tinyConfig)(upload(weights), upload(batch)).loss.dataSync()[0]!);
+    return tf.tidy(() => nextTokenLoss(tinyConfig, 7)(upload(weights), upload(batch)).loss.dataSync()[0]!);
   }
 
   test('is the mean cross-entropy of the masked targets', () => {
@@ -128,7 +128,7 @@ describe('the loss', () => {
       const variables = Object.fromEntries(
         Object.entries(upload(weights)).map(([name, tensor]) => [name, tf.variable(tensor)]),
       );
-      const { grads } = tf.variableGrads(() => nextTokenLoss(tinyConfig)(variables, upload(batch)).loss);
+      const { grads } = tf.variableGrads(() => nextTokenLoss(tinyConfig, 7)(variables, upload(batch)).loss);
       const found = Object.entries(variables).map(
         ([name, v]) => [name, Array.from(grads[v.name]!.dataSync())] as const,
       );

@@ -4,6 +4,7 @@ import { resolveAlignmentSettings } from '../../../src/engine/contract/alignment
 import { encoderActivation } from '../../../src/engine/contract/alignmentSettings.ts';
 import type { Arrays } from '../../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
+import { packBatch } from '../../../src/engine/model/batches.ts';
 import { greedyPredictions, nextTokenLoss } from '../../../src/engine/model/loss.ts';
 import { initSae } from '../../../src/engine/sae/autoencoder.ts';
 import { posttrainLoss, pretrainLoss, validationEval } from '../../../src/engine/sae/objective.ts';
@@ -28,10 +29,13 @@ describe.skipIf(!inject('native').available)('compiled as op by op:', () => {
       {
         weights: tinyWeights(),
         optimizer: { ...optimizer, clipNorm: 1 },
-        losses: { nextToken: nextTokenLoss(tinyConfig) },
-        evals: { predict: greedyPredictions(tinyConfig) },
+        losses: { nextToken: nextTokenLoss(tinyConfig, 5) },
+        evals: { predict: greedyPredictions(tinyConfig, 5) },
       },
-      { tokens: ids(tinyConfig.dVocab, 3, 5), targets: ids(tinyConfig.dVocab, 3, 5), mask: ones(3, 5) },
+      packBatch(
+        [6, 3, 5].map((length, i) => ({ tokens: [...ids(tinyConfig.dVocab, length).data], from: 1 + i })),
+        { sequences: 4, tokens: 14, targets: 12 },
+      ),
     ));
 
   test.each(encoderActivation.options)('both stages of an SAE with every term, %s', (activation) => {

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
-import { padBatch } from '../../../src/engine/model/batches.ts';
+import { packBatch } from '../../../src/engine/model/batches.ts';
 import { logits } from '../../../src/engine/model/decoder.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { type LanguageModel, readWeights } from '../../../src/engine/model/languageModel.ts';
@@ -77,15 +77,15 @@ describe('training', () => {
   test.each(NAMES)('%s learns, compiled as op by op, and by the gradient of its loss', async (name) => {
     const ref = await importInto(join(dir, name), directoryOf(name));
     const { tokens } = (await expectedCases(directoryOf(name)))[2]!;
-    const batch = padBatch(
+    const batch = packBatch(
       [
         { tokens: tokens.slice(0, 13), from: 2 },
         { tokens: tokens.slice(5, 12), from: 1 },
       ],
-      12,
+      { sequences: 2, tokens: 20, targets: 18 },
     );
     const settings = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0, clipNorm: null };
-    const losses = { next: nextTokenLoss(ref.config) };
+    const losses = { next: nextTokenLoss(ref.config, 12) };
     const options = async (): Promise<StepperOptions> => ({
       ...{ weights: await readWeights(ref), optimizer: settings, losses },
     });

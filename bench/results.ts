@@ -6,32 +6,25 @@
  * mean nothing and go to `.data/results-trial`.
  */
 import { cpus, loadavg, totalmem } from 'node:os';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type ApiClient, createApiClient } from '../src/demo/client.ts';
+import type { Config } from '../src/config.ts';
+import { createApiClient } from '../src/demo/client.ts';
 import { ENGINE } from '../src/demo/operations.ts';
 import { startOwnServer } from '../src/demo/server.ts';
+import { fetchSmolLm2 } from '../src/demo/smollm2.ts';
 import { renderFront } from './results/front.ts';
-import { type GrokkingStudy, renderGrokking, studyGrokking } from './results/grokking.ts';
-import { type Layers, studyDepth, studyLayers } from './results/layers.ts';
+import { type GrokkingStudy, renderGrokking } from './results/grokking.ts';
+import type { Layers } from './results/layers.ts';
 import { type Circumstances, openParts, PARTS, type Part } from './results/parts.ts';
-import {
-  PEOPLE_PRESETS,
-  type PeopleStudy,
-  renderPeople,
-  studyPeople,
-  trainOnPeople,
-} from './results/people.ts';
+import type { PeopleStudy } from './results/people.ts';
+import { renderTrained } from './results/peopleReport.ts';
 import { renderOneHop } from './results/report.ts';
-import { type Model, SEEDS, type SeedStudy, studySeed } from './results/study.ts';
-import { type RecipeName, studyTwoHops, type TwoHopStudy } from './results/twoHop.ts';
+import { type LayerChoice, renderSmolLm2 } from './results/smollm2.ts';
+import type { SeedStudy } from './results/study.ts';
+import type { TwoHopStudy } from './results/twoHop.ts';
 import { renderTwoHop } from './results/twoHopReport.ts';
-
-/** A study that is measured and kept by itself. */
-interface Unit {
-  name: string;
-  seed: number;
-  measure(api: ApiClient): Promise<{ study: unknown; layers?: Layers | null }>;
-}
+import { type Kept, type Unit, unitsOf } from './results/units.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -49,59 +42,14 @@ const { trial } = options;
 const parts = PARTS.filter((part) => part === (options.only ?? part));
 const kept = openParts(trial);
 const seeds = options.seeds?.split(',').map(Number);
-
-const twoHop = (recipe: RecipeName, seed: number): Unit => ({
-  ...{ name: `${recipe}-${seed}`, seed },
-  measure: async (api) => ({ study: await studyTwoHops(api, recipe, seed, trial) }),
-});
-const grok = (preset: GrokkingStudy['preset'], seed: number): Unit => ({
-  ...{ name: `${preset}-${seed}`, seed },
-  measure: async (api) => ({ study: await studyGrokking(api, preset, seed, trial) }),
-});
-
-const UNITS: Record<Part, readonly Unit[]> = {
-  'one-hop': [
-    ...SEEDS.map(
-      (seed): Unit => ({
-        ...{ name: `presets-${seed}`, seed },
-        async measure(api) {
-          const study = await studySeed(api, seed, trial);
-          return { study, layers: seed === SEEDS[0] ? await studyLayers(api, study.model.id, trial) : null };
-        },
-      }),
-    ),
-    { name: 'depth', seed: SEEDS[0]!, measure: async (api) => ({ study: await studyDepth(api, trial) }) },
-  ],
-  people: [
-    { name: 'model', seed: 0, measure: async (api) => ({ study: await trainOnPeople(api, trial) }) },
-    ...PEOPLE_PRESETS.map(
-      (preset): Unit => ({
-        ...{ name: preset, seed: 0 },
-        async measure(api) {
-          const model = (await kept.find<Kept<Model>>('people', 'model'))!.study;
-          return { study: await studyPeople(api, model, preset, trial) };
-        },
-      }),
-    ),
-  ],
-  'two-hop': [...SEEDS.map((seed) => twoHop('RELATIONS', seed)), twoHop('PUBLISHED', 9)],
-  grokking: [...SEEDS.flatMap((seed) => [grok('GROKKING', seed), grok('IMPLICIT', seed)])],
-};
-
-/** What is kept of a study: how it was measured beside what was measured. */
-interface Kept<T> {
-  study: T;
-  /** Of the model of the first seed; null with the others. */
-  layers?: Layers | null;
-  circumstances: Circumstances;
-}
+const units = unitsOf(kept, trial);
 
 if (!options.render) await measure();
 for (const part of parts) await render(part);
 await renderFirst();
 
 async function measure(): Promise<void> {
-  const server = options.url ? null : await startOwnServer();
+  const server = options.url ? null : await startOwnServer(prepare);
   const api = createApiClient(new URL('/graphql', options.url ?? server!.url).href);
   let isDone = false;
   // Where a signal ends the server there is nothing left to wait for.
@@ -128,9 +76,15 @@ async function measure(): Promise<void> {
   }
 }
 
+/** The authors' people fit into a request, and SmolLM2 is where the server may import it from. */
+async function prepare({ cacheDir }: Config): Promise<Record<string, string>> {
+  const model = parts.includes('smollm2') && (await fetchSmolLm2(cacheDir, process.env, console.log));
+  return { MAX_BODY_SIZE: '16mb', ...(model && { IMPORT_DIR: dirname(model) }) };
+}
+
 /** Those asked for that are not kept yet. */
 async function openUnits(part: Part): Promise<Unit[]> {
-  const asked = UNITS[part].filter(({ seed }) => seeds === undefined || seeds.includes(seed));
+  const asked = units[part].filter(({ seed }) => seeds === undefined || seeds.includes(seed));
   if (options.again) return asked;
   const known = await Promise.all(asked.map(({ name }) => kept.has(part, name)));
   return asked.filter((_, i) => !known[i]);
@@ -139,7 +93,7 @@ async function openUnits(part: Part): Promise<Unit[]> {
 /** The studies that are kept of a part, in the order of its units. */
 async function read<T>(part: Part, isStudy = (_: string) => true): Promise<Kept<T>[]> {
   const found = await Promise.all(
-    UNITS[part].filter(({ name }) => isStudy(name)).map(({ name }) => kept.find<Kept<T>>(part, name)),
+    units[part].filter(({ name }) => isStudy(name)).map(({ name }) => kept.find<Kept<T>>(part, name)),
   );
   return found.filter((one) => one !== null);
 }
@@ -148,8 +102,9 @@ function readSeeds() {
   return read<SeedStudy>('one-hop', (name) => name !== 'depth');
 }
 
-function readPeople() {
-  return read<PeopleStudy>('people', (name) => name !== 'model');
+/** Not the model, nor what chose a layer. */
+function readPeople(part: 'people' | 'smollm2') {
+  return read<PeopleStudy>(part, (name) => !['model', 'layers'].includes(name));
 }
 
 function studies<T>(all: readonly Kept<T>[]) {
@@ -170,8 +125,12 @@ async function render(part: Part): Promise<void> {
         total(everything),
       );
   } else if (part === 'people') {
-    const all = await readPeople();
-    if (all.length > 0) await kept.write(part, renderPeople(studies(all)), total(all));
+    const all = await readPeople(part);
+    if (all.length > 0) await kept.write(part, renderTrained(studies(all)), total(all));
+  } else if (part === 'smollm2') {
+    const all = await readPeople(part);
+    const layers = await kept.find<Kept<LayerChoice[]>>(part, 'layers');
+    if (all.length > 0) await kept.write(part, renderSmolLm2(layers!.study, studies(all)), total(all));
   } else if (part === 'two-hop') {
     const all = await read<TwoHopStudy>(part);
     if (all.length > 0) await kept.write(part, renderTwoHop(studies(all)), total(all));
@@ -186,7 +145,8 @@ async function renderFirst(): Promise<void> {
   const measured = {
     seeds: studies(oneHop),
     layers: oneHop.find(({ layers }) => layers)?.layers ?? null,
-    people: studies(await readPeople()),
+    people: studies(await readPeople('people')),
+    smollm2: studies(await readPeople('smollm2')),
     hops: studies(await read<TwoHopStudy>('two-hop')),
     grokking: studies(await read<GrokkingStudy>('grokking')),
   };

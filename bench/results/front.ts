@@ -12,6 +12,7 @@ export interface Measured {
   seeds: readonly SeedStudy[];
   layers: Layers | null;
   people: readonly PeopleStudy[];
+  smollm2: readonly PeopleStudy[];
   hops: readonly TwoHopStudy[];
   grokking: readonly GrokkingStudy[];
 }
@@ -45,7 +46,7 @@ export async function renderFront(measured: Measured, images: URL): Promise<stri
   ].join('\n\n');
 }
 
-function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
+function rows({ seeds, layers, people, smollm2, hops, grokking }: Measured): Row[] {
   const swaps = (population: string, split: string, preset: 'PAPER' | 'COUNTERFACTUAL' = 'PAPER') =>
     show(
       pooled(
@@ -57,12 +58,6 @@ function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
       ),
     );
   const of = (preset: string) => people.find((study) => study.preset === preset);
-  const loose = (preset: string) => rate(bestOf(of(preset)?.sweep.results ?? [])?.loose);
-  const whole = (preset: string) => rate(bestOf(of(preset)?.sweep.results ?? [])?.success);
-  const difference = () => {
-    const cells = people.flatMap(({ sweep }) => sweep.controls);
-    return rate(bestOf(cells.filter(({ kind }) => kind === 'MEAN_DIFFERENCE'))?.success);
-  };
   const bindings = layers?.bindingByLayer
     .filter(({ seed }) => seed !== null)
     .map(({ rate: r }) => r.value ?? 0);
@@ -82,16 +77,8 @@ function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
         ? `${swaps('UNSEEN', 'TEST_OOD')} (PAPER), ${swaps('UNSEEN', 'TEST_OOD', 'COUNTERFACTUAL')} (COUNTERFACTUAL), held-out phrasings`
         : '–',
     ],
-    [
-      'the same on the authors’ people, unseen',
-      'not measured',
-      people.length > 0
-        ? `a part counts: ${loose('PAPER')} (PAPER), ${loose('COUNTERFACTUAL')} (COUNTERFACTUAL)`
-        : '–',
-      people.length > 0
-        ? `whole: ${whole('PAPER')} (PAPER), ${whole('COUNTERFACTUAL')} (COUNTERFACTUAL); mean difference ${difference()}`
-        : '–',
-    ],
+    peopleRow('the same on the authors’ people, unseen', people),
+    ...(smollm2.length > 0 ? [peopleRow('the same on SmolLM2, fine-tuned on 200 of them', smollm2)] : []),
     [
       'EffFeat and Top1Conc',
       '1.81 and .844, over the six slots alone',
@@ -118,6 +105,19 @@ function rows({ seeds, layers, people, hops, grokking }: Measured): Row[] {
         ? `held-out questions come so many times as late as those of training, by seed: ${ratios(grokking)}; the untrained model stands beside every figure`
         : '–',
     ],
+  ];
+}
+
+function peopleRow(claim: string, people: readonly PeopleStudy[]): Row {
+  if (people.length === 0) return [claim, 'not measured', '–', '–'];
+  const best = ({ sweep }: PeopleStudy) => bestOf(sweep.results);
+  const each = (figure: (study: PeopleStudy) => Rate | undefined) =>
+    people.map((study) => `${rate(figure(study))} (${study.preset})`).join(', ');
+  const controls = people.flatMap(({ sweep }) => sweep.controls);
+  const difference = bestOf(controls.filter(({ kind }) => kind === 'MEAN_DIFFERENCE'));
+  return [
+    ...[claim, 'not measured', `a part counts: ${each((study) => best(study)?.loose)}`],
+    `whole: ${each((study) => best(study)?.success)}; mean difference ${rate(difference?.success)}`,
   ];
 }
 

@@ -5,7 +5,7 @@
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 
 /** `front` is not measured: it tells the others in short. */
-export const PARTS = ['one-hop', 'people', 'two-hop', 'grokking'] as const;
+export const PARTS = ['one-hop', 'people', 'smollm2', 'two-hop', 'grokking'] as const;
 export type Part = (typeof PARTS)[number];
 
 const REPORT = new URL('../../docs/results.md', import.meta.url);

@@ -20,7 +20,7 @@ test('a chart draws points where the axes say, in both themes, and escapes what 
 });
 
 test('the first page shows what is measured alone, and says what is not', async () => {
-  const nothing = { seeds: [], layers: null, people: [], hops: [], grokking: [] };
+  const nothing = { seeds: [], layers: null, people: [], smollm2: [], hops: [], grokking: [] };
   const images = new URL('file:///nowhere/');
   const empty = await renderFront(nothing, images);
   expect(empty).toContain('Of one hop nothing stands here');

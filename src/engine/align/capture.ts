@@ -2,7 +2,7 @@
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { invalidInput } from '../../errors.ts';
-import { causalSight } from '../model/attention.ts';
+import { causalSight, packedSight } from '../model/attention.ts';
 import { embed, runBlocks } from '../model/decoder.ts';
 import { type LanguageModel, prefixOf } from '../model/languageModel.ts';
 import { tokensAtOnce } from '../model/room.ts';
@@ -85,20 +85,19 @@ async function captureBatch(
   positions: readonly (readonly number[])[],
 ): Promise<Float32Array[]> {
   const { config, weights } = model;
-  const [B, T, C] = [sequences.length, longest(sequences), config.dModel];
-  const rows = positions.flatMap((chosen, i) => chosen.map((position) => i * T + position));
-  if (rows.length === 0) return layers.map(() => new Float32Array(0));
+  if (positions.every((chosen) => chosen.length === 0)) return layers.map(() => new Float32Array(0));
   const captured = tf.tidy(() => {
-    const sight = causalSight(B, T, prefixOf(model));
+    const { tokens, sight, starts } = layOut(model, sequences);
+    const rows = positions.flatMap((chosen, i) => chosen.map((position) => starts[i]! + position));
     const chosen = tf.tensor1d(rows, 'int32');
-    let resid = embed(config, weights, padTokens(sequences, T), sight); // [B, T, C]
+    let resid = embed(config, weights, tokens, sight); // [1, N, C], or [B, T, C]
     let from = 0;
     return layers.map((to) => {
       const below = resid;
       resid = runBlocks(config, weights, below, sight, { from, to }).resid;
       below.dispose();
       from = to + 1;
-      return gatherRows(tf.reshape(resid, [B * T, C]) as tf.Tensor2D, chosen); // [rows, C]
+      return gatherRows(tf.reshape(resid, [-1, config.dModel]) as tf.Tensor2D, chosen); // [rows, C]
     });
   });
   try {
@@ -106,6 +105,22 @@ async function captureBatch(
   } finally {
     tf.dispose(captured);
   }
+}
+
+/** Without padding; with it behind a prefix, for sequences of different lengths do not share one yet. */
+function layOut(model: LanguageModel, sequences: readonly Tokens[]) {
+  const [B, T, prefix] = [sequences.length, longest(sequences), prefixOf(model)];
+  if (prefix) {
+    const starts = sequences.map((_, i) => i * T);
+    return { tokens: padTokens(sequences, T), sight: causalSight(B, T, prefix), starts };
+  }
+  const int = (values: readonly number[]) => tf.tensor1d(values as number[], 'int32');
+  const starts = [0];
+  for (const { length } of sequences) starts.push(starts.at(-1)! + length);
+  const ends = starts.slice(1);
+  const places = int(sequences.flatMap(({ length }) => [...Array(length).keys()]));
+  const tokens = tf.tensor2d(sequences.flat(), [1, ends.at(-1)!], 'int32');
+  return { tokens, sight: packedSight(places, int(ends), T), starts };
 }
 
 function checkPositions(sequences: readonly Tokens[], positions: readonly (readonly number[])[]): void {

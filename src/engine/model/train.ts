@@ -25,15 +25,14 @@ import {
   type Batches,
   createBatches,
   fitting,
-  fullRoom,
   judgedSequence,
   longestInput,
-  type Room,
   type Sequence,
   trainingSequences,
 } from './batches.ts';
 import { initWeights, readWeights, weightBytes } from './languageModel.ts';
 import { greedyPredictions, nextTokenLoss } from './loss.ts';
+import { fullRoom, type Room } from './packing.ts';
 import { createEta, learningRateAt } from './schedule.ts';
 import { jobFingerprint, readTrainState, writeTrainState } from './trainState.ts';
 

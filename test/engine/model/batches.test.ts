@@ -4,13 +4,13 @@ import { askingOf } from '../../../src/engine/model/asking.ts';
 import {
   type Batches,
   createBatches,
-  packBatch,
   padBatch,
   questionSequence,
   type Sequence,
   textSequence,
   trainingSequences,
 } from '../../../src/engine/model/batches.ts';
+import { packBatch } from '../../../src/engine/model/packing.ts';
 import { tinyTokenizer } from './tiny.ts';
 
 const question = {

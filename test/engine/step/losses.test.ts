@@ -4,8 +4,8 @@ import { resolveAlignmentSettings } from '../../../src/engine/contract/alignment
 import { encoderActivation } from '../../../src/engine/contract/alignmentSettings.ts';
 import type { Arrays } from '../../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
-import { packBatch } from '../../../src/engine/model/batches.ts';
 import { greedyPredictions, nextTokenLoss } from '../../../src/engine/model/loss.ts';
+import { packBatch } from '../../../src/engine/model/packing.ts';
 import { initSae } from '../../../src/engine/sae/autoencoder.ts';
 import { posttrainLoss, pretrainLoss, validationEval } from '../../../src/engine/sae/objective.ts';
 import { CompiledStepper } from '../../../src/engine/step/compiled.ts';

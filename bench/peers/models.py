@@ -131,11 +131,12 @@ def create_step(
         eps=settings["epsilon"],
         fused=fused or None,
     )
-    tokens = batch["tokens"].long()
+    tokens, labels = batch["inputs"].long(), batch["labels"].long()
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = model(input_ids=tokens, labels=tokens).loss
+        # What is padded stands at the right, so that no mask is needed.
+        loss = model(input_ids=tokens, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings["clipNorm"])
         optimizer.step()

@@ -220,6 +220,14 @@ export const CASES: readonly Case[] = [
     tolerance: LOSS_TOLERANCE,
   },
   {
+    name: 'questions-smollm2',
+    title: 'fine-tuning, same size, 32 questions of 8 – 13 tokens, answers of 2 – 11',
+    work: modelStepOf(SMOLLM2, 32, 23, true),
+    peers: TRANSFORMERS,
+    goal: null,
+    tolerance: LOSS_TOLERANCE,
+  },
+  {
     name: 'sweep',
     title: 'swap sweep, an edit of 6 × 5 pairs × 10 alphas × 100 prompts',
     work: { kind: 'SWEEP', promptsPerPair: 100, alphas: [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10] },

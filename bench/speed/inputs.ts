@@ -2,12 +2,13 @@
 
 import type { Arrays, ArrayValue } from '../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../src/engine/contract/sae.ts';
+import type { Sequence } from '../../src/engine/model/batches.ts';
 import { initWeights } from '../../src/engine/model/languageModel.ts';
-import { fullRoom, packBatch } from '../../src/engine/model/packing.ts';
+import { packBatch } from '../../src/engine/model/packing.ts';
 import { initSae } from '../../src/engine/sae/autoencoder.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { createRandom } from '../../src/random.ts';
-import type { GivenWork, PosttrainWork, PretrainWork } from './work.ts';
+import type { GivenWork, ModelStepWork, PosttrainWork, PretrainWork } from './work.ts';
 
 export interface Inputs {
   weights: Arrays;
@@ -59,17 +60,39 @@ function modelInputs(work: Exclude<GivenWork, PosttrainWork | PretrainWork>): In
   const weights = initWeights(config, INIT_STD, 0);
   const tokens = work.kind === 'STEER' ? repeated(ids(config.dVocab, T), rows) : ids(config.dVocab, rows, T);
   if (work.kind !== 'MODEL_STEP') return { weights, batch: { tokens } };
-  // As transformers counts it: each token but a row's first is predicted, and the last is fed all the same.
-  const sequences = Array.from({ length: rows }, (_, row) => [
-    ...tokens.data.slice(row * T, (row + 1) * T),
-    0,
-  ]);
-  const batch = packBatch(
-    sequences.map((row) => ({ tokens: row, from: 1 })),
-    fullRoom(rows, T),
-  );
-  for (let row = 0; row < rows; row++) batch.mask!.data[(row + 1) * T - 1] = 0;
-  return { weights, batch };
+  const sequences = work.asks ? questions(work) : rowsOf(tokens).map((row) => ({ tokens: row, from: 1 }));
+  return { weights, batch: { ...packed(sequences), ...padded(sequences, T) } };
+}
+
+/** Short questions with short answers, one in six of which is long as a date is. */
+function questions({ config, rows, tokens: T }: ModelStepWork): Sequence[] {
+  return Array.from({ length: rows }, (_, i) => {
+    const [asked, told] = i % 6 === 0 ? [T - 10, 11] : [8 + random.int(6), 2 + random.int(5)];
+    return { tokens: [...ids(config.dVocab, asked + told).data], from: asked };
+  });
+}
+
+const rowsOf = ({ data, shape: [, T] }: ArrayValue) =>
+  Array.from({ length: data.length / T! }, (_, row) => [...data.subarray(row * T!, (row + 1) * T!)]);
+
+function packed(sequences: readonly Sequence[]): Arrays {
+  const sum = (size: (one: Sequence) => number) => sequences.reduce((total, one) => total + size(one), 0);
+  return packBatch(sequences, {
+    sequences: sequences.length,
+    tokens: sum(({ tokens }) => tokens.length - 1),
+    targets: sum(({ tokens, from }) => tokens.length - from),
+  });
+}
+
+/** As transformers takes them: padded at the right, and labels, which it shifts by itself, −100 where nothing is learned. */
+function padded(sequences: readonly Sequence[], T: number): Arrays {
+  const [inputs, labels] = [ids(1, sequences.length, T), ids(1, sequences.length, T)];
+  labels.data.fill(-100);
+  sequences.forEach(({ tokens, from }, row) => {
+    inputs.data.set(tokens.slice(0, T), row * T);
+    labels.data.set(tokens.slice(from, T), row * T + from);
+  });
+  return { inputs, labels };
 }
 
 /** What a standard normal number exceeds with this probability. */

@@ -80,9 +80,9 @@ export function modelStep(dModel: number, nLayers: number, tokens: number): Mode
 }
 
 /** A training step of a model. */
-export function modelStepOf(config: ModelConfig, rows: number, tokens: number): ModelStepWork {
+export function modelStepOf(config: ModelConfig, rows: number, tokens: number, asks = false): ModelStepWork {
   const optimizer = { ...ADAM, beta2: 0.98, weightDecay: 0.1, clipNorm: 1 };
-  return { kind: 'MODEL_STEP', config, rows, tokens, optimizer };
+  return { kind: 'MODEL_STEP', config, rows, tokens, asks, optimizer };
 }
 
 export const GPT2_SMALL = {

@@ -55,6 +55,8 @@ interface ModelWork {
 /** A training step of a language model. */
 export interface ModelStepWork extends ModelWork {
   kind: 'MODEL_STEP';
+  /** Whether rows are questions of different lengths, up to all tokens, and their answers alone are learned. */
+  asks: boolean;
   optimizer: Optimizer;
 }
 

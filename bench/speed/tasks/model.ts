@@ -14,7 +14,7 @@ const CHECKED_NUMBERS = 4096;
 
 export function modelStepTask({ config, tokens, optimizer }: ModelStepWork, inputs: string): Promise<Task> {
   const decays = (name: string) => name.endsWith('.weight') && !name.includes('ln_');
-  return stepTask(inputs, nextTokenLoss(config, tokens), optimizer, decays);
+  return stepTask(inputs, nextTokenLoss(config, tokens), optimizer, { decays, unread: ['inputs', 'labels'] });
 }
 
 export async function captureTask(work: CaptureWork, inputs: string): Promise<Task> {

@@ -10,14 +10,15 @@ import type { Task } from './task.ts';
 /** How many steps' losses are compared. */
 const CHECKED_STEPS = 3;
 
-/** @param decays Which weights decay, where any do. */
+/** `decays` says which weights decay, where any do; `unread` is what of the inputs is the peers' alone. */
 export async function stepTask(
   inputs: string,
   loss: LossFunction,
   { learningRate, ...optimizer }: Optimizer,
-  decays?: AdamWSettings['decays'],
+  { decays, unread = [] }: { decays?: AdamWSettings['decays']; unread?: readonly string[] } = {},
 ): Promise<Task> {
   const { weights, batch } = await readInputs(inputs);
+  for (const name of unread) delete batch[name];
   const stepper = createStepper({ weights, optimizer: { ...optimizer, decays }, losses: { loss } });
   const step = async () => stepper.step('loss', batch as Arrays, learningRate).loss!;
   return {

@@ -20,7 +20,7 @@ import { type Circumstances, openParts, PARTS, type Part } from './results/parts
 import type { PeopleStudy } from './results/people.ts';
 import { renderTrained } from './results/peopleReport.ts';
 import { renderOneHop } from './results/report.ts';
-import { type LayerChoice, renderSmolLm2 } from './results/smollm2.ts';
+import { renderSmolLm2 } from './results/smollm2.ts';
 import type { SeedStudy } from './results/study.ts';
 import type { TwoHopStudy } from './results/twoHop.ts';
 import { renderTwoHop } from './results/twoHopReport.ts';
@@ -102,9 +102,9 @@ function readSeeds() {
   return read<SeedStudy>('one-hop', (name) => name !== 'depth');
 }
 
-/** Not the model, nor what chose a layer. */
+/** Not the model. */
 function readPeople(part: 'people' | 'smollm2') {
-  return read<PeopleStudy>(part, (name) => !['model', 'layers'].includes(name));
+  return read<PeopleStudy>(part, (name) => name !== 'model');
 }
 
 function studies<T>(all: readonly Kept<T>[]) {
@@ -129,8 +129,7 @@ async function render(part: Part): Promise<void> {
     if (all.length > 0) await kept.write(part, renderTrained(studies(all)), total(all));
   } else if (part === 'smollm2') {
     const all = await readPeople(part);
-    const layers = await kept.find<Kept<LayerChoice[]>>(part, 'layers');
-    if (all.length > 0) await kept.write(part, renderSmolLm2(layers!.study, studies(all)), total(all));
+    if (all.length > 0) await kept.write(part, renderSmolLm2(studies(all)), total(all));
   } else if (part === 'two-hop') {
     const all = await read<TwoHopStudy>(part);
     if (all.length > 0) await kept.write(part, renderTwoHop(studies(all)), total(all));

@@ -33,6 +33,7 @@ const TRIAL = {
 /** How the slots of a model are measured. */
 export interface Subject {
   layer: number;
+  alignment: object;
   sweep: object;
   /** Measured beside COUNTERFACTUAL, for they do not depend on the preset. */
   controls: readonly string[];
@@ -41,6 +42,7 @@ export interface Subject {
 /** The model that was trained here. */
 export const TRAINED: Subject = {
   layer: 0,
+  alignment: {},
   sweep: {
     methods: ['LATENT_DECODE', 'LATENT_DELTA'],
     ...{ alphas: [0.5, 1, 1.5, 2, 2.5, 5, 10], isolationPerPair: 5 },
@@ -78,8 +80,6 @@ interface PeopleBinding {
 
 export interface PeopleStudy {
   preset: PeoplePreset;
-  /** Absent in what was measured before there was a choice: the first. */
-  layer?: number;
   model: Model;
   alignment: PeopleAlignment & { id: string };
   sweep: {
@@ -121,11 +121,20 @@ export async function studyPeople(
   api: ApiClient,
   model: Model,
   preset: PeoplePreset,
-  { layer, sweep: cells, controls }: Subject,
+  { layer, alignment: settings, sweep: cells, controls }: Subject,
   trial: boolean,
 ): Promise<PeopleStudy> {
   heading(preset);
-  const alignment = await alignPeople(api, model, { preset, layer, nFree: N_FREE }, trial);
+  const alignment = await result<PeopleAlignment>(
+    ...([api, operations.PEOPLE_ALIGNMENT, 'AlignSAE', START_ALIGNMENT_RUN] as const),
+    {
+      modelId: model.id,
+      settings: {
+        ...{ preset, seed: 0, layer, nFree: N_FREE, positions: 'ANSWER', ...settings },
+        ...(trial && TRIAL.alignment),
+      },
+    },
+  );
   const sweep = await result<PeopleStudy['sweep']>(
     ...([api, operations.PEOPLE_SWEEP, 'swaps', operations.START_SWAP_SWEEP] as const),
     {
@@ -137,18 +146,5 @@ export async function studyPeople(
       },
     },
   );
-  return { preset, layer, model, alignment, sweep };
-}
-
-/** Aligned at the last prompt token and at every token of the answer. */
-export function alignPeople(
-  api: ApiClient,
-  model: Model,
-  settings: object,
-  trial: boolean,
-): Promise<PeopleAlignment & { id: string }> {
-  return result<PeopleAlignment>(api, operations.PEOPLE_ALIGNMENT, 'AlignSAE', START_ALIGNMENT_RUN, {
-    modelId: model.id,
-    settings: { seed: 0, positions: 'ANSWER', ...settings, ...(trial && TRIAL.alignment) },
-  });
+  return { preset, model, alignment, sweep };
 }

@@ -4,7 +4,7 @@ import { type GrokkingStudy, studyGrokking } from './grokking.ts';
 import { type Layers, studyDepth, studyLayers } from './layers.ts';
 import type { Circumstances, Part, Parts } from './parts.ts';
 import { PEOPLE_PRESETS, studyPeople, TRAINED, trainOnPeople } from './people.ts';
-import { compareLayers, fineTuneOnPeople, type LayerChoice, SMOLLM2_PRESETS, subjectOf } from './smollm2.ts';
+import { FINE_TUNED, fineTuneOnPeople, SMOLLM2_PRESETS } from './smollm2.ts';
 import { type Model, SEEDS, studySeed } from './study.ts';
 import { type RecipeName, studyTwoHops } from './twoHop.ts';
 
@@ -52,12 +52,10 @@ export function unitsOf(kept: Parts, trial: boolean): Record<Part, readonly Unit
     ],
     smollm2: [
       unit('model', 0, (api) => fineTuneOnPeople(api, trial)),
-      unit('layers', 0, async (api) => compareLayers(api, await found<Model>('smollm2', 'model'), trial)),
       ...SMOLLM2_PRESETS.map((preset) =>
-        unit(preset, 0, async (api) => {
-          const subject = subjectOf(await found<LayerChoice[]>('smollm2', 'layers'));
-          return studyPeople(api, await found<Model>('smollm2', 'model'), preset, subject, trial);
-        }),
+        unit(preset, 0, async (api) =>
+          studyPeople(api, await found<Model>('smollm2', 'model'), preset, FINE_TUNED, trial),
+        ),
       ),
     ],
     'two-hop': [...SEEDS.map((seed) => twoHop('RELATIONS', seed)), twoHop('PUBLISHED', 9)],

@@ -2,9 +2,8 @@
 
 import type { Arrays, ArrayValue } from '../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../src/engine/contract/sae.ts';
-import type { Sequence } from '../../src/engine/model/batches.ts';
 import { initWeights } from '../../src/engine/model/languageModel.ts';
-import { packBatch } from '../../src/engine/model/packing.ts';
+import { packBatch, type Sequence } from '../../src/engine/model/packing.ts';
 import { initSae } from '../../src/engine/sae/autoencoder.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { createRandom } from '../../src/random.ts';

@@ -1,8 +1,9 @@
 /** What a model answers to sequences in one teacher-forced pass, as it is or with its residual stream edited. */
 import * as tf from '@tensorflow/tfjs-core';
-import { longestInput, padBatch, type Sequence } from '../model/batches.ts';
+import { longestInput, padBatch } from '../model/batches.ts';
 import { logitsFromResid, residPost } from '../model/decoder.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
+import type { Sequence } from '../model/packing.ts';
 import { softmaxCrossEntropy } from '../ops.ts';
 
 export interface Answers {

@@ -4,7 +4,8 @@ import type { Tokenizer } from '../../formats/tokenizer.ts';
 import { createRandom } from '../../random.ts';
 import type { EngineDataset, Split } from '../contract/dataset.ts';
 import { askingOf } from '../model/asking.ts';
-import { questionSequence, type Sequence } from '../model/batches.ts';
+import { questionSequence } from '../model/batches.ts';
+import type { Sequence } from '../model/packing.ts';
 import { findRelations } from './relationPlaces.ts';
 
 export interface TwoHopQuestion extends Sequence {

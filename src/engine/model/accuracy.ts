@@ -1,7 +1,6 @@
 /** Whole-answer accuracy of a model that lives in a training step. */
 import type { Stepper } from '../step/stepper.ts';
-import type { Sequence } from './batches.ts';
-import { packBatch, type Room } from './packing.ts';
+import { packBatch, type Room, type Sequence } from './packing.ts';
 
 /**
  * Share of sequences whose every target, the end token included, is the likeliest token, or every one of another that

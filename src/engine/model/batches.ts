@@ -6,15 +6,7 @@ import type { Arrays } from '../contract/arrays.ts';
 import { type EngineDataset, isQuestion, type Prompt, type Text } from '../contract/dataset.ts';
 import type { ModelSettings } from '../contract/modelSettings.ts';
 import { type Asking, askingOf } from './asking.ts';
-import { fullRoom, packInto, type Room, usualRoom } from './packing.ts';
-
-/** Tokens with the end token last; the loss counts `tokens[from]` and all after it as targets. */
-export interface Sequence {
-  tokens: readonly number[];
-  from: number;
-  /** The same question with other answers that count as well; absent where there is none. */
-  others?: readonly Sequence[];
-}
+import { fullRoom, packInto, type Room, type Sequence, usualRoom } from './packing.ts';
 
 /**
  * Prompt, answer and what ends it, behind the tokens `before`; only the answer and its end are targets.

@@ -1,6 +1,13 @@
 /** Sequences of a batch without padding between them, in few shapes. */
 import type { Arrays } from '../contract/arrays.ts';
-import type { Sequence } from './batches.ts';
+
+/** Tokens with the end token last; the loss counts `tokens[from]` and all after it as targets. */
+export interface Sequence {
+  tokens: readonly number[];
+  from: number;
+  /** The same question with other answers that count as well; absent where there is none. */
+  others?: readonly Sequence[];
+}
 
 /** How many sequences, tokens and targets a batch has place for; batches of one room have one shape. */
 export interface Room {

@@ -27,12 +27,11 @@ import {
   fitting,
   judgedSequence,
   longestInput,
-  type Sequence,
   trainingSequences,
 } from './batches.ts';
 import { initWeights, readWeights, weightBytes } from './languageModel.ts';
 import { greedyPredictions, nextTokenLoss } from './loss.ts';
-import { fullRoom, type Room } from './packing.ts';
+import { fullRoom, type Room, type Sequence } from './packing.ts';
 import { createEta, learningRateAt } from './schedule.ts';
 import { jobFingerprint, readTrainState, writeTrainState } from './trainState.ts';
 

@@ -6,11 +6,10 @@ import {
   createBatches,
   padBatch,
   questionSequence,
-  type Sequence,
   textSequence,
   trainingSequences,
 } from '../../../src/engine/model/batches.ts';
-import { packBatch } from '../../../src/engine/model/packing.ts';
+import { packBatch, type Sequence } from '../../../src/engine/model/packing.ts';
 import { tinyTokenizer } from './tiny.ts';
 
 const question = {

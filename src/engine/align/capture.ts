@@ -5,6 +5,7 @@ import { invalidInput } from '../../errors.ts';
 import { causalSight, packedSight } from '../model/attention.ts';
 import { embed, runBlocks } from '../model/decoder.ts';
 import { type LanguageModel, prefixOf } from '../model/languageModel.ts';
+import { packTokens } from '../model/packing.ts';
 import { tokensAtOnce } from '../model/room.ts';
 import { checkPrompts, longest, padTokens, type Tokens } from '../model/tokens.ts';
 import { gatherRows } from '../ops.ts';
@@ -114,13 +115,10 @@ function layOut(model: LanguageModel, sequences: readonly Tokens[]) {
     const starts = sequences.map((_, i) => i * T);
     return { tokens: padTokens(sequences, T), sight: causalSight(B, T, prefix), starts };
   }
-  const int = (values: readonly number[]) => tf.tensor1d(values as number[], 'int32');
-  const starts = [0];
-  for (const { length } of sequences) starts.push(starts.at(-1)! + length);
-  const ends = starts.slice(1);
-  const places = int(sequences.flatMap(({ length }) => [...Array(length).keys()]));
-  const tokens = tf.tensor2d(sequences.flat(), [1, ends.at(-1)!], 'int32');
-  return { tokens, sight: packedSight(places, int(ends), T), starts };
+  const N = sequences.reduce((sum, { length }) => sum + length, 0);
+  const { tokens, places, ends } = packTokens(sequences, N);
+  const sight = packedSight(tf.tensor1d(places), tf.tensor1d(ends), T);
+  return { tokens: tf.tensor2d(tokens, [1, N]), sight, starts: [0, ...ends] };
 }
 
 function checkPositions(sequences: readonly Tokens[], positions: readonly (readonly number[])[]): void {

@@ -1,6 +1,6 @@
 /** Whole-answer accuracy of a model that lives in a training step. */
 import type { Stepper } from '../step/stepper.ts';
-import { packBatch, type Room, type Sequence } from './packing.ts';
+import { bothRooms, fits, packBatch, type Room, roomOf, type Sequence } from './packing.ts';
 
 /**
  * Share of sequences whose every target, the end token included, is the likeliest token, or every one of another that
@@ -35,19 +35,16 @@ export async function measureAccuracy(
 /** The sequences in their order, as many at once as there is place for. */
 function* fillings<S extends Sequence>(sequences: readonly S[], room: Room): Generator<S[]> {
   let rows: S[] = [];
-  let [tokens, targets] = [0, 0];
+  let used = roomOf([]);
   for (const sequence of sequences) {
-    const [inputs, expected] = [sequence.tokens.length - 1, sequence.tokens.length - sequence.from];
-    const isFull =
-      rows.length === room.sequences || tokens + inputs > room.tokens || targets + expected > room.targets;
-    if (isFull) {
+    const needed = roomOf([sequence]);
+    used = bothRooms(used, needed);
+    if (!fits(used, room)) {
       yield rows;
       rows = [];
-      [tokens, targets] = [0, 0];
+      used = needed;
     }
     rows.push(sequence);
-    tokens += inputs;
-    targets += expected;
   }
   if (rows.length > 0) yield rows;
 }

@@ -57,21 +57,14 @@ export function logits(config: ModelConfig, weights: Tensors, tokens: tf.Tensor2
   return logitsFromResid(config, weights, residPost(config, weights, tokens, last), last);
 }
 
-/**
- * Logits of the next token at the `wanted [R]` rows, or all, of sequences that stand one behind the other: `tokens [N]`, at
- * `places [N]` of sequences that end at `ends [B]` and have at most T tokens, all int32 → `[R, V]`.
- */
-export function packedLogits(
-  config: ModelConfig,
-  weights: Tensors,
-  { tokens, places, ends, wanted }: Record<'tokens' | 'places' | 'ends' | 'wanted', tf.Tensor1D>,
-  T: number,
-): tf.Tensor2D {
-  const [N, R] = [tokens.size, wanted.size];
-  const sight = packedSight(places, ends, T);
-  const x = embed(config, weights, tf.reshape(tokens, [1, N]), sight);
+/** Logits of the next token at the `wanted [R]` rows of `packBatch`'s batch of sequences of at most T inputs: `[R, V]`. */
+export function packedLogits(config: ModelConfig, weights: Tensors, batch: Tensors, T: number): tf.Tensor2D {
+  const { tokens, places, ends, wanted } = batch as Record<string, tf.Tensor1D>;
+  const [N, R] = [tokens!.size, wanted!.size];
+  const sight = packedSight(places!, ends!, T);
+  const x = embed(config, weights, tf.reshape(tokens!, [1, N]), sight);
   const { resid } = runBlocks(config, weights, x, sight, {}); // [1, N, C]
-  const rows = gatherRows(tf.reshape(resid, [N, config.dModel]), wanted);
+  const rows = gatherRows(tf.reshape(resid, [N, config.dModel]), wanted!);
   const z = unembed(config, weights, tf.reshape(rows, [1, R, config.dModel]));
   return tf.reshape(z, [R, config.dVocab]);
 }

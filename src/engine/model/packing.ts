@@ -21,31 +21,67 @@ export function fullRoom(count: number, T: number): Room {
   return { sequences: count, tokens: count * T, targets: count * T };
 }
 
+/** Place for these sequences and no more. */
+export function roomOf(sequences: readonly Sequence[]): Room {
+  return {
+    sequences: sequences.length,
+    tokens: sum(sequences.map(inputsOf)),
+    targets: sum(sequences.map(targetsOf)),
+  };
+}
+
+const inputsOf = ({ tokens }: Sequence) => tokens.length - 1;
+const targetsOf = ({ tokens, from }: Sequence) => tokens.length - from;
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+
+/** Place for what each of the two has place for. */
+export function bothRooms(a: Room, b: Room): Room {
+  return {
+    sequences: a.sequences + b.sequences,
+    tokens: a.tokens + b.tokens,
+    targets: a.targets + b.targets,
+  };
+}
+
+/** Whether what needs the one room has place in the other. */
+export function fits(needed: Room, room: Room): boolean {
+  return needed.sequences <= room.sequences && needed.tokens <= room.tokens && needed.targets <= room.targets;
+}
+
+/**
+ * Token ids, one list behind the other: `tokens` and `places` (the position in its list) `[N]`, and `ends [B]`, where each
+ * list ends. What is left of N and B stands behind them and belongs to none.
+ */
+export function packTokens(lists: readonly (readonly number[])[], N: number, B = lists.length) {
+  const [tokens, places, ends] = [new Int32Array(N), new Int32Array(N), new Int32Array(B)];
+  let end = 0;
+  lists.forEach((list, b) => {
+    tokens.set(list, end);
+    for (let t = 0; t < list.length; t++) places[end + t] = t;
+    end += list.length;
+    ends[b] = end;
+  });
+  return { tokens, places, ends: ends.fill(end, lists.length) };
+}
+
 /**
  * The inputs of all `sequences`, one sequence behind the other, and their targets: `tokens`, `places` (the position in its
  * sequence) `[N]`, `ends [B]` (where each sequence ends), `wanted` (the input that a target follows), `targets` `[R]`, all
  * int32, and `mask [R]`, 1 for a target. What is left of the room stands behind them, and is masked.
  */
 export function packBatch(sequences: readonly Sequence[], room: Room): Arrays {
-  const ints = (size: number) => new Int32Array(size);
-  const [tokens, places] = [ints(room.tokens), ints(room.tokens)];
-  const [wanted, targets, mask] = [ints(room.targets), ints(room.targets), new Float32Array(room.targets)];
-  const ends = ints(room.sequences);
-  let [end, target] = [0, 0];
+  const inputs = sequences.map(({ tokens }) => tokens.slice(0, -1));
+  const { tokens, places, ends } = packTokens(inputs, room.tokens, room.sequences);
+  const [wanted, targets] = [new Int32Array(room.targets), new Int32Array(room.targets)];
+  let target = 0;
   sequences.forEach((sequence, b) => {
-    const length = sequence.tokens.length - 1;
-    for (let t = 0; t < length; t++) {
-      tokens[end + t] = sequence.tokens[t]!;
-      places[end + t] = t;
-      if (t + 1 < sequence.from) continue;
-      wanted[target] = end + t;
-      targets[target] = sequence.tokens[t + 1]!;
-      mask[target++] = 1;
+    const start = ends[b]! - inputsOf(sequence);
+    for (let t = sequence.from; t < sequence.tokens.length; t++) {
+      wanted[target] = start + t - 1;
+      targets[target++] = sequence.tokens[t]!;
     }
-    end += length;
-    ends[b] = end;
   });
-  ends.fill(end, sequences.length);
+  const mask = new Float32Array(room.targets).fill(1, 0, target);
   const arrays = { tokens, places, ends, wanted, targets, mask };
   return Object.fromEntries(
     Object.entries(arrays).map(([name, data]) => [name, { data, shape: [data.length] }]),
@@ -54,14 +90,7 @@ export function packBatch(sequences: readonly Sequence[], room: Room): Arrays {
 
 /** In `usual`, or, where that has too little place, in `full`: two shapes, and so two compiled steps at most. */
 export function packInto(sequences: readonly Sequence[], usual: Room, full: Room): Arrays {
-  const { tokens, targets } = sizeOf(sequences);
-  return packBatch(sequences, tokens <= usual.tokens && targets <= usual.targets ? usual : full);
-}
-
-function sizeOf(sequences: readonly Sequence[]): Pick<Room, 'tokens' | 'targets'> {
-  const inputs = sequences.map(({ tokens }) => tokens.length - 1);
-  const targets = sequences.map(({ tokens, from }) => tokens.length - from);
-  return { tokens: sum(inputs), targets: sum(targets) };
+  return packBatch(sequences, fits(roomOf(sequences), usual) ? usual : full);
 }
 
 /** Standard deviations of a batch's size that its usual room has place for: one batch in 30,000 has more. */
@@ -81,9 +110,7 @@ export function usualRoom(pools: readonly { items: readonly Sequence[]; count: n
   };
   return {
     sequences: full.sequences,
-    tokens: place(({ tokens }) => tokens.length - 1, full.tokens),
-    targets: place(({ tokens, from }) => tokens.length - from, full.targets),
+    tokens: place(inputsOf, full.tokens),
+    targets: place(targetsOf, full.targets),
   };
 }
-
-const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);

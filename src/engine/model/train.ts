@@ -31,7 +31,7 @@ import {
 } from './batches.ts';
 import { initWeights, readWeights, weightBytes } from './languageModel.ts';
 import { greedyPredictions, nextTokenLoss } from './loss.ts';
-import { fullRoom, type Room, type Sequence } from './packing.ts';
+import type { Room, Sequence } from './packing.ts';
 import { createEta, learningRateAt } from './schedule.ts';
 import { jobFingerprint, readTrainState, writeTrainState } from './trainState.ts';
 
@@ -117,11 +117,10 @@ function planTraining(job: ModelJob): Plan {
 }
 
 function shapesOf({ usual, longest }: Batches, asked: number): Pick<Plan, 'T' | 'room'> {
-  const { tokens, targets } = fullRoom(1, asked);
   const room = {
     ...usual,
-    tokens: Math.max(tokens, usual.tokens),
-    targets: Math.max(targets, usual.targets),
+    tokens: Math.max(asked, usual.tokens),
+    targets: Math.max(asked, usual.targets),
   };
   return { T: Math.max(longest, asked), room };
 }

@@ -7,6 +7,7 @@ import {
   type Heads,
   packedSight,
 } from '../../../src/engine/model/attention.ts';
+import { hasKernels } from '../../../src/engine/native/rawOps.ts';
 import { createRandom } from '../../../src/random.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 
@@ -114,6 +115,16 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (backend) => {
       });
     },
   );
+
+  test.each([[[3, 2]], [[3, 9]], [[-1, 3]]])('kernels refuse sequences that end at %j of 8 rows', (ends) => {
+    if (!hasKernels()) return;
+    tf.tidy(() => {
+      const [zeros, at] = [tf.zeros<tf.Rank.R1>([8], 'int32'), tf.tensor1d(ends, 'int32')];
+      const heads = headsOf({ H: 1, G: 1, D: 4, window: null });
+      const run = () => attend(tf.zeros([8, 12]), heads, packedSight(zeros, at, 8), undefined, false);
+      expect(run).toThrow(/ends rise up to rows/);
+    });
+  });
 
   test.each([
     { H: 2, G: 2, D: 24, window: null },

@@ -3,7 +3,8 @@
  * `npm run results -- [--only PART] [--seeds 0,1,2] [--again] [--url URL] [--render] [--trial]`; without a URL it starts a
  * server and ends it. What is kept of an earlier run is not measured again unless `--again` says so; `--seeds` restricts
  * the seeds, `--render` writes the report of what was measured before, and `--trial` tries it all in minutes: its figures
- * mean nothing and go to `.data/results-trial`.
+ * mean nothing and go to `.data/results-trial`. The server of a URL must take bodies of 16 MB (MAX_BODY_SIZE), and for
+ * `smollm2` it must have the model's file in its IMPORT_DIR.
  */
 import { cpus, loadavg, totalmem } from 'node:os';
 import { dirname } from 'node:path';
@@ -126,10 +127,10 @@ async function render(part: Part): Promise<void> {
       );
   } else if (part === 'people') {
     const all = await readPeople(part);
-    if (all.length > 0) await kept.write(part, renderTrained(studies(all)), total(all));
+    if (all.length > 0) await kept.write(part, renderTrained(studies(all)), await withModel(part, all));
   } else if (part === 'smollm2') {
     const all = await readPeople(part);
-    if (all.length > 0) await kept.write(part, renderSmolLm2(studies(all)), total(all));
+    if (all.length > 0) await kept.write(part, renderSmolLm2(studies(all)), await withModel(part, all));
   } else if (part === 'two-hop') {
     const all = await read<TwoHopStudy>(part);
     if (all.length > 0) await kept.write(part, renderTwoHop(studies(all)), total(all));
@@ -150,6 +151,12 @@ async function renderFirst(): Promise<void> {
     grokking: studies(await read<GrokkingStudy>('grokking')),
   };
   await kept.writeFront(await renderFront(measured, kept.images));
+}
+
+/** The time of training the model that was studied counts too. */
+async function withModel(part: Part, all: readonly Kept<PeopleStudy>[]): Promise<Circumstances> {
+  const model = await kept.find<Kept<unknown>>(part, 'model');
+  return total(model ? [model, ...all] : all);
 }
 
 /** All minutes together and the highest load, where the last was measured. */

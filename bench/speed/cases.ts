@@ -222,7 +222,7 @@ export const CASES: readonly Case[] = [
   {
     name: 'questions-smollm2',
     title: 'fine-tuning, same size, 32 questions of 8 – 13 tokens, answers of 2 – 11',
-    work: modelStepOf(SMOLLM2, 32, 23, true),
+    work: modelStepOf(SMOLLM2, 32, 24, true),
     peers: TRANSFORMERS,
     goal: null,
     tolerance: LOSS_TOLERANCE,

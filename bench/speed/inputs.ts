@@ -3,7 +3,7 @@
 import type { Arrays, ArrayValue } from '../../src/engine/contract/arrays.ts';
 import type { SaeConfig } from '../../src/engine/contract/sae.ts';
 import { initWeights } from '../../src/engine/model/languageModel.ts';
-import { packBatch, type Sequence } from '../../src/engine/model/packing.ts';
+import { packBatch, roomOf, type Sequence } from '../../src/engine/model/packing.ts';
 import { initSae } from '../../src/engine/sae/autoencoder.ts';
 import { readSafetensors, writeSafetensors } from '../../src/formats/safetensors.ts';
 import { createRandom } from '../../src/random.ts';
@@ -60,27 +60,20 @@ function modelInputs(work: Exclude<GivenWork, PosttrainWork | PretrainWork>): In
   const tokens = work.kind === 'STEER' ? repeated(ids(config.dVocab, T), rows) : ids(config.dVocab, rows, T);
   if (work.kind !== 'MODEL_STEP') return { weights, batch: { tokens } };
   const sequences = work.asks ? questions(work) : rowsOf(tokens).map((row) => ({ tokens: row, from: 1 }));
-  return { weights, batch: { ...packed(sequences), ...padded(sequences, T) } };
+  return { weights, batch: { ...packBatch(sequences, roomOf(sequences)), ...padded(sequences, T) } };
 }
 
 /** Short questions with short answers, one in six of which is long as a date is. */
 function questions({ config, rows, tokens: T }: ModelStepWork): Sequence[] {
   return Array.from({ length: rows }, (_, i) => {
-    const [asked, told] = i % 6 === 0 ? [T - 10, 11] : [8 + random.int(6), 2 + random.int(5)];
+    const [asked, told] = i % 6 === 0 ? [T - 11, 11] : [8 + random.int(6), 2 + random.int(5)];
     return { tokens: [...ids(config.dVocab, asked + told).data], from: asked };
   });
 }
 
-const rowsOf = ({ data, shape: [, T] }: ArrayValue) =>
-  Array.from({ length: data.length / T! }, (_, row) => [...data.subarray(row * T!, (row + 1) * T!)]);
-
-function packed(sequences: readonly Sequence[]): Arrays {
-  const sum = (size: (one: Sequence) => number) => sequences.reduce((total, one) => total + size(one), 0);
-  return packBatch(sequences, {
-    sequences: sequences.length,
-    tokens: sum(({ tokens }) => tokens.length - 1),
-    targets: sum(({ tokens, from }) => tokens.length - from),
-  });
+export function rowsOf({ data, shape }: ArrayValue): number[][] {
+  const [rows, width] = shape as [number, number];
+  return Array.from({ length: rows }, (_, i) => [...data.subarray(i * width, (i + 1) * width)]);
 }
 
 /** As transformers takes them: padded at the right, and labels, which it shifts by itself, −100 where nothing is learned. */
@@ -88,8 +81,8 @@ function padded(sequences: readonly Sequence[], T: number): Arrays {
   const [inputs, labels] = [ids(1, sequences.length, T), ids(1, sequences.length, T)];
   labels.data.fill(-100);
   sequences.forEach(({ tokens, from }, row) => {
-    inputs.data.set(tokens.slice(0, T), row * T);
-    labels.data.set(tokens.slice(from, T), row * T + from);
+    inputs.data.set(tokens, row * T);
+    labels.data.set(tokens.slice(from), row * T + from);
   });
   return { inputs, labels };
 }

@@ -1,10 +1,9 @@
 import { captureResidPost } from '../../../src/engine/align/capture.ts';
-import type { ArrayValue } from '../../../src/engine/contract/arrays.ts';
 import { generate } from '../../../src/engine/model/generate.ts';
 import { createLanguageModel, type LanguageModel } from '../../../src/engine/model/languageModel.ts';
 import { nextTokenLoss } from '../../../src/engine/model/loss.ts';
 import type { Tokenizer } from '../../../src/formats/tokenizer.ts';
-import { readInputs } from '../inputs.ts';
+import { readInputs, rowsOf } from '../inputs.ts';
 import type { CaptureWork, GenerateWork, ModelStepWork } from '../work.ts';
 import { stepTask } from './step.ts';
 import type { Task } from './task.ts';
@@ -66,9 +65,4 @@ function numberTokenizer(dVocab: number): Tokenizer {
     decode: (ids) => ids.join(' '),
     ...{ spell, dVocab, padId: 0, eosId: -1, unkId: null, chat: null, startsWith: () => null },
   };
-}
-
-function rowsOf({ data, shape }: ArrayValue): number[][] {
-  const [rows, width] = shape as [number, number];
-  return Array.from({ length: rows }, (_, i) => [...data.subarray(i * width, (i + 1) * width)]);
 }

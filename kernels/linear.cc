@@ -1,6 +1,7 @@
 // x·W + b, its gradients, and updates by them.
 #include <algorithm>
 
+#include "adamwInputs.h"
 #include "gemm.h"
 #include "op.h"
 #include "parallel.h"
@@ -126,19 +127,12 @@ struct LinearWeight {
   }
 };
 
-// The inputs from `index` on: rate, epsilon, decay.
-AdamW readAdamW(Call& call, int index, const float* betas) {
-  const Tensor rate = call.input(index), epsilon = call.input(index + 1), decay = call.input(index + 2);
-  return {betas[0], betas[1], *rate.floats(), *epsilon.floats(), *decay.floats()};
-}
-
 // Overwrites weight, m and v, which are variables' own memory, by one AdamW update with the gradient of LinearWeight.
 struct UpdateLinear {
   explicit UpdateLinear(const Attributes&) {}
   void operator()(Call& call) {
     const Tensor weight = call.input(0), m = call.input(1), v = call.input(2), x = call.input(3), dy = call.input(4);
-    const Tensor betas = call.input(8);
-    const AdamW adam = readAdamW(call, 5, betas.floats());
+    const AdamW adam = readAdamW(call, 5);
     const Stack W(weight), first(m), second(v), X(x), dY(dy);
     const int64_t M = X.rows, K = X.columns, N = dY.columns;
     if (!W.goesWith(X) || !W.goesWith(dY) || W.rows != K || W.columns != N || dY.rows != M)
@@ -159,8 +153,8 @@ struct Update {
   explicit Update(const Attributes&) {}
   void operator()(Call& call) {
     const Tensor weight = call.input(0), m = call.input(1), v = call.input(2), gradient = call.input(3);
-    const Tensor scale = call.input(7), betas = call.input(8);
-    const AdamW adam = readAdamW(call, 4, betas.floats());
+    const AdamW adam = readAdamW(call, 4);
+    const Tensor scale = call.input(8);
     if (gradient.count() != weight.count())
       return call.refuse("gradient " + shape(gradient) + " does not fit the weight " + shape(weight));
     update(weight.count(), gradient.floats(), *scale.floats(), adam, weight.floats(), m.floats(), v.floats());
@@ -180,7 +174,7 @@ const Registered<UpdateLinear> updateLinear({"AlignsaeUpdateLinear",
                                              true});
 const Registered<Update> updateAny({"AlignsaeUpdate",
                                     {"weight: float", "m: float", "v: float", "gradient: float", "rate: float",
-                                     "epsilon: float", "decay: float", "scale: float", "betas: float"},
+                                     "epsilon: float", "decay: float", "betas: float", "scale: float"},
                                     {},
                                     {},
                                     true});

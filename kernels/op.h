@@ -60,11 +60,8 @@ class Call {
     TF_GetInput(context_, index, &tensor, status_);
     return Tensor(tensor);
   }
-  Tensor output(int index, std::initializer_list<int64_t> sizes) {
-    size_t bytes = sizeof(float);
-    for (int64_t size : sizes) bytes *= size;
-    return Tensor(TF_AllocateOutput(context_, index, TF_FLOAT, sizes.begin(), int(sizes.size()), bytes, status_));
-  }
+  Tensor output(int index, std::initializer_list<int64_t> sizes) { return allocate(index, sizes, TF_FLOAT); }
+  Tensor intOutput(int index, std::initializer_list<int64_t> sizes) { return allocate(index, sizes, TF_INT32); }
   // Ends the run with an error; the caller returns.
   void refuse(const std::string& message) {
     TF_SetStatus(status_, TF_INVALID_ARGUMENT, message.c_str());
@@ -72,6 +69,13 @@ class Call {
   }
 
  private:
+  // Of numbers of four bytes.
+  Tensor allocate(int index, std::initializer_list<int64_t> sizes, TF_DataType type) {
+    size_t bytes = 4;
+    for (int64_t size : sizes) bytes *= size;
+    return Tensor(TF_AllocateOutput(context_, index, type, sizes.begin(), int(sizes.size()), bytes, status_));
+  }
+
   TF_OpKernelContext* context_;
   TF_Status* status_;
 };

@@ -35,16 +35,6 @@ inline void addScaled(int64_t n, float factor, const float* x, float* y) {
   for (; i < n; i++) y[i] += factor * x[i];
 }
 
-inline float dotProduct(int64_t n, const float* x, const float* y) {
-  Vec sums[4] = {};
-  int64_t i = 0;
-  for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
-    for (int j = 0; j < 4; j++) sums[j] += load(x + i + j * WIDTH) * load(y + i + j * WIDTH);
-  float sum = total(sums[0] + sums[1] + (sums[2] + sums[3]));
-  for (; i < n; i++) sum += x[i] * y[i];
-  return sum;
-}
-
 }  // namespace
 
 Sparse::Sparse(const float* data, int64_t rows, int64_t columns, int64_t checked)
@@ -77,6 +67,16 @@ Sparse::Sparse(const float* data, int64_t rows, int64_t columns, int64_t checked
         if (row[j] != 0 || j >= checked) *entry++ = {int32_t(j), row[j]};
     }
   });
+}
+
+Sparse::Sparse(const float* values, const int32_t* at, int64_t rows, int64_t width, int64_t columns)
+    : rows_(rows), columns_(columns), begin_(rows + 1) {
+  entries_.reserve(rows * width);
+  for (int64_t i = 0; i < rows; i++) {
+    for (int64_t e = i * width; e < (i + 1) * width; e++)
+      if (at[e] >= 0) entries_.push_back({at[e], values[e]});
+    begin_[i + 1] = int64_t(entries_.size());
+  }
 }
 
 void Sparse::multiply(const float* weight, int64_t N, const float* bias, float* y) const {

@@ -13,6 +13,9 @@ class Sparse {
   // Columns from `checked` on count as not zero anywhere.
   Sparse(const float* data, int64_t rows, int64_t columns, int64_t checked = INT64_MAX);
 
+  // Of lists: row i is values[i · width …] in the columns at[i · width …], ascending; −1 stands for no entry.
+  Sparse(const float* values, const int32_t* at, int64_t rows, int64_t width, int64_t columns);
+
   // Whether so little is not zero that these products are faster than dense ones.
   bool worthwhile() const { return worthwhile_; }
 
@@ -48,7 +51,7 @@ class Sparse {
   void eachColumn(const float* x, int64_t K, const Each& each) const;
 
   int64_t rows_, columns_;
-  bool worthwhile_;
+  bool worthwhile_ = true;
   // Entries of row i, each with its column, are entries_[begin_[i]] … entries_[begin_[i + 1] − 1].
   std::vector<int64_t> begin_;
   std::vector<Entry> entries_;

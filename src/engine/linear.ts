@@ -12,9 +12,6 @@ import {
 } from '@tensorflow/tfjs-core';
 import { attribute, hasKernels, rawOp } from './native/rawOps.ts';
 
-/** The op whose result, where it is a weight's gradient, the compiler replaces by an update that never builds it. */
-export const LINEAR_WEIGHT = 'AlignsaeLinearWeight';
-
 /**
  * `x [M, K]`, `weight [K, N]`, `bias [N]` or none → `[M, N]`; or stacks of them, each its own, `bias [count, N]`.
  * @param active Columns of `x`, from the left, that came out of an activation which passes no gradient where it is 0:
@@ -31,7 +28,7 @@ export function linear<T extends Tensor2D | Tensor3D>(x: T, weight: T, bias: Ten
       const [x, weight] = saved as [Tensor, Tensor];
       const ofProduct = [
         rawOp('AlignsaeLinearInput', [attribute.int('active', active)], [dy, weight, x]),
-        rawOp(LINEAR_WEIGHT, [], [x, dy]),
+        rawOp('AlignsaeLinearWeight', [], [x, dy]),
       ];
       return args.length === 3 ? [...ofProduct, sum(dy, rows)] : ofProduct;
     };

@@ -4,7 +4,6 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Activation } from '../contract/modelDecoder.ts';
-import { LINEAR_WEIGHT } from '../linear.ts';
 import { attribute, hasKernels, rawOp, rawOps } from '../native/rawOps.ts';
 
 /**
@@ -195,7 +194,7 @@ export function timesTransposed(x: tf.Tensor2D, table: tf.Tensor2D): tf.Tensor2D
     save([x, table]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
       const [x, table] = saved as [tf.Tensor, tf.Tensor];
-      return [rawOp('AlignsaeProduct', [], [dy, table]), rawOp(LINEAR_WEIGHT, [], [dy, x])];
+      return [rawOp('AlignsaeProduct', [], [dy, table]), rawOp('AlignsaeLinearWeight', [], [dy, x])];
     };
     return { value: rawOp('AlignsaeLinearInput', [attribute.int('active', 0)], [x, table, x]), gradFunc };
   });

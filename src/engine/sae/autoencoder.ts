@@ -12,7 +12,7 @@ import type { Arrays, ArrayValue } from '../contract/arrays.ts';
 import { nLatentsOf, type SaeConfig } from '../contract/sae.ts';
 import { linear } from '../linear.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { aboveThreshold, batchTopK, relu, topKRelu } from './ops.ts';
+import { aboveThreshold, relu, topKRelu } from './ops.ts';
 
 /** Latents of a batch: `free [B, nFree]` after the activation, `slots [B, nConcepts]`, which are linear. */
 export interface Latents {
@@ -102,24 +102,8 @@ export function encode(config: SaeConfig, weights: Tensors, x: tf.Tensor2D): Lat
   return { free: activate(config, weights, pre), slots };
 }
 
-/** What a training step sees: besides the latents, the free latents before their activation, `[B, nFree]`. */
-export interface TrainingLatents extends Latents {
-  pre: tf.Tensor2D;
-  /** `BATCH_TOPK`: the smallest value that was kept. */
-  smallest: tf.Scalar | null;
-}
-
-/** The same in training, where `BATCH_TOPK` keeps the k · B largest of the batch. */
-export function encodeBatch(config: SaeConfig, weights: Tensors, x: tf.Tensor2D): TrainingLatents {
-  const { pre, slots } = preActivations(config, weights, x);
-  if (config.activation !== 'BATCH_TOPK') {
-    return { pre, slots, free: activate(config, weights, pre), smallest: null };
-  }
-  const { kept, smallest } = batchTopK(pre, config.k * x.shape[0]);
-  return { pre, slots, free: kept, smallest };
-}
-
-function preActivations({ nFree, nConcepts }: SaeConfig, weights: Tensors, x: tf.Tensor2D) {
+/** What `encode` computes before the activation: `pre [B, nFree]`, and the slots. */
+export function preActivations({ nFree, nConcepts }: SaeConfig, weights: Tensors, x: tf.Tensor2D) {
   const [B] = x.shape;
   const all = linear(x, weights['encoder.weight'] as tf.Tensor2D, weights['encoder.bias']!);
   const pre = tf.slice2d(all, [0, 0], [B, nFree]); // [B, nFree]
@@ -127,7 +111,8 @@ function preActivations({ nFree, nConcepts }: SaeConfig, weights: Tensors, x: tf
   return { pre, slots: tf.slice2d(all as tf.Tensor2D, [0, nFree], [B, nConcepts]) }; // slots [B, C]
 }
 
-function activate({ activation, k }: SaeConfig, weights: Tensors, pre: tf.Tensor2D): tf.Tensor2D {
+/** Free latents of their pre-activations `[B, nFree]`. */
+export function activate({ activation, k }: SaeConfig, weights: Tensors, pre: tf.Tensor2D): tf.Tensor2D {
   switch (activation) {
     case 'LINEAR':
       return pre;

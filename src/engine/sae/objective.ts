@@ -2,18 +2,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { SaeConfig } from '../contract/sae.ts';
 import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
-import {
-  decode,
-  encode,
-  encodeBatch,
-  foldDecoderNorm,
-  type Latents,
-  THRESHOLD,
-  type TrainingLatents,
-  valueLogits,
-} from './autoencoder.ts';
+import { decode, encode, foldDecoderNorm, type Latents, THRESHOLD, valueLogits } from './autoencoder.ts';
+import { encodeBatch, encodingOf } from './encoding.ts';
 import { stopGradient } from './ops.ts';
-import { type ObjectiveSettings, posttrainTerms, pretrainTerms, type Terms, weighted } from './terms.ts';
+import { type ObjectiveSettings, posttrainTerms, pretrainTerms, weighted } from './terms.ts';
 
 /**
  * Stage 1, without labels: reconstruction and sparsity over all latents as one dictionary; batch `x [B, dModel]` and,
@@ -37,9 +29,11 @@ function lossOf(
 ): LossFunction {
   return (trained, batch) => {
     const weights = inForce(config, settings, trained);
-    const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D);
-    const terms = termsOf({ config, settings, weights, batch, latents });
-    return { ...weighted(terms, settings.weights), ...observed(latents) };
+    const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D, batch.dead !== undefined);
+    const { pre, smallest } = latents;
+    const terms = termsOf({ config, settings, weights, batch, latents, pre });
+    // The smallest value that was kept is what training keeps a history of.
+    return { ...weighted(terms, settings.weights), ...(smallest && { smallest }) };
   };
 }
 
@@ -74,8 +68,8 @@ function freezeFree({ nFree, nConcepts, dModel }: SaeConfig, weights: Tensors): 
 /** `rowsFired [nFree]`: rows of a training batch `x` on which each free latent fires. */
 export function firedEval(config: SaeConfig, settings: ObjectiveSettings): EvalFunction {
   return (trained, { x }) => {
-    const { free } = encodeBatch(config, inForce(config, settings, trained), x as tf.Tensor2D);
-    return { rowsFired: countFired(free) };
+    const latents = encodeBatch(config, inForce(config, settings, trained), x as tf.Tensor2D, false);
+    return { rowsFired: countFired(latents.free()) };
   };
 }
 
@@ -92,7 +86,8 @@ export function validationEval(config: SaeConfig, settings: ObjectiveSettings): 
   return (trained, batch) => {
     const weights = inUse(config, settings, trained, batch);
     const latents = encode(config, weights, batch.x as tf.Tensor2D);
-    const terms = posttrainTerms({ config, settings, weights, batch, latents: { ...latents, pre: null } });
+    const encoding = encodingOf(config, weights, latents);
+    const terms = posttrainTerms({ config, settings, weights, batch, latents: encoding, pre: null });
     const measures: Tensors = {
       ...measured(weights, latents, batch),
       loss: weighted(terms, settings.weights).loss,
@@ -127,9 +122,4 @@ function measured(weights: Tensors, latents: Latents, { x }: Tensors): Tensors {
 
 function countFired(free: tf.Tensor2D): tf.Tensor {
   return tf.sum(tf.cast(tf.notEqual(free, 0), 'float32'), 0);
-}
-
-/** What training keeps a history of. */
-function observed({ smallest }: TrainingLatents): Terms {
-  return smallest ? { smallest } : {};
 }

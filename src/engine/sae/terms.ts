@@ -7,7 +7,8 @@ import { type AlignmentSettings, isTopK, type LossWeights } from '../contract/al
 import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { decode, encode, joinLatents, type Latents, valueLogits } from './autoencoder.ts';
+import { encode, joinLatents, valueLogits } from './autoencoder.ts';
+import type { Encoding } from './encoding.ts';
 import * as losses from './losses.ts';
 
 export type ObjectiveSettings = Pick<
@@ -23,8 +24,9 @@ export interface Encoded {
   /** Of the SAE, in the form in which they encode and decode. */
   weights: Tensors;
   batch: Tensors;
-  /** `pre` is null where nothing is trained. */
-  latents: Latents & { pre: tf.Tensor2D | null };
+  latents: Encoding;
+  /** Free latents before their activation, `[B, nFree]`; null where nothing revives dead ones. */
+  pre: tf.Tensor2D | null;
 }
 
 /** The same, with what several terms share; each is computed once, when the first of them asks. */
@@ -41,7 +43,7 @@ type Term = (made: Made) => tf.Scalar | null;
 
 const recon: Term = ({ batch, reconstruct }) => losses.recon(reconstruct(), batch.x as tf.Tensor2D);
 
-const aux: Term = ({ config, weights, batch: { x, dead }, latents: { pre }, reconstruct }) => {
+const aux: Term = ({ config, weights, batch: { x, dead }, pre, reconstruct }) => {
   if (!dead || !pre) return null;
   const { nFree, dModel } = config;
   const error = tf.sub(x!, reconstruct()) as tf.Tensor2D;
@@ -54,7 +56,9 @@ const PRETRAIN = {
   recon,
   aux,
   sparse: ({ config, settings, latents }) =>
-    isTopK(config.activation) || !settings.pretrain.sparse ? null : losses.sparse(joinLatents(latents)),
+    isTopK(config.activation) || !settings.pretrain.sparse
+      ? null
+      : losses.sparse(joinLatents({ free: latents.free(), slots: latents.slots })),
 } satisfies Partial<Record<LossTerm, Term>>;
 
 const POSTTRAIN: Record<LossTerm, Term> = {
@@ -64,16 +68,16 @@ const POSTTRAIN: Record<LossTerm, Term> = {
   recon,
   aux,
   sparse: ({ config, latents, penalties }) =>
-    isTopK(config.activation) ? null : (penalties?.()[0] ?? losses.sparse(latents.free)),
-  indep: ({ latents, penalties }) => penalties?.()[1] ?? losses.indep(latents.free),
+    isTopK(config.activation) ? null : (penalties?.()[0] ?? losses.sparse(latents.free())),
+  indep: ({ latents, penalties }) => penalties?.()[1] ?? losses.indep(latents.free()),
   ortho: ({ settings, latents: { slots, free }, penalties }) =>
-    penalties?.()[2] ?? losses.ortho(slots, free, settings.orthoStopSlots),
+    penalties?.()[2] ?? losses.ortho(slots, free(), settings.orthoStopSlots),
   bindMse: ({ latents, batch }) => losses.bindMse(latents.slots, batch.concepts as tf.Tensor2D),
   bindCrossEntropy: ({ settings, latents, batch }) =>
     losses.bindCrossEntropy(latents.slots, batch.concepts as tf.Tensor2D, settings.weights.bindLogitScale),
-  counterfactual: ({ config, weights, latents, batch }) =>
+  counterfactual: ({ latents, batch }) =>
     losses.counterfactual(
-      decodeSwapped(config, weights, latents, batch),
+      decodeSwapped(latents, batch),
       batch.partner as tf.Tensor2D,
       batch.paired as tf.Tensor1D,
     ),
@@ -92,13 +96,13 @@ export function posttrainTerms(encoded: Encoded): Terms {
 
 /** In the order of the table; terms whose coefficient is 0 are not computed. */
 function termsOf(table: Partial<Record<LossTerm, Term>>, encoded: Encoded): Terms {
-  const { config, settings, weights, latents } = encoded;
+  const { latents, settings } = encoded;
   const { weights: coefficients, orthoStopSlots } = settings;
   const penalties = () =>
-    tf.unstack(losses.penalties(latents.slots, latents.free, orthoStopSlots)) as tf.Scalar[];
+    tf.unstack(losses.penalties(latents.slots, latents.free(), orthoStopSlots)) as tf.Scalar[];
   const made = {
     ...encoded,
-    reconstruct: once(() => decode(weights, latents, config.activation)),
+    reconstruct: once(() => latents.decode(latents.slots)),
     penalties: hasKernels() && coefficients.indep > 0 ? once(penalties) : null,
   };
   const terms: Terms = {};
@@ -122,16 +126,11 @@ function kAuxOf({ dModel, nFree }: SaeConfig): number {
 }
 
 /** Slot a to 0, slot b to 1, the others as they are. */
-function decodeSwapped(
-  { activation }: SaeConfig,
-  weights: Tensors,
-  { free, slots }: Latents,
-  batch: Tensors,
-): tf.Tensor2D {
+function decodeSwapped({ slots, decode }: Encoding, batch: Tensors): tf.Tensor2D {
   const targets = batch.targets as tf.Tensor2D;
   const others = tf.sub(1, tf.maximum(batch.concepts!, targets)); // 0 at a and b
   const swapped = tf.add(tf.mul(slots, others), targets) as tf.Tensor2D;
-  return decode(weights, { free, slots: swapped }, activation);
+  return decode(swapped);
 }
 
 function once<T>(make: () => T): () => T {

@@ -121,12 +121,12 @@ export class Variables {
       values: Float32Array.of(settings.beta1, settings.beta2),
     });
     const numbers = ['rate', 'epsilon', decay];
-    if ('whole' in gradient) {
-      const inputs = [before, m, v, gradient.whole, ...numbers, scale ?? graph.scalar(1), betas];
-      return graph.node(`${node}/update`, 'AlignsaeUpdate', [...inputs, `^${computed}`]);
-    }
-    const inputs = [before, m, v, gradient.x, gradient.dy, ...numbers, betas];
-    return graph.node(`${node}/update`, 'AlignsaeUpdateLinear', [...inputs, `^${computed}`]);
+    const [op, operands, factor] =
+      'whole' in gradient
+        ? ['AlignsaeUpdate', [gradient.whole], [scale ?? graph.scalar(1)]]
+        : [gradient.update, gradient.operands, []];
+    const inputs = [before, m, v, ...operands, ...numbers, betas, ...factor];
+    return graph.node(`${node}/update`, op, [...inputs, `^${computed}`]);
   }
 
   /** The update by TensorFlow's own op, which any device has. */

@@ -4,11 +4,11 @@ import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
 import {
   decode,
   encode,
-  encodeBatch,
   foldDecoderNorm,
   initSae,
   valueLogits,
 } from '../../../src/engine/sae/autoencoder.ts';
+import { encodeBatch } from '../../../src/engine/sae/encoding.ts';
 import * as losses from '../../../src/engine/sae/losses.ts';
 import { batchTopK, NOTHING_KEPT, stopGradient, topK } from '../../../src/engine/sae/ops.ts';
 import { toTensors } from '../../../src/engine/step/arrays.ts';
@@ -313,14 +313,15 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
       tf.tidy(() => {
         const tensors = toTensors(weights);
         const latents = encode(config, tensors, tf.tensor2d(x, [B, D]));
-        const inTraining = encodeBatch(config, tensors, tf.tensor2d(x, [B, D]));
-        if (activation === 'BATCH_TOPK') expectClose([countOf(inTraining.free)], [2 * B], 0);
-        else expectClose(inTraining.free.dataSync(), expected.flat(), 1e-4);
-        expectClose(
-          inTraining.pre.dataSync(),
-          pre.flatMap((row) => row.slice(0, F)),
-          1e-4,
-        );
+        for (const needsPre of [true, false]) {
+          const inTraining = encodeBatch(config, tensors, tf.tensor2d(x, [B, D]), needsPre);
+          if (activation === 'BATCH_TOPK') expectClose([countOf(inTraining.free())], [2 * B], 0);
+          else expectClose(inTraining.free().dataSync(), expected.flat(), 1e-4);
+          if (needsPre) {
+            const free = pre.flatMap((row) => row.slice(0, F));
+            expectClose(inTraining.pre!.dataSync(), free, 1e-4);
+          }
+        }
         expectClose(latents.free.dataSync(), expected.flat(), 1e-4);
         expectClose(
           latents.slots.dataSync(),

@@ -2,7 +2,7 @@
 import { baselineTable, baselineText, methodTable } from './baselines.ts';
 import { type Layers, layerTable, renderDepth } from './layers.ts';
 import { measureTable, slotTable } from './measures.ts';
-import { GATHERING, QUIET, type SeedStudy } from './study.ts';
+import { ONE_HOP_MODEL, QUIET, type SeedStudy } from './study.ts';
 import { summary } from './summary.ts';
 import {
   alphaTable,
@@ -26,8 +26,8 @@ export function renderOneHop(report: Report): string {
   const { seeds } = report;
   return [
     '## One hop',
-    `For each seed a dataset of 100 people, a language model, an alignment with each of the three presets (AUTHORS with the first seed alone: its 28,200 steps of 10,000 latents take as long as all else together), an unsupervised baseline, swap sweeps, and alignments that withhold what they are judged by. Settings are the API's defaults, layer 0, unless a table says otherwise; the model's are with \`${JSON.stringify(GATHERING)}\`: its first block gathers what is asked and looks nothing up, so that a concept can be exchanged behind it. *Plain* is the same on a model with an MLP in every block.`,
-    'A share stands with its 95% Wilson interval, which is about the prompts; figures over seeds pool their trials, and the spread between seeds is shown beside them. Swaps are on people whom the SAE never saw, and alpha is the one chosen on ten other people (VALIDATION), never on what is reported. The presets were found with seeds 0 to 2 in view, the model on seed 4; the seeds here chose nothing. What was tried where an aim is missed, and did not help, is in docs/experiments.md.',
+    `For each seed a dataset of 100 people, a language model, an alignment with each of the three presets (AUTHORS with the first seed alone: its 28,200 steps of 10,000 latents take as long as all else together), an unsupervised baseline, swap sweeps, and alignments that withhold what they are judged by. Settings are the API's defaults, layer 0, unless a table says otherwise; the model's are with \`${JSON.stringify(ONE_HOP_MODEL)}\`: its first block gathers what is asked and looks nothing up, so that a concept can be exchanged behind it. *Plain* is the same on a model with an MLP in every block and the API's own initial weights and rate.`,
+    'A share stands with its 95% Wilson interval, which is about the prompts; figures over seeds pool their trials, and the spread between seeds is shown beside them. Swaps are on people whom the SAE never saw, and alpha is the one chosen on ten other people (VALIDATION), never on what is reported. The presets were found with seeds 0 to 2 in view, the model on seeds 0 to 28; the seeds here chose nothing, and were not looked at before. What was tried where an aim is missed, and did not help, is in docs/experiments.md.',
     summary(report),
     '### Swap success',
     swapTable(seeds),

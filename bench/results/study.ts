@@ -114,6 +114,15 @@ export const SEEDS = [30, 31, 32, 33, 34];
  */
 export const GATHERING = { attentionOnlyBlocks: 1 } as const;
 
+/** One hop: seeds that nothing was chosen on, nor looked at before. */
+export const ONE_HOP_SEEDS = [40, 41, 42, 43, 44];
+
+/**
+ * The model of one hop. With the API's initial weights and learning rate a third of such models read the question again in
+ * later blocks, past an edit; with these none of the seeds did on which they were chosen (docs/experiments.md).
+ */
+export const ONE_HOP_MODEL = { ...GATHERING, initStd: 0.04, learningRate: 8e-3 } as const;
+
 /** What the recipe for a real model has: isolation on texts is the figure that it must move. */
 export const QUIET = { weights: { silence: 40 }, silentRows: 256 } as const;
 
@@ -139,13 +148,13 @@ export const TRIAL = {
 
 export async function studySeed(api: ApiClient, seed: number, trial: boolean): Promise<SeedStudy> {
   heading(`Seed ${seed}`);
-  const model = await trainModel(api, seed, { ...GATHERING, ...(trial && TRIAL.model) });
+  const model = await trainModel(api, seed, { ...ONE_HOP_MODEL, ...(trial && TRIAL.model) });
   const align = (settings: object) =>
     alignModel(api, model.id, { seed, ...settings, ...(trial && TRIAL.alignment) });
   const alignments = {
     PAPER: await align({ preset: 'PAPER' }),
     COUNTERFACTUAL: await align({ preset: 'COUNTERFACTUAL' }),
-    ...(seed === SEEDS[0] && { AUTHORS: await align({ preset: 'AUTHORS' }) }),
+    ...(seed === ONE_HOP_SEEDS[0] && { AUTHORS: await align({ preset: 'AUTHORS' }) }),
   };
   const baseline = await result<Baseline>(
     api,
@@ -158,7 +167,8 @@ export async function studySeed(api: ApiClient, seed: number, trial: boolean): P
   );
   const sweepOf = (preset: Preset) => {
     const isMain = preset === 'COUNTERFACTUAL';
-    const some = seed === SEEDS[0] && isMain ? { isolationPerPair: 5 } : { methods: ['LATENT_DECODE'] };
+    const some =
+      seed === ONE_HOP_SEEDS[0] && isMain ? { isolationPerPair: 5 } : { methods: ['LATENT_DECODE'] };
     // Controls do not depend on the preset.
     const controls = isMain ? CONTROLS : ['RANDOM_LATENT'];
     const settings = { seed, ...some, controls, ...(trial && TRIAL.sweep) };

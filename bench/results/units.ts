@@ -5,7 +5,7 @@ import { type Layers, studyDepth, studyLayers } from './layers.ts';
 import type { Circumstances, Part, Parts } from './parts.ts';
 import { PEOPLE_PRESETS, studyPeople, TRAINED, trainOnPeople } from './people.ts';
 import { FINE_TUNED, fineTuneOnPeople, SMOLLM2_PRESETS } from './smollm2.ts';
-import { type Model, SEEDS, studySeed } from './study.ts';
+import { type Model, ONE_HOP_SEEDS, SEEDS, studySeed } from './study.ts';
 import { type RecipeName, studyTwoHops } from './twoHop.ts';
 
 export interface Unit {
@@ -33,7 +33,10 @@ export function unitsOf(kept: Parts, trial: boolean): Record<Part, readonly Unit
     ...{ name: `presets-${seed}`, seed },
     async measure(api) {
       const study = await studySeed(api, seed, trial);
-      return { study, layers: seed === SEEDS[0] ? await studyLayers(api, study.model.id, trial) : null };
+      return {
+        study,
+        layers: seed === ONE_HOP_SEEDS[0] ? await studyLayers(api, study.model.id, trial) : null,
+      };
     },
   });
   const twoHop = (recipe: RecipeName, seed: number) =>
@@ -41,7 +44,7 @@ export function unitsOf(kept: Parts, trial: boolean): Record<Part, readonly Unit
   const grok = (preset: GrokkingStudy['preset'], seed: number) =>
     unit(`${preset}-${seed}`, seed, (api) => studyGrokking(api, preset, seed, trial));
   return {
-    'one-hop': [...SEEDS.map(oneHop), unit('depth', SEEDS[0]!, (api) => studyDepth(api, trial))],
+    'one-hop': [...ONE_HOP_SEEDS.map(oneHop), unit('depth', SEEDS[0]!, (api) => studyDepth(api, trial))],
     people: [
       unit('model', 0, (api) => trainOnPeople(api, trial)),
       ...PEOPLE_PRESETS.map((preset) =>

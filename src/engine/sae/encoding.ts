@@ -14,18 +14,23 @@ export interface Encoding {
   free: () => tf.Tensor2D;
   /** The reconstruction `[B, dModel]` with these in the place of the slots. */
   decode: (slots: tf.Tensor2D) => tf.Tensor2D;
+  /** The free latents before their activation, `[B, nFree]`; null where nothing revives dead ones. */
+  pre: tf.Tensor2D | null;
 }
 
 /** The same in training. */
 export interface TrainingEncoding extends Encoding {
-  /** The free latents before their activation, `[B, nFree]`; null where nothing needs them. */
-  pre: tf.Tensor2D | null;
   /** `BATCH_TOPK`: the smallest value that was kept. */
   smallest: tf.Scalar | null;
 }
 
-export function encodingOf({ activation }: SaeConfig, weights: Tensors, { free, slots }: Latents): Encoding {
-  return { slots, free: () => free, decode: (slots) => decode(weights, { free, slots }, activation) };
+export function encodingOf(
+  { activation }: SaeConfig,
+  weights: Tensors,
+  { free, slots }: Latents,
+  pre: tf.Tensor2D | null = null,
+): Encoding {
+  return { slots, free: () => free, decode: (slots) => decode(weights, { free, slots }, activation), pre };
 }
 
 /**
@@ -42,10 +47,10 @@ export function encodeBatch(
   const { pre, slots } = preActivations(config, weights, x);
   if (config.activation !== 'BATCH_TOPK') {
     const free = activate(config, weights, pre);
-    return { ...encodingOf(config, weights, { free, slots }), pre, smallest: null };
+    return { ...encodingOf(config, weights, { free, slots }, pre), smallest: null };
   }
   const { kept, smallest } = batchTopK(pre, config.k * x.shape[0]);
-  return { ...encodingOf(config, weights, { free: kept, slots }), pre, smallest };
+  return { ...encodingOf(config, weights, { free: kept, slots }, pre), smallest };
 }
 
 /** Top-k with lists of the latents that fire, behind which the slots stand. */

@@ -30,8 +30,8 @@ function lossOf(
   return (trained, batch) => {
     const weights = inForce(config, settings, trained);
     const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D, batch.dead !== undefined);
-    const { pre, smallest } = latents;
-    const terms = termsOf({ config, settings, weights, batch, latents, pre });
+    const terms = termsOf({ config, settings, weights, batch, latents });
+    const { smallest } = latents;
     // The smallest value that was kept is what training keeps a history of.
     return { ...weighted(terms, settings.weights), ...(smallest && { smallest }) };
   };
@@ -87,7 +87,7 @@ export function validationEval(config: SaeConfig, settings: ObjectiveSettings): 
     const weights = inUse(config, settings, trained, batch);
     const latents = encode(config, weights, batch.x as tf.Tensor2D);
     const encoding = encodingOf(config, weights, latents);
-    const terms = posttrainTerms({ config, settings, weights, batch, latents: encoding, pre: null });
+    const terms = posttrainTerms({ config, settings, weights, batch, latents: encoding });
     const measures: Tensors = {
       ...measured(weights, latents, batch),
       loss: weighted(terms, settings.weights).loss,

@@ -25,8 +25,6 @@ export interface Encoded {
   weights: Tensors;
   batch: Tensors;
   latents: Encoding;
-  /** Free latents before their activation, `[B, nFree]`; null where nothing revives dead ones. */
-  pre: tf.Tensor2D | null;
 }
 
 /** The same, with what several terms share; each is computed once, when the first of them asks. */
@@ -43,7 +41,7 @@ type Term = (made: Made) => tf.Scalar | null;
 
 const recon: Term = ({ batch, reconstruct }) => losses.recon(reconstruct(), batch.x as tf.Tensor2D);
 
-const aux: Term = ({ config, weights, batch: { x, dead }, pre, reconstruct }) => {
+const aux: Term = ({ config, weights, batch: { x, dead }, latents: { pre }, reconstruct }) => {
   if (!dead || !pre) return null;
   const { nFree, dModel } = config;
   const error = tf.sub(x!, reconstruct()) as tf.Tensor2D;

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { SaeConfig } from '../../../src/engine/contract/sae.ts';
+import { attribute, rawOp } from '../../../src/engine/native/rawOps.ts';
 import { initSae } from '../../../src/engine/sae/autoencoder.ts';
 import { encodeBatch, type TrainingEncoding } from '../../../src/engine/sae/encoding.ts';
 import { decodeEntries, encodeEntries, spreadEntries } from '../../../src/engine/sae/entries.ts';
@@ -136,6 +137,24 @@ test('entries outside the matrix are refused', () => {
     expect(() => decodeEntries(entries(column), weight, bias)).toThrow(/lists of values and of columns/);
     expect(() => spreadEntries(entries(column), 3)).toThrow(/lists of values and of columns/);
   }
+});
+
+test('shapes that do not fit are refused', () => {
+  const [x, weight] = [tf.ones([2, 3]) as tf.Tensor2D, tf.ones([3, 5]) as tf.Tensor2D];
+  const encode = (bias: number, k: number, free: number) =>
+    encodeEntries(x, weight, tf.zeros([bias]) as tf.Tensor1D, { k, free });
+  expect(encode(5, 1, 5).values.shape).toEqual([2, 1]);
+  for (const [bias, k, free] of [
+    [4, 1, 5],
+    [5, 0, 5],
+    [5, 1, 6],
+  ] as const)
+    expect(() => encode(bias, k, free)).toThrow(/x \[rows, K\], weight \[K, N\] and bias \[N\]/);
+  const { values, at } = encode(5, 1, 5);
+  for (const op of ['AlignsaeEntriesRows', 'AlignsaeEntriesColumns'])
+    expect(() => rawOp(op, [attribute.int('size', 5)], [values, at, tf.ones([3, 4])])).toThrow(
+      /lists of values and of columns/,
+    );
 });
 
 /** All that an encoding offers. */

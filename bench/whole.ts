@@ -26,6 +26,8 @@ const STORE = file('../.data/whole');
 const PARTS = ['load', 'capture', 'train', 'bind', 'swap'] as const;
 
 await mkdir(STORE, { recursive: true });
+// Theirs are left as they come.
+const inherited = { ...process.env };
 await loadBenchBackend('auto', options.cache);
 await writeJob(STORE);
 const python = options.python ?? (await obtainPython((message) => console.error(message)));
@@ -46,7 +48,7 @@ console.log(report);
 
 async function run(side: keyof typeof sides): Promise<Measured> {
   const start = performance.now();
-  const stdout = await execute(sides[side], process.env);
+  const stdout = await execute(sides[side], side === 'ours' ? process.env : inherited);
   const wall = (performance.now() - start) / 1000;
   return { ...(JSON.parse(stdout.trim().split('\n').at(-1)!) as Done), wall };
 }

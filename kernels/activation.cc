@@ -37,10 +37,9 @@ struct Gate {
   explicit Gate(const Attributes&) {}
   void operator()(Call& call) {
     const Tensor dy = call.input(0), y = call.input(1);
-    const int64_t rows = y.size(0), n = y.size(1);
     if (dy.count() != y.count()) return call.refuse("a gradient needs the shape of what it is of");
-    const Tensor dx = call.output(0, {rows, n});
-    parallel(rows * n, 1 << 16, [&](int64_t from, int64_t to) {
+    const Tensor dx = call.outputLike(0, y);
+    parallel(y.count(), 1 << 16, [&](int64_t from, int64_t to) {
       const float *gradient = dy.floats(), *value = y.floats();
       float* out = dx.floats();
       for (int64_t i = from; i < to; i++) out[i] = value[i] != 0 ? gradient[i] : 0;

@@ -34,8 +34,8 @@ namespace alignsae {
 // A tensor that an op was given or has made; whoever holds it keeps its memory alive.
 class Tensor {
  public:
-  explicit Tensor(TF_Tensor* tensor) : tensor_(tensor) {}
-  Tensor(Tensor&& other) noexcept : tensor_(other.tensor_) { other.tensor_ = nullptr; }
+  explicit Tensor(TF_Tensor* tensor) : tensor_(tensor), data_(tensor ? TF_TensorData(tensor) : nullptr) {}
+  Tensor(Tensor&& other) noexcept : tensor_(other.tensor_), data_(other.data_) { other.tensor_ = nullptr; }
   Tensor(const Tensor&) = delete;
   ~Tensor() {
     if (tensor_) TF_DeleteTensor(tensor_);
@@ -43,11 +43,13 @@ class Tensor {
   int rank() const { return TF_NumDims(tensor_); }
   int64_t size(int axis) const { return TF_Dim(tensor_, axis); }
   int64_t count() const { return TF_TensorElementCount(tensor_); }
-  float* floats() const { return static_cast<float*>(TF_TensorData(tensor_)); }
-  int32_t* ints() const { return static_cast<int32_t*>(TF_TensorData(tensor_)); }
+  float* floats() const { return static_cast<float*>(data_); }
+  int32_t* ints() const { return static_cast<int32_t*>(data_); }
 
  private:
   TF_Tensor* tensor_;
+  // Asked for once, for TensorFlow's answer costs more than to use one number of it.
+  void* data_;
 };
 
 // One run of an op.
@@ -61,6 +63,11 @@ class Call {
     return Tensor(tensor);
   }
   Tensor output(int index, std::initializer_list<int64_t> sizes) { return allocate(index, sizes, TF_FLOAT); }
+  Tensor outputLike(int index, const Tensor& other) {
+    std::vector<int64_t> sizes(other.rank());
+    for (int axis = 0; axis < other.rank(); axis++) sizes[axis] = other.size(axis);
+    return Tensor(TF_AllocateOutput(context_, index, TF_FLOAT, sizes.data(), other.rank(), 4 * other.count(), status_));
+  }
   Tensor intOutput(int index, std::initializer_list<int64_t> sizes) { return allocate(index, sizes, TF_INT32); }
   // Ends the run with an error; the caller returns.
   void refuse(const std::string& message) {

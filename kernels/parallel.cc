@@ -84,9 +84,14 @@ class Pool {
     }
   }
 
-  // Looks a few microseconds before it sleeps: ops of a graph follow one another closely.
+  // Some microseconds, before a thread sleeps: ops of a graph, and parts of an op, follow one another closely.
+  template <class Condition>
+  static void look(const Condition& isReady) {
+    for (int i = 0; i < 2000 && !isReady(); i++) pause();
+  }
+
   void await(uint64_t& seen) {
-    for (int i = 0; i < 2000 && round_.load(std::memory_order_acquire) == seen; i++) pause();
+    look([&] { return round_.load(std::memory_order_acquire) != seen; });
     std::unique_lock<std::mutex> lock(mutex_);
     wake_.wait(lock, [&] { return round_.load(std::memory_order_relaxed) != seen; });
     seen = round_.load(std::memory_order_relaxed);
@@ -95,7 +100,8 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   const std::function<void(int)>* part_ = nullptr;
-  int next_ = 0, parts_ = 0, left_ = 0;
+  int next_ = 0, parts_ = 0;
+  std::atomic<int> left_{0};
   std::atomic<uint64_t> round_{0};
 };
 

@@ -4,8 +4,8 @@
 
 #include "gemm.h"
 #include "parallel.h"
+#include "rows.h"
 #include "tile.h"
-#include "vector.h"
 
 namespace alignsae {
 namespace {
@@ -16,19 +16,14 @@ struct Coefficients {
       : rest1(all(1 - a.beta1)), rest2(all(1 - a.beta2)), rate(all(a.rate)), epsilon(all(a.epsilon)), keep(all(1 - a.decay)) {}
 };
 
-inline void updateVector(Vec gradient, const Coefficients& c, float* w, float* m, float* v) {
-  const Vec first = load(m), second = load(v);
+// The first n weights of a vector.
+inline void updateVector(Vec gradient, const Coefficients& c, float* w, float* m, float* v, int64_t n = WIDTH) {
+  const Vec first = loadUpTo(m, n), second = loadUpTo(v, n);
   const Vec nextM = first + (gradient - first) * c.rest1;
   const Vec nextV = second + (gradient * gradient - second) * c.rest2;
-  store(m, nextM);
-  store(v, nextV);
-  store(w, load(w) * c.keep - overRoot(nextM * c.rate, nextV, c.epsilon));
-}
-
-inline void updateOne(float gradient, const AdamW& a, float* w, float* m, float* v) {
-  *m += (gradient - *m) * (1 - a.beta1);
-  *v += (gradient * gradient - *v) * (1 - a.beta2);
-  *w = *w * (1 - a.decay) - *m * a.rate / (std::sqrt(*v) + a.epsilon);
+  storeUpTo(m, nextM, n);
+  storeUpTo(v, nextV, n);
+  storeUpTo(w, loadUpTo(w, n) * c.keep - overRoot(nextM * c.rate, nextV, c.epsilon), n);
 }
 
 }  // namespace
@@ -36,14 +31,13 @@ inline void updateOne(float gradient, const AdamW& a, float* w, float* m, float*
 void Updater::run(int64_t n, const float* gradient, float scale, float* w, float* m, float* v) const {
   const Coefficients c(adam_);
   const Vec factor = all(scale);
-  int64_t i = 0;
-  for (; i + WIDTH <= n; i += WIDTH) updateVector(load(gradient + i) * factor, c, w + i, m + i, v + i);
-  for (; i < n; i++) updateOne(gradient[i] * scale, adam_, w + i, m + i, v + i);
+  eachVector(n, [&](int64_t i, int64_t count) {
+    updateVector(loadUpTo(gradient + i, count) * factor, c, w + i, m + i, v + i, count);
+  });
 }
 
 void update(int64_t n, const float* gradient, float scale, const AdamW& adam, float* w, float* m, float* v) {
   const Updater updater(adam);
-  // In whole vectors, for the rest of a piece is rounded otherwise: what is rest must not depend on the number of threads.
   const int64_t vectors = (n + WIDTH - 1) / WIDTH;
   parallel(vectors, (1 << 16) / WIDTH, [&](int64_t first, int64_t last) {
     const int64_t from = first * WIDTH, count = std::min(n, last * WIDTH) - from;
@@ -67,7 +61,7 @@ struct Matrices {
   float *W, *m, *v;
 };
 
-void updateRows(const Matrices& x, const AdamW& adam, const Coefficients& c, const float* packedP, int64_t i, int rows,
+void updateRows(const Matrices& x, const Coefficients& c, const float* packedP, int64_t i, int rows,
                 const float* packedQ, int64_t j) {
   const int64_t columns = std::min<int64_t>(COLUMNS, x.J - j);
   // Fetched while the tile is computed, for its rows lie far apart.
@@ -78,12 +72,9 @@ void updateRows(const Matrices& x, const AdamW& adam, const Coefficients& c, con
   OwnTile::multiply(rows, vectors, x.K, packedP, 1, ROWS, {packedQ, vectors * WIDTH}, acc);
   for (int r = 0; r < rows; r++) {
     const int64_t at = (i + r) * x.J + j;
-    if (columns == COLUMNS)
-      for (int s = 0; s < VECTORS; s++)
-        updateVector(acc[r][s], c, x.W + at + s * WIDTH, x.m + at + s * WIDTH, x.v + at + s * WIDTH);
-    else
-      for (int64_t s = 0; s < columns; s++)
-        updateOne(acc[r][s / WIDTH][s % WIDTH], adam, x.W + at + s, x.m + at + s, x.v + at + s);
+    for (int s = 0; s < VECTORS && s * WIDTH < columns; s++)
+      updateVector(acc[r][s], c, x.W + at + s * WIDTH, x.m + at + s * WIDTH, x.v + at + s * WIDTH,
+                   std::min<int64_t>(WIDTH, columns - s * WIDTH));
   }
 }
 
@@ -100,7 +91,7 @@ void updatePart(const Matrices& x, const AdamW& adam, int64_t from, int64_t to) 
       for (int64_t k = 0; k < x.K; k++)
         for (int r = 0; r < rows; r++) P[k * ROWS + r] = x.P[k * x.I + i + r];
       for (int64_t p = 0; p < count; p++)
-        updateRows(x, adam, c, P.get(), i, rows, Q.get() + p * x.K * COLUMNS, (first + p) * COLUMNS);
+        updateRows(x, c, P.get(), i, rows, Q.get() + p * x.K * COLUMNS, (first + p) * COLUMNS);
     }
   }
 }

@@ -73,20 +73,26 @@ def value_logits(shape: SaeShape, weights: Tensors, slots: Tensor) -> Tensor:
 def posttrain_loss(
     shape: SaeShape, coefficients: dict[str, float], weights: Tensors, batch: Tensors
 ) -> Tensor:
-    """The weighted sum of the curriculum's second stage."""
+    """The weighted sum of the curriculum's second stage; terms of weight 0 are not computed."""
     x = batch["x"]
     free, slots = encode(shape, weights, x)
-    terms = {
-        "recon": F.mse_loss(decode(weights, free, slots), x),
-        "bindMse": F.mse_loss(slots, batch["concepts"]),
-        "indep": independence(free),
-        "ortho": orthogonality(slots, free),
-        "value": F.cross_entropy(value_logits(shape, weights, slots), batch["answers"]),
+    terms: dict[str, Callable[[], Tensor]] = {
+        "recon": lambda: F.mse_loss(decode(weights, free, slots), x),
+        "sparse": lambda: free.abs().mean(),
+        "bindMse": lambda: F.mse_loss(slots, batch["concepts"]),
+        "bindCrossEntropy": lambda: F.cross_entropy(
+            coefficients["bindLogitScale"] * slots, batch["concepts"].argmax(dim=1)
+        ),
+        "indep": lambda: independence(free),
+        "ortho": lambda: orthogonality(slots, free),
+        "value": lambda: F.cross_entropy(
+            value_logits(shape, weights, slots), batch["answers"]
+        ),
     }
-    if shape.activation != "TOPK":
-        terms["sparse"] = free.abs().mean()
+    if shape.activation == "TOPK":
+        del terms["sparse"]
     return torch.stack(
-        [coefficients[name] * term for name, term in terms.items()]
+        [coefficients[name] * term() for name, term in terms.items() if coefficients[name] > 0]
     ).sum()
 
 

@@ -1,10 +1,12 @@
 /** What is compared with what, and how far ours should come. */
 import type { ModelConfig } from '../../src/engine/contract/model.ts';
 import {
+  DEFAULTS,
   GPT2_SMALL,
   modelStep,
   modelStepOf,
   ONE_HOP,
+  PAPER,
   posttrain,
   pretrain,
   SMOLLM2,
@@ -88,6 +90,13 @@ const stepCases: Omit<Case, 'tolerance'>[] = [
     peers: ADAMW,
     goal: 0.6,
     memoryGoal: 0.8,
+  },
+  {
+    name: 'posttrain-small',
+    title: 'post-training, linear, d 64, 1,024 + 6, batch 256, terms of PAPER',
+    work: posttrain(DEFAULTS, 256, { coefficients: PAPER }),
+    peers: ADAMW,
+    goal: 0.6,
   },
   {
     name: 'pretrain-topk',

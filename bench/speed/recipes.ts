@@ -1,5 +1,6 @@
 /** Work at the sizes that the comparisons and the growth table take. */
 
+import { resolveAlignmentSettings } from '../../src/engine/contract/alignmentPresets.ts';
 import { type LossWeights, lossWeights } from '../../src/engine/contract/alignmentSettings.ts';
 import type { ModelConfig } from '../../src/engine/contract/model.ts';
 import { rowsPerConcept } from '../../src/engine/sae/batches.ts';
@@ -19,6 +20,8 @@ const CURRICULUM: LossWeights = {
   ortho: 1e-2,
   value: 0.5,
 };
+/** Those of the preset `PAPER`. */
+export const PAPER: LossWeights = resolveAlignmentSettings({ preset: 'PAPER' }).weights;
 const ADAM: Optimizer = {
   learningRate: 1e-3,
   beta1: 0.9,
@@ -31,6 +34,8 @@ const ADAM: Optimizer = {
 /** The authors' sizes. */
 export const ONE_HOP = { dModel: 768, nFree: 10_000, nConcepts: 6 };
 export const TWO_HOP = { dModel: 512, nFree: 100_000, nConcepts: 20 };
+/** Those of an alignment by the API's defaults. */
+export const DEFAULTS = { dModel: 64, nFree: 1024, nConcepts: 6 };
 type Size = Pick<PosttrainWork, 'dModel' | 'nFree' | 'nConcepts'>;
 
 /** Post-training with all terms of the paper; `batch` is rounded to equally many rows a concept. */

@@ -25,6 +25,7 @@ function numbers(shape: readonly number[], share = 1) {
 
 const tensorOf = ({ data, shape }: ReturnType<typeof numbers>) => tf.tensor(data, shape);
 const plainLinear: Op = (x, w, b) => tf.add(tf.matMul(x as tf.Tensor2D, w as tf.Tensor2D), b!);
+const plainSparse: Op = (x) => tf.mean(tf.abs(x));
 const plainTopK =
   (k: number): Op =>
   (x) =>
@@ -122,14 +123,45 @@ describe.each([
   [4, 9, 2],
   [66, 1300, 6],
 ])('penalties of %i rows, %i free latents and %i slots', (B, n, C) => {
-  test.each([true, false])('equal the terms and their gradients, slots stopped: %s', (stop) => {
-    const own: Op = (free, slots) => penalties(slots as tf.Tensor2D, free as tf.Tensor2D, stop);
+  test.each([
+    [true, true],
+    [true, false],
+    [false, true],
+    [false, false],
+  ])('equal the terms and their gradients, slots stopped: %s, with indep: %s', (stop, asksIndep) => {
+    const own: Op = (free, slots) => penalties(slots as tf.Tensor2D, free as tf.Tensor2D, stop, asksIndep);
     const plain: Op = (free, slots) => {
       const [F, S] = [free as tf.Tensor2D, slots as tf.Tensor2D];
-      return tf.stack([sparse(F), indep(F), ortho(S, F, stop)]);
+      return tf.stack([plainSparse(F), asksIndep ? indep(F) : tf.scalar(0), ortho(S, F, stop)]);
     };
-    compare(own, plain, [numbers([B, n]), numbers([B, C])].map(tensorOf), 2e-3);
+    const free = tf.add(tensorOf(numbers([B, n])), 0.5); // its mean is not 0, as activations' is not
+    compare(own, plain, [free, tensorOf(numbers([B, C]))], 2e-3);
   });
+});
+
+test('mean magnitudes equal their definition, and so does their gradient, which is 0 at 0', () => {
+  const op: Op = (x) => sparse(x as tf.Tensor2D);
+  compare(op, plainSparse, [tensorOf(numbers([37, 1030]))], 1e-6);
+  expect([
+    ...tf
+      .grad(op)(
+        tf.tensor2d([
+          [2, 0],
+          [-3, 0],
+        ]),
+      )
+      .dataSync(),
+  ]).toEqual([0.25, 0, -0.25, 0]);
+});
+
+test('relu takes stacks of matrices', () => {
+  const stack = tensorOf(numbers([3, 5, 7]));
+  compare(
+    (x) => relu(x),
+    (x) => tf.relu(x),
+    [stack],
+    1e-6,
+  );
 });
 
 /** Where the update multiplies by itself: many rows, few rows that are not zero, columns alike, more than one block. */

@@ -102,13 +102,13 @@ export function encode(config: SaeConfig, weights: Tensors, x: tf.Tensor2D): Lat
   return { free: activate(config, weights, pre), slots };
 }
 
-/** What `encode` computes before the activation: `pre [B, nFree]`, and the slots. */
+/** What `encode` computes before the activation: `all [B, nFree + C]`, and of it `pre [B, nFree]` and the slots. */
 export function preActivations({ nFree, nConcepts }: SaeConfig, weights: Tensors, x: tf.Tensor2D) {
   const [B] = x.shape;
   const all = linear(x, weights['encoder.weight'] as tf.Tensor2D, weights['encoder.bias']!);
-  const pre = tf.slice2d(all, [0, 0], [B, nFree]); // [B, nFree]
-  if (nConcepts === 0) return { pre, slots: tf.zeros([B, 0]) as tf.Tensor2D };
-  return { pre, slots: tf.slice2d(all as tf.Tensor2D, [0, nFree], [B, nConcepts]) }; // slots [B, C]
+  if (nConcepts === 0) return { all, pre: all, slots: tf.zeros([B, 0]) as tf.Tensor2D };
+  const [pre, slots] = tf.split(all, [nFree, nConcepts], 1) as [tf.Tensor2D, tf.Tensor2D];
+  return { all, pre, slots };
 }
 
 /** Free latents of their pre-activations `[B, nFree]`. */
@@ -179,13 +179,9 @@ export function valueLogits(config: SaeConfig, weights: Tensors, slots: tf.Tenso
   const M = slots.shape[0] / C;
   const own = tf.mul(tf.reshape(slots, [C, M, C]), tf.expandDims(tf.eye(C), 1)); // other slots → 0
   const bound = tf.sum(own, 2, true); // [C, M, 1]
-  const hidden = tf.relu(
-    tf.add(
-      tf.mul(bound, tf.expandDims(weights['value.hidden.weight']!, 1)),
-      tf.expandDims(weights['value.hidden.bias']!, 1),
-    ),
-  ); // [C, M, H]
+  const first = tf.expandDims(weights['value.hidden.weight']!, 1) as tf.Tensor3D; // [C, 1, H]
+  const hidden = relu(linear(bound as tf.Tensor3D, first, weights['value.hidden.bias']!)); // [C, M, H]
   const weight = weights['value.out.weight'] as tf.Tensor3D;
-  const out = linear(hidden as tf.Tensor3D, weight, weights['value.out.bias']!); // [C, M, V]
+  const out = linear(hidden, weight, weights['value.out.bias']!); // [C, M, V]
   return tf.reshape(out, [C * M, dVocab]);
 }

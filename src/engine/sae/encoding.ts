@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { activate, decode, type Latents, preActivations } from './autoencoder.ts';
+import { activate, decode, decodeJoined, joinLatents, type Latents, preActivations } from './autoencoder.ts';
+
 import { decodeEntries, encodeEntries, spreadEntries } from './entries.ts';
 import { batchTopK } from './ops.ts';
 
@@ -12,6 +13,8 @@ export interface Encoding {
   slots: tf.Tensor2D;
   /** The free latents `[B, nFree]` after their activation. */
   free: () => tf.Tensor2D;
+  /** Free latents and slots as one matrix, `[B, nFree + nConcepts]`. */
+  all: () => tf.Tensor2D;
   /** The reconstruction `[B, dModel]` with these in the place of the slots. */
   decode: (slots: tf.Tensor2D) => tf.Tensor2D;
   /** The free latents before their activation, `[B, nFree]`; null where nothing revives dead ones. */
@@ -25,12 +28,22 @@ export interface TrainingEncoding extends Encoding {
 }
 
 export function encodingOf(
-  { activation }: SaeConfig,
+  { activation, nFree }: SaeConfig,
   weights: Tensors,
-  { free, slots }: Latents,
-  pre: tf.Tensor2D | null = null,
+  latents: Latents,
+  { pre, joined }: { pre?: tf.Tensor2D; joined?: tf.Tensor2D } = {},
 ): Encoding {
-  return { slots, free: () => free, decode: (slots) => decode(weights, { free, slots }, activation), pre };
+  const { free, slots } = latents;
+  const all = once(() => joined ?? joinLatents(latents));
+  const ofOthers = (slots: tf.Tensor2D) => decode(weights, { free, slots }, activation);
+  const ofThese = () => decodeJoined(weights, all(), activation === 'LINEAR' ? 0 : nFree);
+  return {
+    slots,
+    free: () => free,
+    all,
+    decode: (given) => (given === slots ? ofThese() : ofOthers(given)),
+    pre: pre ?? null,
+  };
 }
 
 /**
@@ -44,13 +57,20 @@ export function encodeBatch(
   needsPre: boolean,
 ): TrainingEncoding {
   if (config.activation === 'TOPK' && hasKernels() && !needsPre) return encodeListed(config, weights, x);
-  const { pre, slots } = preActivations(config, weights, x);
+  const { all, pre, slots } = preActivations(config, weights, x);
   if (config.activation !== 'BATCH_TOPK') {
     const free = activate(config, weights, pre);
-    return { ...encodingOf(config, weights, { free, slots }, pre), smallest: null };
+    const known = config.activation === 'LINEAR' ? { pre, joined: all } : { pre };
+    return { ...encodingOf(config, weights, { free, slots }, known), smallest: null };
   }
   const { kept, smallest } = batchTopK(pre, config.k * x.shape[0]);
-  return { ...encodingOf(config, weights, { free: kept, slots }, pre), smallest };
+  return { ...encodingOf(config, weights, { free: kept, slots }, { pre }), smallest };
+}
+
+/** `make`, run when its result is first asked for. */
+export function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }
 
 /** Top-k with lists of the latents that fire, behind which the slots stand. */
@@ -65,9 +85,11 @@ function encodeListed(
   const fired = tf.slice2d(values, [0, 0], [B, k]);
   const slots = tf.slice2d(values, [0, k], [B, nConcepts]);
   const firedAt = tf.slice2d(at, [0, 0], [B, k]);
+  const free = once(() => spreadEntries({ values: fired, at: firedAt }, nFree));
   return {
     slots,
-    free: () => spreadEntries({ values: fired, at: firedAt }, nFree),
+    free,
+    all: () => joinLatents({ free: free(), slots }),
     decode: (slots) =>
       decodeEntries(
         { values: nConcepts === 0 ? values : tf.concat2d([fired, slots], 1), at },

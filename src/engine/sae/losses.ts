@@ -27,8 +27,8 @@ export function bindMse(slots: tf.Tensor2D, concepts: tf.Tensor2D): tf.Scalar {
 
 /** Cross-entropy `−mean(Σ Y · log softmax(scale · s))`; both `[B, C]`. Paper: binding, in its text. */
 export function bindCrossEntropy(slots: tf.Tensor2D, concepts: tf.Tensor2D, scale: number): tf.Scalar {
-  const logProbabilities = tf.logSoftmax(tf.mul(slots, scale));
-  return tf.neg(tf.mean(tf.sum(tf.mul(logProbabilities, concepts), 1)));
+  const own = tf.argMax(concepts, 1) as tf.Tensor1D; // [B]
+  return tf.mean(softmaxCrossEntropy(tf.mul(slots, scale), own));
 }
 
 /**
@@ -78,9 +78,14 @@ export function ortho(slots: tf.Tensor2D, free: tf.Tensor2D, stopSlots: boolean)
   return sumSquares(covariance);
 }
 
-/** `[3]`: `sparse`, `indep` and `ortho` together, by the addon's kernels. */
-export function penalties(slots: tf.Tensor2D, free: tf.Tensor2D, stopSlots: boolean): tf.Tensor1D {
-  return ops.penalties(free, centre(stopSlots ? stopGradient(slots) : slots));
+/** `[3]`: `sparse`, `indep`, 0 where it is not asked for, and `ortho` together, by the addon's kernels. */
+export function penalties(
+  slots: tf.Tensor2D,
+  free: tf.Tensor2D,
+  stopSlots: boolean,
+  asksIndep: boolean,
+): tf.Tensor1D {
+  return ops.penalties(free, centre(stopSlots ? stopGradient(slots) : slots), asksIndep);
 }
 
 /** Cross-entropy of the answer's first token; `logits [B, V]`, `answers [B]` int32. Paper: value prediction. */

@@ -11,7 +11,7 @@ export function topK(x: tf.Tensor2D, k: number): tf.Tensor2D {
 }
 
 /** `max(x, 0)`. */
-export function relu(x: tf.Tensor2D): tf.Tensor2D {
+export function relu<T extends tf.Tensor>(x: T): T {
   return hasKernels() ? gated(x, tf.relu) : tf.relu(x);
 }
 
@@ -22,32 +22,33 @@ export function topKRelu(x: tf.Tensor2D, k: number): tf.Tensor2D {
 }
 
 /** A function whose gradient passes where its value is not 0. */
-function gated(x: tf.Tensor2D, run: (x: tf.Tensor) => tf.Tensor): tf.Tensor2D {
+function gated<T extends tf.Tensor>(x: T, run: (x: T) => tf.Tensor): T {
   const op = tf.customGrad((...args) => {
-    const [x, save] = args as unknown as [tf.Tensor2D, tf.GradSaveFunc];
+    const [x, save] = args as unknown as [T, tf.GradSaveFunc];
     const value = run(x);
     save([value]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => rawOp('AlignsaeGate', [], [dy, saved[0]!]);
     return { value, gradFunc };
   });
-  return op(x) as tf.Tensor2D;
+  return op(x) as T;
 }
 
 /**
  * `[3]`: mean |f|, `Σ_{i≠j} C²ᵢⱼ` with `C = FᵀF / B`, and `‖SᵀF / B‖²`, for the free latents `f [B, nFree]`, F the same
  * centred, and S the centred slots `[B, C]`: the terms `sparse`, `indep` and `ortho` of the losses in one pass, with the
- * addon's kernels.
+ * addon's kernels; 0 for the second where it is not asked for, which costs two products of `[B, B]` and `[B, nFree]`.
  */
-export function penalties(free: tf.Tensor2D, slots: tf.Tensor2D): tf.Tensor1D {
+export function penalties(free: tf.Tensor2D, slots: tf.Tensor2D, asksIndep: boolean): tf.Tensor1D {
+  const asked = attribute.int('indep', Number(asksIndep));
   const op = tf.customGrad((...args) => {
     const [free, slots, save] = args as unknown as [tf.Tensor2D, tf.Tensor2D, tf.GradSaveFunc];
-    const [terms, ...needed] = rawOps('AlignsaePenalties', [], [free, slots], 5) as [
+    const [terms, ...needed] = rawOps('AlignsaePenalties', [asked], [free, slots], 5) as [
       tf.Tensor,
       ...tf.Tensor[],
     ];
     save([free, slots, ...needed]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
-      rawOps('AlignsaePenaltiesGradient', [], [dy, ...saved], 2);
+      rawOps('AlignsaePenaltiesGradient', [asked], [dy, ...saved], 2);
     return { value: terms, gradFunc };
   });
   return op(free, slots) as tf.Tensor1D;
@@ -127,8 +128,11 @@ export function meanAbs(x: tf.Tensor): tf.Scalar {
     const [x, save] = args as unknown as [tf.Tensor, tf.GradSaveFunc];
     save([x]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) =>
-      tf.mul(tf.sign(saved[0]!), tf.div(dy, saved[0]!.size));
-    return { value: tf.mean(tf.abs(x)), gradFunc };
+      hasKernels()
+        ? rawOp('AlignsaeMeanMagnitudeGradient', [], [dy, saved[0]!])
+        : tf.mul(tf.sign(saved[0]!), tf.div(dy, saved[0]!.size));
+    const value = hasKernels() ? rawOp('AlignsaeMeanMagnitude', [], [x]) : tf.mean(tf.abs(x));
+    return { value, gradFunc };
   });
   return op(x) as tf.Scalar;
 }

@@ -7,8 +7,8 @@ import { type AlignmentSettings, isTopK, type LossWeights } from '../contract/al
 import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { encode, joinLatents, valueLogits } from './autoencoder.ts';
-import type { Encoding } from './encoding.ts';
+import { encode, valueLogits } from './autoencoder.ts';
+import { type Encoding, once } from './encoding.ts';
 import * as losses from './losses.ts';
 
 export type ObjectiveSettings = Pick<
@@ -54,9 +54,7 @@ const PRETRAIN = {
   recon,
   aux,
   sparse: ({ config, settings, latents }) =>
-    isTopK(config.activation) || !settings.pretrain.sparse
-      ? null
-      : losses.sparse(joinLatents({ free: latents.free(), slots: latents.slots })),
+    isTopK(config.activation) || !settings.pretrain.sparse ? null : losses.sparse(latents.all()),
 } satisfies Partial<Record<LossTerm, Term>>;
 
 const POSTTRAIN: Record<LossTerm, Term> = {
@@ -96,12 +94,13 @@ export function posttrainTerms(encoded: Encoded): Terms {
 function termsOf(table: Partial<Record<LossTerm, Term>>, encoded: Encoded): Terms {
   const { latents, settings } = encoded;
   const { weights: coefficients, orthoStopSlots } = settings;
+  const asksIndep = coefficients.indep > 0;
   const penalties = () =>
-    tf.unstack(losses.penalties(latents.slots, latents.free(), orthoStopSlots)) as tf.Scalar[];
+    tf.unstack(losses.penalties(latents.slots, latents.free(), orthoStopSlots, asksIndep)) as tf.Scalar[];
   const made = {
     ...encoded,
     reconstruct: once(() => latents.decode(latents.slots)),
-    penalties: hasKernels() && coefficients.indep > 0 ? once(penalties) : null,
+    penalties: hasKernels() && (asksIndep || coefficients.ortho > 0) ? once(penalties) : null,
   };
   const terms: Terms = {};
   for (const [name, term] of Object.entries(table)) {
@@ -129,9 +128,4 @@ function decodeSwapped({ slots, decode }: Encoding, batch: Tensors): tf.Tensor2D
   const others = tf.sub(1, tf.maximum(batch.concepts!, targets)); // 0 at a and b
   const swapped = tf.add(tf.mul(slots, others), targets) as tf.Tensor2D;
   return decode(swapped);
-}
-
-function once<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => (made ??= make());
 }

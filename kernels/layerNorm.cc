@@ -41,7 +41,7 @@ struct LayerNorm {
       return call.refuse("gain and bias must be as long as a row of x");
     const int64_t M = x.size(0), N = x.size(1);
     const Tensor y = call.output(0, {M, N}), statistics = call.output(1, {M, 2});
-    parallel(M, std::max<int64_t>(1, LEAST / N), [&](int64_t from, int64_t to) {
+    parallel(M, std::max<int64_t>(1, LEAST / std::max<int64_t>(1, N)), [&](int64_t from, int64_t to) {
       for (int64_t i = from; i < to; i++)
         normalise(N, x.floats() + i * N, gain.floats(), bias.floats(), *epsilon.floats(), y.floats() + i * N,
                   statistics.floats() + i * 2);

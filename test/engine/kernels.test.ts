@@ -63,6 +63,20 @@ describe.each(SHAPES)('linear of %i × %i by %i', (M, K, N) => {
   });
 });
 
+test.each([
+  [0, 3, 4],
+  [2, 0, 4],
+  [2, 3, 0],
+])('linear of %i × %i by %i has nothing to add up, and gradients of as little', (M, K, N) => {
+  const own: Op = (x, w, b) => linear(x as tf.Tensor2D, w as tf.Tensor2D, b!);
+  const [x, w, b] = [numbers([M, K]), numbers([K, N]), numbers([N])].map(tensorOf);
+  const [y, plain] = [own(x!, w!, b!), plainLinear(x!, w!, b!)];
+  expect([y.shape, [...y.dataSync()]]).toEqual([plain.shape, [...plain.dataSync()]]);
+  const gradients = tf.grads((x, w, b) => tf.sum(own(x!, w!, b!)))([x!, w!, b!]);
+  expect(gradients.map(({ shape }) => shape)).toEqual([[M, K], [K, N], [N]]);
+  expect(gradients.flatMap((gradient) => [...gradient.dataSync()]).every(Number.isFinite)).toBe(true);
+});
+
 describe('stacks', () => {
   const [C, M, K, N] = [5, 9, 33, 50];
   const shapes = [

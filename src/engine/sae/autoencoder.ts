@@ -111,6 +111,26 @@ export function preActivations({ nFree, nConcepts }: SaeConfig, weights: Tensors
   return { all, pre, slots };
 }
 
+/** The slots that `encode` has, `[B, C]`, without the free latents. */
+export function encodeSlots(
+  { dModel, nFree, nConcepts }: SaeConfig,
+  weights: Tensors,
+  x: tf.Tensor2D,
+): tf.Tensor2D {
+  const weight = tf.slice2d(weights['encoder.weight'] as tf.Tensor2D, [0, nFree], [dModel, nConcepts]);
+  return linear(x, weight, tf.slice1d(weights['encoder.bias'] as tf.Tensor1D, nFree, nConcepts));
+}
+
+/** What is added to a reconstruction where so much is added to the slots, `[B, C]`: `[B, dModel]`. */
+export function decodeSlots(
+  { dModel, nFree, nConcepts }: SaeConfig,
+  weights: Tensors,
+  slots: tf.Tensor2D,
+): tf.Tensor2D {
+  const weight = tf.slice2d(weights['decoder.weight'] as tf.Tensor2D, [nFree, 0], [nConcepts, dModel]);
+  return linear(slots, weight, null);
+}
+
 /** Free latents of their pre-activations `[B, nFree]`. */
 export function activate({ activation, k }: SaeConfig, weights: Tensors, pre: tf.Tensor2D): tf.Tensor2D {
   switch (activation) {

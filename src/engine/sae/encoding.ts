@@ -3,8 +3,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { activate, decode, decodeJoined, joinLatents, type Latents, preActivations } from './autoencoder.ts';
-
+import {
+  activate,
+  decodeJoined,
+  decodeSlots,
+  joinLatents,
+  type Latents,
+  preActivations,
+} from './autoencoder.ts';
 import { decodeEntries, encodeEntries, spreadEntries } from './entries.ts';
 import { batchTopK } from './ops.ts';
 
@@ -15,7 +21,9 @@ export interface Encoding {
   free: () => tf.Tensor2D;
   /** Free latents and slots as one matrix, `[B, nFree + nConcepts]`. */
   all: () => tf.Tensor2D;
-  /** The reconstruction `[B, dModel]` with these in the place of the slots. */
+  /** `x̂ [B, dModel]`. */
+  reconstruction: () => tf.Tensor2D;
+  /** The same with these in the place of the slots. */
   decode: (slots: tf.Tensor2D) => tf.Tensor2D;
   /** The free latents before their activation, `[B, nFree]`; null where nothing revives dead ones. */
   pre: tf.Tensor2D | null;
@@ -28,22 +36,27 @@ export interface TrainingEncoding extends Encoding {
 }
 
 export function encodingOf(
-  { activation, nFree }: SaeConfig,
+  config: SaeConfig,
   weights: Tensors,
   latents: Latents,
   { pre, joined }: { pre?: tf.Tensor2D; joined?: tf.Tensor2D } = {},
 ): Encoding {
   const { free, slots } = latents;
   const all = once(() => joined ?? joinLatents(latents));
-  const ofOthers = (slots: tf.Tensor2D) => decode(weights, { free, slots }, activation);
-  const ofThese = () => decodeJoined(weights, all(), activation === 'LINEAR' ? 0 : nFree);
-  return {
-    slots,
-    free: () => free,
-    all,
-    decode: (given) => (given === slots ? ofThese() : ofOthers(given)),
-    pre: pre ?? null,
-  };
+  const active = config.activation === 'LINEAR' ? 0 : config.nFree;
+  const reconstruction = once(() => decodeJoined(weights, all(), active));
+  const decode = decodeWith(config, weights, slots, reconstruction);
+  return { slots, free: () => free, all, reconstruction, decode, pre: pre ?? null };
+}
+
+/** Other slots at the price of their own columns: all else of a reconstruction stays. */
+function decodeWith(
+  config: SaeConfig,
+  weights: Tensors,
+  slots: tf.Tensor2D,
+  reconstruction: () => tf.Tensor2D,
+): Encoding['decode'] {
+  return (others) => tf.add(reconstruction(), decodeSlots(config, weights, tf.sub(others, slots)));
 }
 
 /**
@@ -74,11 +87,8 @@ export function once<T>(make: () => T): () => T {
 }
 
 /** Top-k with lists of the latents that fire, behind which the slots stand. */
-function encodeListed(
-  { nFree, nConcepts, k }: SaeConfig,
-  weights: Tensors,
-  x: tf.Tensor2D,
-): TrainingEncoding {
+function encodeListed(config: SaeConfig, weights: Tensors, x: tf.Tensor2D): TrainingEncoding {
+  const { nFree, nConcepts, k } = config;
   const [B] = x.shape;
   const weight = weights['encoder.weight'] as tf.Tensor2D;
   const { values, at } = encodeEntries(x, weight, weights['encoder.bias'] as tf.Tensor1D, { k, free: nFree });
@@ -86,16 +96,15 @@ function encodeListed(
   const slots = tf.slice2d(values, [0, k], [B, nConcepts]);
   const firedAt = tf.slice2d(at, [0, 0], [B, k]);
   const free = once(() => spreadEntries({ values: fired, at: firedAt }, nFree));
+  const decoder = weights['decoder.weight'] as tf.Tensor2D;
+  const bias = weights['decoder.bias'] as tf.Tensor1D;
+  const reconstruction = once(() => decodeEntries({ values, at }, decoder, bias));
   return {
     slots,
     free,
     all: () => joinLatents({ free: free(), slots }),
-    decode: (slots) =>
-      decodeEntries(
-        { values: nConcepts === 0 ? values : tf.concat2d([fired, slots], 1), at },
-        weights['decoder.weight'] as tf.Tensor2D,
-        weights['decoder.bias'] as tf.Tensor1D,
-      ),
+    reconstruction,
+    decode: decodeWith(config, weights, slots, reconstruction),
     pre: null,
     smallest: null,
   };

@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { SaeConfig } from '../contract/sae.ts';
 import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
-import { decode, encode, foldDecoderNorm, type Latents, THRESHOLD, valueLogits } from './autoencoder.ts';
-import { encodeBatch, encodingOf } from './encoding.ts';
+import { encode, foldDecoderNorm, THRESHOLD, valueLogits } from './autoencoder.ts';
+import { type Encoding, encodeBatch, encodingOf, once } from './encoding.ts';
 import { stopGradient } from './ops.ts';
 import { type ObjectiveSettings, posttrainTerms, pretrainTerms, weighted } from './terms.ts';
 
@@ -30,7 +30,8 @@ function lossOf(
   return (trained, batch) => {
     const weights = inForce(config, settings, trained);
     const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D, batch.dead !== undefined);
-    const terms = termsOf({ config, settings, weights, batch, latents });
+    const values = once(() => valueLogits(config, weights, latents.slots));
+    const terms = termsOf({ config, settings, weights, batch, latents, values });
     const { smallest } = latents;
     // The smallest value that was kept is what training keeps a history of.
     return { ...weighted(terms, settings.weights), ...(smallest && { smallest }) };
@@ -77,7 +78,7 @@ export function firedEval(config: SaeConfig, settings: ObjectiveSettings): EvalF
 export function reconstructionEval(config: SaeConfig, settings: ObjectiveSettings): EvalFunction {
   return (trained, batch) => {
     const weights = inUse(config, settings, trained, batch);
-    return measured(weights, encode(config, weights, batch.x as tf.Tensor2D), batch);
+    return measured(encodingOf(config, weights, encode(config, weights, batch.x as tf.Tensor2D)), batch);
   };
 }
 
@@ -87,13 +88,14 @@ export function validationEval(config: SaeConfig, settings: ObjectiveSettings): 
     const weights = inUse(config, settings, trained, batch);
     const latents = encode(config, weights, batch.x as tf.Tensor2D);
     const encoding = encodingOf(config, weights, latents);
-    const terms = posttrainTerms({ config, settings, weights, batch, latents: encoding });
+    const values = once(() => valueLogits(config, weights, latents.slots));
+    const terms = posttrainTerms({ config, settings, weights, batch, latents: encoding, values });
     const measures: Tensors = {
-      ...measured(weights, latents, batch),
+      ...measured(encoding, batch),
       loss: weighted(terms, settings.weights).loss,
       slots: latents.slots, // [B, C]
     };
-    if (config.valueHeads) measures.valueBest = tf.argMax(valueLogits(config, weights, latents.slots), 1); // [B]
+    if (config.valueHeads) measures.valueBest = tf.argMax(values(), 1); // [B]
     return measures;
   };
 }
@@ -113,10 +115,10 @@ function inUse(config: SaeConfig, settings: ObjectiveSettings, trained: Tensors,
 }
 
 /** Sums over the batch's rows. */
-function measured(weights: Tensors, latents: Latents, { x }: Tensors): Tensors {
+function measured({ reconstruction, free }: Encoding, { x }: Tensors): Tensors {
   return {
-    squaredError: tf.sum(tf.squaredDifference(decode(weights, latents), x!)),
-    rowsFired: countFired(latents.free), // [nFree]
+    squaredError: tf.sum(tf.squaredDifference(reconstruction(), x!)),
+    rowsFired: countFired(free()), // [nFree]
   };
 }
 

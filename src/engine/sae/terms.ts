@@ -7,7 +7,7 @@ import { type AlignmentSettings, isTopK, type LossWeights } from '../contract/al
 import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
 import type { Tensors } from '../step/stepper.ts';
-import { encode, valueLogits } from './autoencoder.ts';
+import { encodeSlots } from './autoencoder.ts';
 import { type Encoding, once } from './encoding.ts';
 import * as losses from './losses.ts';
 
@@ -25,12 +25,12 @@ export interface Encoded {
   weights: Tensors;
   batch: Tensors;
   latents: Encoding;
+  /** Of the value heads, `[B, dVocab]`, where the SAE has them. */
+  values: () => tf.Tensor2D;
 }
 
 /** The same, with what several terms share; each is computed once, when the first of them asks. */
 interface Made extends Encoded {
-  /** `x̂ [B, dModel]`. */
-  reconstruct: () => tf.Tensor2D;
   /** `sparse`, `indep` and `ortho` at the price of one, by the kernels; null where they are computed one by one. */
   penalties: (() => tf.Scalar[]) | null;
 }
@@ -39,12 +39,13 @@ type LossTerm = Exclude<keyof LossWeights, 'bindLogitScale'>;
 /** Null where the SAE or the batch has nothing to compute the term from. */
 type Term = (made: Made) => tf.Scalar | null;
 
-const recon: Term = ({ batch, reconstruct }) => losses.recon(reconstruct(), batch.x as tf.Tensor2D);
+const recon: Term = ({ batch, latents }) => losses.recon(latents.reconstruction(), batch.x as tf.Tensor2D);
 
-const aux: Term = ({ config, weights, batch: { x, dead }, latents: { pre }, reconstruct }) => {
+const aux: Term = ({ config, weights, batch: { x, dead }, latents }) => {
+  const { pre } = latents;
   if (!dead || !pre) return null;
   const { nFree, dModel } = config;
-  const error = tf.sub(x!, reconstruct()) as tf.Tensor2D;
+  const error = tf.sub(x!, latents.reconstruction()) as tf.Tensor2D;
   const decoder = tf.slice2d(weights['decoder.weight'] as tf.Tensor2D, [0, 0], [nFree, dModel]);
   return losses.aux(error, pre, decoder, dead as tf.Tensor1D, kAuxOf(config));
 };
@@ -58,9 +59,8 @@ const PRETRAIN = {
 } satisfies Partial<Record<LossTerm, Term>>;
 
 const POSTTRAIN: Record<LossTerm, Term> = {
-  value: ({ config, weights, latents, batch }) =>
-    config.valueHeads &&
-    losses.value(valueLogits(config, weights, latents.slots), batch.answers as tf.Tensor1D),
+  value: ({ config, values, batch }) =>
+    config.valueHeads && losses.value(values(), batch.answers as tf.Tensor1D),
   recon,
   aux,
   sparse: ({ config, latents, penalties }) =>
@@ -78,7 +78,7 @@ const POSTTRAIN: Record<LossTerm, Term> = {
       batch.paired as tf.Tensor1D,
     ),
   silence: ({ config, weights, batch }) =>
-    losses.silence(encode(config, weights, batch.silent as tf.Tensor2D).slots),
+    losses.silence(encodeSlots(config, weights, batch.silent as tf.Tensor2D)),
 };
 
 export function pretrainTerms(encoded: Encoded): Terms {
@@ -99,7 +99,6 @@ function termsOf(table: Partial<Record<LossTerm, Term>>, encoded: Encoded): Term
     tf.unstack(losses.penalties(latents.slots, latents.free(), orthoStopSlots, asksIndep)) as tf.Scalar[];
   const made = {
     ...encoded,
-    reconstruct: once(() => latents.decode(latents.slots)),
     penalties: hasKernels() && (asksIndep || coefficients.ortho > 0) ? once(penalties) : null,
   };
   const terms: Terms = {};

@@ -26,7 +26,7 @@ export const FINE_TUNED: Subject = {
   },
   controls: ['PROMPT', 'TRUE_ACTIVATION', 'SUM', 'MEAN_DIFFERENCE', 'RANDOM_LATENT'],
 };
-export const SMOLLM2_PRESETS = ['COUNTERFACTUAL', 'PAPER'] as const;
+export const SMOLLM2_PRESETS = ['COUNTERFACTUAL', 'PAPER', 'AUTHORS'] as const;
 
 /** The server must find the model's file in its import directory. */
 export async function fineTuneOnPeople(api: ApiClient, trial: boolean): Promise<Model> {

@@ -2,12 +2,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ConceptLatent, SplitMeasures } from '../contract/alignment.ts';
 import type { Split } from '../contract/dataset.ts';
+import type { ValueHeads } from '../contract/sae.ts';
 import { decode, encode, joinLatents, valueLogits } from '../sae/autoencoder.ts';
 import { normalize } from '../sae/normalization.ts';
 import type { Sae } from '../sae/sae.ts';
 import { strongest } from '../sae/validation.ts';
 import { ConceptSums } from './concentration.ts';
 import { bestMatching } from './matching.ts';
+import { tokenOf } from './valueHeads.ts';
 
 /** Raw activations of prompts with their labels. */
 export interface LabelledActivations {
@@ -118,8 +120,13 @@ function measureRows(
     fired: fired as Float32Array,
     squaredError: squaredError![0]!,
     sums: sums as Float32Array,
-    named: named ? Int32Array.from(concepts, (concept, i) => named[concept * concepts.length + i]!) : null,
+    named: named ? namedTokens(config.valueHeads!, named, concepts) : null,
   };
+}
+
+/** Of the outputs `[nConcepts · B]` that every head names, the tokens of each row's own. */
+function namedTokens(heads: ValueHeads, outputs: ArrayLike<number>, concepts: readonly number[]): Int32Array {
+  return Int32Array.from(concepts, (concept, i) => tokenOf(heads, outputs[concept * concepts.length + i]!));
 }
 
 /** `[nConcepts, B]`: 1 where the row is about the concept. */

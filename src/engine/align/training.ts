@@ -6,10 +6,11 @@ import { asAlignmentSettings, type BaselineSettings } from '../contract/baseline
 import type { CorpusRef } from '../contract/corpus.ts';
 import { type EngineDataset, isQuestion } from '../contract/dataset.ts';
 import type { JobContext } from '../contract/protocol.ts';
-import type { SaeConfig } from '../contract/sae.ts';
+import type { SaeConfig, ValueHeads } from '../contract/sae.ts';
 import { computes } from '../model/captured.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
 import { hashArrays, hashWeights, jobFingerprint } from '../model/trainState.ts';
+import type { Rows } from '../sae/batches.ts';
 import { beginWith } from '../sae/begin.ts';
 import type { Best } from '../sae/best.ts';
 import { readSae, type StoredSae } from '../sae/file.ts';
@@ -17,6 +18,7 @@ import { type TrainingProgress, trainSae } from '../sae/train.ts';
 import type { CapturedPopulations } from './captured.ts';
 import { openTrainingTexts } from './texts.ts';
 import { captureMore, type MoreActivations, prepareRows } from './trainingRows.ts';
+import { outputsFor, valueHeadsFor } from './valueHeads.ts';
 
 export interface PromptTraining {
   model: LanguageModel;
@@ -71,6 +73,10 @@ export async function trainOnPrompts(
       initial,
       texts,
       ...rows,
+      ...(config.valueHeads && {
+        train: withOutputs(rows.train, config.valueHeads),
+        validation: withOutputs(rows.validation, config.valueHeads),
+      }),
       concepts,
       fingerprint: jobFingerprint({
         config,
@@ -107,6 +113,11 @@ export async function trainBaseline(
   return (await trainOnPrompts(unlabelled, context, progress)).stored;
 }
 
+/** Rows whose answers are outputs of the heads. */
+function withOutputs(rows: Rows, heads: ValueHeads): Rows {
+  return { ...rows, answers: outputsFor(heads, rows.answers) };
+}
+
 /** @throws {AppError} INVALID_INPUT for an SAE that is not what the settings say. */
 async function readPretrained(path: string, config: SaeConfig): Promise<StoredSae> {
   const given = await readSae(path);
@@ -121,9 +132,10 @@ async function readPretrained(path: string, config: SaeConfig): Promise<StoredSa
 
 function saeConfig({ model, dataset, settings, slots }: PromptTraining): SaeConfig {
   const { nFree, activation, k, valueHidden, weights, mode } = settings;
-  const { dModel, dVocab } = model.config;
+  const { dModel } = model.config;
   const canName =
     computes(model) && dataset.prompts.every((prompt) => prompt.concepts.length > 1 || isQuestion(prompt));
+  const named = dataset.prompts.filter(({ concepts }) => concepts.length === 1);
   const hasHeads = slots && weights.value > 0 && mode !== 'SEPARATE_ACTIVATION' && canName;
   return {
     dModel,
@@ -131,6 +143,6 @@ function saeConfig({ model, dataset, settings, slots }: PromptTraining): SaeConf
     nConcepts: slots ? dataset.concepts.length : 0,
     activation,
     k,
-    valueHeads: hasHeads ? { hidden: valueHidden, dVocab } : null,
+    valueHeads: hasHeads ? valueHeadsFor(model, named, valueHidden) : null,
   };
 }

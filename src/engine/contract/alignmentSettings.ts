@@ -228,7 +228,11 @@ export const alignmentSettings = namedObject(
     })
       .describe('The second stage.')
       .prefault({}),
-    valueHidden: count(65_536).describe("Hidden width of a slot's value head.").default(256),
+    valueHidden: count(65_536)
+      .describe(
+        "Hidden width of a slot's value head, which tells apart the tokens with which the dataset's answers begin, or a whole vocabulary of less than ten times as many.",
+      )
+      .default(256),
     unseenShare: share
       .describe('Share of entities that the SAE never sees, on which swaps are reported.')
       .default(0.2),

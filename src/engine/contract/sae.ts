@@ -10,7 +10,16 @@ export interface SaeConfig {
   /** Active free latents a row: at most, for `TOPK`; on the mean over a training batch, for `BATCH_TOPK`. */
   k: number;
   /** Null when the SAE has no value heads. */
-  valueHeads: { hidden: number; dVocab: number } | null;
+  valueHeads: ValueHeads | null;
+}
+
+/** Heads that name the first token of an answer from a slot alone, one a concept. */
+export interface ValueHeads {
+  hidden: number;
+  /** Tokens that they tell apart. */
+  dVocab: number;
+  /** Their ids, ascending; absent where they are the model's vocabulary. */
+  tokens?: readonly number[];
 }
 
 /** Free latents and slots together. */

@@ -9,7 +9,7 @@ const FILES = [
   'test/engine/kernels.test.ts',
   'test/engine/products.test.ts',
   ...['attention', 'decode', 'layers'].map((name) => `test/engine/model/${name}.test.ts`),
-  ...['losses', 'batches', 'entries'].map((name) => `test/engine/sae/${name}.test.ts`),
+  ...['losses', 'batches', 'entries', 'encoding'].map((name) => `test/engine/sae/${name}.test.ts`),
 ];
 
 export default defineConfig(async () => ({

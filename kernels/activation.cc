@@ -20,7 +20,7 @@ struct TopK {
     if (x.rank() != 2 || k < 1) return call.refuse("top-k needs rows and a k of at least 1");
     const int64_t rows = x.size(0), n = x.size(1);
     const Tensor y = call.output(0, {rows, n});
-    parallel(rows, 1 + (1 << 16) / std::max<int64_t>(1, n), [&](int64_t from, int64_t to) {
+    parallel(rows, unitsIn(1 << 16, n), [&](int64_t from, int64_t to) {
       std::vector<Kept> kept;
       for (int64_t i = from; i < to; i++) {
         float* row = y.floats() + i * n;

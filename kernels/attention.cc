@@ -49,7 +49,7 @@ struct Sizes {
   // Where a group's keys and values stand in a row.
   int64_t keys(int64_t group) const { return (H + group) * D; }
   int64_t values(int64_t group) const { return (H + G + group) * D; }
-  int64_t least() const { return std::max<int64_t>(1, LEAST / std::max<int64_t>(1, T * T * D * (H / G))); }
+  int64_t least() const { return unitsIn(LEAST, T * T * D * (H / G)); }
   // The first key that a token sees, and the vectors' beginning at or before it.
   int64_t begin(int64_t token) const { return std::max<int64_t>(0, token + 1 - window); }
   int64_t origin(int64_t token) const { return begin(token) / WIDTH * WIDTH; }

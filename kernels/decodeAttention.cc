@@ -77,7 +77,7 @@ struct DecodeAttention {
       if (n > 0) std::copy_n(made.floats() + b * n * 2 * K, n * 2 * K, to);
       std::copy_n(qkv.floats() + b * row + heads * D, 2 * K, to + n * 2 * K);
     }
-    parallel(B * heads, std::max<int64_t>(1, LEAST / ((T + n + 1) * D)), [&](int64_t from, int64_t to) {
+    parallel(B * heads, unitsIn(LEAST, (T + n + 1) * D), [&](int64_t from, int64_t to) {
       std::vector<float> scores(T + n + 1);
       for (int64_t unit = from; unit < to; unit++) {
         const int64_t b = unit / heads, head = unit % heads, group = head / (heads / shared) * D;

@@ -72,7 +72,7 @@ struct Encode {
     for (int64_t first = 0; first < rows; first += most) {
       const int64_t some = std::min(most, rows - first);
       multiply(some, N, K, {x.floats() + first * K, K, 1}, {weight.floats(), N, 1}, bias.floats(), pre.get(), N, 1);
-      parallel(some, 1 + (1 << 16) / std::max<int64_t>(1, N), [&](int64_t from, int64_t to) {
+      parallel(some, unitsIn(1 << 16, N), [&](int64_t from, int64_t to) {
         std::vector<Kept> kept;
         for (int64_t i = from; i < to; i++)
           listRow(pre.get() + i * N, free, N, k, kept, values.floats() + (first + i) * width, at.ints() + (first + i) * width);
@@ -152,7 +152,7 @@ struct Spread {
     const Lists lists(values, at);
     if (!lists.within(size)) return call.refuse(MISFIT);
     const Tensor dense = call.output(0, {lists.rows, size});
-    parallel(lists.rows, 1 + (1 << 16) / std::max<int64_t>(1, size), [&](int64_t from, int64_t to) {
+    parallel(lists.rows, unitsIn(1 << 16, size), [&](int64_t from, int64_t to) {
       for (int64_t i = from; i < to; i++) {
         float* row = dense.floats() + i * size;
         std::fill_n(row, size, 0.0f);

@@ -76,8 +76,8 @@ struct Block {
   // The same for many: as many panels as the cache holds are packed and stay for all rows, some of which stay for all
   // of these panels.
   void runManyRows(int64_t from, int64_t to, int64_t first, int64_t last) const {
-    const int64_t depth = std::max<int64_t>(1, K), inGroup = std::max<int64_t>(1, panels / (depth * COLUMNS));
-    const int64_t inChunk = std::max<int64_t>(ROWS, CHUNK / depth / ROWS * ROWS);
+    const int64_t inGroup = unitsIn(panels, K * COLUMNS);
+    const int64_t inChunk = std::max<int64_t>(ROWS, unitsIn(CHUNK, K) / ROWS * ROWS);
     const Buffer packed = allocate(std::min(inGroup, last - first) * K * COLUMNS);
     for (int64_t group = first; group < last; group += inGroup) {
       const int64_t end = std::min(last, group + inGroup);
@@ -107,7 +107,7 @@ void multiplyBy(const Product& p, int64_t panelFloats) {
   const bool byPanels = across >= down / 4;
   // A thread should have at least a tenth of a millisecond of work.
   const int64_t piece = p.K * (byPanels ? p.M * T::COLUMNS : p.N * T::ROWS);
-  const int64_t least = std::max<int64_t>(1, 4'000'000 / std::max<int64_t>(1, piece));
+  const int64_t least = unitsIn(4'000'000, piece);
   parallel(byPanels ? across : down, least, [&](int64_t begin, int64_t end) {
     eachBlock(p.K, [&](int64_t k, int64_t depth) {
       const Block<T> each{p.A, p.B, target, p.N, k, depth, panelFloats};
@@ -158,11 +158,6 @@ void multiplyAs(int implementation, const Product& product) {
 
 void multiply(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias, float* C, int64_t rowC,
               int64_t columnC) {
-  if (K == 0) {
-    for (int64_t i = 0; i < M; i++)
-      for (int64_t j = 0; j < N; j++) C[i * rowC + j * columnC] = bias ? bias[j] : 0;
-    return;
-  }
   if (multiplyThin(M, N, K, A, B, bias, C, rowC, columnC)) return;
   const Product product{M, N, K, A, B, bias, C, rowC, columnC};
   multiplyAs(choice[shapeOf(product)].load(std::memory_order_relaxed), product);
@@ -173,7 +168,7 @@ void multiplyByItself(int64_t M, int64_t K, const float* A, float* G) {
   const Target target{G, M, 1, nullptr};
   constexpr int COLUMNS = OwnTile::COLUMNS;
   const int64_t count = OwnTile::panels(M);
-  parallel(count, std::max<int64_t>(1, 8'000'000 / std::max<int64_t>(1, K * M * COLUMNS)), [&](int64_t begin, int64_t end) {
+  parallel(count, unitsIn(8'000'000, K * M * COLUMNS), [&](int64_t begin, int64_t end) {
     for (int64_t q = begin; q < end; q++) {
       // Long panels and short ones in turn, so that threads have as much to do.
       const int64_t p = q % 2 ? count - 1 - q / 2 : q / 2, to = std::min(M, (p + 1) * COLUMNS);

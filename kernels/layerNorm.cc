@@ -41,7 +41,7 @@ struct LayerNorm {
       return call.refuse("gain and bias must be as long as a row of x");
     const int64_t M = x.size(0), N = x.size(1);
     const Tensor y = call.output(0, {M, N}), statistics = call.output(1, {M, 2});
-    parallel(M, std::max<int64_t>(1, LEAST / std::max<int64_t>(1, N)), [&](int64_t from, int64_t to) {
+    parallel(M, unitsIn(LEAST, N), [&](int64_t from, int64_t to) {
       for (int64_t i = from; i < to; i++)
         normalise(N, x.floats() + i * N, gain.floats(), bias.floats(), *epsilon.floats(), y.floats() + i * N,
                   statistics.floats() + i * 2);
@@ -80,7 +80,7 @@ struct LayerNormGradient {
     const int64_t M = x.size(0), N = x.size(1), groups = (M + GROUP - 1) / GROUP;
     const Tensor dx = call.output(0, {M, N}), dGain = call.output(1, {N}), dBias = call.output(2, {N});
     std::vector<float> sums(groups * 2 * N);
-    parallel(groups, std::max<int64_t>(1, LEAST / (GROUP * N)), [&](int64_t first, int64_t last) {
+    parallel(groups, unitsIn(LEAST, GROUP * N), [&](int64_t first, int64_t last) {
       for (int64_t i = first * GROUP; i < std::min(M, last * GROUP); i++) {
         float* own = sums.data() + i / GROUP * 2 * N;
         differentiate(N, dy.floats() + i * N, x.floats() + i * N, statistics.floats() + i * 2, gain.floats(),

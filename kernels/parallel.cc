@@ -84,14 +84,9 @@ class Pool {
     }
   }
 
-  // Some microseconds, before a thread sleeps: ops of a graph, and parts of an op, follow one another closely.
-  template <class Condition>
-  static void look(const Condition& isReady) {
-    for (int i = 0; i < 2000 && !isReady(); i++) pause();
-  }
-
+  // Looks a few microseconds before it sleeps: ops of a graph follow one another closely.
   void await(uint64_t& seen) {
-    look([&] { return round_.load(std::memory_order_acquire) != seen; });
+    for (int i = 0; i < 2000 && round_.load(std::memory_order_acquire) == seen; i++) pause();
     std::unique_lock<std::mutex> lock(mutex_);
     wake_.wait(lock, [&] { return round_.load(std::memory_order_relaxed) != seen; });
     seen = round_.load(std::memory_order_relaxed);
@@ -100,8 +95,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   const std::function<void(int)>* part_ = nullptr;
-  int next_ = 0, parts_ = 0;
-  std::atomic<int> left_{0};
+  int next_ = 0, parts_ = 0, left_ = 0;
   std::atomic<uint64_t> round_{0};
 };
 
@@ -120,7 +114,7 @@ void parallel(int64_t count, int64_t least, const std::function<void(int64_t, in
   static std::mutex* busy = new std::mutex;
   // More parts than threads, so that one which is held up leaves some of its own to the others.
   const int64_t most = threadCount() == 1 ? 1 : 4 * threadCount();
-  const int64_t parts = std::min(most, std::max<int64_t>(1, count / std::max<int64_t>(1, least)));
+  const int64_t parts = std::min(most, unitsIn(count, least));
   if (parts == 1 || alone || !busy->try_lock()) return part(0, count);
   pool->run(int(parts), [&](int i) { part(count * i / parts, count * (i + 1) / parts); });
   busy->unlock();

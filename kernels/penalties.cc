@@ -11,7 +11,7 @@ namespace alignsae {
 namespace {
 
 // Rows of a batch are few, columns many: each thread takes columns, of so many numbers at least.
-int64_t leastColumns(int64_t B) { return std::max<int64_t>(64, (1 << 15) / std::max<int64_t>(1, B)); }
+int64_t leastColumns(int64_t B) { return std::max<int64_t>(64, unitsIn(1 << 15, B)); }
 
 void centreColumns(const float* x, int64_t B, int64_t n, float* centred, float* variances) {
   parallel(n, leastColumns(B), [&](int64_t from, int64_t to) {

@@ -35,7 +35,7 @@ struct RmsNorm {
     if (x.rank() != 2 || gain.count() != x.size(1)) return call.refuse("gain must be as long as a row of x");
     const int64_t M = x.size(0), N = x.size(1);
     const Tensor y = call.output(0, {M, N}), scales = call.output(1, {M});
-    parallel(M, std::max<int64_t>(1, LEAST / std::max<int64_t>(1, N)), [&](int64_t from, int64_t to) {
+    parallel(M, unitsIn(LEAST, N), [&](int64_t from, int64_t to) {
       for (int64_t i = from; i < to; i++)
         normalise(N, x.floats() + i * N, gain.floats(), epsilon, y.floats() + i * N, scales.floats() + i);
     });
@@ -67,7 +67,7 @@ struct RmsNormGradient {
     const int64_t M = x.size(0), N = x.size(1), groups = (M + GROUP - 1) / GROUP;
     const Tensor dx = call.output(0, {M, N}), dGain = call.output(1, {N});
     std::vector<float> sums(groups * N);
-    parallel(groups, std::max<int64_t>(1, LEAST / (GROUP * N)), [&](int64_t first, int64_t last) {
+    parallel(groups, unitsIn(LEAST, GROUP * N), [&](int64_t first, int64_t last) {
       for (int64_t i = first * GROUP; i < std::min(M, last * GROUP); i++)
         differentiate(N, dy.floats() + i * N, x.floats() + i * N, scales.floats()[i], gain.floats(), dx.floats() + i * N,
                       sums.data() + i / GROUP * N);

@@ -36,7 +36,7 @@ struct Rotary {
       return call.refuse("cosine and sine must be [positions, at most half a head]");
     const int64_t M = x.size(0), N = x.size(1), P = cosine.size(0), half = cosine.size(1);
     const Tensor y = call.output(0, {M, N});
-    parallel(M, std::max<int64_t>(1, LEAST / std::max<int64_t>(1, N)), [&](int64_t from, int64_t to) {
+    parallel(M, unitsIn(LEAST, N), [&](int64_t from, int64_t to) {
       for (int64_t i = from; i < to; i++) {
         const float* row = x.floats() + i * N;
         float* out = y.floats() + i * N;

@@ -13,16 +13,18 @@ typedef int32_t IntVec __attribute__((vector_size(VECTOR_BYTES)));
 inline Vec loadSome(const float* from, int64_t n) {
 #ifdef __AVX512F__
   return (Vec)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), from);
-#endif
+#else
   Vec value = {};
   std::memcpy(&value, from, n * sizeof(float));
   return value;
+#endif
 }
 inline void storeSome(float* to, Vec value, int64_t n) {
 #ifdef __AVX512F__
-  return _mm512_mask_storeu_ps(to, __mmask16((1u << n) - 1), (__m512)value);
-#endif
+  _mm512_mask_storeu_ps(to, __mmask16((1u << n) - 1), (__m512)value);
+#else
   std::memcpy(to, &value, n * sizeof(float));
+#endif
 }
 
 // Calls `part(i, n)` for [0, count) in vectors: n is WIDTH but for the last.

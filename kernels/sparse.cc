@@ -40,7 +40,7 @@ inline void addScaled(int64_t n, float factor, const float* x, float* y) {
 Sparse::Sparse(const float* data, int64_t rows, int64_t columns, int64_t checked)
     : rows_(rows), columns_(columns), begin_(rows + 1) {
   checked = std::min(checked, columns);
-  const int64_t least = 1 + (1 << 16) / std::max<int64_t>(1, columns);
+  const int64_t least = unitsIn(1 << 16, columns);
   const int64_t most = int64_t(WORTHWHILE * double(rows) * double(columns));
   // Of a dense matrix a tenth is looked at.
   std::atomic<int64_t> found{0};
@@ -172,7 +172,7 @@ void Sparse::updateColumns(const float* x, int64_t K, const AdamW& adam, float* 
 }
 
 void silence(const float* x, int64_t rows, int64_t columns, int64_t active, float* dx) {
-  parallel(rows, 1 + (1 << 16) / std::max<int64_t>(1, columns), [&](int64_t from, int64_t to) {
+  parallel(rows, unitsIn(1 << 16, columns), [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++)
       for (int64_t j = i * columns; j < i * columns + active; j++) dx[j] = x[j] != 0 ? dx[j] : 0;
   });

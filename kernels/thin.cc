@@ -28,7 +28,7 @@ inline void addRows(int64_t M, int64_t rows, const float* a, int64_t rowA, const
 
 void fewRows(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias, float* C, int64_t rowC) {
   const int64_t vectors = (N + WIDTH - 1) / WIDTH;
-  parallel(vectors, std::max<int64_t>(1, LEAST / (WIDTH * std::max<int64_t>(1, K))), [&](int64_t first, int64_t last) {
+  parallel(vectors, unitsIn(LEAST, WIDTH * K), [&](int64_t first, int64_t last) {
     const int64_t from = first * WIDTH, count = std::min(N, last * WIDTH) - from;
     for (int64_t i = 0; i < M; i++) std::fill_n(C + i * rowC + from, count, 0.0f);
     int64_t k = 0;
@@ -57,7 +57,7 @@ float dot(int64_t n, const float* x, const float* y) {
 
 void fewColumns(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias, float* C, int64_t rowC,
                 int64_t columnC) {
-  parallel(M, std::max<int64_t>(1, LEAST / std::max<int64_t>(1, K)), [&](int64_t from, int64_t to) {
+  parallel(M, unitsIn(LEAST, K), [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++)
       for (int64_t j = 0; j < N; j++)
         C[i * rowC + j * columnC] = dot(K, A.data + i * A.row, B.data + j * B.column) + (bias ? bias[j] : 0);

@@ -80,7 +80,7 @@ void updateRows(const Matrices& x, const Coefficients& c, const float* packedP, 
 
 void updatePart(const Matrices& x, const AdamW& adam, int64_t from, int64_t to) {
   const Coefficients c(adam);
-  const int64_t inBlock = std::max<int64_t>(1, PACKED / (std::max<int64_t>(1, x.K) * COLUMNS));
+  const int64_t inBlock = unitsIn(PACKED, x.K * COLUMNS);
   const Buffer Q = allocate(inBlock * x.K * COLUMNS), P = allocate(x.K * ROWS);
   for (int64_t first = 0; first < OwnTile::panels(x.J); first += inBlock) {
     const int64_t count = std::min(inBlock, OwnTile::panels(x.J) - first);
@@ -108,7 +108,7 @@ void updateByProduct(int64_t I, int64_t J, int64_t K, const float* P, const floa
   }
   const Matrices x{I, J, K, P, Q, W, m, v};
   const int64_t groups = (I + ROWS - 1) / ROWS;
-  parallel(groups, std::max<int64_t>(1, 4'000'000 / std::max<int64_t>(1, K * J * ROWS)), [&](int64_t begin, int64_t end) {
+  parallel(groups, unitsIn(4'000'000, K * J * ROWS), [&](int64_t begin, int64_t end) {
     updatePart(x, adam, begin * ROWS, std::min(I, end * ROWS));
   });
 }

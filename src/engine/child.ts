@@ -8,6 +8,7 @@ import type { Calls } from './calls.ts';
 import type { ChildMessage, EngineFailure, HostMessage, JobContext } from './contract/protocol.ts';
 import type { EngineJobs, EngineRunKind } from './contract/runs.ts';
 import { loadBackend } from './native/backend.ts';
+import { once } from './once.ts';
 import { ChildReporter } from './reporter.ts';
 
 type Message<T extends HostMessage['type']> = Extract<HostMessage, { type: T }>;
@@ -129,14 +130,6 @@ async function serveStream({ id, stream }: Message<'stream'>): Promise<void> {
   } finally {
     streams.delete(id);
   }
-}
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => {
-    made ??= make();
-    return made;
-  };
 }
 
 function send(message: ChildMessage): void {

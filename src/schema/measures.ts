@@ -45,7 +45,7 @@ export const BindingRef = builder.objectRef<SplitMeasures>('Binding').implement(
     valueAccuracy: t.exposeFloat('valueAccuracy', {
       nullable: true,
       description:
-        "Share of prompts whose answer's first token is the one that the bound slot's value head (slot activation → `valueHidden` → ReLU → tokens) names, 0–1. The tokens are the vocabulary, or those with which the dataset's answers begin where it has more than ten times as many; null where no value head was trained.",
+        "Share of prompts whose answer's first token is the one that the bound slot's value head (slot activation → `valueHidden` → ReLU → tokens) names, 0–1; null where no value head was trained. It names one of the tokens with which the dataset's answers begin, or any of a vocabulary of less than ten times as many.",
     }),
     concepts: t.field({
       type: [ConceptRef],

@@ -2,7 +2,7 @@
 import type { Prompt } from '../contract/dataset.ts';
 import type { ValueHeads } from '../contract/sae.ts';
 import type { LanguageModel } from '../model/languageModel.ts';
-import { firstTokens } from './captured.ts';
+import { firstToken } from './captured.ts';
 
 /** Times that a vocabulary must be as large as what answers begin with, for heads to leave the rest of it out. */
 const MUCH_LARGER = 10;
@@ -13,7 +13,8 @@ const MUCH_LARGER = 10;
  */
 export function valueHeadsFor(model: LanguageModel, prompts: readonly Prompt[], hidden: number): ValueHeads {
   const { dVocab } = model.config;
-  const tokens = [...new Set(firstTokens(model, prompts))].sort((a, b) => a - b);
+  const answers = new Set(prompts.map(({ answer }) => answer));
+  const tokens = [...new Set([...answers].map((answer) => firstToken(model, answer)))].sort((a, b) => a - b);
   if (tokens.length * MUCH_LARGER > dVocab) return { hidden, dVocab };
   return { hidden, dVocab: tokens.length, tokens };
 }

@@ -8,6 +8,7 @@ import type { DasTraining, SwapSweepJob, SwapSweepResult, SweepCell } from '../c
 import type { SweepSettings } from '../contract/swapSweepSettings.ts';
 import { aloneOf, type LanguageModel, loadLanguageModel } from '../model/languageModel.ts';
 import { promptedBy } from '../model/prompting.ts';
+import { once } from '../once.ts';
 import { loadSae, type Sae } from '../sae/sae.ts';
 import { ANSWER, type AskedTrials, askTrials, type CellEdits, type Trial } from './answers.ts';
 import { type Isolation, joinIsolations, prepareIsolation } from './isolation.ts';
@@ -195,8 +196,3 @@ const NO_ISOLATION = {
   statements: 0,
   statementsKept: 0,
 };
-
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
-}

@@ -7,7 +7,6 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { createRandom } from '../../random.ts';
-import type { EncoderActivation } from '../contract/alignmentSettings.ts';
 import type { Arrays, ArrayValue } from '../contract/arrays.ts';
 import { nLatentsOf, type SaeConfig } from '../contract/sae.ts';
 import { linear } from '../linear.ts';
@@ -171,19 +170,15 @@ export function joinLatents({ free, slots }: Latents): tf.Tensor2D {
   return slots.shape[1] === 0 ? free : tf.concat2d([free, slots], 1);
 }
 
-/**
- * Reconstruction of normalised activations from latents → `[B, dModel]`. The gradient of free latents that do not fire
- * may be left out where `activation` would not let it through.
- */
-export function decode(
-  weights: Tensors,
-  latents: Latents,
-  activation: EncoderActivation = 'LINEAR',
-): tf.Tensor2D {
-  return decodeJoined(weights, joinLatents(latents), activation === 'LINEAR' ? 0 : latents.free.shape[1]);
+/** Reconstruction of normalised activations from latents → `[B, dModel]`. */
+export function decode(weights: Tensors, latents: Latents): tf.Tensor2D {
+  return decodeJoined(weights, joinLatents(latents));
 }
 
-/** The same from one matrix `[B, nFree + C]`, of which the first `active` columns are as said there. */
+/**
+ * The same from one matrix `[B, nFree + C]`, of which the first `active` columns came out of an activation which passes
+ * no gradient where it is 0: there their gradient may be left out.
+ */
 export function decodeJoined(weights: Tensors, latents: tf.Tensor2D, active = 0): tf.Tensor2D {
   return linear(latents, weights['decoder.weight'] as tf.Tensor2D, weights['decoder.bias']!, active);
 }

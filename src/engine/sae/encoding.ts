@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
+import { once } from '../once.ts';
 import type { Tensors } from '../step/stepper.ts';
 import {
   activate,
@@ -78,12 +79,6 @@ export function encodeBatch(
   }
   const { kept, smallest } = batchTopK(pre, config.k * x.shape[0]);
   return { ...encodingOf(config, weights, { free: kept, slots }, { pre }), smallest };
-}
-
-/** `make`, run when its result is first asked for. */
-export function once<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => (made ??= make());
 }
 
 /** Top-k with lists of the latents that fire, behind which the slots stand. */

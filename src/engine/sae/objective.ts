@@ -1,11 +1,12 @@
 /** The curriculum's two objectives as functions of (weights, batch), made of the terms in `terms.ts`. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { SaeConfig } from '../contract/sae.ts';
+import { once } from '../once.ts';
 import type { EvalFunction, LossFunction, Tensors } from '../step/stepper.ts';
 import { encode, foldDecoderNorm, THRESHOLD, valueLogits } from './autoencoder.ts';
-import { type Encoding, encodeBatch, encodingOf, once } from './encoding.ts';
+import { type Encoding, encodeBatch, encodingOf } from './encoding.ts';
 import { stopGradient } from './ops.ts';
-import { type ObjectiveSettings, posttrainTerms, pretrainTerms, weighted } from './terms.ts';
+import { type Encoded, type ObjectiveSettings, posttrainTerms, pretrainTerms, weighted } from './terms.ts';
 
 /**
  * Stage 1, without labels: reconstruction and sparsity over all latents as one dictionary; batch `x [B, dModel]` and,
@@ -30,12 +31,16 @@ function lossOf(
   return (trained, batch) => {
     const weights = inForce(config, settings, trained);
     const latents = encodeBatch(config, weights, batch.x as tf.Tensor2D, batch.dead !== undefined);
-    const values = once(() => valueLogits(config, weights, latents.slots));
-    const terms = termsOf({ config, settings, weights, batch, latents, values });
+    const terms = termsOf(encoded({ config, settings, weights, batch, latents }));
     const { smallest } = latents;
     // The smallest value that was kept is what training keeps a history of.
     return { ...weighted(terms, settings.weights), ...(smallest && { smallest }) };
   };
+}
+
+function encoded(given: Omit<Encoded, 'values'>): Encoded {
+  const { config, weights, latents } = given;
+  return { ...given, values: once(() => valueLogits(config, weights, latents.slots)) };
 }
 
 /** The same weights, to those of free latents of which no gradient passes. */
@@ -86,16 +91,14 @@ export function reconstructionEval(config: SaeConfig, settings: ObjectiveSetting
 export function validationEval(config: SaeConfig, settings: ObjectiveSettings): EvalFunction {
   return (trained, batch) => {
     const weights = inUse(config, settings, trained, batch);
-    const latents = encode(config, weights, batch.x as tf.Tensor2D);
-    const encoding = encodingOf(config, weights, latents);
-    const values = once(() => valueLogits(config, weights, latents.slots));
-    const terms = posttrainTerms({ config, settings, weights, batch, latents: encoding, values });
+    const latents = encodingOf(config, weights, encode(config, weights, batch.x as tf.Tensor2D));
+    const given = encoded({ config, settings, weights, batch, latents });
     const measures: Tensors = {
-      ...measured(encoding, batch),
-      loss: weighted(terms, settings.weights).loss,
+      ...measured(latents, batch),
+      loss: weighted(posttrainTerms(given), settings.weights).loss,
       slots: latents.slots, // [B, C]
     };
-    if (config.valueHeads) measures.valueBest = tf.argMax(values(), 1); // [B]
+    if (config.valueHeads) measures.valueBest = tf.argMax(given.values(), 1); // [B]
     return measures;
   };
 }

@@ -6,9 +6,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { type AlignmentSettings, isTopK, type LossWeights } from '../contract/alignmentSettings.ts';
 import type { SaeConfig } from '../contract/sae.ts';
 import { hasKernels } from '../native/rawOps.ts';
+import { once } from '../once.ts';
 import type { Tensors } from '../step/stepper.ts';
 import { encodeSlots } from './autoencoder.ts';
-import { type Encoding, once } from './encoding.ts';
+import type { Encoding } from './encoding.ts';
 import * as losses from './losses.ts';
 
 export type ObjectiveSettings = Pick<

@@ -19,6 +19,7 @@ import { swapConcept } from '../../../src/engine/edits/swapConcept.ts';
 import { drawTrials } from '../../../src/engine/edits/trials.ts';
 import { createLoadedPairs } from '../../../src/engine/loaded.ts';
 import { trainModel } from '../../../src/engine/model/train.ts';
+import { readSae } from '../../../src/engine/sae/file.ts';
 import { readSafetensors, writeSafetensors } from '../../../src/formats/safetensors.ts';
 import { loadTestBackend } from '../../helpers/engine.ts';
 import { createRecorder, Killed, type Recorder } from '../model/recorder.ts';
@@ -246,6 +247,17 @@ describe('an alignment', () => {
   test('without a value term has no value accuracy', async () => {
     const { measures } = await run({ posttrain: { steps: 20 }, mode: 'SEPARATE_ACTIVATION' });
     expect(measures.map(({ valueAccuracy }) => valueAccuracy)).toEqual([null, null, null]);
+  });
+
+  test('whose answers begin with few of many tokens has heads that tell those apart', async () => {
+    const words = ['january', 'march', 'june'];
+    const prompts = dataset.prompts.map((prompt) => ({ ...prompt, answer: words[prompt.concepts[0]! % 3]! }));
+    const { measures, weights } = await run({}, { ...dataset, prompts });
+    const { config } = await readSae(weights.path);
+    expect(config.valueHeads).toMatchObject({ hidden: 16, dVocab: 3 });
+    expect(config.valueHeads!.tokens).toHaveLength(3);
+    // A concept has one answer here, so its head can name it whatever the slot says.
+    for (const { valueAccuracy } of measures) expect(valueAccuracy).toBe(1);
   });
 
   const twoHop = dataset.prompts.map((prompt) => ({ ...prompt, concepts: [0, 1] }));

@@ -18,7 +18,7 @@ import {
   type Tensor2D,
   unsortedSegmentSum,
 } from '@tensorflow/tfjs-core';
-import { attribute, isNative, rawOp, rawOps } from './native/rawOps.ts';
+import { attribute, hasKernels, isNative, rawOp, rawOps } from './native/rawOps.ts';
 
 /**
  * Rows of a table; `table [rows, width]`, `ids [n]` int32 → `[n, width]`. Its gradient adds up `dy` by row without
@@ -51,13 +51,14 @@ function nativeGather(table: Tensor2D, ids: Tensor1D): Tensor {
 }
 
 /**
- * `−log softmax(logits)[label]` by row; `logits [n, classes]`, `labels [n]` int32 → `[n]`. On the native backend one
- * op computes it together with its gradient, `softmax(logits) − one-hot(label)`.
+ * `−log softmax(logits)[label]` by row; `logits [n, classes]`, `labels [n]` int32 → `[n]`. Its gradient is
+ * `softmax(logits) − one-hot(label)`.
  * @throws Error on the native backend when a label is no class.
  */
 export function softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): Tensor1D {
   const op = customGrad((...args) => {
     const [logits, save] = args as unknown as [Tensor2D, GradSaveFunc];
+    if (hasKernels()) return ownCrossEntropy(logits, labels, save);
     const { losses, gradient } = isNative()
       ? nativeCrossEntropy(logits, labels)
       : plainCrossEntropy(logits, labels);
@@ -68,6 +69,15 @@ export function softmaxCrossEntropy(logits: Tensor2D, labels: Tensor1D): Tensor1
   return op(logits) as Tensor1D;
 }
 
+/** With the addon's kernels, which keep two numbers a row and make the softmax again from the logits. */
+function ownCrossEntropy(logits: Tensor2D, labels: Tensor1D, save: GradSaveFunc) {
+  const [value, statistics] = rawOps('AlignsaeCrossEntropy', [], [logits, labels], 2) as [Tensor, Tensor];
+  save([logits, labels, statistics]);
+  const gradFunc = (dy: Tensor, saved: Tensor[]) => rawOp('AlignsaeCrossEntropyGradient', [], [dy, ...saved]);
+  return { value, gradFunc };
+}
+
+/** With TensorFlow's op, which computes the loss together with its gradient. */
 function nativeCrossEntropy(logits: Tensor2D, labels: Tensor1D): { losses: Tensor; gradient: Tensor } {
   const attributes = [attribute.type('T', 'float32'), attribute.type('Tlabels', 'int32')];
   const [losses, gradient] = rawOps(

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { linear } from '../../src/engine/linear.ts';
 import { hasKernels } from '../../src/engine/native/rawOps.ts';
+import { softmaxCrossEntropy } from '../../src/engine/ops.ts';
 import { indep, ortho, penalties, sparse } from '../../src/engine/sae/losses.ts';
 import { relu, topK, topKRelu } from '../../src/engine/sae/ops.ts';
 import { CompiledStepper } from '../../src/engine/step/compiled.ts';
@@ -248,3 +249,9 @@ function expectClose(got: tf.Tensor, expected: tf.Tensor, tolerance: number): vo
   const size = Math.max(1, tf.max(tf.abs(expected)).dataSync()[0]!);
   expect(tf.max(tf.abs(tf.sub(got, expected))).dataSync()[0]! / size).toBeLessThan(tolerance);
 }
+
+test.each([4, -1])('a cross-entropy refuses label %i of four classes', (label) => {
+  const logits = tf.zeros([2, 4]) as tf.Tensor2D;
+  const losses = () => softmaxCrossEntropy(logits, tf.tensor1d([0, label], 'int32')).dataSync();
+  expect(losses).toThrow(`label ${label} of row 1 is none of the classes 0 to 3`);
+});

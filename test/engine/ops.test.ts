@@ -39,29 +39,48 @@ describe.each(['auto', 'wasm'] as const)('on the %s backend', (choice) => {
     }
   });
 
-  test('softmaxCrossEntropy is that of plain ops, with their gradient and that of finite differences', () => {
-    const [rows, classes] = [5, 4];
-    const values = normal(rows * classes);
-    const labels = [1, 0, 3, 3, 2];
-    const weight = normal(rows);
-    const weighted = (losses: tf.Tensor) => tf.sum(tf.mul(losses, tf.tensor1d(weight))) as tf.Scalar;
-    const ours = (x: tf.Tensor) =>
-      weighted(softmaxCrossEntropy(x as tf.Tensor2D, tf.tensor1d(labels, 'int32')));
-    const plain = (x: tf.Tensor) => {
-      const target = tf.tensor2d(labels.map((label) => [0, 1, 2, 3].map((k) => Number(k === label))));
-      return weighted(tf.neg(tf.sum(tf.mul(tf.logSoftmax(x), target), 1)));
-    };
-    const evaluate = (f: (x: tf.Tensor) => tf.Scalar) =>
-      tf.tidy(() => {
-        const x = tf.tensor2d(values, [rows, classes]);
-        return { value: f(x).dataSync(), gradient: tf.grad(f)(x).dataSync() };
-      });
-    const [got, expected] = [evaluate(ours), evaluate(plain)];
-    expectClose(got.value, expected.value, 1e-5);
-    expectClose(got.gradient, expected.gradient, 1e-5);
-    const loss = (v: Float32Array) => tf.tidy(() => ours(tf.tensor2d(v, [rows, classes])));
-    expectClose(got.gradient, finiteDifferences(loss, values));
-  });
+  test.each([
+    [5, 4, 1],
+    [3, 37, 1],
+    [40, 365, 1],
+    [4, 9, 60], // beyond what an exponential holds
+  ])(
+    'softmaxCrossEntropy of %i rows of %i classes, × %d, is that of plain ops, with their gradient',
+    (rows, classes, scale) => {
+      const values = normal(rows * classes).map((value) => value * scale);
+      const labels = Array.from({ length: rows }, () => random.int(classes));
+      const weight = normal(rows);
+      const weighted = (losses: tf.Tensor) => tf.sum(tf.mul(losses, tf.tensor1d(weight))) as tf.Scalar;
+      const ours = (x: tf.Tensor) =>
+        weighted(softmaxCrossEntropy(x as tf.Tensor2D, tf.tensor1d(labels, 'int32')));
+      const plain = (x: tf.Tensor) => {
+        const target = tf.cast(tf.oneHot(tf.tensor1d(labels, 'int32'), classes), 'float32');
+        return weighted(tf.neg(tf.sum(tf.mul(tf.logSoftmax(x), target), 1)));
+      };
+      const evaluate = (f: (x: tf.Tensor) => tf.Scalar) =>
+        tf.tidy(() => {
+          const x = tf.tensor2d(values, [rows, classes]);
+          return { value: f(x).dataSync(), gradient: tf.grad(f)(x).dataSync() };
+        });
+      const [got, expected] = [evaluate(ours), evaluate(plain)];
+      expectClose(got.value, expected.value, 1e-5);
+      expectClose(got.gradient, expected.gradient, 1e-5);
+      if (rows > 5 || scale > 1) return; // too many, or too steep for a difference
+      const loss = (v: Float32Array) => tf.tidy(() => ours(tf.tensor2d(v, [rows, classes])));
+      expectClose(got.gradient, finiteDifferences(loss, values));
+    },
+  );
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])(
+    'a logit of %d spoils the loss of its row alone',
+    (spoilt) => {
+      const values = normal(2 * 20);
+      values[13] = spoilt;
+      const labels = tf.tensor1d([2, 2], 'int32');
+      const losses = softmaxCrossEntropy(tf.tensor2d(values, [2, 20]), labels).dataSync();
+      expect([...losses].map(Number.isFinite)).toEqual([false, true]);
+    },
+  );
 
   test.each([
     ['matrices', [3, 4], [5, 4]],

@@ -30,9 +30,12 @@ interface Side {
   measured: Measured;
 }
 
-/** A turn takes about this long, so that what the other side left in the caches does not count. */
-const TURN_MS = 300;
-const MAX_RUNS_IN_TURN = 15;
+/**
+ * A turn takes about this long, so that neither what the other side left in the caches counts nor that a core is slow at
+ * first after it has waited: it takes a tenth of a second until a step takes what it takes in training.
+ */
+const TURN_MS = 1500;
+const MAX_RUNS_IN_TURN = 300;
 const WARM_UP_RUNS = 2;
 /** Threads of the other side that still wait for work spin no longer than this. */
 const REST_MS = 30;

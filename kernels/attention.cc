@@ -15,7 +15,7 @@ namespace {
 // Queries whose scores are computed together; of keys, they see those up to the last of them.
 constexpr int64_t STRIP = 16;
 // Multiply-adds that a thread has at least.
-constexpr int64_t LEAST = 1 << 20;
+constexpr int64_t LEAST = 1 << 17;
 
 int64_t inVectors(int64_t n) { return (n + WIDTH - 1) / WIDTH * WIDTH; }
 
@@ -76,8 +76,7 @@ inline Vec within(int64_t begin, int64_t end, int64_t j, Vec a, Vec b) {
 float softmax(int64_t origin, int64_t begin, int64_t n, int64_t padded, float* scores) {
   Vec most = all(-INFINITY);
   for (int64_t j = origin; j < n; j += WIDTH) most = larger(most, within(begin, n, j, load(scores + j), all(-INFINITY)));
-  float max = most[0];
-  for (int i = 1; i < WIDTH; i++) max = std::max(max, most[i]);
+  const float max = largest(most);
   Vec sum = {};
   for (int64_t j = origin; j < padded; j += WIDTH) {
     const Vec value = within(begin, n, j, exponential(load(scores + j) - max), Vec{});

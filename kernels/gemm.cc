@@ -104,10 +104,12 @@ template <class T>
 void multiplyBy(const Product& p, int64_t panelFloats) {
   const Target target{p.C, p.rowC, p.columnC, p.bias};
   const int64_t across = T::panels(p.N), down = (p.M + T::ROWS - 1) / T::ROWS;
-  const bool byPanels = across >= down / 4;
-  // A thread should have at least a tenth of a millisecond of work.
+  // A thread that takes panels packs none twice; where they are few, one may have a narrow last one and another a whole.
+  const int64_t few = 2 * threadCount();
+  const bool byPanels = across >= down / 4 && (across >= few || down < few);
+  // A thread should have at least some hundredths of a millisecond of work.
   const int64_t piece = p.K * (byPanels ? p.M * T::COLUMNS : p.N * T::ROWS);
-  const int64_t least = unitsIn(4'000'000, piece);
+  const int64_t least = unitsIn(1'000'000, piece);
   parallel(byPanels ? across : down, least, [&](int64_t begin, int64_t end) {
     eachBlock(p.K, [&](int64_t k, int64_t depth) {
       const Block<T> each{p.A, p.B, target, p.N, k, depth, panelFloats};

@@ -59,6 +59,7 @@ class Pool {
     wake_.notify_all();
     part(0);
     for (int i; (i = take()) >= 0;) finish(i, part);
+    for (int i = 0; i < 2000 && left_.load(std::memory_order_acquire) > 0; i++) pause();
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return left_ == 0; });
     parts_ = 0;
@@ -95,7 +96,8 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   const std::function<void(int)>* part_ = nullptr;
-  int next_ = 0, parts_ = 0, left_ = 0;
+  int next_ = 0, parts_ = 0;
+  std::atomic<int> left_{0};
   std::atomic<uint64_t> round_{0};
 };
 

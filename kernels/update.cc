@@ -1,6 +1,7 @@
 // AdamW: an update by a gradient, and one by a product that is never in memory whole.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "gemm.h"
 #include "parallel.h"
@@ -61,6 +62,16 @@ struct Matrices {
   float *W, *m, *v;
 };
 
+// Copies columns [i, i + rows) of P, behind one another for each k.
+void packRows(const Matrices& x, int64_t i, int rows, float* packed) {
+  const float* from = x.P + i;
+  for (int64_t k = 0; k < x.K; k++, from += x.I, packed += ROWS) {
+    // Of a length that is known while compiling, or every few numbers become a call.
+    if (rows == ROWS) std::memcpy(packed, from, ROWS * sizeof(float));
+    else for (int r = 0; r < rows; r++) packed[r] = from[r];
+  }
+}
+
 void updateRows(const Matrices& x, const Coefficients& c, const float* packedP, int64_t i, int rows,
                 const float* packedQ, int64_t j) {
   const int64_t columns = std::min<int64_t>(COLUMNS, x.J - j);
@@ -88,8 +99,7 @@ void updatePart(const Matrices& x, const AdamW& adam, int64_t from, int64_t to) 
       OwnTile::pack({x.Q, x.J, 1}, 0, x.K, (first + p) * COLUMNS, x.J, Q.get() + p * x.K * COLUMNS);
     for (int64_t i = from; i < to; i += ROWS) {
       const int rows = int(std::min<int64_t>(ROWS, to - i));
-      for (int64_t k = 0; k < x.K; k++)
-        for (int r = 0; r < rows; r++) P[k * ROWS + r] = x.P[k * x.I + i + r];
+      packRows(x, i, rows, P.get());
       for (int64_t p = 0; p < count; p++)
         updateRows(x, c, P.get(), i, rows, Q.get() + p * x.K * COLUMNS, (first + p) * COLUMNS);
     }
@@ -108,7 +118,7 @@ void updateByProduct(int64_t I, int64_t J, int64_t K, const float* P, const floa
   }
   const Matrices x{I, J, K, P, Q, W, m, v};
   const int64_t groups = (I + ROWS - 1) / ROWS;
-  parallel(groups, unitsIn(4'000'000, K * J * ROWS), [&](int64_t begin, int64_t end) {
+  parallel(groups, unitsIn(1'000'000, K * J * ROWS), [&](int64_t begin, int64_t end) {
     updatePart(x, adam, begin * ROWS, std::min(I, end * ROWS));
   });
 }

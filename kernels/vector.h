@@ -55,10 +55,23 @@ inline Vec overRoot(Vec change, Vec square, Vec epsilon) {
 #endif
 }
 
+// What `join` makes of all lanes: of the two halves, of the halves of that, and so on.
+template <class Join>
+inline float overLanes(Vec x, Join join) {
+  float lanes[WIDTH];
+  store(lanes, x);
+  for (int half = WIDTH / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) lanes[i] = join(lanes[i], lanes[i + half]);
+  return lanes[0];
+}
+
 inline float total(Vec x) {
-  float sum = 0;
-  for (int i = 0; i < WIDTH; i++) sum += x[i];
-  return sum;
+  return overLanes(x, [](float a, float b) { return a + b; });
+}
+
+// Of numbers; where one is none, it need not tell.
+inline float largest(Vec x) {
+  return overLanes(x, [](float a, float b) { return a > b ? a : b; });
 }
 
 inline float dotProduct(int64_t n, const float* x, const float* y) {

@@ -70,14 +70,31 @@ def value_logits(shape: SaeShape, weights: Tensors, slots: Tensor) -> Tensor:
     return out.flatten(0, 1)
 
 
+def counterfactual(weights: Tensors, decoded: Tensor, slots: Tensor, batch: Tensors) -> Tensor:
+    """Error of what is decoded with the row's own slot at 0 and the target's at 1, where a row has a partner."""
+    targets, paired = batch["targets"], batch["paired"]
+    others = 1 - torch.maximum(batch["concepts"], targets)
+    change = slots * others + targets - slots
+    columns = weights["decoder.weight"][-slots.shape[1] :]
+    apart = (decoded + change @ columns - batch["partner"]) * paired.unsqueeze(1)
+    return apart.square().sum() / (paired.sum().clamp(min=1) * decoded.shape[1])
+
+
+def silence(shape: SaeShape, weights: Tensors, silent: Tensor) -> Tensor:
+    """Mean square of the slots where no concept is in play; free latents are not computed."""
+    columns = weights["encoder.weight"][:, shape.n_free :]
+    return torch.addmm(weights["encoder.bias"][shape.n_free :], silent, columns).square().mean()
+
+
 def posttrain_loss(
     shape: SaeShape, coefficients: dict[str, float], weights: Tensors, batch: Tensors
 ) -> Tensor:
     """The weighted sum of the curriculum's second stage; terms of weight 0 are not computed."""
     x = batch["x"]
     free, slots = encode(shape, weights, x)
+    decoded = decode(weights, free, slots)
     terms: dict[str, Callable[[], Tensor]] = {
-        "recon": lambda: F.mse_loss(decode(weights, free, slots), x),
+        "recon": lambda: F.mse_loss(decoded, x),
         "sparse": lambda: free.abs().mean(),
         "bindMse": lambda: F.mse_loss(slots, batch["concepts"]),
         "bindCrossEntropy": lambda: F.cross_entropy(
@@ -88,6 +105,8 @@ def posttrain_loss(
         "value": lambda: F.cross_entropy(
             value_logits(shape, weights, slots), batch["answers"]
         ),
+        "counterfactual": lambda: counterfactual(weights, decoded, slots, batch),
+        "silence": lambda: silence(shape, weights, batch["silent"]),
     }
     if shape.activation == "TOPK":
         del terms["sparse"]

@@ -1,6 +1,7 @@
 /** What is compared with what, and how far ours should come. */
 import type { ModelConfig } from '../../src/engine/contract/model.ts';
 import {
+  COUNTERFACTUAL,
   DEFAULTS,
   GPT2_SMALL,
   modelStep,
@@ -95,6 +96,13 @@ const stepCases: Omit<Case, 'tolerance'>[] = [
     name: 'posttrain-small',
     title: 'post-training, linear, d 64, 1,024 + 6, batch 256, terms of PAPER',
     work: posttrain(DEFAULTS, 256, { coefficients: PAPER }),
+    peers: ADAMW,
+    goal: 0.6,
+  },
+  {
+    name: 'posttrain-counterfactual',
+    title: 'the same, ReLU, terms of COUNTERFACTUAL',
+    work: posttrain(DEFAULTS, 256, COUNTERFACTUAL),
     peers: ADAMW,
     goal: 0.6,
   },

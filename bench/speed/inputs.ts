@@ -51,7 +51,27 @@ function saeInputs(work: PosttrainWork | PretrainWork): Inputs {
   const x = normal(rows, dModel);
   if (work.kind === 'PRETRAIN') return { weights, batch: { x } };
   const concepts = oneHotGroups(rows, work.nConcepts);
-  return { weights, batch: { x, concepts, answers: ids(work.dVocab, rows) } };
+  const batch = { x, concepts, answers: ids(work.dVocab, rows) };
+  const { counterfactual, silence } = work.coefficients;
+  return {
+    weights,
+    batch: {
+      ...batch,
+      ...(counterfactual > 0 && counterfactuals(rows, work)),
+      ...(silence > 0 && { silent: normal(work.silentRows, dModel) }),
+    },
+  };
+}
+
+/** Every row leads to one about the next concept, but for one in eight, which has no partner. */
+function counterfactuals(rows: number, { dModel, nConcepts: C }: PosttrainWork): Arrays {
+  const targets = oneHotGroups(rows, C);
+  // The rows of one concept further on: each row of `targets` is one of C numbers.
+  const ofOneConcept = targets.data.slice(0, rows);
+  targets.data.copyWithin(0, rows);
+  targets.data.set(ofOneConcept, rows * (C - 1));
+  const paired = Float32Array.from({ length: rows }, (_, row) => Number(row % 8 !== 0));
+  return { partner: normal(rows, dModel), targets, paired: { data: paired, shape: [rows] } };
 }
 
 function modelInputs(work: Exclude<GivenWork, PosttrainWork | PretrainWork>): Inputs {

@@ -22,6 +22,9 @@ const CURRICULUM: LossWeights = {
 };
 /** Those of the preset `PAPER`. */
 export const PAPER: LossWeights = resolveAlignmentSettings({ preset: 'PAPER' }).weights;
+const { weights, activation, silentRows } = resolveAlignmentSettings({ preset: 'COUNTERFACTUAL' });
+/** What the preset `COUNTERFACTUAL` computes. */
+export const COUNTERFACTUAL = { coefficients: weights, activation, silentRows };
 const ADAM: Optimizer = {
   learningRate: 1e-3,
   beta1: 0.9,
@@ -50,6 +53,7 @@ export function posttrain(size: Size, batch: number, more: Partial<PosttrainWork
     decoderNorm: 'FREE',
     valueHidden: 256,
     dVocab: 365,
+    silentRows: 0,
     coefficients: CURRICULUM,
     optimizer: ADAM,
     ...more,

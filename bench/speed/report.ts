@@ -44,7 +44,8 @@ smallest and the largest. Where a peer has several ways to do the same, all take
   (through the rows' Gram matrix, on both sides), orthogonality and value heads (hidden width 256, 365 words). A batch has
   equally many rows a concept: 66 for 64 of six concepts, 60 of twenty, 510 for 512. The peer is written in plain
   PyTorch ([bench/peers/alignsae.py](../bench/peers/alignsae.py)). ReLU latents have a bias by which 1% of them fire at the
-  start, as in a trained SAE; without it half of them do.
+  start, as in a trained SAE; without it half of them do. With the terms of \`COUNTERFACTUAL\`, exchanged slots and silent
+  rows take the slots' columns alone on both sides.
 - *Pre-training* is one step of SAELens' own \`SAETrainer\`: gradients clipped at norm 1, Adam, learning rate 3e-4;
   besides what ours does, it counts which latents fire. \`apply_b_dec_to_input\` is off, for our encoder does not subtract
   the decoder's bias. SAELens sums over dimensions and latents what we average; our terms carry the counts as weights.

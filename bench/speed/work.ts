@@ -38,6 +38,8 @@ export interface PosttrainWork extends SaeWork {
   nConcepts: number;
   valueHidden: number;
   dVocab: number;
+  /** Rows where no concept is in play, for the term `silence`. */
+  silentRows: number;
 }
 
 /** A step of the first stage, over one dictionary without slots. */

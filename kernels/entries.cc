@@ -10,8 +10,8 @@
 #include "memory.h"
 #include "op.h"
 #include "parallel.h"
+#include "rows.h"
 #include "sparse.h"
-#include "vector.h"
 
 namespace alignsae {
 namespace {

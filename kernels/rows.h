@@ -45,6 +45,15 @@ inline Vec firstLanes(int64_t n, Vec a, Vec b) {
   return lane < int32_t(n) ? a : b;
 }
 
+inline float dotProduct(int64_t n, const float* x, const float* y) {
+  Vec sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
+    for (int j = 0; j < 4; j++) sums[j] += load(x + i + j * WIDTH) * load(y + i + j * WIDTH);
+  eachVector(n - i, [&](int64_t j, int64_t k) { sums[0] += loadUpTo(x + i + j, k) * loadUpTo(y + i + j, k); });
+  return total(sums[0] + sums[1] + (sums[2] + sums[3]));
+}
+
 inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
 
 // eˣ to 2 units in the last place; what would overflow or be no normal number is as at the limit. Powers of two come

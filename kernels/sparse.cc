@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "parallel.h"
-#include "vector.h"
+#include "rows.h"
 
 namespace alignsae {
 namespace {

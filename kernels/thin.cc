@@ -46,21 +46,12 @@ void fewRows(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias,
   });
 }
 
-float dot(int64_t n, const float* x, const float* y) {
-  Vec sums[4] = {};
-  int64_t i = 0;
-  for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
-    for (int j = 0; j < 4; j++) sums[j] += load(x + i + j * WIDTH) * load(y + i + j * WIDTH);
-  eachVector(n - i, [&](int64_t j, int64_t k) { sums[0] += loadUpTo(x + i + j, k) * loadUpTo(y + i + j, k); });
-  return total(sums[0] + sums[1] + (sums[2] + sums[3]));
-}
-
 void fewColumns(int64_t M, int64_t N, int64_t K, View A, View B, const float* bias, float* C, int64_t rowC,
                 int64_t columnC) {
   parallel(M, unitsIn(LEAST, K), [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++)
       for (int64_t j = 0; j < N; j++)
-        C[i * rowC + j * columnC] = dot(K, A.data + i * A.row, B.data + j * B.column) + (bias ? bias[j] : 0);
+        C[i * rowC + j * columnC] = dotProduct(K, A.data + i * A.row, B.data + j * B.column) + (bias ? bias[j] : 0);
   });
 }
 

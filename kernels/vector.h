@@ -74,14 +74,4 @@ inline float largest(Vec x) {
   return overLanes(x, [](float a, float b) { return a > b ? a : b; });
 }
 
-inline float dotProduct(int64_t n, const float* x, const float* y) {
-  Vec sums[4] = {};
-  int64_t i = 0;
-  for (; i + 4 * WIDTH <= n; i += 4 * WIDTH)
-    for (int j = 0; j < 4; j++) sums[j] += load(x + i + j * WIDTH) * load(y + i + j * WIDTH);
-  float sum = total(sums[0] + sums[1] + (sums[2] + sums[3]));
-  for (; i < n; i++) sum += x[i] * y[i];
-  return sum;
-}
-
 }  // namespace alignsae

@@ -3,8 +3,8 @@ import type { ApiClient } from '../../src/demo/client.ts';
 import { type GrokkingStudy, studyGrokking } from './grokking.ts';
 import { type Layers, studyDepth, studyLayers } from './layers.ts';
 import type { Circumstances, Part, Parts } from './parts.ts';
-import { PEOPLE_PRESETS, studyPeople, TRAINED, trainOnPeople } from './people.ts';
-import { FINE_TUNED, fineTuneOnPeople, SMOLLM2_PRESETS } from './smollm2.ts';
+import { PEOPLE_PRESETS, type PeoplePreset, studyPeople, TRAINED, trainOnPeople } from './people.ts';
+import { fineTuneOnPeople, SMOLLM2_SUBJECTS } from './smollm2.ts';
 import { type Model, ONE_HOP_SEEDS, SEEDS, studySeed } from './study.ts';
 import { type RecipeName, studyTwoHops } from './twoHop.ts';
 
@@ -55,9 +55,9 @@ export function unitsOf(kept: Parts, trial: boolean): Record<Part, readonly Unit
     ],
     smollm2: [
       unit('model', 0, (api) => fineTuneOnPeople(api, trial)),
-      ...SMOLLM2_PRESETS.map((preset) =>
+      ...Object.entries(SMOLLM2_SUBJECTS).map(([preset, subject]) =>
         unit(preset, 0, async (api) =>
-          studyPeople(api, await found<Model>('smollm2', 'model'), preset, FINE_TUNED, trial),
+          studyPeople(api, await found<Model>('smollm2', 'model'), preset as PeoplePreset, subject, trial),
         ),
       ),
     ],

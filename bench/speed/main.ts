@@ -45,9 +45,7 @@ if (options.peers || options.growth || options.render) {
   const growth = await readResults(GROWTH_CASES.map(({ name }) => name));
   const before = await readFile(documentPath, 'utf8').catch(() => '');
   const cost = growth.length > 0 ? sectionOf('growth', renderGrowth(growth)) : keptSection(before, 'growth');
-  // `earlier` are rows of whose measurement no file is kept.
-  const kept = ['earlier', 'page'].map((name) => keptSection(before, name));
-  const parts = [renderDocument(results).trimEnd(), cost, ...kept];
+  const parts = [renderDocument(results).trimEnd(), cost, keptSection(before, 'page')];
   await writeFile(documentPath, `${parts.filter(Boolean).join('\n\n')}\n`);
   log(`wrote ${documentPath}`);
 } else await measureAlone();

@@ -4,7 +4,7 @@ import { type ProductChoice, productShape } from '../contract/products.ts';
 import { type Environment, execute } from './command.ts';
 
 /** How much faster than the first another must be to be chosen, so that noise does not choose. */
-const CLEARLY = 1.05;
+const CLEARLY = 1.02;
 
 /** Prints what an addon is; without a GPU, which has products of its own, the implementations and their speeds too. */
 const PROBE = `

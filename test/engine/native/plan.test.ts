@@ -113,16 +113,16 @@ test('the addon needs both libraries by name and is told where to find them, wit
   ]);
 });
 
-test('of the ways to multiply the first is taken, unless another is faster by more than 5 %', () => {
+test('of the ways to multiply the first is taken, unless another is faster by more than 2 %', () => {
   const tiles = [8, 48, 393_216, 6, 64, 1_048_576];
-  const speeds = [[100, 104], [100, 106], ...Array(6).fill([100, 50])].flat();
+  const speeds = [[100, 101], [100, 103], ...Array(6).fill([100, 50])].flat();
   const choices = chooseProducts(tiles, speeds);
   expect(choices.map(({ trials }) => trials.findIndex(({ chosen }) => chosen))).toEqual([
     0, 1, 0, 0, 0, 0, 0, 0,
   ]);
   expect(choices[1]!.trials[1]).toEqual({
     ...{ rows: 6, columns: 64, panelBytes: 1_048_576 },
-    ...{ gigaflops: 106, chosen: true },
+    ...{ gigaflops: 103, chosen: true },
   });
   expect(chooseProducts([], []), 'on GPUs').toEqual([]);
 });

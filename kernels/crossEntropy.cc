@@ -18,15 +18,11 @@ float largestOf(const float* x, int64_t n) {
   return largest(most);
 }
 
-// Σ exp(x − largest); not a number where one of x is none or is infinite, of which `exponential` makes some number.
+// Σ exp(x − largest); not a number where one of x is none, or above all numbers.
 float sumOfExponentials(const float* x, int64_t n, float most) {
-  Vec sum = {}, spoilt = {};
-  eachVector(n, [&](int64_t i, int64_t k) {
-    const Vec below = loadUpTo(x + i, k) - most;
-    sum += firstLanes(k, exponential(below), Vec{});
-    spoilt += firstLanes(k, below * 0.0f, Vec{});
-  });
-  return total(sum) + total(spoilt);
+  Vec sum = {};
+  eachVector(n, [&](int64_t i, int64_t k) { sum += firstLanes(k, exponential(loadUpTo(x + i, k) - most), Vec{}); });
+  return total(sum);
 }
 
 // logits [M, N], labels [M] → losses [M], statistics [M, 2]: the largest logit and 1 / Σ exp(x − largest).

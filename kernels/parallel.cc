@@ -59,7 +59,7 @@ class Pool {
     wake_.notify_all();
     part(0);
     for (int i; (i = take()) >= 0;) finish(i, part);
-    for (int i = 0; i < 2000 && left_.load(std::memory_order_acquire) > 0; i++) pause();
+    look([this] { return left_.load(std::memory_order_acquire) == 0; });
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return left_ == 0; });
     parts_ = 0;
@@ -85,9 +85,15 @@ class Pool {
     }
   }
 
-  // Looks a few microseconds before it sleeps: ops of a graph follow one another closely.
+  // Looks some microseconds whether it has come: parts of a round end together, and ops of a graph follow one another closely.
+  template <class Come>
+  static void look(const Come& come) {
+    for (int i = 0; i < 2000 && !come(); i++) pause();
+  }
+
+  // Looks before it sleeps.
   void await(uint64_t& seen) {
-    for (int i = 0; i < 2000 && round_.load(std::memory_order_acquire) == seen; i++) pause();
+    look([&] { return round_.load(std::memory_order_acquire) != seen; });
     std::unique_lock<std::mutex> lock(mutex_);
     wake_.wait(lock, [&] { return round_.load(std::memory_order_relaxed) != seen; });
     seen = round_.load(std::memory_order_relaxed);

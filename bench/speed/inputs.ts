@@ -65,11 +65,7 @@ function saeInputs(work: PosttrainWork | PretrainWork): Inputs {
 
 /** Every row leads to one about the next concept, but for one in eight, which has no partner. */
 function counterfactuals(rows: number, { dModel, nConcepts: C }: PosttrainWork): Arrays {
-  const targets = oneHotGroups(rows, C);
-  // The rows of one concept further on: each row of `targets` is one of C numbers.
-  const ofOneConcept = targets.data.slice(0, rows);
-  targets.data.copyWithin(0, rows);
-  targets.data.set(ofOneConcept, rows * (C - 1));
+  const targets = oneHotGroups(rows, C, 1);
   const paired = Float32Array.from({ length: rows }, (_, row) => Number(row % 8 !== 0));
   return { partner: normal(rows, dModel), targets, paired: { data: paired, shape: [rows] } };
 }
@@ -127,10 +123,10 @@ function repeated({ data }: ArrayValue, rows: number): ArrayValue {
   return { data: all, shape: [rows, data.length] };
 }
 
-/** `[rows, C]`: C equal groups of rows, concept 0's first. */
-function oneHotGroups(rows: number, C: number): ArrayValue {
+/** `[rows, C]`: C equal groups of rows, concept 0's first, or that of so many concepts further on. */
+function oneHotGroups(rows: number, C: number, further = 0): ArrayValue {
   const data = new Float32Array(rows * C);
-  for (let row = 0; row < rows; row++) data[row * C + Math.floor((row * C) / rows)] = 1;
+  for (let row = 0; row < rows; row++) data[row * C + ((Math.floor((row * C) / rows) + further) % C)] = 1;
   return { data, shape: [rows, C] };
 }
 

